@@ -1,0 +1,97 @@
+"""Outputs of a classifier for rows it was not trained on."""
+
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
+from sklearn.utils import _safe_indexing
+
+from skattr._fitting import random_generator
+from skattr.exceptions import InSampleWarning
+
+Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def cross_fit_transform(
+    classifier: Any, X: Any, y: Any, sample_weight: Any, label_weight: Any, encoder: Any
+) -> NDArray[Any]:
+    """Fit `classifier`, and return the outputs its `cross_fit` asks for.
+
+    Parameters
+    ----------
+    classifier : AttributeClassifier
+    X, y, sample_weight, label_weight
+        As for its `fit`.
+    encoder : AttributeEncoder
+        Fitted on all of y, so that all folds share the classes.
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+    """
+    weights = (sample_weight, label_weight)
+    cross_fit = classifier.cross_fit
+    if cross_fit is None:
+        warnings.warn(
+            "fit_transform returns outputs for the very rows the network was trained on: a "
+            "threshold or model fitted on them looks better than it is. Set cross_fit=5 for "
+            "out-of-fold outputs, or cross_fit=0.2 for those of held-out rows.",
+            InSampleWarning,
+            stacklevel=4,
+        )
+        classifier._fit(X, y, *weights, encoder)
+        return np.asarray(classifier.transform(X))
+    splits = _splits(
+        cross_fit, X, y, encoder.transform(y), random_generator(classifier.random_state)
+    )
+    if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
+        [(train, test)] = splits
+        return _held_out(classifier, X, y, weights, encoder, train, test)
+    parts = []
+    for train, test in splits:
+        outputs = _held_out(clone(classifier), X, y, weights, encoder, train, test)
+        parts.append((test, outputs[test]))
+    result = np.full_like(outputs, np.nan)
+    for test, values in parts:
+        result[test] = values
+    classifier._fit(X, y, *weights, encoder)
+    return result
+
+
+def _held_out(
+    classifier: Any,
+    X: Any,
+    y: Any,
+    weights: tuple[Any, Any],
+    encoder: Any,
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> NDArray[Any]:
+    """Fit on `train` and return outputs for `test`, NaN in the other rows."""
+    chosen = (None if weight is None else _safe_indexing(weight, train) for weight in weights)
+    classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), *chosen, encoder)
+    values = np.asarray(classifier.transform(_safe_indexing(X, test)))
+    result = np.full((len(y), values.shape[1]), np.nan, dtype=values.dtype)
+    result[test] = values
+    return result
+
+
+def _splits(
+    cross_fit: Any, X: Any, y: Any, codes: NDArray[np.int64], rng: np.random.Generator
+) -> Iterator[Split]:
+    if not isinstance(cross_fit, Real):
+        yield from cross_fit.split(X, y)
+        return
+    seed = int(rng.integers(2**31))
+    if not isinstance(cross_fit, Integral):
+        yield from ShuffleSplit(1, test_size=cross_fit, random_state=seed).split(codes)
+        return
+    counts = np.unique(codes[:, 0], return_counts=True)[1]
+    stratify = codes.shape[1] == 1 and counts.min() >= cross_fit
+    kind = StratifiedKFold if stratify else KFold
+    yield from kind(int(cross_fit), shuffle=True, random_state=seed).split(codes, codes[:, 0])

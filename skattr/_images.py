@@ -1,0 +1,356 @@
+"""What X may be, and how a picture becomes an upright RGB array of one size.
+
+Three kinds of rows exist: :class:`FeatureRows` (2-D numbers), :class:`PixelRows` (pictures in
+memory) and :class:`FileRows` (paths, with or without a box). All of them answer ``len(rows)``
+and ``rows.take(indices)``, so that what follows need not know where a batch comes from.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from skattr.exceptions import ImageReadError, InvalidBoxError
+
+BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
+KINDS_OF_X = (
+    "uint8 pictures (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths, a DataFrame "
+    "with a 'path' column (and optional box columns xmin ymin xmax ymax), or 2-D numeric features"
+)
+
+Kind = Literal["images", "features"]
+
+
+class Rows(Protocol):
+    """The rows of X: how many there are, and any batch of them as an array."""
+
+    kind: Kind
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the rows at `indices`, in that order."""
+        ...
+
+
+class FeatureRows:
+    """Numeric features, one row a sample.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, n_features), float32 or float64
+    """
+
+    kind: Kind = "features"
+
+    def __init__(self, array: NDArray[np.floating[Any]]) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.array)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the rows at `indices`: (len(indices), n_features)."""
+        return np.take(self.array, indices, axis=0)
+
+
+class PixelRows:
+    """Pictures in memory; gray ones are repeated over three channels.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, H, W, 3) or (n, H, W), uint8
+    size : (height, width)
+        Pictures of another size are resized, a batch at a time.
+    """
+
+    kind: Kind = "images"
+
+    def __init__(self, array: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        self.array = array
+        self.size = size
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.array)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Return the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        batch = np.take(self.array, indices, axis=0)
+        if batch.ndim == 3:
+            batch = np.repeat(batch[..., np.newaxis], 3, axis=-1)
+        if batch.shape[1:3] != self.size:
+            batch = np.stack([_resized(Image.fromarray(one), self.size) for one in batch])
+        return batch
+
+
+class FileRows:
+    """Picture files, decoded only when a batch asks for them.
+
+    Parameters
+    ----------
+    paths : list of str, length n
+    boxes : ndarray of shape (n, 4), float64, or None
+        Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright picture, 0-based
+        and half-open; a row of four NaN means the whole picture.
+    size : (height, width)
+    """
+
+    kind: Kind = "images"
+
+    def __init__(
+        self, paths: Sequence[str], boxes: NDArray[np.float64] | None, size: tuple[int, int]
+    ) -> None:
+        self.paths = paths
+        self.boxes = boxes
+        self.size = size
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.paths)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Decode the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
+        for place, row in enumerate(indices):
+            batch[place] = self._read(int(row))
+        return batch
+
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        box = None
+        if self.boxes is not None and not np.isnan(self.boxes[row, 0]):
+            xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])
+            box = (xmin, ymin, xmax, ymax)
+        try:
+            return read_image(self.paths[row], self.size, box)
+        except ImageReadError as error:
+            raise ImageReadError(f"row {row} of X: {error}") from error.__cause__
+        except InvalidBoxError as error:
+            raise InvalidBoxError(f"row {row} of X: {error}") from None
+
+
+def read_image(
+    path: str | os.PathLike[str],
+    size: tuple[int, int],
+    box: tuple[int, int, int, int] | None = None,
+) -> NDArray[np.uint8]:
+    """Read a picture file as an upright RGB array of one size.
+
+    EXIF orientation is applied, transparency is laid on white, 16-bit gray is scaled to 8 bits,
+    CMYK, palette and gray pictures are converted, of an animation the first frame is taken. The
+    crop, if any, is cut from the upright picture; then it is resized (bilinear, antialiased)
+    without regard to its aspect ratio.
+
+    Parameters
+    ----------
+    path : str or path-like
+    size : (height, width) in pixels
+    box : (xmin, ymin, xmax, ymax), optional
+        0-based and half-open, in pixels of the upright picture.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing, truncated, or no picture.
+    InvalidBoxError
+        If the box leaves the picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+            picture.load()
+            if box is not None:
+                _check_inside(box, picture.size, path)
+                picture = picture.crop(box)
+            return _resized(_to_rgb(picture), size)
+    except InvalidBoxError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageReadError(f"there is no file {os.fspath(path)!r}") from error
+    except Exception as error:  # Pillow's plugins raise nearly every builtin error on bad bytes
+        raise ImageReadError(
+            f"cannot read the picture {os.fspath(path)!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_inside(
+    box: tuple[int, int, int, int], picture_size: tuple[int, int], path: str | os.PathLike[str]
+) -> None:
+    width, height = picture_size
+    if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
+        raise InvalidBoxError(
+            f"the box xmin, ymin, xmax, ymax = {box} leaves the picture {os.fspath(path)!r}, "
+            f"which is {width} pixels wide and {height} high"
+        )
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _gray_of_16_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
+
+
+def _gray_of_16_bits(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
+        raise ValueError(
+            f"its values (Pillow mode {picture.mode!r}) are not gray levels of 8 or 16 bits"
+        )
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def kind_of_rows(X: Any) -> Literal["pixels", "files", "features"]:
+    """Tell which kind of X this is by its container, dtype and number of dimensions.
+
+    Returns
+    -------
+    "pixels", "files" or "features"
+        "features" is also the answer for what is no legal X at all: scikit-learn's own
+        validation then words the error.
+    """
+    if isinstance(X, pd.DataFrame):
+        return "files" if "path" in X.columns else "features"
+    if isinstance(X, pd.Series):
+        return "files" if _are_paths(X.tolist()) else "features"
+    if isinstance(X, list | tuple):
+        if len(X) and _are_paths(X):
+            return "files"
+        return "pixels" if np.ndim(X[0] if len(X) else 0) in (2, 3) else "features"
+    ndim = getattr(X, "ndim", 0)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "OUT" and (ndim == 1 or X.shape[1:] == (1,)):
+        return "files" if _are_paths(X.ravel().tolist()) else "features"
+    return "pixels" if ndim in (3, 4) else "features"
+
+
+def _are_paths(values: Sequence[Any]) -> bool:
+    """Whether the values are paths, some of which may be missing (reported later, by row)."""
+    return any(isinstance(value, str | os.PathLike) for value in values[:100])
+
+
+def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
+    """Check pictures in memory.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not (n, H, W, 3) or (n, H, W), or there is no picture.
+    TypeError
+        If the dtype is not uint8.
+    """
+    array = np.asarray(X)
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
+        raise ValueError(f"X has the shape {array.shape}; legal are {KINDS_OF_X}.")
+    if array.dtype != np.uint8:
+        raise TypeError(
+            f"X holds pictures of dtype {array.dtype}; pictures in memory must be uint8, 0 to 255."
+        )
+    if 0 in array.shape:
+        raise ValueError(f"X holds no picture: its shape is {array.shape}.")
+    return PixelRows(array, size)
+
+
+def open_files(X: Any, size: tuple[int, int]) -> FileRows:
+    """Check paths and boxes, without opening a file.
+
+    Parameters
+    ----------
+    X : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
+        Further columns of a DataFrame are left alone.
+    size : (height, width)
+
+    Raises
+    ------
+    ImageReadError
+        If a path is missing from X or no such file exists; the row is named.
+    InvalidBoxError
+        If a box is not made of whole numbers, holds no pixel or starts left of or above the
+        picture; the row is named.
+    ValueError
+        If X is empty or only some of the four box columns are there.
+    """
+    values = X["path"].tolist() if isinstance(X, pd.DataFrame) else np.ravel(_objects(X)).tolist()
+    if not values:
+        raise ValueError("X holds no path: found array with 0 sample(s), a minimum of 1 is needed.")
+    paths = []
+    for row, value in enumerate(values):
+        if not isinstance(value, str | os.PathLike):
+            raise ImageReadError(f"row {row} of X: {value!r} is not a path (a str or path-like).")
+        path = os.fspath(value)
+        if not Path(path).is_file():
+            raise ImageReadError(f"row {row} of X: there is no file {path!r}.")
+        paths.append(path)
+    boxes = _boxes(X, paths) if isinstance(X, pd.DataFrame) else None
+    return FileRows(paths, boxes, size)
+
+
+def _objects(X: Any) -> NDArray[np.object_]:
+    return np.asarray(X, dtype=object)
+
+
+def _boxes(X: pd.DataFrame, paths: Sequence[str]) -> NDArray[np.float64] | None:
+    present = [name for name in BOX_COLUMNS if name in X.columns]
+    if not present:
+        return None
+    if len(present) < 4:
+        absent = [name for name in BOX_COLUMNS if name not in present]
+        raise ValueError(
+            f"X has the box columns {present} but not {absent}; boxes need all four of "
+            f"{list(BOX_COLUMNS)}."
+        )
+    try:
+        boxes = X[list(BOX_COLUMNS)].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InvalidBoxError(f"the box columns of X must be numbers: {error}") from None
+    missing = np.isnan(boxes)
+    whole = missing.all(axis=1)
+    with np.errstate(invalid="ignore"):
+        reasons = {
+            "has a missing edge": missing.any(axis=1) & ~whole,
+            "has edges that are not whole pixels": ~whole
+            & ~(np.isfinite(boxes) & (boxes == np.floor(boxes))).all(axis=1),
+            "holds no pixel": (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]),
+            "starts outside its picture": (boxes[:, :2] < 0).any(axis=1),
+        }
+    for reason, bad in reasons.items():
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InvalidBoxError(
+                f"row {row} of X: the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of "
+                f"{paths[row]!r} {reason}; boxes are 0-based and half-open, with "
+                "0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height, or all NaN for the "
+                "whole picture."
+            )
+    return boxes
+
+
+def check_numeric_columns(X: Any) -> None:
+    """Raise a ValueError if X is a DataFrame with columns that are not numbers."""
+    if isinstance(X, pd.DataFrame):
+        text = X.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes]].tolist()
+        if text:
+            raise ValueError(
+                f"X has the columns {text}, which are not numeric; legal X: {KINDS_OF_X}."
+            )

@@ -1,0 +1,372 @@
+"""From a table of labels to integer codes with a mask, and back to the user's own labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skattr.exceptions import UnseenLabelError
+
+Kind = Literal["binary", "categorical", "ordinal"]
+UNKNOWN = -1
+_KINDS = "'binary', 'categorical' or ('ordinal', [levels in order])"
+
+
+class AttributeEncoder(TransformerMixin, BaseEstimator):
+    """Encode a table of attributes as integer codes, with -1 where a label is unknown.
+
+    A column is *binary* when it holds bools, numbers that are all 0 or 1, or two distinct
+    labels, the second in sorted order being the positive one; *ordinal* when it is an ordered
+    pandas categorical; otherwise *categorical*. NaN, None and pandas.NA are unknown.
+
+    Parameters
+    ----------
+    attributes : dict of {name: kind}, default=None
+        Kinds that are not to be read from y: "binary", "categorical" or
+        ``("ordinal", [levels in order])``. Attributes of an array are named by their position.
+    classes : dict of {name: levels} or list of levels per attribute, default=None
+        All labels an attribute may take, also those absent from y; for a single output an
+        array of levels will do. Levels are sorted, except those of ordinal attributes.
+    missing_label : scalar, default=None
+        One more value that means unknown, such as -1 or "?". It never matches across types:
+        0 is not False.
+
+    Attributes
+    ----------
+    classes_ : list of ndarray
+        The labels of each attribute, in the dtype of y (never object). A bool or 0/1 column
+        always has two. An attribute without any known label has the classes 0 and 1.
+    kinds_ : list of str
+        "binary", "categorical" or "ordinal".
+    known_ : ndarray of shape (n_outputs,), int
+        The number of known labels of each attribute in the y of `fit`.
+    output_names_ : list
+        Column names of a DataFrame, or the name of a Series, else "y0", "y1", ...
+    n_outputs_ : int
+        The number of attributes.
+    is_table_ : bool
+        Whether y had two dimensions.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skattr import AttributeEncoder
+    >>> y = pd.DataFrame({"hat": [True, None, False], "age": ["young", "old", None]})
+    >>> encoder = AttributeEncoder(attributes={"age": ("ordinal", ["young", "old"])}).fit(y)
+    >>> encoder.kinds_
+    ['binary', 'ordinal']
+    >>> encoder.transform(y)
+    array([[ 1,  0],
+           [-1,  1],
+           [ 0, -1]])
+    """
+
+    def __init__(
+        self,
+        attributes: Mapping[Any, Any] | None = None,
+        classes: Mapping[Any, Any] | Sequence[Any] | None = None,
+        missing_label: Any = None,
+    ) -> None:
+        self.attributes = attributes
+        self.classes = classes
+        self.missing_label = missing_label
+
+    def fit(self, y: Any, _ignored: Any = None) -> "AttributeEncoder":
+        """Learn the kind and the classes of each attribute.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+
+        Returns
+        -------
+        AttributeEncoder
+
+        Raises
+        ------
+        ValueError
+            If no label at all is known, a column is continuous or mixes types, or
+            `attributes` or `classes` do not fit y.
+        """
+        columns, names, is_table = _columns(y)
+        declared = _by_name(self.attributes, names, "attributes")
+        levels = _by_name(_classes_per_name(self.classes, names), names, "classes")
+        kinds: list[Kind] = []
+        classes: list[NDArray[Any]] = []
+        counts: list[int] = []
+        for name, column in zip(names, columns, strict=True):
+            known = _known(column, self.missing_label)
+            kind, values = _kind_and_classes(
+                column[known], name, declared.get(name), levels.get(name)
+            )
+            kinds.append(kind)
+            classes.append(values)
+            counts.append(int(known.sum()))
+        if not any(counts):
+            raise ValueError("Input y contains NaN. None of its labels is known.")
+        self.kinds_ = kinds
+        self.classes_ = classes
+        self.known_ = np.array(counts)
+        self.output_names_ = names
+        self.n_outputs_ = len(names)
+        self.is_table_ = is_table
+        return self
+
+    def transform(self, y: Any) -> NDArray[np.int64]:
+        """Encode labels.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+
+        Returns
+        -------
+        ndarray of shape (n, n_outputs), int64
+            Positions in `classes_`, -1 where unknown.
+
+        Raises
+        ------
+        UnseenLabelError
+            If a label is not among the classes of its attribute.
+        ValueError
+            If y has other columns than the y of `fit`.
+        """
+        check_is_fitted(self, "classes_")
+        columns, names, _ = _columns(y)
+        if len(names) != self.n_outputs_:
+            raise ValueError(
+                f"y has {len(names)} column(s), but {self.n_outputs_} were fitted: "
+                f"{self.output_names_}."
+            )
+        if isinstance(y, pd.DataFrame) and names != self.output_names_:
+            raise ValueError(
+                f"The columns of y are {names}, but those of fit were {self.output_names_}; "
+                "they must have the same names in the same order."
+            )
+        codes = np.full((len(columns[0]), len(columns)), UNKNOWN, dtype=np.int64)
+        for position, (column, classes) in enumerate(zip(columns, self.classes_, strict=True)):
+            known = _known(column, self.missing_label)
+            found = _positions(column[known], classes)
+            if (found < 0).any():
+                row = np.flatnonzero(known)[np.argmax(found < 0)]
+                [label] = column.iloc[[row]].tolist()
+                raise UnseenLabelError(
+                    f"Column {self.output_names_[position]!r} of y, row {row}: the label {label!r} "
+                    f"is not among the classes {_shown(classes)}; declare every label that may "
+                    "occur in the parameter `classes`."
+                )
+            codes[known, position] = found
+        return codes
+
+    def inverse_transform(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """Return the labels for codes, each column's own dtype kept where columns agree.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n, n_outputs), int
+            Positions in `classes_`; -1 (unknown) is allowed and comes back as None.
+
+        Returns
+        -------
+        ndarray of shape (n,) for a single output, else (n, n_outputs)
+            Of dtype object if the attributes have different dtypes or a code is -1.
+        """
+        check_is_fitted(self, "classes_")
+        codes = np.asarray(codes)
+        columns = []
+        for position, classes in enumerate(self.classes_):
+            column = classes[codes[:, position]]
+            if (codes[:, position] == UNKNOWN).any():
+                column = column.astype(object)
+                column[codes[:, position] == UNKNOWN] = None
+            columns.append(column)
+        if self.n_outputs_ == 1:
+            return np.asarray(columns[0])
+        if len({column.dtype.kind for column in columns}) == 1:
+            return np.stack(columns, axis=1)
+        return np.stack([column.astype(object) for column in columns], axis=1)
+
+
+def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
+    """Split y into Series of native dtypes; also their names and whether y was 2-D."""
+    if y is None:
+        raise ValueError("This estimator requires y to be passed, but the target y is None.")
+    if scipy.sparse.issparse(y):
+        raise TypeError("Sparse y was passed; pass a dense array, in which unknown is NaN.")
+    if isinstance(y, np.ma.MaskedArray):
+        raise TypeError("A masked array was passed as y; write NaN or None for unknown instead.")
+    if isinstance(y, pd.DataFrame):
+        if y.columns.has_duplicates:
+            twice = y.columns[y.columns.duplicated()].tolist()
+            raise ValueError(f"y has the column names {twice} more than once.")
+        if y.shape[1] == 0:
+            raise ValueError("y has no column; pass one column per attribute.")
+        frame = y.reset_index(drop=True)
+        return [_native(frame.iloc[:, j]) for j in range(y.shape[1])], list(y.columns), True
+    if isinstance(y, pd.Series):
+        name = "y0" if y.name is None else y.name
+        return [_native(y.reset_index(drop=True))], [name], False
+    array = y if isinstance(y, np.ndarray) else _from_nested(y)
+    if array.ndim not in (1, 2) or 0 in array.shape[1:]:
+        raise ValueError(f"y should be of shape (n,) or (n, n_outputs), got {array.shape}.")
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: y has the dtype {array.dtype}.")
+    if array.dtype.kind not in "biufOUT":
+        raise ValueError(f"Unknown label type: y has the dtype {array.dtype}.")
+    is_table = array.ndim == 2
+    table = array if is_table else array[:, np.newaxis]
+    columns = [_native(pd.Series(table[:, j])) for j in range(table.shape[1])]
+    return columns, [f"y{j}" for j in range(table.shape[1])], is_table
+
+
+def _from_nested(y: Any) -> NDArray[Any]:
+    """Turn lists into an array without making strings of numbers that stand beside strings."""
+    array = np.asarray(y)
+    return np.array(y, dtype=object) if array.dtype.kind in "UT" else array
+
+
+def _native(column: pd.Series) -> pd.Series:
+    return column.infer_objects() if column.dtype == object else column
+
+
+def _known(column: pd.Series, missing_label: Any) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = column.notna().to_numpy(dtype=bool)
+    if missing_label is None or pd.isna(missing_label):
+        return known
+    is_bool = isinstance(missing_label, bool | np.bool_)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        if is_bool or isinstance(missing_label, str):
+            return known
+        known &= (column != missing_label).to_numpy()
+        return known
+    is_text = isinstance(missing_label, str)
+    matches = [
+        isinstance(value, bool | np.bool_) == is_bool
+        and isinstance(value, str) == is_text
+        and value == missing_label
+        for value in column.array
+    ]
+    known &= ~np.array(matches, dtype=bool)
+    return known
+
+
+def _by_name(given: Mapping[Any, Any] | None, names: list[Any], parameter: str) -> dict[Any, Any]:
+    """Key a parameter by output name; an integer key is a position unless it is a name."""
+    result = {}
+    for key, value in (given or {}).items():
+        if key in names:
+            result[key] = value
+        elif isinstance(key, int) and 0 <= key < len(names):
+            result[names[key]] = value
+        else:
+            raise ValueError(f"`{parameter}` names {key!r}, which is no attribute; y has {names}.")
+    return result
+
+
+def _classes_per_name(classes: Any, names: list[Any]) -> Mapping[Any, Any] | None:
+    if classes is None or isinstance(classes, Mapping):
+        return classes
+    per_attribute = [np.ndim(levels) > 0 or levels is None for levels in classes]
+    if len(names) == 1 and not any(per_attribute):
+        return {names[0]: classes}
+    if len(classes) != len(names) or not all(per_attribute):
+        raise ValueError(
+            f"`classes` must be a dict, or list the levels of each of the {len(names)} "
+            f"attributes {names}; it has {len(classes)} element(s)."
+        )
+    return dict(zip(names, classes, strict=True))
+
+
+def _kind_and_classes(
+    known: pd.Series, name: Any, declared: Any, levels: Any
+) -> tuple[Kind, NDArray[Any]]:
+    """Determine an attribute's kind and classes from its known labels and what is declared."""
+    kind, order = _declared_kind(declared, name)
+    if order is None and isinstance(known.dtype, pd.CategoricalDtype):
+        categories = known.cat.categories
+        if known.cat.ordered and kind is None:
+            kind, order = "ordinal", categories.tolist()
+        elif levels is None:
+            levels = categories
+    values = _label_array(pd.Series(known.to_numpy()).infer_objects(), name)
+    seen = np.unique(values)
+    if order is not None:
+        classes = _label_array(pd.Series(list(order)), name)
+    elif levels is not None:
+        classes = np.unique(_label_array(pd.Series(list(levels)), name))
+    elif len(seen) == 0:
+        classes = np.array([0, 1])
+    elif values.dtype.kind == "b" or (values.dtype.kind in "iuf" and np.isin(seen, (0, 1)).all()):
+        classes = np.array([0, 1]).astype(values.dtype)
+    else:
+        classes = seen
+    unseen = seen[_positions(pd.Series(seen), classes) < 0]
+    if len(unseen):
+        raise UnseenLabelError(
+            f"Column {name!r} of y holds the label(s) {_shown(unseen)}, which are not among its "
+            f"declared classes {_shown(classes)}."
+        )
+    if kind == "binary" and len(classes) > 2:
+        raise ValueError(f"Attribute {name!r} is declared binary but has {_shown(classes)}.")
+    return kind or ("binary" if len(classes) == 2 else "categorical"), classes
+
+
+def _declared_kind(declared: Any, name: Any) -> tuple[Kind | None, Sequence[Any] | None]:
+    if declared is None:
+        return None, None
+    if isinstance(declared, str) and declared in ("binary", "categorical"):
+        return ("binary" if declared == "binary" else "categorical"), None
+    if isinstance(declared, tuple) and len(declared) == 2 and declared[0] == "ordinal":
+        order = list(declared[1])
+        if len(set(order)) != len(order) or not order:
+            raise ValueError(f"The ordinal levels of {name!r} must be distinct, got {order}.")
+        return "ordinal", order
+    raise ValueError(f"The kind of attribute {name!r} must be {_KINDS}, got {declared!r}.")
+
+
+def _label_array(values: pd.Series, name: Any) -> NDArray[Any]:
+    """Return labels as an array of a native dtype, or say why they are none."""
+    if len(values) == 0:
+        return np.array([], dtype=np.int64)
+    array = values.to_numpy()
+    if array.dtype.kind in "biu":
+        return array
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all():
+            raise ValueError("Input y contains infinity or a value too large for dtype('float64').")
+        if (array != np.floor(array)).any():
+            raise ValueError(
+                f"Unknown label type: column {name!r} of y is continuous; labels must be "
+                "integers, bools or strings."
+            )
+        return array
+    kinds = sorted({type(value).__name__ for value in array})
+    if all(isinstance(value, str) for value in array):
+        return array.astype(np.str_)
+    raise ValueError(
+        f"Unknown label type: column {name!r} of y holds values of type {', '.join(kinds)}; one "
+        "attribute's labels must all be strings, all bools, or all whole numbers."
+    )
+
+
+def _positions(values: pd.Series, classes: NDArray[Any]) -> NDArray[np.intp]:
+    """Return where each value stands in `classes`, -1 where it does not (1 == 1.0 == True)."""
+    table = {label: position for position, label in enumerate(classes.tolist())}
+    distinct, inverse = _factorized(values)
+    found = np.array([table.get(label, UNKNOWN) for label in distinct], dtype=np.intp)
+    return found[inverse] if len(distinct) else np.empty(0, dtype=np.intp)
+
+
+def _factorized(values: pd.Series) -> tuple[list[Any], NDArray[np.intp]]:
+    inverse, distinct = pd.factorize(values, use_na_sentinel=False)
+    return list(pd.Index(distinct)), inverse
+
+
+def _shown(classes: NDArray[Any], limit: int = 10) -> str:
+    shown = ", ".join(repr(label) for label in classes[:limit].tolist())
+    return f"[{shown}]" if len(classes) <= limit else f"[{shown}, ... {len(classes)} in all]"

@@ -1,0 +1,33 @@
+"""Errors and warnings of the package, each also a builtin or scikit-learn one."""
+
+
+class SkattrError(Exception):
+    """Parent of every error that only this package raises."""
+
+
+class ImageReadError(SkattrError, OSError):
+    """A picture could not be read; the message names its path and its row in X."""
+
+
+class InvalidBoxError(SkattrError, ValueError):
+    """A crop box is malformed, empty or leaves its picture; the message names the row."""
+
+
+class UnseenLabelError(SkattrError, ValueError):
+    """A label does not belong to the classes of its attribute; the message names both."""
+
+
+class DivergedError(SkattrError, ArithmeticError):
+    """The training loss stopped being a finite number."""
+
+
+class SkattrWarning(UserWarning):
+    """Parent of every warning of this package."""
+
+
+class UnknownLabelsWarning(SkattrWarning):
+    """An attribute has no known label to learn from."""
+
+
+class InSampleWarning(SkattrWarning):
+    """Scores were returned for the very rows the network was trained on."""

@@ -1,0 +1,193 @@
+"""Shared backbones: a torchvision model without its classifier, a small map, or the user's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_MLP_UNITS = 256
+_CLASSIFIERS = ("fc", "classifier", "head", "heads")
+_SIZED = ("vit_", "maxvit")
+
+
+class PixelNormalization(nn.Module):
+    """uint8 pictures (n, H, W, 3) to floats (n, 3, H, W) with ImageNet's mean and deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale: Tensor
+        self.shift: Tensor
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        self.register_buffer("scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("shift", -mean / std, persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalise; the result is a channels_last view."""
+        return torch.addcmul(self.shift, pixels.to(self.scale.dtype), self.scale).permute(
+            0, 3, 1, 2
+        )
+
+
+class GlobalPooling(nn.Module):
+    """Average maps (n, C, H, W) over their pixels; flat features pass."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return (n, C)."""
+        return features.mean(dim=tuple(range(2, features.ndim))) if features.ndim > 2 else features
+
+
+def build_image_backbone(
+    backbone: str | Callable[[], nn.Module],
+    weights: str | None,
+    image_size: tuple[int, int],
+) -> tuple[nn.Module, int]:
+    """Build the part that maps normalised pictures to features.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        Name of a torchvision classification model, or a callable without arguments that
+        returns a module mapping (n, 3, H, W) to (n, F) or to maps (n, F, h, w).
+    weights : str, optional
+        A name among the model's torchvision weights or "DEFAULT".
+    image_size : (height, width)
+
+    Returns
+    -------
+    (Module, int)
+        The backbone and its number of features.
+
+    Raises
+    ------
+    ValueError
+        If the name or the weights are unknown, or no classifier is found to be taken off.
+    """
+    if not callable(backbone):
+        model = _torchvision_model(backbone, weights, image_size)
+        return model, remove_classifier(model, backbone)
+    model = nn.Sequential(backbone(), GlobalPooling())
+    was_training = model.training
+    with torch.no_grad():
+        n_features = model.eval()(torch.zeros(1, 3, *image_size)).shape[1]
+    return model.train(was_training), n_features
+
+
+def build_feature_backbone(
+    backbone: str | Callable[[int], nn.Module], n_inputs: int
+) -> tuple[nn.Module, int]:
+    """Build the part that maps 2-D features to features.
+
+    Parameters
+    ----------
+    backbone : {"linear", "mlp"} or callable
+        "linear" passes the features to the branches as they are, "mlp" through one rectified
+        layer of 256 units; a callable gets the number of columns and returns a module.
+    n_inputs : int
+        Columns of X.
+
+    Returns
+    -------
+    (Module, int)
+        The backbone and its number of features.
+    """
+    if backbone == "linear":
+        return nn.Identity(), n_inputs
+    if backbone == "mlp":
+        return nn.Sequential(nn.Linear(n_inputs, _MLP_UNITS), nn.ReLU()), _MLP_UNITS
+    if callable(backbone):
+        model = backbone(n_inputs)
+        with torch.no_grad():
+            n_features = model.eval()(torch.zeros(1, n_inputs)).shape[1]
+        return model.train(), n_features
+    raise ValueError(
+        f"backbone={backbone!r} is a network for pictures, but X holds 2-D features; legal for "
+        "them are 'auto', 'mlp' or a callable that takes the number of columns."
+    )
+
+
+def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, int]) -> nn.Module:
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise ValueError(
+            f"backbone={name!r} is unknown; for pictures it must be 'auto', a callable, or one of "
+            f"torchvision's classification models: {', '.join(names)}."
+        )
+    options: dict[str, Any] = {}
+    if name.startswith(_SIZED):
+        key, value = (
+            ("image_size", image_size[0]) if name.startswith("vit_") else ("input_size", image_size)
+        )
+        if name.startswith("vit_") and image_size[0] != image_size[1]:
+            raise ValueError(f"backbone={name!r} needs square pictures, got {image_size}.")
+        options[key] = value
+    if name in ("googlenet", "inception_v3") and weights is None:
+        options.update(aux_logits=False, init_weights=True)
+    if weights is not None:
+        legal = [member.name for member in torchvision.models.get_model_weights(name)]
+        if weights not in ("DEFAULT", *legal):
+            raise ValueError(
+                f"weights={weights!r} is neither a file nor weights of {name!r}; legal names are "
+                f"'DEFAULT', {', '.join(map(repr, legal))}."
+            )
+    model: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
+    if getattr(model, "aux_logits", False):
+        setattr(model, "aux_logits", False)  # noqa: B010  (not an attribute of every Module)
+    return model
+
+
+def remove_classifier(model: nn.Module, name: str) -> int:
+    """Replace the last linear map of a torchvision model by the identity, in place.
+
+    Returns
+    -------
+    int
+        The number of features that map received.
+
+    Raises
+    ------
+    ValueError
+        If the model has no classifier under one of torchvision's names.
+    """
+    for attribute in _CLASSIFIERS:
+        head = getattr(model, attribute, None)
+        if isinstance(head, nn.Linear):
+            setattr(model, attribute, nn.Identity())
+            return head.in_features
+        if isinstance(head, nn.Sequential):
+            for position in reversed(range(len(head))):
+                layer = head[position]
+                if isinstance(layer, nn.Linear | nn.Conv2d):
+                    head[position] = nn.Identity()
+                    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+    raise ValueError(f"backbone={name!r} has no classifier that can be taken off cleanly.")
+
+
+def load_backbone_weights(model: nn.Module, path: str) -> None:
+    """Load a state dict from a file into a backbone, without unpickling code.
+
+    Entries of a classifier that was taken off are ignored.
+
+    Raises
+    ------
+    ValueError
+        If an entry of the backbone is missing from the file or has another shape.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    wanted = model.state_dict()
+    missing = [key for key in wanted if key not in state]
+    if missing:
+        raise ValueError(
+            f"weights={path!r} lacks {len(missing)} of the backbone's {len(wanted)} entries, "
+            f"the first being {missing[0]!r}."
+        )
+    wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
+    if wrong:
+        raise ValueError(
+            f"weights={path!r} does not fit: {wrong[0]!r} has the shape "
+            f"{tuple(state[wrong[0]].shape)}, the backbone {tuple(wanted[wrong[0]].shape)}."
+        )
+    model.load_state_dict({key: state[key] for key in wanted})

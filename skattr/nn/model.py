@@ -1,0 +1,134 @@
+"""One backbone, many branches."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from skattr.nn.backbones import (
+    PixelNormalization,
+    build_feature_backbone,
+    build_image_backbone,
+    load_backbone_weights,
+)
+from skattr.nn.heads import BranchLayout, FusedBranches
+
+Backbone = str | Callable[..., nn.Module]
+
+
+class MultiBranchNetwork(nn.Module):
+    """A shared backbone with one branch per attribute.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        For pictures the name of a torchvision classification model or a callable without
+        arguments; for features "linear", "mlp" or a callable that takes their number.
+    layout : BranchLayout
+        Where the logits of each attribute stand.
+    n_inputs : int, optional
+        Columns of 2-D features; None for pictures.
+    image_size : (height, width)
+        Of pictures; only vision transformers depend on it.
+    weights : str, optional
+        Pretrained weights of a torchvision backbone: "DEFAULT", a name, or the path of a
+        state dict.
+    branch_hidden : int, optional
+        Hidden units of each branch.
+    prior : Tensor of shape (n_logits,), optional
+        What the network predicts before it is trained.
+    dtype : torch.dtype
+        Of parameters and results.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layout: BranchLayout,
+        *,
+        n_inputs: int | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        weights: str | None = None,
+        branch_hidden: int | None = None,
+        prior: Tensor | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.normalization: nn.Module
+        is_file = weights is not None and Path(weights).is_file()
+        if n_inputs is None:
+            self.normalization = PixelNormalization()
+            self.backbone, self.n_features = build_image_backbone(
+                backbone, None if is_file else weights, image_size
+            )
+        else:
+            if weights is not None:
+                raise ValueError(f"weights={weights!r} needs pictures, but X holds 2-D features.")
+            self.normalization = nn.Identity()
+            self.backbone, self.n_features = build_feature_backbone(backbone, n_inputs)
+        if is_file and weights is not None:
+            load_backbone_weights(self.backbone, weights)
+        self.branches = FusedBranches(self.n_features, layout, branch_hidden)
+        self.to(dtype)
+        if prior is not None:
+            self.branches.set_prior(prior)
+
+    def forward_features(self, inputs: Tensor) -> Tensor:
+        """Map uint8 pictures (n, H, W, 3), or features, to shared features (n, n_features)."""
+        features: Tensor = self.backbone(self.normalization(inputs))
+        return features
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
+        logits: Tensor = self.branches(features)
+        return logits
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs to the logits (n, n_logits) of all branches."""
+        return self.forward_head(self.forward_features(inputs))
+
+
+class MultiBranchResNet(MultiBranchNetwork):
+    """A torchvision ResNet, or another of its models, with one branch per attribute.
+
+    Parameters
+    ----------
+    n_classes : sequence of int
+        Classes per attribute; two make one logit with ``binary_head="sigmoid"``.
+    backbone : str or callable, default="resnet18"
+        See :class:`MultiBranchNetwork`.
+    binary_head : {"sigmoid", "softmax"}, default="sigmoid"
+    weights, image_size, branch_hidden
+        See :class:`MultiBranchNetwork`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skattr.nn import MultiBranchResNet
+    >>> network = MultiBranchResNet([2, 5, 2]).eval()
+    >>> logits = network(torch.zeros(4, 60, 80, 3, dtype=torch.uint8))
+    >>> logits.shape
+    torch.Size([4, 7])
+    >>> logits[:, network.layout.slices[1]].shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(
+        self,
+        n_classes: Sequence[int],
+        backbone: Backbone = "resnet18",
+        *,
+        binary_head: str = "sigmoid",
+        weights: str | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        branch_hidden: int | None = None,
+    ) -> None:
+        super().__init__(
+            backbone,
+            BranchLayout(tuple(n_classes), binary_head),
+            weights=weights,
+            image_size=image_size,
+            branch_hidden=branch_hidden,
+        )

@@ -1,0 +1,66 @@
+"""Where tensors become arrays: the network's outputs for all rows of X."""
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from skattr._images import Rows
+from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr.training.net import AttributeNet, computing_in
+
+
+def predict_rows(
+    net: AttributeNet,
+    rows: Rows,
+    output: Literal["logits", "features"] = "logits",
+    *,
+    batch_size: int,
+    num_workers: int = 0,
+    verbose: int = 0,
+) -> NDArray[np.floating[Any]]:
+    """Compute the logits, or the shared features, of every row.
+
+    Parameters
+    ----------
+    net : AttributeNet
+        Fitted.
+    rows : Rows
+    output : {"logits", "features"}
+    batch_size, num_workers : int
+    verbose : int
+        From 1, a progress bar.
+
+    Returns
+    -------
+    ndarray of shape (n, n_logits) or (n, n_features)
+        In the network's floating-point type.
+    """
+    network: Any = net.module_
+    compute = network.forward_features if output == "features" else network
+    dataset = AttributeDataset(rows, np.arange(len(rows)))
+    device = torch.device(net.device)
+    loader = BatchLoader(
+        dataset, batch_size, num_workers=num_workers, pin_memory=device.type == "cuda"
+    )
+    result: NDArray[Any] | None = None
+    start = 0
+    network.eval()
+    with torch.inference_mode(), tqdm(total=len(rows), disable=verbose < 1, unit="row") as bar:
+        for inputs in loader:
+            with computing_in(net.autocast, device):
+                values = compute(inputs.to(device, non_blocking=True))
+            values = values.float() if net.autocast is not None else values
+            if result is None:
+                result = np.empty((len(rows), values.shape[1]), dtype=_numpy_type(values))
+            result[start : start + len(values)] = values.cpu().numpy()
+            start += len(values)
+            bar.update(len(values))
+    assert result is not None  # X has at least one row
+    return result
+
+
+def _numpy_type(values: torch.Tensor) -> type[np.floating[Any]]:
+    return np.float64 if values.dtype == torch.float64 else np.float32

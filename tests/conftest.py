@@ -1,0 +1,48 @@
+"""Shared material of the tests: one torch thread each, a tiny network, tiny pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)  # the tests run side by side
+
+
+@pytest.fixture
+def rng():
+    """Return a seeded generator."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def pictures(rng):
+    """24 pictures of 12x10 pixels whose mean colour tells their labels."""
+    labels = np.arange(24)
+    noise = rng.integers(0, 40, (24, 12, 10, 3))
+    noise[..., 0] += (80 * (labels % 3))[:, None, None]
+    noise[..., 1] += (150 * (labels % 2))[:, None, None]
+    return noise.astype(np.uint8)
+
+
+@pytest.fixture
+def table():
+    """Attributes of the pictures: a bool, a string of three levels and a number, some unknown."""
+    labels = np.arange(24)
+    hat = pd.array(labels % 2 == 1, dtype="boolean")
+    hat[5] = pd.NA
+    colour = np.array(["blue", "green", "red"], dtype=object)[labels % 3]
+    colour[[0, 7]] = None
+    count = np.where(labels == 3, np.nan, 1.0 + labels % 4)
+    return pd.DataFrame({"hat": hat, "colour": colour, "count": count})
+
+
+@pytest.fixture
+def files(tmp_path, pictures):
+    """Return the paths of the pictures as PNG files."""
+    paths = []
+    for number, picture in enumerate(pictures):
+        path = tmp_path / f"picture {number}.png"
+        Image.fromarray(picture).save(path)
+        paths.append(str(path))
+    return paths
