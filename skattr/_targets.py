@@ -235,7 +235,7 @@ def _native(column: pd.Series) -> pd.Series:
 
 
 def _known(column: pd.Series, missing_label: Any) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = column.notna().to_numpy(dtype=bool)
+    known: NDArray[np.bool_] = column.notna().to_numpy(dtype=bool, copy=True)
     if missing_label is None or pd.isna(missing_label):
         return known
     is_bool = isinstance(missing_label, bool | np.bool_)

@@ -178,7 +178,8 @@ class AttributeNet(NeuralNet):
         return drawing_from(self.generator("dropout", str(self.device)))
 
     def release_training_state(self) -> None:
-        """Forget what only training needs: momenta, the validation rows, the schedule."""
+        """Forget what only training needs: gradients, momenta, validation rows, the schedule."""
+        self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.validation = None
         for _, callback in self.callbacks_:
