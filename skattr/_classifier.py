@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._crossfit import cross_fit_transform
 from skattr._fitting import train_network, warn_of_unknown_columns
@@ -141,7 +141,8 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     >>> from sklearn.datasets import load_iris
     >>> from skattr import AttributeClassifier
     >>> X, species = load_iris(return_X_y=True, as_frame=True)
-    >>> y = species.to_frame().assign(large=X["petal length (cm)"] > 4)
+    >>> large = (X["petal length (cm)"] > 4).astype("boolean")
+    >>> y = species.to_frame().assign(large=large)
     >>> y.loc[::3, "large"] = None
     >>> classifier = AttributeClassifier(max_epochs=30, random_state=0).fit(X, y)
     >>> [proba.shape for proba in classifier.predict_proba(X)]
@@ -310,6 +311,10 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             self._feature_type: np.dtype[Any] = X.dtype
         return FeatureRows(X.astype(self._feature_type, copy=False))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit has succeeded; one that failed may have left ``n_features_in_``."""
+        return hasattr(self, "net_")
+
     @property
     def _network(self) -> Any:
         return self.net_.module_
@@ -440,6 +445,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         if not labelled.any():
             raise ValueError("Input y contains NaN. None of its labels is known.")
         predicted = np.stack([p.argmax(axis=1) for p in self._probabilities(X)], axis=1)
+        check_consistent_length(predicted, codes, sample_weight)
         correct = ((predicted == codes) | ~known).all(axis=1)[labelled]
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
         return float(np.average(correct, weights=weights))

@@ -42,7 +42,7 @@ def cross_fit_transform(
             "threshold or model fitted on them looks better than it is. Set cross_fit=5 for "
             "out-of-fold outputs, or cross_fit=0.2 for those of held-out rows.",
             InSampleWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         classifier._fit(X, y, *weights, encoder)
         return np.asarray(classifier.transform(X))

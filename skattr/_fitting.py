@@ -132,5 +132,5 @@ def warn_of_unknown_columns(codes: NDArray[np.int64], names: Sequence[Any]) -> N
             f"No label of {unknown} is known; their classes are predicted with equal "
             "probabilities.",
             UnknownLabelsWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

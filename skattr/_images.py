@@ -7,7 +7,6 @@ and ``rows.take(indices)``, so that what follows need not know where a batch com
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -289,8 +288,12 @@ def open_files(X: Any, size: tuple[int, int]) -> FileRows:
         If a box is not made of whole numbers, holds no pixel or starts left of or above the
         picture; the row is named.
     ValueError
-        If X is empty or only some of the four box columns are there.
+        If X is empty, a column is there twice, or only some of the four box columns are there.
     """
+    if isinstance(X, pd.DataFrame):
+        twice = X.columns[X.columns.duplicated()].intersection(["path", *BOX_COLUMNS]).tolist()
+        if twice:
+            raise ValueError(f"X has the columns {twice} more than once.")
     values = X["path"].tolist() if isinstance(X, pd.DataFrame) else np.ravel(_objects(X)).tolist()
     if not values:
         raise ValueError("X holds no path: found array with 0 sample(s), a minimum of 1 is needed.")
@@ -299,7 +302,7 @@ def open_files(X: Any, size: tuple[int, int]) -> FileRows:
         if not isinstance(value, str | os.PathLike):
             raise ImageReadError(f"row {row} of X: {value!r} is not a path (a str or path-like).")
         path = os.fspath(value)
-        if not Path(path).is_file():
+        if not os.path.isfile(path):  # Path.is_file raises where the name is too long
             raise ImageReadError(f"row {row} of X: there is no file {path!r}.")
         paths.append(path)
     boxes = _boxes(X, paths) if isinstance(X, pd.DataFrame) else None

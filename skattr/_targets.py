@@ -1,6 +1,7 @@
 """From a table of labels to integer codes with a mask, and back to the user's own labels."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -90,10 +91,14 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If no label at all is known, a column is continuous or mixes types, or
-            `attributes` or `classes` do not fit y.
+            If y is empty, no label at all is known, a column is continuous or mixes types, or
+            `attributes`, `classes` or `missing_label` do not fit y.
         """
         columns, names, is_table = _columns(y)
+        if len(columns[0]) == 0:
+            raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
+        if not pd.api.types.is_scalar(self.missing_label):
+            raise ValueError(f"`missing_label` must be one value, got {self.missing_label!r}.")
         declared = _by_name(self.attributes, names, "attributes")
         levels = _by_name(_classes_per_name(self.classes, names), names, "classes")
         kinds: list[Kind] = []
@@ -101,9 +106,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         counts: list[int] = []
         for name, column in zip(names, columns, strict=True):
             known = _known(column, self.missing_label)
-            kind, values = _kind_and_classes(
-                column[known], name, declared.get(name), levels.get(name)
-            )
+            labels = _without_missing_category(column[known], self.missing_label)
+            kind, values = _kind_and_classes(labels, name, declared.get(name), levels.get(name))
             kinds.append(kind)
             classes.append(values)
             counts.append(int(known.sum()))
@@ -200,6 +204,8 @@ def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
         raise TypeError("Sparse y was passed; pass a dense array, in which unknown is NaN.")
     if isinstance(y, np.ma.MaskedArray):
         raise TypeError("A masked array was passed as y; write NaN or None for unknown instead.")
+    if isinstance(y, pd.api.extensions.ExtensionArray | pd.Index):
+        y = pd.Series(y)
     if isinstance(y, pd.DataFrame):
         if y.columns.has_duplicates:
             twice = y.columns[y.columns.duplicated()].tolist()
@@ -207,10 +213,10 @@ def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
         if y.shape[1] == 0:
             raise ValueError("y has no column; pass one column per attribute.")
         frame = y.reset_index(drop=True)
-        return [_native(frame.iloc[:, j]) for j in range(y.shape[1])], list(y.columns), True
+        return [frame.iloc[:, j] for j in range(y.shape[1])], list(y.columns), True
     if isinstance(y, pd.Series):
         name = "y0" if y.name is None else y.name
-        return [_native(y.reset_index(drop=True))], [name], False
+        return [y.reset_index(drop=True)], [name], False
     array = y if isinstance(y, np.ndarray) else _from_nested(y)
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise ValueError(f"y should be of shape (n,) or (n, n_outputs), got {array.shape}.")
@@ -220,51 +226,60 @@ def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
         raise ValueError(f"Unknown label type: y has the dtype {array.dtype}.")
     is_table = array.ndim == 2
     table = array if is_table else array[:, np.newaxis]
-    columns = [_native(pd.Series(table[:, j])) for j in range(table.shape[1])]
+    columns = [pd.Series(table[:, j]) for j in range(table.shape[1])]
     return columns, [f"y{j}" for j in range(table.shape[1])], is_table
 
 
 def _from_nested(y: Any) -> NDArray[Any]:
-    """Turn lists into an array without making strings of numbers that stand beside strings."""
+    """Turn what is no array into one; in lists every label keeps its own type."""
     array = np.asarray(y)
-    return np.array(y, dtype=object) if array.dtype.kind in "UT" else array
-
-
-def _native(column: pd.Series) -> pd.Series:
-    return column.infer_objects() if column.dtype == object else column
+    is_list = isinstance(y, list | tuple)
+    return np.array(y, dtype=object) if is_list and array.dtype.kind in "biufUT" else array
 
 
 def _known(column: pd.Series, missing_label: Any) -> NDArray[np.bool_]:
-    known: NDArray[np.bool_] = column.notna().to_numpy(dtype=bool, copy=True)
+    known: NDArray[np.bool_] = column.notna().to_numpy(dtype=bool)
     if missing_label is None or pd.isna(missing_label):
         return known
     is_bool = isinstance(missing_label, bool | np.bool_)
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        if is_bool or isinstance(missing_label, str):
-            return known
-        known &= (column != missing_label).to_numpy()
-        return known
     is_text = isinstance(missing_label, str)
-    matches = [
-        isinstance(value, bool | np.bool_) == is_bool
-        and isinstance(value, str) == is_text
-        and value == missing_label
-        for value in column.array
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        if is_text or is_bool != (column.dtype.kind == "b"):
+            return known
+        differs: NDArray[np.bool_] = column.to_numpy() != missing_label
+        return known & differs
+    known = known.copy()
+    known[known] = [  # pandas.NA, which is neither equal nor unequal, stays outside
+        isinstance(value, bool | np.bool_) != is_bool
+        or isinstance(value, str) != is_text
+        or bool(value != missing_label)
+        for value in column[known].array
     ]
-    known &= ~np.array(matches, dtype=bool)
     return known
+
+
+def _without_missing_category(known: pd.Series, missing_label: Any) -> pd.Series:
+    """Take `missing_label` from the categories of a categorical column."""
+    if not isinstance(known.dtype, pd.CategoricalDtype):
+        return known
+    categories = known.cat.categories
+    return known.cat.set_categories(categories[_known(pd.Series(categories), missing_label)])
 
 
 def _by_name(given: Mapping[Any, Any] | None, names: list[Any], parameter: str) -> dict[Any, Any]:
     """Key a parameter by output name; an integer key is a position unless it is a name."""
-    result = {}
+    result: dict[Any, Any] = {}
     for key, value in (given or {}).items():
+        is_position = isinstance(key, Integral) and 0 <= int(key) < len(names)
         if key in names:
-            result[key] = value
-        elif isinstance(key, int) and 0 <= key < len(names):
-            result[names[key]] = value
+            name = key
+        elif is_position and not isinstance(key, bool):
+            name = names[int(key)]
         else:
             raise ValueError(f"`{parameter}` names {key!r}, which is no attribute; y has {names}.")
+        if name in result:
+            raise ValueError(f"`{parameter}` names {name!r} twice, by name and by position.")
+        result[name] = value
     return result
 
 
@@ -287,7 +302,8 @@ def _kind_and_classes(
 ) -> tuple[Kind, NDArray[Any]]:
     """Determine an attribute's kind and classes from its known labels and what is declared."""
     kind, order = _declared_kind(declared, name)
-    if order is None and isinstance(known.dtype, pd.CategoricalDtype):
+    is_category = isinstance(known.dtype, pd.CategoricalDtype)
+    if order is None and is_category and len(known.cat.categories):
         categories = known.cat.categories
         if known.cat.ordered and kind is None:
             kind, order = "ordinal", categories.tolist()
@@ -298,7 +314,13 @@ def _kind_and_classes(
     if order is not None:
         classes = _label_array(pd.Series(list(order)), name)
     elif levels is not None:
-        classes = np.unique(_label_array(pd.Series(list(levels)), name))
+        declared_levels = pd.Series(list(levels))
+        if len(declared_levels) == 0 or declared_levels.isna().any():
+            raise ValueError(
+                f"`classes`: the classes of {name!r} must be one label or more, none of them "
+                f"missing, got {list(levels)}."
+            )
+        classes = np.unique(_label_array(declared_levels, name))
     elif len(seen) == 0:
         classes = np.array([0, 1])
     elif values.dtype.kind == "b" or (values.dtype.kind in "iuf" and np.isin(seen, (0, 1)).all()):
@@ -321,12 +343,15 @@ def _declared_kind(declared: Any, name: Any) -> tuple[Kind | None, Sequence[Any]
         return None, None
     if isinstance(declared, str) and declared in ("binary", "categorical"):
         return ("binary" if declared == "binary" else "categorical"), None
-    if isinstance(declared, tuple) and len(declared) == 2 and declared[0] == "ordinal":
+    is_pair = isinstance(declared, tuple) and len(declared) == 2
+    if is_pair and declared[0] == "ordinal" and np.ndim(declared[1]) == 1:
         order = list(declared[1])
         if len(set(order)) != len(order) or not order:
-            raise ValueError(f"The ordinal levels of {name!r} must be distinct, got {order}.")
+            raise ValueError(
+                f"`attributes`: the levels of {name!r} must be one or more and distinct: {order}."
+            )
         return "ordinal", order
-    raise ValueError(f"The kind of attribute {name!r} must be {_KINDS}, got {declared!r}.")
+    raise ValueError(f"`attributes`: the kind of {name!r} must be {_KINDS}, got {declared!r}.")
 
 
 def _label_array(values: pd.Series, name: Any) -> NDArray[Any]:

@@ -114,7 +114,7 @@ def check_label_weights(
         bad = (~np.isfinite(label_weight) | (label_weight < 0)) & (codes >= 0)
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            name = names[column] if len(names) else column
+            name = names[column] if len(names) else int(column)
             raise ValueError(
                 f"label_weight of row {row}, attribute {name!r}, is {label_weight[row, column]}; "
                 "weights must be finite and at least 0."

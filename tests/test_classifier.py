@@ -28,7 +28,7 @@ def tiny(**params):
 
 @pytest.fixture(params=KINDS)
 def X(request, pictures, files, tmp_path):
-    """The same 24 pictures as each kind of X."""
+    """Return the same 24 pictures as each kind of X."""
     if request.param == "arrays":
         return pictures
     if request.param == "gray":

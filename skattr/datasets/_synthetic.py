@@ -1,14 +1,11 @@
 """Seeded pictures of shapes whose attributes are known exactly."""
 
-from __future__ import annotations
-
 import colorsys
 import math
 import os
 from collections.abc import Iterator
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw
 from sklearn.utils import Bunch
 
-AttributeKind: TypeAlias = str | tuple[str, list[Any]]
-ImageData: TypeAlias = NDArray[np.uint8] | pd.DataFrame
-
 _HUES = {"red": 0, "yellow": 60, "green": 120, "cyan": 180, "blue": 240, "magenta": 300}
 # Circumradius as a share of the shorter picture side; three large shapes still fit.
-_RADII = {"small": 0.12, "medium": 0.165, "large": 0.22}
+_RADII = {"small": 0.14, "medium": 0.185, "large": 0.245}
 # Polygons as (radius, turn) pairs, the turn in fractions of a full circle.
 _OUTLINES = {
-    "square": [(1.0, k / 4) for k in range(4)],
+    "bar": [(1.0, turn) for turn in (-0.05, 0.05, 0.45, 0.55)],
     "triangle": [(1.0, k / 3) for k in range(3)],
     "cross": [
         (radius, k / 4 + turn)
@@ -39,57 +33,24 @@ _LEVELS: dict[str, list[Any]] = {
     "striped": [False, True],
     "count": [1, 2, 3],
 }
+_KINDS = {"colour": "categorical", "shape": "categorical", "striped": "binary"}
 _DTYPES = {"colour": "str", "shape": "str", "size": "str", "striped": "boolean", "count": "Int64"}
-_ORDINAL = ("size", "count")
-_BINARY = ("striped",)
-
+_REALS = int | float | np.integer | np.floating
 _SUPERSAMPLING = 3
 _LAYOUT_TRIES = 64
-_NODES = 4
+_NODES = 3
 _MIN_SIDE = 8
 
 _DESCR = """\
-Synthetic attribute images
---------------------------
-Each picture shows one to three copies of one shape, at random places and angles, on a
-random colour gradient with clutter, brightness changes and pixel noise.
+Synthetic attribute images. Each picture shows one to three copies of one shape, at random
+places and angles, on a random background with clutter, brightness changes and pixel noise.
 
 colour   categorical  red, yellow, green, cyan, blue, magenta
-shape    categorical  circle, square, triangle, star, cross
+shape    categorical  circle, bar, triangle, cross
 size     ordinal      small < medium < large
 striped  binary       False, True
 count    ordinal      1 < 2 < 3
 """
-
-
-@overload
-def make_attribute_images(
-    n_samples: int = ...,
-    *,
-    image_size: int | tuple[int, int] = ...,
-    imbalance: float = ...,
-    correlation: float = ...,
-    noise: float = ...,
-    missing: float = ...,
-    folder: str | os.PathLike[str] | None = ...,
-    return_X_y: Literal[False] = ...,
-    random_state: int | np.random.RandomState | None = ...,
-) -> Bunch: ...
-
-
-@overload
-def make_attribute_images(
-    n_samples: int = ...,
-    *,
-    image_size: int | tuple[int, int] = ...,
-    imbalance: float = ...,
-    correlation: float = ...,
-    noise: float = ...,
-    missing: float = ...,
-    folder: str | os.PathLike[str] | None = ...,
-    return_X_y: Literal[True],
-    random_state: int | np.random.RandomState | None = ...,
-) -> tuple[ImageData, pd.DataFrame]: ...
 
 
 def make_attribute_images(
@@ -103,7 +64,7 @@ def make_attribute_images(
     folder: str | os.PathLike[str] | None = None,
     return_X_y: bool = False,
     random_state: int | np.random.RandomState | None = None,
-) -> Bunch | tuple[ImageData, pd.DataFrame]:
+) -> Any:
     """Make pictures of shapes together with a table of their attributes.
 
     Every picture shows `count` copies of one `shape` in one `colour` and `size`, plain or
@@ -117,16 +78,18 @@ def make_attribute_images(
     image_size : int or (int, int), default=32
         Side of the square pictures, or their (height, width), in pixels; at least 8.
     imbalance : float, default=0.0
-        Unevenness of the levels, in [0, 1): level ``k`` (from 0) of each attribute has
-        probability proportional to ``(1 - imbalance) ** k``, so 0 is balanced.
+        Unevenness of the levels, in [0, 1]: level ``k`` (from 0) of each attribute has
+        probability proportional to ``(1 - imbalance) ** k``, so 0 is balanced and 1 leaves
+        only the first level.
     correlation : float, default=0.0
         Dependence between the attributes, in [0, 1]. Each picture has a latent uniform
         number. Each attribute's level is the quantile of its own distribution at that
         latent with probability `correlation`, else at a uniform number of its own; the
-        distribution of each attribute is therefore the same for every `correlation`.
+        distribution of each attribute is therefore the same for every `correlation`, and
+        two attributes follow the latent together with probability ``correlation ** 2``.
     noise : float, default=0.05
         Standard deviation of the Gaussian noise added to each channel of each pixel, as a
-        share of the range 0 to 255; at least 0.
+        share of the range 0 to 255; in [0, 1].
     missing : float, default=0.0
         Probability in [0, 1] that an entry of the table is unknown, for each entry by
         itself. Pictures and known entries do not depend on it.
@@ -156,14 +119,12 @@ def make_attribute_images(
         DESCR : str
             Description of the data set.
     (data, target) : tuple
-        Only these two entries, where `return_X_y` is true.
+        Only these two, where `return_X_y` is true.
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter has an illegal value.
+    TypeError, ValueError
+        If a parameter has the wrong type or an illegal value.
 
     Examples
     --------
@@ -177,11 +138,10 @@ def make_attribute_images(
     ('ordinal', ['small', 'medium', 'large'])
     """
     n_samples = _check_int("n_samples", n_samples, minimum=1)
-    height, width = _check_image_size(image_size)
-    imbalance = _check_float("imbalance", imbalance, maximum=1.0, closed=False)
-    correlation = _check_float("correlation", correlation, maximum=1.0)
-    noise = _check_float("noise", noise, maximum=math.inf, closed=False)
-    missing = _check_float("missing", missing, maximum=1.0)
+    shape = _check_image_size(image_size)
+    shares = {"imbalance": imbalance, "correlation": correlation, "noise": noise}
+    for name, value in {**shares, "missing": missing}.items():
+        _check_number(name, value, _REALS, "a number in [0, 1]", 0, 1)
     if not isinstance(return_X_y, bool | np.bool_):
         raise TypeError(f"return_X_y must be True or False, got {return_X_y!r}.")
     directory = _check_folder(folder)
@@ -190,10 +150,10 @@ def make_attribute_images(
     label_seed, unknown_seed, picture_seed = _seed_sequence(random_state).spawn(3)
     codes = _draw_codes(n_samples, imbalance, correlation, np.random.default_rng(label_seed))
     unknown = np.random.default_rng(unknown_seed).random((n_samples, len(_LEVELS))) < missing
-    pictures = _draw_pictures(codes, picture_seed.spawn(n_samples), height, width, noise)
-    data: ImageData
+    pictures = _draw_pictures(codes, picture_seed.spawn(n_samples), shape, noise)
+    data: NDArray[np.uint8] | pd.DataFrame
     if directory is None:
-        data = np.empty((n_samples, height, width, 3), dtype=np.uint8)
+        data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
         for i, picture in enumerate(pictures):
             data[i] = picture
     else:
@@ -201,37 +161,33 @@ def make_attribute_images(
     target = _make_table(codes, unknown)
     if return_X_y:
         return data, target
-    return Bunch(data=data, target=target, attribute_kinds=_attribute_kinds(), DESCR=_DESCR)
+    kinds = {name: _KINDS.get(name, ("ordinal", list(_LEVELS[name]))) for name in _LEVELS}
+    return Bunch(data=data, target=target, attribute_kinds=kinds, DESCR=_DESCR)
 
 
-def _check_int(name: str, value: Any, minimum: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int of at least {minimum}, got {value!r}.")
-    if value < minimum:
-        raise ValueError(f"{name} must be an int of at least {minimum}, got {value!r}.")
+def _check_number(
+    name: str, value: Any, types: Any, legal: str, minimum: float, maximum: float = math.inf
+) -> None:
+    message = f"{name} must be {legal}, got {value!r}."
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise TypeError(message)
+    # A chain, as it is false for NaN.
+    if not minimum <= value <= maximum:
+        raise ValueError(message)
+
+
+def _check_int(name: str, value: Any, minimum: int, otherwise: str = "") -> int:
+    legal = f"an int of at least {minimum}{otherwise}"
+    _check_number(name, value, int | np.integer, legal, minimum)
     return int(value)
 
 
-def _check_float(name: str, value: Any, maximum: float, closed: bool = True) -> float:
-    legal = f"a number in [0, {maximum:g}{']' if closed else ')'}"
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {legal}, got {value!r}.")
-    # Written so that NaN, for which every comparison is false, is refused as well.
-    if not (0 <= value < maximum or (closed and value == maximum)):
-        raise ValueError(f"{name} must be {legal}, got {value!r}.")
-    return float(value)
-
-
 def _check_image_size(image_size: Any) -> tuple[int, int]:
-    if isinstance(image_size, tuple | list):
-        if len(image_size) != 2:
-            raise ValueError(
-                f"image_size must be an int or a pair (height, width), got {image_size!r}."
-            )
-        height, width = (_check_int("each side of image_size", s, _MIN_SIDE) for s in image_size)
-        return height, width
-    side = _check_int("image_size (or each of its two sides)", image_size, _MIN_SIDE)
-    return side, side
+    sides = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    if len(sides) != 2:
+        raise ValueError(f"image_size must be an int or (height, width), got {image_size!r}.")
+    height, width = (_check_int("each side of image_size", side, _MIN_SIDE) for side in sides)
+    return height, width
 
 
 def _check_folder(folder: Any) -> Path | None:
@@ -251,12 +207,8 @@ def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
     if isinstance(random_state, np.random.RandomState):
         words = random_state.randint(0, 2**32, size=4, dtype=np.uint32)
         return np.random.SeedSequence(words.tolist())
-    legal = "an int in [0, 2**32 - 1], a numpy.random.RandomState or None"
-    if not isinstance(random_state, Integral) or isinstance(random_state, bool):
-        raise TypeError(f"random_state must be {legal}, got {random_state!r}.")
-    if not 0 <= random_state < 2**32:
-        raise ValueError(f"random_state must be {legal}, got {random_state!r}.")
-    return np.random.SeedSequence(int(random_state))
+    otherwise = ", a numpy.random.RandomState or None"
+    return np.random.SeedSequence(_check_int("random_state", random_state, 0, otherwise))
 
 
 def _draw_codes(
@@ -284,13 +236,6 @@ def _make_table(codes: NDArray[np.intp], unknown: NDArray[np.bool_]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def _attribute_kinds() -> dict[str, AttributeKind]:
-    kinds: dict[str, AttributeKind] = dict.fromkeys(_LEVELS, "categorical")
-    kinds.update(dict.fromkeys(_BINARY, "binary"))
-    kinds.update({name: ("ordinal", list(_LEVELS[name])) for name in _ORDINAL})
-    return kinds
-
-
 def _write_pictures(
     pictures: Iterator[NDArray[np.uint8]], directory: Path, n_samples: int
 ) -> pd.DataFrame:
@@ -307,14 +252,13 @@ def _write_pictures(
 def _draw_pictures(
     codes: NDArray[np.intp],
     seeds: list[np.random.SeedSequence],
-    height: int,
-    width: int,
+    shape: tuple[int, int],
     noise: float,
 ) -> Iterator[NDArray[np.uint8]]:
     for row, seed in zip(codes, seeds, strict=True):
         rng = np.random.default_rng(seed)
         levels = {name: _LEVELS[name][code] for name, code in zip(_LEVELS, row, strict=True)}
-        canvas = _draw_background(height, width, rng)
+        canvas = _draw_background(shape, rng)
         _draw_shapes(canvas, levels, rng)
         pixels = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float64)
         pixels *= rng.uniform(0.7, 1.1)
@@ -327,19 +271,19 @@ def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _draw_background(height: int, width: int, rng: np.random.Generator) -> Image.Image:
+def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """Draw a gradient of pale or dull colours with small clutter of any colour."""
     # Nodes of much the same hue: its weight in the mean colour hides that of the shapes. More
     # nodes than corners: else the colour of the middle follows linearly from that of the edge.
     hue = rng.random()
-    low, high = [hue - 0.1, 0.2, 0.15], [hue + 0.1, 0.6, 0.9]
-    nodes = np.array([_rgb(*rng.uniform(low, high)) for _ in range(_NODES**2)], dtype=np.uint8)
-    size = (_SUPERSAMPLING * width, _SUPERSAMPLING * height)
-    canvas = Image.fromarray(nodes.reshape(_NODES, _NODES, 3))
+    low, high = [hue + 0.8, 0.2, 0.2], [hue + 1.2, 0.7, 0.8]
+    nodes = (256 * rng.uniform(low, high, size=(_NODES, _NODES, 3)) % 256).astype(np.uint8)
+    canvas = Image.frombytes("HSV", (_NODES, _NODES), nodes.tobytes()).convert("RGB")
+    size = (_SUPERSAMPLING * shape[1], _SUPERSAMPLING * shape[0])
     canvas = canvas.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(canvas)
     unit = min(size)
-    for _ in range(rng.integers(3, 9)):
+    for _ in range(rng.integers(2, 6)):
         x, y = rng.uniform(0, size)
         colour = _rgb(*rng.uniform([0, 0, 0.2], [1, 1, 1]))
         if rng.random() < 0.5:
@@ -352,9 +296,9 @@ def _draw_background(height: int, width: int, rng: np.random.Generator) -> Image
 
 
 def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Generator) -> None:
-    radius = min(canvas.size) * _RADII[levels["size"]] * rng.uniform(0.95, 1.05)
+    radius = min(canvas.size) * _RADII[levels["size"]] * rng.uniform(0.96, 1.04)
     hue = _HUES[levels["colour"]] / 360 + rng.uniform(-0.03, 0.03)
-    colour = np.array(_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
+    colour = np.asarray(_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
     mask = Image.new("L", canvas.size)
     draw = ImageDraw.Draw(mask)
     for x, y in _place_shapes(levels["count"], radius, canvas.size, rng):
@@ -371,8 +315,8 @@ def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Gen
     angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
     if levels["striped"]:
         # Darker or lighter by chance, so that the mean brightness does not tell.
-        shade = np.rint(0.3 * colour + 0.7 * 255 * white).astype(int)
-        stripes = _draw_stripes(canvas.size, 0.8 * radius, angle, phase)
+        shade = np.rint(0.45 * colour + 0.55 * 255 * white).astype(int)
+        stripes = _draw_stripes(canvas.size, 0.7 * radius, angle, phase)
         canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
 
 
@@ -386,7 +330,7 @@ def _place_shapes(
     gaps = np.linalg.norm(layouts[:, first] - layouts[:, second], axis=-1)
     closest = gaps.min(axis=1, initial=np.inf)
     # The first layout without overlap, else the one that overlaps least.
-    best = np.argmax(np.minimum(closest, 2.1 * radius))
+    best = np.argmax(np.minimum(closest, 2.0 * radius))
     return np.asarray(layouts[best])
 
 

@@ -64,11 +64,17 @@ def build_image_backbone(
     Raises
     ------
     ValueError
-        If the name or the weights are unknown, or no classifier is found to be taken off.
+        If the name or the weights are unknown, no classifier is found to be taken off, or a
+        callable comes with weights.
     """
     if not callable(backbone):
         model = _torchvision_model(backbone, weights, image_size)
         return model, remove_classifier(model, backbone)
+    if weights is not None:
+        raise ValueError(
+            f"weights={weights!r} is no file, and a callable backbone has no weights that go by a "
+            "name; give the path of a state dict, or load them in the callable."
+        )
     model = nn.Sequential(backbone(), GlobalPooling())
     was_training = model.training
     with torch.no_grad():

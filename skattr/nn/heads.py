@@ -128,14 +128,14 @@ class FusedBranches(nn.Module):
         super().__init__()
         self.layout = layout
         self.bias = nn.Parameter(torch.zeros(layout.n_logits))
-        self.n_hidden = hidden
-        if hidden is None:
+        self.n_hidden = hidden if layout.order else None
+        if self.n_hidden is None:
             self.weight = nn.Parameter(torch.zeros(layout.n_logits, n_features))
         else:
-            self.hidden = nn.Linear(n_features, hidden * len(layout.order))
+            self.hidden = nn.Linear(n_features, self.n_hidden * len(layout.order))
             nn.init.kaiming_uniform_(self.hidden.weight, a=math.sqrt(5))
             self.weights = nn.ParameterList(
-                torch.zeros(block.branches.stop - block.branches.start, hidden, block.width)
+                torch.zeros(block.branches.stop - block.branches.start, self.n_hidden, block.width)
                 for block in layout.blocks
             )
 

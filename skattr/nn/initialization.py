@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 _DRAWS = frozenset(
@@ -28,6 +30,9 @@ _DRAWS = frozenset(
         "xavier_uniform_",
     }
 )
+# Axes of a single sample, for those that take one; 0 where the first axis is always the batch.
+_CHANNEL_DROPOUTS = {functional.dropout1d: 2, functional.dropout2d: 0, functional.dropout3d: 4}
+_SELU_FLOOR = -1.7580993408473766  # -scale * alpha of the SELU, to which alpha dropout sets
 
 
 class drawing_from(TorchFunctionMode):
@@ -66,14 +71,50 @@ class drawing_from(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in _DRAWS and kwargs.get("generator") is None:
             kwargs = {**kwargs, "generator": self.generator}
-        elif func is torch.nn.functional.dropout:
+        elif func is functional.dropout:
             return self._dropout(*args, **kwargs)
+        elif func in _CHANNEL_DROPOUTS:
+            return self._dropout(*args, **{**kwargs, "unbatched": _CHANNEL_DROPOUTS[func]})
+        elif func is functional.alpha_dropout:
+            return self._alpha_dropout(*args, **kwargs)
+        elif func is functional.feature_alpha_dropout:
+            return self._alpha_dropout(*args, **{**kwargs, "whole_channels": True})
         return func(*args, **kwargs)
 
     def _dropout(
-        self, input: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-    ) -> torch.Tensor:
+        self,
+        input: Tensor,
+        p: float = 0.5,
+        training: bool = True,
+        inplace: bool = False,
+        unbatched: int | None = None,
+    ) -> Tensor:
         if not training or p == 0:
             return input
-        kept = torch.empty_like(input).bernoulli_(1 - p, generator=self.generator)
-        return input * kept / (1 - p) if p < 1 else input * kept
+        mask = self._mask(input, p, unbatched)
+        return input * mask / (1 - p) if p < 1 else input * mask
+
+    def _alpha_dropout(
+        self,
+        input: Tensor,
+        p: float = 0.5,
+        training: bool = False,
+        inplace: bool = False,
+        whole_channels: bool = False,
+    ) -> Tensor:
+        if not training or p == 0:
+            return input
+        mask = self._mask(input, p, 0 if whole_channels else None)
+        if p == 1:
+            return input * mask
+        scale = ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
+        result: Tensor = scale * (input * mask + _SELU_FLOOR * (1 - mask) - _SELU_FLOOR * p)
+        return result
+
+    def _mask(self, input: Tensor, p: float, unbatched: int | None) -> Tensor:
+        """Draw what is kept: entries (None), or channels, with `unbatched` axes of one sample."""
+        shape = list(input.shape)
+        if unbatched is not None:
+            n_leading = 1 if input.ndim == unbatched else 2
+            shape[n_leading:] = [1] * (input.ndim - n_leading)
+        return input.new_empty(shape).bernoulli_(1 - p, generator=self.generator)

@@ -70,7 +70,7 @@ class SummedCrossEntropy(nn.Module):
         logits : Tensor of shape (n, n_logits)
         codes : Tensor of shape (n, n branches), int64, at least 0
         """
-        parts = []
+        parts = [logits[:, :0]]  # all there is if every attribute is constant
         for block in self.layout.blocks:
             block_codes = codes[:, block.branches]
             block_logits = logits[:, block.columns]

@@ -69,7 +69,8 @@ class MultiBranchNetwork(nn.Module):
             self.normalization = nn.Identity()
             self.backbone, self.n_features = build_feature_backbone(backbone, n_inputs)
         if is_file and weights is not None:
-            load_backbone_weights(self.backbone, weights)
+            own = self.backbone.get_submodule("0" if callable(backbone) else "")
+            load_backbone_weights(own, weights)
         self.branches = FusedBranches(self.n_features, layout, branch_hidden)
         self.to(dtype)
         if prior is not None:
@@ -77,6 +78,8 @@ class MultiBranchNetwork(nn.Module):
 
     def forward_features(self, inputs: Tensor) -> Tensor:
         """Map uint8 pictures (n, H, W, 3), or features, to shared features (n, n_features)."""
+        if inputs.is_floating_point():
+            inputs = inputs.to(self.branches.bias.dtype)
         features: Tensor = self.backbone(self.normalization(inputs))
         return features
 

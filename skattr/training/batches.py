@@ -145,10 +145,17 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield batches; raise what a worker could not read."""
-        for batch in self.loader:
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
+        batches = iter(self.loader)
+        try:
+            for batch in batches:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+        except BaseException:
+            # Left alive by the traceback, workers break the next ones that are forked.
+            if hasattr(batches, "_shutdown_workers"):
+                batches._shutdown_workers()
+            raise
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -51,7 +51,7 @@ class AttributeNet(NeuralNet):
         validation: AttributeDataset | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, train_split=None, **kwargs)
+        super().__init__(*args, **{"train_split": None, **kwargs})
         self.seed = seed
         self.augment = augment
         self.autocast = autocast
@@ -100,7 +100,7 @@ class AttributeNet(NeuralNet):
         x = x.to(self.device, non_blocking=True)
         if self.augment is not None and self.module_.training:
             x = self.augment(x, self.augmentation_generator_)
-        with computing_in(self.autocast, x.device):
+        with computing_in(self.autocast, x.device), self._drawing():
             logits: Tensor = self.module_(x)
         return logits.float() if self.autocast is not None else logits
 
@@ -153,29 +153,40 @@ class AttributeNet(NeuralNet):
         """Train for `max_epochs`; unlike skorch's, it does not swallow Ctrl-C."""
         if not self.initialized_:
             self.initialize()
-        self.augmentation_generator_ = self.generator("augmentation", str(self.device))
         self.notify("on_train_begin", X=X, y=y)
         try:
-            with self._dropout_randomness():
+            with self._training_randomness():
                 self.fit_loop(X, y)
         except KeyboardInterrupt as interrupt:
             if not _stopped_early(interrupt):
                 raise
-        finally:
-            del self.augmentation_generator_
         self.notify("on_train_end", X=X, y=y)
         return self
 
-    def _dropout_randomness(self) -> contextlib.AbstractContextManager[Any]:
-        draws = any(
+    @contextlib.contextmanager
+    def _training_randomness(self) -> Iterator[None]:
+        """Have generators for augmentation and dropout; compiled code takes only torch's own."""
+        draws = callable(self.module__backbone) or any(
             isinstance(layer, _DropoutNd) or "StochasticDepth" in type(layer).__name__
             for layer in self.module_.modules()
         )
-        if not draws:
-            return contextlib.nullcontext()
-        if self.compile:  # compiled code does not pass through a function mode
-            return _forked_randomness(self.generator("dropout").initial_seed())
-        return drawing_from(self.generator("dropout", str(self.device)))
+        dropout = self.generator("dropout", str(self.device))
+        self.augmentation_generator_ = self.generator("augmentation", str(self.device))
+        self.dropout_generator_ = dropout if draws and not self.compile else None
+        try:
+            with (
+                _forked_randomness(dropout.initial_seed())
+                if draws and self.compile
+                else contextlib.nullcontext()
+            ):
+                yield
+        finally:
+            del self.augmentation_generator_, self.dropout_generator_
+
+    def _drawing(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which the network draws from our generator, if it draws."""
+        generator = getattr(self, "dropout_generator_", None)
+        return contextlib.nullcontext() if generator is None else drawing_from(generator)
 
     def release_training_state(self) -> None:
         """Forget what only training needs: gradients, momenta, validation rows, the schedule."""

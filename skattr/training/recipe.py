@@ -144,10 +144,23 @@ def class_weights(
 
 
 def resolve_device(device: str) -> str:
-    """Return the device "auto" stands for: CUDA if there is one, else the CPU."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """Return the device "auto" stands for: CUDA if there is one, else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} cannot be used; it must be 'auto', 'cpu' or another device of "
+            f"torch that is there, such as 'cuda' or 'cuda:1'. {error}"
+        ) from error
+    return device
 
 
 def _types(precision: str, rows: Rows, device: str) -> tuple[torch.dtype, torch.dtype | None]:
@@ -177,7 +190,8 @@ def _augmentation(augment: Any) -> Any:
 def _callbacks(recipe: Recipe, n_steps: int, optimizer: Any) -> list[Any]:
     callbacks: list[Any] = []
     if recipe.lr_schedule == "onecycle":
-        has_momentum = optimizer in OPTIMIZERS.values()
+        own_momentum = {"optimizer__momentum", "optimizer__betas"} & recipe.net_params.keys()
+        has_momentum = optimizer in OPTIMIZERS.values() and not own_momentum
         schedule = {"policy": OneCycleLR, "max_lr": recipe.lr, "total_steps": n_steps}
         schedule["cycle_momentum"] = has_momentum
         callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))

@@ -1,0 +1,250 @@
+"""Backbones against torchvision's own models."""
+
+import os
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torchvision.transforms import v2
+
+from skattr.nn import MultiBranchNetwork, MultiBranchResNet
+from skattr.nn.backbones import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    GlobalPooling,
+    PixelNormalization,
+    build_feature_backbone,
+    build_image_backbone,
+    load_backbone_weights,
+    remove_classifier,
+)
+from tests.tiny import tiny_backbone
+
+
+def noise(n, height, width, seed=0):
+    """Return random uint8 pictures."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
+
+
+def test_pixel_normalization_is_torchvisions():
+    """It is torchvision's ToTensor, then Normalize with ImageNet's mean and deviation."""
+    pixels = noise(3, 7, 5)
+    to_floats = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    normalise = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
+    expected = torch.stack([normalise(to_floats(picture.numpy())) for picture in pixels])
+    normalised = PixelNormalization()(pixels)
+    torch.testing.assert_close(normalised, expected.as_subclass(torch.Tensor), rtol=0, atol=2e-6)
+    assert normalised.is_contiguous(memory_format=torch.channels_last)
+    weights = torchvision.models.ResNet18_Weights.DEFAULT.transforms()
+    assert (tuple(weights.mean), tuple(weights.std)) == (IMAGENET_MEAN, IMAGENET_STD)
+
+
+def test_pixel_normalization_leaves_no_trace_in_the_state_dict():
+    """A network's state dict holds its parameters, not the constants of its input."""
+    assert not PixelNormalization().state_dict()
+
+
+def test_global_pooling_is_adaptive_average_pooling():
+    """Maps become their mean, flat features pass."""
+    maps = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        GlobalPooling()(maps), nn.functional.adaptive_avg_pool2d(maps, 1).flatten(1)
+    )
+    assert torch.equal(GlobalPooling()(maps[..., 0, 0]), maps[..., 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "n_features"),
+    [
+        ("resnet18", 512),
+        ("resnet34", 512),
+        ("resnet50", 2048),
+        pytest.param("resnet101", 2048, marks=pytest.mark.slow),
+        pytest.param("resnet152", 2048, marks=pytest.mark.slow),
+        ("mobilenet_v3_small", 1024),
+        ("squeezenet1_1", 512),
+        ("shufflenet_v2_x0_5", 1024),
+        ("densenet121", 1024),
+        ("mnasnet0_5", 1280),
+        ("regnet_y_400mf", 440),
+        ("efficientnet_b0", 1280),
+        ("googlenet", 1024),
+        ("swin_t", 768),
+    ],
+)
+def test_classifier_is_taken_off(name, n_features):
+    """Features of the width the classifier read come out, at several sizes of pictures."""
+    model, width = build_image_backbone(name, None, (64, 64))
+    assert width == n_features
+    model.eval()
+    with torch.inference_mode():
+        for size in [(64, 64), (72, 48)]:
+            features = model(torch.zeros(2, 3, *size))
+            assert features.shape == (2, n_features)
+            assert features.is_floating_point()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (40, 24)])
+def test_resnet_features_are_what_its_classifier_reads(size):
+    """The features, put through the classifier that was taken off, are torchvision's logits."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = torchvision.models.resnet18().eval()
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    classifier = model.fc
+    with torch.inference_mode():
+        expected = model(x)
+        assert remove_classifier(model, "resnet18") == 512
+        torch.testing.assert_close(classifier(model(x)), expected)
+
+
+@pytest.mark.parametrize("size", [(32, 48), 48, (64, 32)])
+def test_vision_transformers_are_built_for_the_size(size):
+    """A vision transformer takes the size at building, and refuses one that is not square."""
+    pair = (size, size) if isinstance(size, int) else size
+
+    class Stop(Exception):
+        """Raised instead of building a large model."""
+
+    def build(name, weights, **options):
+        raise Stop(options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision.models, "get_model", build)
+        if pair[0] == pair[1]:
+            with pytest.raises(Stop, match=r"'image_size': 48"):
+                build_image_backbone("vit_b_32", None, pair)
+        else:
+            with pytest.raises(ValueError, match="'vit_b_32' needs square pictures"):
+                build_image_backbone("vit_b_32", None, pair)
+
+
+def test_unknown_name():
+    """The error lists the legal names."""
+    with pytest.raises(ValueError, match="backbone='resnet19' is unknown") as error:
+        build_image_backbone("resnet19", None, (32, 32))
+    for name in ("resnet18", "resnet152", "convnext_tiny"):
+        assert name in str(error.value)
+    assert "fcos" not in str(error.value)  # detection is no classification
+
+
+def test_unknown_weights():
+    """The error lists the model's weights."""
+    with pytest.raises(
+        ValueError, match="'/no/such/file.pt' is neither a file nor weights"
+    ) as error:
+        build_image_backbone("resnet18", "/no/such/file.pt", (32, 32))
+    assert "IMAGENET1K_V1" in str(error.value)
+
+
+def test_named_weights_and_a_callable():
+    """A callable cannot come with the name of weights: they would be ignored."""
+    with pytest.raises(ValueError, match="callable backbone has no weights that go by a name"):
+        MultiBranchResNet([2], tiny_backbone, weights="DEFAULT")
+
+
+def test_a_model_without_classifier():
+    """What has no classifier under torchvision's names is an error that names the backbone."""
+    with pytest.raises(ValueError, match="backbone='odd' has no classifier"):
+        remove_classifier(nn.Sequential(nn.Conv2d(3, 4, 1)), "odd")
+
+
+def headed_backbone():
+    """Return features of a shape that is already flat."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+
+@pytest.mark.parametrize(("backbone", "n_features"), [(tiny_backbone, 8), (headed_backbone, 12)])
+def test_callable(backbone, n_features):
+    """Maps are pooled, flat features pass; building does not touch batch normalisation."""
+    model, width = build_image_backbone(backbone, None, (12, 10))
+    assert width == n_features
+    assert model.training
+    assert model(torch.zeros(2, 3, 12, 10)).shape == (2, n_features)
+    fresh, _ = build_image_backbone(backbone, None, (12, 10))
+    buffers = dict(fresh.named_buffers())
+    assert all(int(value) == 0 for key, value in buffers.items() if "num_batches" in key)
+
+
+def test_feature_backbones():
+    """Features pass ("linear"), or 256 rectified units ("mlp"), or what a callable builds."""
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    linear, width = build_feature_backbone("linear", 5)
+    assert width == 5
+    assert torch.equal(linear(x), x)
+    mlp, width = build_feature_backbone("mlp", 5)
+    assert mlp(x).shape == (4, width) == (4, 256)
+    assert mlp(x).min() == 0
+    custom, width = build_feature_backbone(lambda n: nn.Linear(n, 2 * n), 5)
+    assert custom(x).shape == (4, width) == (4, 10)
+    with pytest.raises(ValueError, match="backbone='resnet18' is a network for pictures"):
+        build_feature_backbone("resnet18", 5)
+
+
+def test_weights_from_a_file(tmp_path):
+    """A state dict torchvision's resnet18 was saved to, classifier included, loads exactly."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        state = torchvision.models.resnet18().state_dict()
+    path = tmp_path / "weights.pt"
+    torch.save(state, path)
+    loaded = MultiBranchResNet([2, 3], weights=str(path)).backbone.state_dict()
+    assert set(loaded) == {key for key in state if not key.startswith("fc.")}
+    assert all(torch.equal(loaded[key], state[key]) for key in loaded)
+
+
+def test_weights_of_a_callable_from_a_file(tmp_path):
+    """A state dict the user saved from their own module loads into it."""
+    model = tiny_backbone()
+    path = tmp_path / "weights.pt"
+    torch.save(model.state_dict(), path)
+    network = MultiBranchNetwork(
+        tiny_backbone, MultiBranchResNet([2], tiny_backbone).layout, weights=str(path)
+    )
+    loaded = network.backbone[0].state_dict()
+    assert all(torch.equal(value, loaded[key]) for key, value in model.state_dict().items())
+
+
+def test_missing_entry(tmp_path):
+    """An entry that the file lacks is named."""
+    model = tiny_backbone()
+    path = str(tmp_path / "weights.pt")
+    state = model.state_dict()
+    del state["1.weight"], state["4.bias"]
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"lacks 2 of the backbone's 14 entries.*'1\.weight'"):
+        load_backbone_weights(model, path)
+
+
+def test_wrong_shape(tmp_path):
+    """An entry of another shape is named, with both shapes, and nothing is loaded."""
+    model = tiny_backbone()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    path = str(tmp_path / "weights.pt")
+    state = {key: value + 1 for key, value in before.items()}
+    torch.save({**state, "3.bias": torch.zeros(9)}, path)
+    with pytest.raises(ValueError, match=r"'3\.bias' has the shape \(9,\), the backbone \(8,\)"):
+        load_backbone_weights(model, path)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+class Malicious:
+    """Creates a directory when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        """Return what the unpickler shall run."""
+        return os.mkdir, (self.path,)
+
+
+def test_no_code_runs_from_a_weights_file(tmp_path):
+    """A pickle that would run code is refused, and the code does not run."""
+    path, trace = tmp_path / "weights.pt", tmp_path / "trace"
+    torch.save({"0.weight": Malicious(str(trace))}, path)
+    with pytest.raises(Exception, match="Weights only load failed"):
+        load_backbone_weights(tiny_backbone(), str(path))
+    assert not trace.exists()

@@ -1,0 +1,151 @@
+"""Logits become probabilities and named columns as SciPy and torch compute them."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, softmax
+
+from skattr._outputs import column_names, columns_of, probabilities
+from skattr.nn import BranchLayout
+
+heads = pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
+dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+
+@st.composite
+def problems(draw):
+    """Logits, layout and kinds of some random attributes."""
+    n_classes = tuple(draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)))
+    kinds = [
+        draw(st.sampled_from(["binary", "categorical", "ordinal"][0 if count <= 2 else 1 :]))
+        for count in n_classes
+    ]
+    layout = BranchLayout(n_classes, draw(st.sampled_from(["sigmoid", "softmax"])))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_rows = draw(st.integers(1, 4))
+    return rng.normal(scale=3, size=(n_rows, layout.n_logits)), layout, kinds
+
+
+def reference(logits, layout):
+    """Compute the probabilities of each attribute with torch, one attribute at a time."""
+    result = []
+    for columns, count in zip(layout.slices, layout.n_classes, strict=True):
+        part = torch.from_numpy(logits)[:, columns]
+        if count == 1:
+            result.append(np.ones((len(logits), 1)))
+        elif part.shape[1] == 1:
+            positive = torch.sigmoid(part)
+            result.append(torch.cat([1 - positive, positive], dim=1).numpy())
+        else:
+            result.append(torch.softmax(part, dim=1).numpy())
+    return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_probabilities_are_those_of_torch(problem):
+    """Sigmoid for one logit, softmax for several, in the user's order of attributes."""
+    logits, layout, _ = problem
+    results = probabilities(logits, layout)
+    for result, expected, count in zip(
+        results, reference(logits, layout), layout.n_classes, strict=True
+    ):
+        assert result.shape == (len(logits), count)
+        np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(result.sum(axis=1), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_columns_and_their_names_agree(problem):
+    """One name per column, whatever the kinds, the classes and the head."""
+    logits, layout, kinds = problem
+    names = [f"a{j}" for j in range(len(kinds))]
+    classes = [np.arange(count) for count in layout.n_classes]
+    labels = column_names(names, classes, kinds)
+    assert labels.dtype == object
+    assert len(set(labels)) == len(labels)
+    for output in ("proba", "logit"):
+        assert columns_of(logits, layout, kinds, output).shape == (len(logits), len(labels))
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_columns_of_probabilities_are_the_probabilities(problem):
+    """A binary attribute gives its positive class, the others all of theirs."""
+    logits, layout, kinds = problem
+    expected = [
+        proba[:, 1:] if kind == "binary" and count == 2 else proba
+        for proba, kind, count in zip(
+            probabilities(logits, layout), kinds, layout.n_classes, strict=True
+        )
+    ]
+    np.testing.assert_array_equal(columns_of(logits, layout, kinds), np.hstack(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_logit_columns_invert_to_probabilities(problem):
+    """Log odds through the sigmoid, log probabilities through exp, give the probabilities."""
+    logits, layout, kinds = problem
+    odds = columns_of(logits, layout, kinds, "logit")
+    is_odds = [
+        is_pair
+        for kind, count in zip(kinds, layout.n_classes, strict=True)
+        for is_pair in [kind == "binary" and count == 2]
+        for _ in range(1 if is_pair else count)
+    ]
+    inverted = np.where(is_odds, expit(odds), np.exp(odds))
+    np.testing.assert_allclose(inverted, columns_of(logits, layout, kinds), rtol=1e-9, atol=1e-15)
+
+
+@heads
+@dtypes
+def test_huge_logits_neither_overflow_nor_warn(binary_head, dtype):
+    """At +-1000 probabilities are 0 and 1, log probabilities finite and right."""
+    layout = BranchLayout((2, 3), binary_head)
+    logits = np.zeros((2, layout.n_logits), dtype=dtype)
+    logits[0, layout.slices[0].stop - 1] = 1000
+    logits[1, layout.slices[1]] = [-1000, 0, 1000]
+    binary, categorical = probabilities(logits, layout)
+    assert binary.dtype == categorical.dtype == dtype
+    assert binary.tolist() == [[0, 1], [0.5, 0.5]]
+    assert categorical[1].tolist() == [0, 0, 1]
+    for kinds in (["binary", "categorical"], ["categorical", "ordinal"]):
+        odds = columns_of(logits, layout, kinds, "logit")
+        assert odds.dtype == dtype
+        assert np.isfinite(odds).all()
+        assert odds[1, -3:].tolist() == [-2000, -1000, 0]
+
+
+@heads
+def test_both_heads_of_a_binary_attribute_agree(binary_head):
+    """One logit is the difference of two: the same probabilities and log odds."""
+    pair = np.random.default_rng(0).normal(size=(5, 2))
+    layout = BranchLayout((2,), binary_head)
+    logits = pair if binary_head == "softmax" else pair[:, 1:] - pair[:, :1]
+    np.testing.assert_allclose(probabilities(logits, layout)[0], softmax(pair, axis=1))
+    odds = columns_of(logits, layout, ["binary"], "logit")
+    np.testing.assert_allclose(odds[:, 0], pair[:, 1] - pair[:, 0])
+
+
+def test_attributes_of_one_class_are_certain():
+    """A constant attribute has probability 1 and log probability 0, without a logit."""
+    layout = BranchLayout((1, 1))
+    logits = np.empty((3, 0))
+    assert [proba.tolist() for proba in probabilities(logits, layout)] == [[[1]] * 3] * 2
+    assert columns_of(logits, layout, ["binary", "categorical"]).tolist() == [[1, 1]] * 3
+    assert columns_of(logits, layout, ["binary", "ordinal"], "logit").tolist() == [[0, 0]] * 3
+
+
+def test_names_of_columns():
+    """A binary attribute by its name, others as name=level; names may be numbers."""
+    names = column_names(
+        ["hat", "colour", 3],
+        [np.array([False, True]), np.array(["red", "NA"]), np.array([1.0, 2.0, 3.0])],
+        ["binary", "categorical", "ordinal"],
+    )
+    assert names.tolist() == ["hat", "colour=red", "colour=NA", "3=1.0", "3=2.0", "3=3.0"]
+    assert column_names(["hat"], [np.array([True])], ["binary"]).tolist() == ["hat=True"]

@@ -1,0 +1,721 @@
+"""A table of labels becomes codes with a mask, and comes back as the user wrote it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.preprocessing import LabelEncoder, OrdinalEncoder
+
+from skattr import AttributeEncoder
+from skattr.exceptions import UnseenLabelError
+
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+FLOATS = ["float16", "float32", "float64"]
+
+
+def one_column(y, **params):
+    """Fit an encoder on one column: kind, classes and codes."""
+    encoder = AttributeEncoder(**params).fit(y)
+    return encoder.kinds_[0], encoder.classes_[0], encoder.transform(y)[:, 0]
+
+
+def assert_round_trip(encoder, y, columns):
+    """Check that known labels come back equal and that unknown ones come back as None."""
+    codes = encoder.transform(y)
+    labels = encoder.inverse_transform(codes)
+    labels = labels if labels.ndim == 2 else labels[:, np.newaxis]
+    assert codes.dtype == np.int64
+    assert codes.shape == labels.shape == (len(columns[0]), len(columns))
+    for j, column in enumerate(columns):
+        for row, label in enumerate(column):
+            if label is None:
+                assert codes[row, j] == -1
+                assert labels[row, j] is None
+            else:
+                assert labels[row, j] == label
+                assert isinstance(label, bool) == isinstance(labels[row, j], bool | np.bool_)
+                assert isinstance(label, str) == isinstance(labels[row, j], str)
+
+
+# --- dtypes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "as_series"),
+    [
+        *((dtype, False) for dtype in [*INTEGERS, *FLOATS, "bool", "U3", "T"]),
+        *((dtype, True) for dtype in [*INTEGERS, *FLOATS, "bool", "U3"]),
+    ],
+)
+def test_arrays_come_back_in_their_own_dtype(dtype, as_series):
+    """A fully known column comes back equal and in the dtype it had (strings as numpy's)."""
+    values = [1, 0, 1, 1] if dtype == "bool" else [3, 1, 3, 2]
+    dtype = np.dtypes.StringDType() if dtype == "T" else np.dtype(dtype)
+    y = np.array([f"l{v}" for v in values] if dtype.kind in "UT" else values).astype(dtype)
+    encoder = AttributeEncoder().fit(pd.Series(y) if as_series else y)
+    labels = encoder.inverse_transform(encoder.transform(y))
+    assert labels.tolist() == y.tolist()
+    assert labels.shape == (4,)
+    if dtype.kind in "UT":
+        assert labels.dtype.kind == encoder.classes_[0].dtype.kind == "U"
+    else:
+        assert labels.dtype == encoder.classes_[0].dtype == dtype
+    assert encoder.classes_[0].tolist() == np.unique(y).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "kind"),
+    [
+        ([2, None, 5, 2], "Int64", "i"),
+        ([2, None, 5, 2], "Int8", "i"),
+        ([2, None, 5, 2], "UInt16", "u"),
+        ([2, None, 5, 2], "Float64", "f"),
+        ([2, None, 5, 2], "float64", "f"),
+        ([2, None, 5, 2], object, "i"),
+        ([2, None, 5, 2], "category", "i"),
+        ([1, None, 0, 1], "Int64", "i"),
+        ([True, None, False, True], "boolean", "b"),
+        ([True, None, False, True], object, "b"),
+        ([True, None, False, True], "category", "b"),
+        (["b", None, "NA", "b"], "string", "U"),
+        (["b", None, "NA", "b"], "str", "U"),
+        (["b", None, "NA", "b"], object, "U"),
+        (["b", None, "NA", "b"], "category", "U"),
+    ],
+)
+@pytest.mark.parametrize("container", ["Series", "DataFrame", "pandas array", "numpy array"])
+def test_columns_with_unknown_labels_come_back(values, dtype, kind, container):
+    """Every dtype that can miss a label keeps its kind, and never becomes object."""
+    if dtype == "category" and kind == "i":
+        series = pd.Series(pd.Categorical(pd.array(values, dtype="Int64")))
+    else:
+        series = pd.Series(values, dtype=dtype)
+    y = {
+        "Series": series,
+        "DataFrame": series.to_frame("a"),
+        "pandas array": series.array,
+        "numpy array": series.to_numpy(dtype=object),
+    }[container]
+    encoder = AttributeEncoder().fit(y)
+    is_unsigned = kind == "u" and container == "numpy array"  # an array of Python's own ints
+    assert encoder.classes_[0].dtype.kind == ("i" if is_unsigned else kind)
+    assert encoder.known_.tolist() == [3]
+    assert_round_trip(encoder, y, [values])
+
+
+def test_a_table_of_mixed_columns():
+    """A DataFrame of every dtype: kinds, classes and names are read from it."""
+    y = pd.DataFrame(
+        {
+            "hat": pd.array([True, None, False], dtype="boolean"),
+            "count": pd.array([3, 1, None], dtype="Int64"),
+            "neck": pd.Series(["NA", "v", None], dtype="string"),
+            "sleeve": pd.Series(["long", None, "short"], dtype="str"),
+            "colour": pd.Categorical(["red", "blue", None], categories=["red", "blue", "green"]),
+            "age": pd.Categorical(
+                ["old", None, "young"], categories=["young", "old"], ordered=True
+            ),
+            7: [0.0, np.nan, 1.0],
+        }
+    ).set_index(pd.Index([5, 5, 2]))
+    encoder = AttributeEncoder().fit(y)
+    assert encoder.output_names_ == list(y.columns)
+    assert encoder.kinds_ == [
+        "binary", "binary", "binary", "binary", "categorical", "ordinal", "binary",
+    ]  # fmt: skip
+    assert [classes.tolist() for classes in encoder.classes_] == [
+        [False, True], [1, 3], ["NA", "v"], ["long", "short"], ["blue", "green", "red"],
+        ["young", "old"], [0.0, 1.0],
+    ]  # fmt: skip
+    assert encoder.known_.tolist() == [2] * 7
+    assert encoder.is_table_
+    columns = [y[name].astype(object).where(y[name].notna(), None).tolist() for name in y]
+    assert_round_trip(encoder, y, columns)
+
+
+@pytest.mark.parametrize("container", [list, tuple, lambda y: np.array(y, dtype=object)])
+def test_nested_lists_keep_the_type_of_every_label(container):
+    """Bools, numbers and strings side by side in rows of a list stay what they are."""
+    rows = [[True, 2, "NA", 1.0], [None, 3, None, None], [False, None, "v", 0.0]]
+    y = container(rows)
+    encoder = AttributeEncoder().fit(y)
+    assert [classes.dtype.kind for classes in encoder.classes_] == ["b", "i", "U", "f"]
+    assert encoder.output_names_ == ["y0", "y1", "y2", "y3"]
+    assert_round_trip(encoder, y, list(zip(*rows, strict=True)))
+
+
+def test_bools_beside_numbers_stay_bools():
+    """A list of a bool and a number column is not one of numbers."""
+    encoder = AttributeEncoder().fit([[True, 2], [False, 3]])
+    assert [classes.dtype.kind for classes in encoder.classes_] == ["b", "i"]
+    assert encoder.inverse_transform([[1, 0]]).tolist() == [[True, 2]]
+
+
+def test_columns_of_one_dtype_come_back_as_one_array():
+    """Where all columns agree in dtype so does the result; else it is object."""
+    numbers = np.array([[3, 7], [1, 9], [3, 8]], dtype=np.int16)
+    encoder = AttributeEncoder().fit(numbers)
+    labels = encoder.inverse_transform(encoder.transform(numbers))
+    assert labels.dtype == np.int16
+    np.testing.assert_array_equal(labels, numbers)
+    text = np.array([["a", "long one"], ["b", "c"]])
+    encoder = AttributeEncoder().fit(text)
+    np.testing.assert_array_equal(encoder.inverse_transform(encoder.transform(text)), text)
+
+
+def test_series_and_arrays_are_named():
+    """The name of a Series, else y0; 1-D comes back 1-D."""
+    assert AttributeEncoder().fit(pd.Series([1, 2], name="age")).output_names_ == ["age"]
+    assert AttributeEncoder().fit(pd.Series([1, 2])).output_names_ == ["y0"]
+    encoder = AttributeEncoder().fit([1, 2])
+    assert encoder.output_names_ == ["y0"]
+    assert not encoder.is_table_
+    assert AttributeEncoder().fit([[1], [2]]).is_table_
+
+
+def test_y_is_not_edited():
+    """Fitting and transforming leave y as it was."""
+    y = pd.DataFrame({"a": [1.0, np.nan, -1.0], "b": pd.Series(["x", "?", None], dtype="str")})
+    before = y.copy(deep=True)
+    AttributeEncoder(missing_label="?").fit(y).transform(y)
+    pd.testing.assert_frame_equal(y, before)
+
+
+# --- against scikit-learn and pandas -----------------------------------------------------------
+
+
+def labels_of(kind):
+    """Strategy of the labels of one kind of column."""
+    return {
+        "bool": st.booleans(),
+        "zero_one": st.integers(0, 1),
+        "int": st.integers(-(2**40), 2**40),
+        "small": st.integers(0, 4),
+        "float": st.integers(-1000, 1000).map(float),
+        "text": st.one_of(
+            st.sampled_from(["NA", "nan", "None", "", " ", "a", "A", "0", "1", "-1", "True", "?"]),
+            st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4),
+        ),
+    }[kind]
+
+
+NULLABLE = {
+    "bool": "boolean",
+    "zero_one": "Int64",
+    "int": "Int64",
+    "small": "Int64",
+    "float": "Float64",
+    "text": "string",
+}
+
+
+@st.composite
+def tables(draw):
+    """Kinds and columns (lists with None) of a random table; some label is known."""
+    n_rows = draw(st.integers(1, 8))
+    kinds = draw(st.lists(st.sampled_from(sorted(NULLABLE)), min_size=1, max_size=4))
+    columns = [
+        draw(st.lists(st.none() | labels_of(kind), min_size=n_rows, max_size=n_rows))
+        for kind in kinds
+    ]
+    assume(any(label is not None for column in columns for label in column))
+    return kinds, columns
+
+
+def containers(kinds, columns):
+    """Yield the same table as every container."""
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    names = [f"c{j}" for j in range(len(columns))]
+    yield rows
+    yield np.array(rows, dtype=object)
+    yield pd.DataFrame({n: pd.Series(c, dtype=object) for n, c in zip(names, columns, strict=True)})
+    yield pd.DataFrame(
+        {n: pd.array(c, dtype=NULLABLE[k]) for n, c, k in zip(names, columns, kinds, strict=True)}
+    )
+    yield pd.DataFrame(
+        {
+            n: pd.Series(c, dtype=object).astype("category")
+            for n, c in zip(names, columns, strict=True)
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_random_tables_come_back(table):
+    """Known labels of any table come back equal and of their type; unknown ones are -1."""
+    kinds, columns = table
+    for y in containers(kinds, columns):
+        encoder = AttributeEncoder().fit(y)
+        for kind, column, classes in zip(kinds, columns, encoder.classes_, strict=True):
+            known = [label for label in column if label is not None]
+            if not known:
+                assert classes.tolist() == [0, 1]
+            else:
+                assert classes.dtype.kind == {"bool": "b", "float": "f", "text": "U"}.get(kind, "i")
+        assert_round_trip(encoder, y, columns)
+        np.testing.assert_array_equal(
+            encoder.known_, [sum(label is not None for label in column) for column in columns]
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_codes_are_those_of_scikit_learn(table):
+    """Known codes equal those of LabelEncoder on the known labels and the declared classes."""
+    kinds, columns = table
+    y = pd.DataFrame({f"c{j}": pd.Series(c, dtype=object) for j, c in enumerate(columns)})
+    codes = AttributeEncoder().fit_transform(y)
+    for kind, column, code in zip(kinds, columns, codes.T, strict=True):
+        known = [label for label in column if label is not None]
+        if not known:
+            continue
+        reference = LabelEncoder().fit(known)
+        if set(reference.classes_.tolist()) <= {0, 1} and kind != "text":
+            reference.fit([0, 1])
+        np.testing.assert_array_equal(code[code >= 0], reference.transform(known))
+
+
+def test_codes_with_unknown_labels_are_those_of_ordinal_encoder():
+    """OrdinalEncoder, which also keeps NaN apart, gives the same codes for a table of strings."""
+    y = pd.DataFrame(
+        {"a": ["x", None, "z", "y"], "b": ["NA", "q", None, "q"]}, dtype=object
+    ).replace({None: np.nan})
+    reference = OrdinalEncoder(encoded_missing_value=-1).fit_transform(y)
+    np.testing.assert_array_equal(AttributeEncoder().fit_transform(y), reference)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=10), st.sampled_from([-1, 9]))
+def test_a_missing_label_is_as_good_as_none(column, missing_label):
+    """A number for unknown gives the codes None gives, in any numeric dtype."""
+    assume(any(label is not None for label in column))
+    kind, classes, codes = one_column(np.array(column, dtype=object))
+    filled = [missing_label if label is None else label for label in column]
+    for dtype in (np.int8, np.int64, np.float32, object, "Int64", "Int8", "Float64"):
+        y = pd.Series(filled, dtype=dtype)
+        other = one_column(y, missing_label=missing_label)
+        assert other[0] == kind
+        assert other[1].tolist() == classes.tolist()
+        np.testing.assert_array_equal(other[2], codes)
+
+
+# --- unknown labels ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan"), pd.NaT])
+@pytest.mark.parametrize("missing_label", [None, np.nan, pd.NA, "?", -1])
+def test_every_missing_value_is_unknown(missing, missing_label):
+    """NaN, None and pandas.NA are unknown whatever `missing_label` adds."""
+    y = np.array(["b", missing, "a"], dtype=object)
+    assert one_column(y, missing_label=missing_label)[2].tolist() == [1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("y", "missing_label", "codes"),
+    [
+        (np.array([1, 0, -1]), -1, [1, 0, -1]),
+        (np.array([1.0, np.nan, -1.0]), -1, [1, -1, -1]),
+        (np.array([1, 2, 0]), 0, [0, 1, -1]),
+        (np.array([1, 2, 0]), 0.0, [0, 1, -1]),
+        (np.array([1, 2, 0]), np.int64(0), [0, 1, -1]),
+        (np.array([1, 2, 3], dtype=np.uint8), -1, [0, 1, 2]),
+        (np.array(["a", "?", "b"]), "?", [0, -1, 1]),
+        (np.array(["a", "?", "b"], dtype=object), np.str_("?"), [0, -1, 1]),
+        (pd.Series(["a", "?", None], dtype="string"), "?", [0, -1, -1]),
+        (pd.Series(["a", "?", None], dtype="str"), "?", [0, -1, -1]),
+        (pd.Series([1, -1, None], dtype="Int64"), -1, [1, -1, -1]),
+        (pd.Series([2.0, -1.0, None], dtype="Float64"), -1, [0, -1, -1]),
+        (np.array([1, -1, pd.NA], dtype=object), -1, [1, -1, -1]),
+        (pd.Series(pd.Categorical(["a", "?", "b"])), "?", [0, -1, 1]),
+        (np.array([True, False, True]), True, [-1, 0, -1]),
+        (pd.Series([True, False, None], dtype="boolean"), False, [1, -1, -1]),
+    ],
+)
+def test_missing_label_masks(y, missing_label, codes):
+    """The missing label is unknown in every dtype, also where NA stands beside it."""
+    assert one_column(y, missing_label=missing_label)[2].tolist() == codes
+
+
+@pytest.mark.parametrize(
+    ("y", "missing_label"),
+    [
+        (np.array([True, False]), 0),
+        (np.array([True, False]), 1.0),
+        (np.array([True, False], dtype=object), 0),
+        (pd.Series([True, False], dtype="boolean"), 0),
+        (np.array([0, 1]), False),
+        (np.array([0, 1], dtype=object), False),
+        (pd.Series([0, 1], dtype="Int64"), False),
+        (np.array([0.0, 1.0]), True),
+        (np.array(["0", "-1"]), -1),
+        (np.array(["0", "-1"]), 0),
+        (np.array([0, -1]), "-1"),
+        (pd.Series([0, -1], dtype="Int64"), "0"),
+        (np.array([True, False]), "True"),
+    ],
+)
+def test_missing_label_never_matches_across_types(y, missing_label):
+    """0 is not False, and "-1" is not -1."""
+    assert (one_column(y, missing_label=missing_label)[2] >= 0).all()
+
+
+def test_a_missing_label_masks_columns_of_its_type():
+    """In a mixed table only columns of the missing label's type are masked by it."""
+    y = pd.DataFrame({"a": [0, 1, 2], "b": [False, True, False], "c": ["0", "1", "2"]})
+    codes = AttributeEncoder(missing_label=0).fit_transform(y)
+    assert codes.tolist() == [[-1, 0, 0], [0, 1, 1], [1, 0, 2]]
+
+
+def test_the_missing_label_is_no_category():
+    """A category that means unknown is no class, whether or not the categorical is ordered."""
+    for ordered, kind in ((False, "binary"), (True, "ordinal")):
+        y = pd.Series(pd.Categorical(["b", "?", "a"], categories=["?", "b", "a"], ordered=ordered))
+        result = one_column(y, missing_label="?")
+        assert result[0] == kind
+        assert sorted(result[1]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("label", ["NA", "nan", "None", "", "<NA>", "null"])
+def test_words_are_levels(label):
+    """Text that looks like a missing value is a label."""
+    for dtype in (object, "str", "string", "category"):
+        kind, classes, codes = one_column(pd.Series([label, "zz", None], dtype=dtype))
+        assert (kind, classes.tolist(), codes.tolist()) == ("binary", [label, "zz"], [0, 1, -1])
+
+
+# --- kinds and classes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        ([1, 1], [0, 1]),
+        ([0.0, 0.0], [0.0, 1.0]),
+        ([True, True], [False, True]),
+        ([False], [False, True]),
+        (np.array([True, None], dtype=object), [False, True]),
+        (np.array([1, None], dtype=object), [0, 1]),
+        (np.array([1, 1], dtype=np.uint8), [0, 1]),
+        (pd.array([1, None], dtype="Int8"), [0, 1]),
+        (pd.array([True, None], dtype="boolean"), [False, True]),
+    ],
+)
+def test_zero_one_and_bool_columns_have_two_classes(y, classes):
+    """Even where only one of them is seen."""
+    kind, found, codes = one_column(y)
+    assert kind == "binary"
+    assert found.tolist() == classes
+    assert [type(label) for label in found.tolist()] == [type(label) for label in classes]
+    assert codes[0] == classes.index(y[0])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [None, None],
+        [np.nan, np.nan],
+        pd.array([None, None], dtype="boolean"),
+        pd.array([None, None], dtype="string"),
+        pd.Categorical([None, None]),
+        pd.Categorical([None, None], ordered=True),
+        pd.to_datetime([None, None]),
+        [-1, -1],
+    ],
+)
+def test_an_unknown_column_has_the_classes_0_and_1(column):
+    """A column without a known label is binary, and is all -1."""
+    y = pd.DataFrame({"a": column, "b": ["x", "y"]})
+    encoder = AttributeEncoder(missing_label=-1).fit(y)
+    assert encoder.kinds_ == ["binary", "binary"]
+    assert encoder.classes_[0].tolist() == [0, 1]
+    assert encoder.classes_[0].dtype == np.int64
+    assert encoder.transform(y).tolist() == [[-1, 0], [-1, 1]]
+    assert encoder.known_.tolist() == [0, 2]
+
+
+def test_an_unknown_column_keeps_its_declared_classes():
+    """Declared classes, categories and orders hold without any label."""
+    y = pd.DataFrame(
+        {
+            "a": [None, None],
+            "b": pd.Categorical([None, None], categories=["v", "u"]),
+            "c": [None, None],
+            "d": [1, 2],
+        }
+    )
+    encoder = AttributeEncoder(
+        classes={"a": ["q", "p"]}, attributes={"c": ("ordinal", ["low", "high"])}
+    ).fit(y)
+    assert [c.tolist() for c in encoder.classes_[:3]] == [["p", "q"], ["u", "v"], ["low", "high"]]
+
+
+def test_kinds_are_read_from_the_labels():
+    """Two labels make a binary attribute, one or three a categorical one."""
+    y = pd.DataFrame({"one": ["a"] * 3, "two": ["a", "b", "a"], "three": [5, 6, 7]})
+    assert AttributeEncoder().fit(y).kinds_ == ["categorical", "binary", "categorical"]
+
+
+def test_the_second_class_in_sorted_order_is_the_positive_one():
+    """Classes are sorted, except the levels of an ordinal attribute."""
+    assert one_column(["no", "yes"])[1].tolist() == ["no", "yes"]
+    assert one_column(["yes", "no"])[1].tolist() == ["no", "yes"]
+    assert one_column([10, 9, -1])[1].tolist() == [-1, 9, 10]
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [["young", "adult", "old"], ("young", "adult", "old"), np.array(["young", "adult", "old"])],
+)
+def test_ordinal_levels_keep_their_order(levels):
+    """Codes of an ordinal attribute are positions in the declared order, seen or not."""
+    kind, classes, codes = one_column(["old", None, "young"], attributes={0: ("ordinal", levels)})
+    assert kind == "ordinal"
+    assert classes.tolist() == ["young", "adult", "old"]
+    assert codes.tolist() == [2, -1, 0]
+
+
+def test_ordered_categories_are_ordinal_unless_declared_otherwise():
+    """The order of an ordered categorical is that of its categories."""
+    y = pd.Series(pd.Categorical(["m", "s"], categories=["s", "m", "l"], ordered=True))
+    assert one_column(y)[:2][0] == "ordinal"
+    assert one_column(y)[1].tolist() == ["s", "m", "l"]
+    kind, classes, _ = one_column(y, attributes={0: "categorical"})
+    assert kind == "categorical"
+    assert classes.tolist() == ["l", "m", "s"]
+    assert one_column(y, attributes={0: ("ordinal", ["l", "m", "s"])})[1].tolist() == [
+        "l",
+        "m",
+        "s",
+    ]
+
+
+def test_declared_kinds():
+    """Two classes can be categorical, and declaring what is read anyway changes nothing."""
+    assert one_column([0, 1], attributes={0: "categorical"})[0] == "categorical"
+    assert one_column([0, 1], attributes={0: "binary"})[0] == "binary"
+    assert one_column(["a", "a"], attributes={0: "binary"})[0] == "binary"
+
+
+@pytest.mark.parametrize("key", ["colour", 1, np.int64(1)])
+def test_attributes_go_by_name_or_position(key):
+    """A key is a name, or a position where it is no name."""
+    y = pd.DataFrame({"hat": [0, 1], "colour": ["a", "b"]})
+    assert AttributeEncoder(attributes={key: "categorical"}).fit(y).kinds_ == [
+        "binary",
+        "categorical",
+    ]
+    assert AttributeEncoder(classes={key: ["a", "b", "c"]}).fit(y).classes_[1].tolist() == [
+        "a",
+        "b",
+        "c",
+    ]
+
+
+def test_a_name_comes_before_a_position():
+    """In a table whose columns are numbered, a number is a name."""
+    y = pd.DataFrame({1: [0, 1], 0: [0, 1]})
+    assert AttributeEncoder(attributes={1: "categorical"}).fit(y).kinds_ == [
+        "categorical",
+        "binary",
+    ]
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        {"a": ["z", "x", "y"], "b": [2, 1, 3]},
+        {0: ("z", "x", "y"), 1: np.array([3, 2, 1])},
+        [["z", "x", "y"], [1, 2, 3]],
+        (np.array(["x", "y", "z"]), range(1, 4)),
+        {"a": {"x", "y", "z"}, "b": pd.Index([1, 2, 3])},
+        {"a": pd.Series(["x", "y", "z", "x"]), "b": range(1, 4)},
+    ],
+)
+def test_declared_classes_in_all_forms(classes):
+    """A dict by name or position, or a list per attribute; unseen labels are then known."""
+    y = pd.DataFrame({"a": ["x", "y"], "b": [1, 3]})
+    encoder = AttributeEncoder(classes=classes).fit(y)
+    assert [c.tolist() for c in encoder.classes_] == [["x", "y", "z"], [1, 2, 3]]
+    assert encoder.kinds_ == ["categorical", "categorical"]
+    assert encoder.transform(pd.DataFrame({"a": ["z"], "b": [2]})).tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize(
+    "classes", [[1, 2, 3], (3, 2, 1), np.array([1, 2, 3]), [[1, 2, 3]], {"y0": [1, 2, 3]}]
+)
+def test_declared_classes_of_one_output(classes):
+    """For one output an array of levels will do."""
+    assert one_column([1, 3], classes=classes)[1].tolist() == [1, 2, 3]
+
+
+def test_some_classes_of_a_list_may_be_none():
+    """None leaves an attribute to what is seen."""
+    encoder = AttributeEncoder(classes=[None, ["a", "b", "c"]]).fit([["x", "a"], ["y", "b"]])
+    assert [c.tolist() for c in encoder.classes_] == [["x", "y"], ["a", "b", "c"]]
+
+
+def test_classes_of_a_table_of_an_array():
+    """A 2-D array declares one row of classes per attribute."""
+    encoder = AttributeEncoder(classes=np.array([[1, 2], [3, 4]])).fit([[1, 3], [1, 3]])
+    assert [c.tolist() for c in encoder.classes_] == [[1, 2], [3, 4]]
+
+
+def test_equal_numbers_of_another_dtype_are_the_same_label():
+    """A fold read as floats, because a label is missing, has the labels of the whole table."""
+    encoder = AttributeEncoder().fit(np.array([3, 1, 2]))
+    for y in (np.array([3.0, np.nan]), pd.array([3, None], dtype="Int64"), [3, None]):
+        assert encoder.transform(y)[:, 0].tolist() == [2, -1]
+    flags = AttributeEncoder().fit([True, False])
+    assert flags.transform([1, 0, None])[:, 0].tolist() == [1, 0, -1]
+
+
+def test_a_refit_forgets():
+    """Nothing of the first fit is left after the second; clone keeps the parameters."""
+    encoder = AttributeEncoder().fit([["a", 1], ["b", 2]])
+    encoder.fit([5, 6, 7])
+    assert encoder.n_outputs_ == 1
+    assert encoder.classes_[0].tolist() == [5, 6, 7]
+    copy = clone(AttributeEncoder({"a": "binary"}, {"a": [1, 2]}, "?"))
+    assert copy.get_params() == {
+        "attributes": {"a": "binary"},
+        "classes": {"a": [1, 2]},
+        "missing_label": "?",
+    }
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def test_an_unseen_label_is_named():
+    """Column, row, label and the classes stand in the message."""
+    y = pd.DataFrame({"hat": [True, None], "colour": ["red", "blue"]})
+    encoder = AttributeEncoder().fit(y)
+    new = pd.DataFrame({"hat": [None, None, False], "colour": [None, "red", "mauve"]})
+    message = r"Column 'colour' of y, row 2: the label 'mauve' is not among .*\['blue', 'red'\]"
+    with pytest.raises(UnseenLabelError, match=message):
+        encoder.transform(new)
+    with pytest.raises(ValueError, match="row 0: the label 0.5"):
+        AttributeEncoder().fit([1, 2, 3]).transform([0.5])
+
+
+def test_many_classes_are_not_all_shown():
+    """The message of an unseen label stays short."""
+    with pytest.raises(UnseenLabelError, match=r"9, \.\.\. 1000 in all\]"):
+        AttributeEncoder().fit(np.arange(1000)).transform([-5])
+
+
+@pytest.mark.parametrize(
+    "params", [{"classes": ["a", "b"]}, {"attributes": {0: ("ordinal", ["a", "b"])}}]
+)
+def test_labels_outside_the_declared_classes(params):
+    """A label that contradicts the declaration is an error of fit that names it."""
+    with pytest.raises(UnseenLabelError, match=r"'y0' of y holds the label\(s\) \['c'\]"):
+        AttributeEncoder(**params).fit(["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (None, ValueError, "requires y to be passed"),
+        (scipy.sparse.csr_array([[0, 1]]), TypeError, "Sparse y"),
+        (np.ma.masked_array([1, 2], [True, False]), TypeError, "masked array"),
+        (np.zeros((2, 2, 2)), ValueError, r"shape \(n,\) or \(n, n_outputs\), got \(2, 2, 2\)"),
+        (np.zeros((2, 0)), ValueError, r"got \(2, 0\)"),
+        (pd.DataFrame(index=[0, 1]), ValueError, "no column"),
+        (3, ValueError, r"got \(\)"),
+        ("abc", ValueError, r"got \(\)"),
+        ([[1, 2], [3]], ValueError, "inhomogeneous"),
+        ([], ValueError, r"0 sample\(s\)"),
+        (pd.DataFrame({"a": []}), ValueError, r"0 sample\(s\)"),
+        (np.array([1j, 2]), ValueError, "Complex data not supported"),
+        (pd.Series([1j, 2]), ValueError, "Unknown label type.*complex"),
+        (np.array([b"a", b"b"]), ValueError, "Unknown label type"),
+        (np.array([b"a", b"b"], dtype=object), ValueError, "Unknown label type.*bytes"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), ValueError, "Unknown label type"),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), ValueError, "Unknown label type.*'y0'"),
+        (pd.cut(pd.Series([1, 30]), [0, 18, 65]), ValueError, "Unknown label type.*Interval"),
+        ([0.5, 1.0], ValueError, "Unknown label type: column 'y0' of y is continuous"),
+        (pd.DataFrame({"a": [1], "b": [0.1]}), ValueError, "column 'b' of y is continuous"),
+        (pd.Series([0.5, None], dtype="Float64"), ValueError, "continuous"),
+        ([1.0, np.inf], ValueError, r"infinity or a value too large for dtype\('float64'\)"),
+        ([-np.inf, np.nan], ValueError, "infinity"),
+        ([1, "a", None], ValueError, "column 'y0' of y holds values of type int, str"),
+        (np.array([True, 2, None], dtype=object), ValueError, "values of type bool, int"),
+        ([True, 2], ValueError, "values of type bool, int"),
+        ([True, "a"], ValueError, "values of type bool, str"),
+        ([{"a": 1}, {"b": 2}], ValueError, "Unknown label type.*dict"),
+        ([None, None], ValueError, "Input y contains NaN."),
+        ([np.nan, np.nan], ValueError, "Input y contains NaN."),
+        (pd.DataFrame({"a": [None, None], "b": [pd.NA, pd.NA]}), ValueError, "contains NaN"),
+    ],
+)
+def test_illegal_y(y, error, message):
+    """What y may not be is refused in a sentence that names the column."""
+    with pytest.raises(error, match=message):
+        AttributeEncoder().fit(y)
+
+
+def test_a_column_name_there_twice():
+    """Two columns of one name are an error."""
+    y = pd.DataFrame([[1, 2, 3]], columns=["hat", "bag", "hat"])
+    with pytest.raises(ValueError, match=r"\['hat'\] more than once"):
+        AttributeEncoder().fit(y)
+
+
+def test_all_labels_equal_the_missing_label():
+    """Where nothing is known there is nothing to fit."""
+    with pytest.raises(ValueError, match="None of its labels is known"):
+        AttributeEncoder(missing_label=-1).fit([[-1, -1], [-1, -1]])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"attributes": {"zz": "binary"}}, r"`attributes` names 'zz'.*\['hat', 'colour'\]"),
+        ({"attributes": {2: "binary"}}, "`attributes` names 2"),
+        ({"attributes": {-1: "binary"}}, "`attributes` names -1"),
+        ({"attributes": {True: "binary"}}, "`attributes` names True"),
+        ({"attributes": {"hat": "binary", 0: "binary"}}, "'hat' twice"),
+        (
+            {"attributes": {"hat": "nominal"}},
+            "'hat' must be 'binary', 'categorical' or .*'nominal'",
+        ),
+        ({"attributes": {"hat": "ordinal"}}, "must be 'binary'"),
+        ({"attributes": {"hat": ("ordinal",)}}, "must be 'binary'"),
+        ({"attributes": {"hat": ("ordinal", 3)}}, "must be 'binary'"),
+        ({"attributes": {"hat": ("ordinal", "ab")}}, "must be 'binary'"),
+        ({"attributes": {"hat": ("ordinal", [[1], [2]])}}, "must be 'binary'"),
+        ({"attributes": {"hat": ("ordinal", [0, 1, 0])}}, "'hat' must be .* distinct"),
+        ({"attributes": {"hat": ("ordinal", [])}}, "'hat' must be one or more"),
+        ({"attributes": {"colour": "binary"}}, "'colour' is declared binary but has"),
+        ({"classes": {"zz": [1]}}, "`classes` names 'zz'"),
+        ({"classes": [[0, 1]]}, r"2 attributes \['hat', 'colour'\]; it has 1"),
+        ({"classes": [0, 1]}, "must be a dict, or list the levels"),
+        ({"classes": ["ab", "cd"]}, "must be a dict, or list the levels"),
+        ({"classes": {"hat": []}}, "classes of 'hat' must be one label or more"),
+        ({"classes": {"colour": ["a", None]}}, "classes of 'colour' .* none of them missing"),
+        ({"classes": {"hat": [0.5, 1]}}, "'hat' of y is continuous"),
+        ({"classes": {"hat": ["0", "1"]}}, r"'hat' of y holds the label\(s\) \[0, 1\]"),
+        ({"missing_label": [-1]}, r"`missing_label` must be one value, got \[-1\]"),
+    ],
+)
+def test_illegal_declarations(params, message):
+    """A declaration that does not fit y is refused in a sentence that names it."""
+    y = pd.DataFrame({"hat": [0, 1, 0], "colour": ["a", "b", "c"]})
+    with pytest.raises(ValueError, match=message):
+        AttributeEncoder(**params).fit(y)
+
+
+def test_other_columns_than_those_of_fit():
+    """The number of columns, and the names of a DataFrame, must be those of fit."""
+    y = pd.DataFrame({"hat": [0, 1], "bag": [1, 0]})
+    encoder = AttributeEncoder().fit(y)
+    with pytest.raises(ValueError, match=r"1 column\(s\), but 2 were fitted: \['hat', 'bag'\]"):
+        encoder.transform(y[["hat"]])
+    with pytest.raises(ValueError, match="same names in the same order"):
+        encoder.transform(y[["bag", "hat"]])
+    np.testing.assert_array_equal(encoder.transform(y.to_numpy()), y)

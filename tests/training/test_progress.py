@@ -1,0 +1,48 @@
+"""The bar of a fit."""
+
+import pytest
+from skorch.callbacks import Callback
+
+from skattr import AttributeClassifier
+
+
+class Watch(Callback):
+    """Keeps the bar of the fit, which the callback lets go."""
+
+    def on_epoch_end(self, net, **_):
+        """Keep it."""
+        self.bar = dict(net.callbacks_)["progress"].bar_
+
+
+@pytest.fixture
+def data(rng):
+    """40 rows of noise, with two attributes of noise."""
+    return rng.normal(size=(40, 20)), rng.integers(0, 2, (40, 2))
+
+
+@pytest.mark.parametrize(("validation_fraction", "per_epoch"), [(None, 6), (0.25, 5)])
+def test_bar_counts_training_batches(data, validation_fraction, per_epoch, capsys):
+    """Its end is reached exactly, validation or not; it shows epoch and losses; it is closed."""
+    watch = Watch()
+    AttributeClassifier(
+        max_epochs=3, batch_size=7, verbose=1, callbacks=[watch],
+        validation_fraction=validation_fraction,
+    ).fit(*data)  # fmt: skip
+    shown = capsys.readouterr().err
+    assert watch.bar.n == watch.bar.total == 3 * per_epoch
+    assert watch.bar.disable  # what tqdm calls closed
+    assert "epoch=3" in shown
+    assert "train_loss=" in shown
+    assert ("valid_loss=" in shown) == (validation_fraction is not None)
+
+
+def test_bar_is_closed_by_early_stopping(data):
+    """It is closed before its end if the fit stops before its end."""
+    watch = Watch()
+    classifier = AttributeClassifier(
+        max_epochs=60, lr=0.3, lr_schedule=None, early_stopping=True, patience=2, verbose=1,
+        callbacks=[watch], random_state=0,
+    ).fit(*data)  # fmt: skip
+    assert classifier.n_iter_ < 60
+    assert watch.bar.n < watch.bar.total
+    assert watch.bar.disable
