@@ -1,4 +1,4 @@
-"""Does the estimator learn what a hand-written loop learns, and in no more time?
+"""Compare what the estimator learns, and how fast, with a hand-written loop.
 
 Run on a folder with ``labels.csv`` (a column ``image`` and one per attribute, an empty cell is
 unknown) and ``images/``::

@@ -88,7 +88,7 @@ def _image_features(path: str | PathLike[str]) -> np.ndarray:
 
 
 def floor_features(paths: Iterable[str | PathLike[str]]) -> np.ndarray:
-    """Fixed features of image files: small pixels, colour histograms, edge orientations.
+    """Compute fixed features of image files: small pixels, colour histograms, edge orientations.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def classical_floor(
     test: np.ndarray,
     random_state: int = 0,
 ) -> dict[str, float]:
-    """Test accuracy of one extra-trees forest per attribute.
+    """Compute the test accuracy of one extra-trees forest per attribute.
 
     Parameters
     ----------

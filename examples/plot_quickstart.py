@@ -59,7 +59,7 @@ print(f"{blank.sum()} of {blank.size} training labels are unknown.")
 # into other signs; a small shift does not.
 
 classifier = AttributeClassifier(
-    "resnet18", image_size=32, augment="shift", max_epochs=8, random_state=0, verbose=1
+    "resnet18", image_size=32, augment="shift", max_epochs=6, random_state=0, verbose=1
 )
 classifier.fit(paths_train, y_train)
 print(dict(zip(classifier.output_names_, classifier.attribute_kinds_, strict=True)))

@@ -6,21 +6,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skattr._crossfit import cross_fit_transform
-from skattr._fitting import train_network, warn_of_unknown_columns
-from skattr._images import (
-    FeatureRows,
-    Rows,
-    check_numeric_columns,
-    kind_of_rows,
-    open_files,
-    open_pixels,
-)
+from skattr._fitting import open_rows, train_network, warn_of_unknown_columns
 from skattr._outputs import column_names, columns_of, probabilities
 from skattr._targets import AttributeEncoder
-from skattr._validation import PARAMETER_CONSTRAINTS, check_image_size, check_label_weights
+from skattr._validation import PARAMETER_CONSTRAINTS, check_label_weights
 from skattr.training import predict_rows
 
 
@@ -59,13 +51,15 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         their sides, or both. A callable maps a uint8 tensor (n, H, W, 3) and a
         `torch.Generator` to a tensor like it.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
-        "sgd" has a Nesterov momentum of 0.9; a callable is a `torch.optim` class.
+        "sgd" has a Nesterov momentum of 0.9; a callable is a `torch.optim` class that takes
+        `lr` and `weight_decay`.
     lr : float or "auto", default="auto"
         Learning rate (the peak of a schedule); "auto" is 1e-3 for pictures, 1e-2 for features.
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
     lr_schedule : {"onecycle", "cosine"}, default="onecycle"
         How the learning rate changes over the whole fit, batch by batch; None keeps it.
+        "onecycle" also moves the momentum (Adam's first beta), unless `net_params` sets it.
     batch_size : int, default=64
         Rows per training step.
     max_epochs : int, default=12
@@ -87,7 +81,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         trained on (None).
     device : str, default="auto"
         "auto" (CUDA if there is one, else the CPU) or a torch device such as "cuda:1".
-    precision : {"auto", "float32", "float64", "bfloat16", "float16"}, default="auto"
+    precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         "auto" computes 2-D features in their own type, pictures in float32 on the CPU and with
         bfloat16 products on CUDA.
     compile : bool, default=False
@@ -98,7 +92,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Added to those of the fit.
     net_params : dict, default=None
         Further parameters of the skorch net in its notation, such as
-        ``{"optimizer__betas": (0.9, 0.99)}``.
+        ``{"optimizer__betas": (0.9, 0.99)}``; none that the classifier has itself.
     warm_start : bool, default=False
         Start from the network of the previous fit; the classes must be the same.
     random_state : int, RandomState or None, default=None
@@ -257,20 +251,21 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         ImageReadError, InvalidBoxError
             If a picture cannot be read or a box leaves it; path and row are named.
         """
-        encoder = self._new_encoder().fit(y)
+        encoder = self._fitted_encoder(y)
         return self._fit(X, y, sample_weight, label_weight, encoder)
 
-    def _new_encoder(self) -> AttributeEncoder:
-        return AttributeEncoder(self.attributes, self.classes, self.missing_label)
+    def _fitted_encoder(self, y: Any) -> AttributeEncoder:
+        encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
+        warn_of_unknown_columns(encoder)
+        return encoder
 
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, label_weight: Any, encoder: AttributeEncoder
     ) -> Self:
-        rows = self._open(X, reset=True)
+        rows = open_rows(self, X, reset=True)
         codes = encoder.transform(y)
         names = encoder.output_names_
         weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
-        warn_of_unknown_columns(codes, names)
         net = train_network(self, rows, codes, weights, encoder)
         self.encoder_ = encoder
         self.net_ = net
@@ -286,31 +281,6 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.n_iter_ = len(self.history_)
         return self
 
-    def _open(self, X: Any, reset: bool) -> Rows:
-        """Check X and return its rows; with `reset`, learn its kind and its features."""
-        kind = kind_of_rows(X)
-        is_features = kind == "features"
-        if reset:
-            for name in ("n_features_in_", "feature_names_in_"):
-                self.__dict__.pop(name, None)
-            self._is_features = is_features
-        elif is_features != self._is_features:
-            fitted, given = (
-                ("2-D features", "pictures")
-                if is_features is False
-                else ("pictures", "no pictures but what looks like 2-D features")
-            )
-            raise ValueError(f"The network was fitted on {fitted}; X holds {given}.")
-        if kind == "pixels":
-            return open_pixels(X, check_image_size(self.image_size))
-        if kind == "files":
-            return open_files(X, check_image_size(self.image_size))
-        check_numeric_columns(X)
-        X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
-        if reset:
-            self._feature_type: np.dtype[Any] = X.dtype
-        return FeatureRows(X.astype(self._feature_type, copy=False))
-
     def __sklearn_is_fitted__(self) -> bool:
         """Whether a fit has succeeded; one that failed may have left ``n_features_in_``."""
         return hasattr(self, "net_")
@@ -323,7 +293,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return predict_rows(
             self.net_,
-            self._open(X, reset=False),
+            open_rows(self, X, reset=False),
             output,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
@@ -403,7 +373,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             was not trained on it; the fitted network is trained on all rows. A float: outputs
             for that share of rows, held out from the only network trained, and NaN elsewhere.
         """
-        encoder = self._new_encoder().fit(y)
+        encoder = self._fitted_encoder(y)
         return cross_fit_transform(self, X, y, sample_weight, label_weight, encoder)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:

@@ -1,14 +1,21 @@
 """From a classifier's parameters and checked data to a trained net."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
-from skattr._images import FeatureRows, Rows
+from skattr._images import (
+    FeatureRows,
+    Rows,
+    check_numeric_columns,
+    kind_of_rows,
+    open_files,
+    open_pixels,
+)
 from skattr._targets import AttributeEncoder
 from skattr._validation import check_image_size
 from skattr.exceptions import UnknownLabelsWarning
@@ -16,6 +23,47 @@ from skattr.nn import BranchLayout
 from skattr.training import Recipe, fit_net
 
 _AUTO_LR = {"images": 1e-3, "features": 1e-2}
+
+
+def open_rows(classifier: Any, X: Any, *, reset: bool) -> Rows:
+    """Check X and return its rows.
+
+    Parameters
+    ----------
+    classifier : AttributeClassifier
+        With `reset`, it learns what kind of X it is fitted on; without, X is held against that.
+    X : pictures, paths, or features
+    reset : bool
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    ValueError
+        If X is of another kind than in `fit`, or not legal at all.
+    """
+    kind = kind_of_rows(X)
+    is_features = kind == "features"
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_"):
+            classifier.__dict__.pop(name, None)
+        classifier._is_features = is_features
+    elif is_features != classifier._is_features:
+        fitted, given = "2-D features", "pictures"
+        if is_features:
+            fitted, given = "pictures", "no pictures but what looks like 2-D features"
+        raise ValueError(f"The network was fitted on {fitted}, but X holds {given}.")
+    if kind == "pixels":
+        return open_pixels(X, check_image_size(classifier.image_size))
+    if kind == "files":
+        return open_files(X, check_image_size(classifier.image_size))
+    check_numeric_columns(X)
+    X = validate_data(classifier, X, reset=reset, dtype=[np.float64, np.float32])
+    if reset:
+        classifier._feature_type = X.dtype
+    return FeatureRows(X.astype(classifier._feature_type, copy=False))
 
 
 def train_network(
@@ -54,7 +102,7 @@ def train_network(
         weights.astype(weights_type),
         train,
         validation,
-        start=_start(classifier, encoder, layout),
+        start=_start(classifier, rows, encoder, layout),
     )
 
 
@@ -108,7 +156,7 @@ def _recipe(classifier: Any, rows: Rows, seed: int) -> Recipe:
     )
 
 
-def _start(classifier: Any, encoder: AttributeEncoder, layout: BranchLayout) -> Any:
+def _start(classifier: Any, rows: Rows, encoder: AttributeEncoder, layout: BranchLayout) -> Any:
     """Return the net to go on from under `warm_start`."""
     if not classifier.warm_start or not hasattr(classifier, "net_"):
         return None
@@ -121,12 +169,22 @@ def _start(classifier: Any, encoder: AttributeEncoder, layout: BranchLayout) -> 
             "warm_start=True goes on from the previous fit, but the classes of y differ from "
             "it; declare them in `classes`, or set warm_start=False."
         )
+    n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
+    if n_inputs != classifier._network.n_inputs:
+        raise ValueError(
+            "warm_start=True goes on from the previous fit, but X is of another kind or has "
+            "another number of features; set warm_start=False."
+        )
     return classifier.net_
 
 
-def warn_of_unknown_columns(codes: NDArray[np.int64], names: Sequence[Any]) -> None:
+def warn_of_unknown_columns(encoder: AttributeEncoder) -> None:
     """Warn once of all attributes without a known label."""
-    unknown = [name for name, column in zip(names, codes.T, strict=True) if (column < 0).all()]
+    unknown = [
+        name
+        for name, count in zip(encoder.output_names_, encoder.known_, strict=True)
+        if count == 0
+    ]
     if unknown:
         warnings.warn(
             f"No label of {unknown} is known; their classes are predicted with equal "

@@ -262,6 +262,11 @@ def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
     array = np.asarray(X)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
         raise ValueError(f"X has the shape {array.shape}; legal are {KINDS_OF_X}.")
+    if array.ndim == 3 and array.shape[2] in (3, 4):
+        raise ValueError(
+            f"X has the shape {array.shape}, which looks like one colour picture; pass a batch, "
+            "such as X[np.newaxis]."
+        )
     if array.dtype != np.uint8:
         raise TypeError(
             f"X holds pictures of dtype {array.dtype}; pictures in memory must be uint8, 0 to 255."

@@ -36,7 +36,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
         None,
     ],
     "device": [str],
-    "precision": [StrOptions({"auto", "float32", "float64", "bfloat16", "float16"})],
+    "precision": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
     "compile": ["boolean"],
     "num_workers": [Interval(Integral, 0, None, closed="left")],
     "callbacks": [list, tuple, None],
@@ -55,7 +55,8 @@ def check_image_size(image_size: Any) -> tuple[int, int]:
     ValueError
         If it is neither, or not positive.
     """
-    pair = (image_size, image_size) if isinstance(image_size, Integral) else image_size
+    is_int = isinstance(image_size, Integral) and not isinstance(image_size, bool)
+    pair = (image_size, image_size) if is_int else image_size
     if (
         not isinstance(pair, Sequence)
         or len(pair) != 2
@@ -103,6 +104,12 @@ def check_label_weights(
         sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         weights *= sample_weight[:, np.newaxis]
     if label_weight is not None:
+        columns = list(getattr(label_weight, "columns", []))
+        if set(columns) & set(names) and columns != list(names):
+            raise ValueError(
+                f"The columns of label_weight are {columns}, those of y {list(names)}; they must "
+                "be the same in the same order."
+            )
         label_weight = np.asarray(label_weight, dtype=np.float64)
         if label_weight.ndim == 1 and codes.shape[1] == 1:
             label_weight = label_weight[:, np.newaxis]

@@ -57,7 +57,7 @@ METHODS = ("predict", "predict_proba", "transform")
 def test_pictures_where_features_were_fitted(fitted_on_features, pictures, files, method):
     """Pictures, and paths, are refused by a network for features."""
     for X in (pictures, files, pd.DataFrame({"path": files})):
-        with pytest.raises(ValueError, match="fitted on 2-D features; X holds pictures"):
+        with pytest.raises(ValueError, match="fitted on 2-D features, but X holds pictures"):
             getattr(fitted_on_features, method)(X)
 
 
@@ -65,7 +65,7 @@ def test_pictures_where_features_were_fitted(fitted_on_features, pictures, files
 def test_features_where_pictures_were_fitted(fitted, features, method):
     """Features are refused by a network for pictures."""
     for X in (features, pd.DataFrame(features), features.tolist()):
-        with pytest.raises(ValueError, match="fitted on pictures; X holds no pictures but"):
+        with pytest.raises(ValueError, match="fitted on pictures, but X holds no pictures but"):
             getattr(fitted, method)(X)
 
 
@@ -445,3 +445,34 @@ def test_a_failed_first_fit_is_no_fit(features, table):
         classifier.fit(features, table, label_weight=-np.ones((24, 3)))
     with pytest.raises(NotFittedError):
         classifier.predict(features)
+
+
+@pytest.mark.parametrize(
+    "net_params", [{"lr": 0.1}, {"max_epochs": 2}, {"callbacks": []}, {"iterator_train__x": 1}]
+)
+def test_net_params_that_have_a_parameter_are_refused(pictures, table, net_params):
+    """What the classifier sets itself cannot be set a second time through `net_params`."""
+    with pytest.raises(ValueError, match=f"net_params sets .*{next(iter(net_params))}"):
+        tiny(net_params=net_params).fit(pictures, table)
+
+
+def test_one_picture_is_not_a_batch_of_gray_ones(pictures, table):
+    """A single colour picture is refused, not read as many narrow gray ones."""
+    classifier = tiny().fit(pictures, table)
+    with pytest.raises(ValueError, match="looks like one colour picture"):
+        classifier.predict(pictures[0])
+
+
+def test_label_weight_columns_must_be_those_of_y(pictures, table):
+    """Weights in a DataFrame are not matched by position to other columns."""
+    weight = pd.DataFrame(1.0, index=table.index, columns=table.columns[::-1])
+    with pytest.raises(ValueError, match="columns of label_weight"):
+        tiny().fit(pictures, table, label_weight=weight)
+
+
+def test_warm_start_needs_the_same_features(rng):
+    """Going on with another number of features is refused with a sentence."""
+    classifier = AttributeClassifier(warm_start=True, max_epochs=1)
+    classifier.fit(rng.normal(size=(20, 3)), np.arange(20) % 2)
+    with pytest.raises(ValueError, match="another number of features"):
+        classifier.fit(rng.normal(size=(20, 4)), np.arange(20) % 2)

@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from skattr import AttributeClassifier
-from skattr.exceptions import InSampleWarning
+from skattr.exceptions import InSampleWarning, UnknownLabelsWarning
 
 
 @pytest.fixture
@@ -121,3 +121,12 @@ def test_a_pipeline_stacks_on_out_of_fold_outputs(features):
     assert pipeline.fit(X, label).score(X, label) >= 0
     stacked = pipeline[-1].coef_
     assert stacked.shape == (1, 1)
+
+
+def test_an_unknown_column_is_warned_about_once(features):
+    """The folds do not repeat what is known of the whole y."""
+    X, y = features
+    y[:, 1] = np.nan
+    with pytest.warns(UnknownLabelsWarning, match="y1") as caught:
+        linear(cross_fit=3).fit_transform(X, y)
+    assert len(caught) == 1

@@ -428,7 +428,7 @@ def test_pixels_are_not_copied_when_opened(pictures):
     [
         (np.zeros((2, 4, 4, 3)), TypeError, "dtype float64.*must be uint8"),
         (np.zeros((2, 4, 4, 3), np.uint16), TypeError, "dtype uint16.*must be uint8"),
-        (np.zeros((2, 4, 4), bool), TypeError, "dtype bool.*must be uint8"),
+        (np.zeros((2, 4, 5), bool), TypeError, "dtype bool.*must be uint8"),
         (np.zeros((2, 4, 4, 4), np.uint8), ValueError, r"shape \(2, 4, 4, 4\); legal are"),
         (np.zeros((2, 3, 4, 4), np.uint8), ValueError, r"shape \(2, 3, 4, 4\); legal are"),
         (np.zeros((2, 4, 4, 1), np.uint8), ValueError, r"shape \(2, 4, 4, 1\); legal are"),

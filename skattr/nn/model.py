@@ -56,6 +56,7 @@ class MultiBranchNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = layout
+        self.n_inputs = n_inputs
         self.normalization: nn.Module
         is_file = weights is not None and Path(weights).is_file()
         if n_inputs is None:

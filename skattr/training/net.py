@@ -15,6 +15,7 @@ from skattr.exceptions import DivergedError
 from skattr.nn.initialization import drawing_from
 from skattr.training.augmentation import Augmentation
 from skattr.training.batches import AttributeDataset, Batch, BatchLoader, Targets
+from skattr.training.progress import ProgressBar
 
 
 class AttributeNet(NeuralNet):
@@ -157,8 +158,9 @@ class AttributeNet(NeuralNet):
         try:
             with self._training_randomness():
                 self.fit_loop(X, y)
-        except KeyboardInterrupt as interrupt:
-            if not _stopped_early(interrupt):
+        except BaseException as error:
+            if not _stopped_early(error):
+                self._close_progress()
                 raise
         self.notify("on_train_end", X=X, y=y)
         return self
@@ -196,6 +198,13 @@ class AttributeNet(NeuralNet):
         for _, callback in self.callbacks_:
             if hasattr(callback, "lr_scheduler_"):
                 callback.lr_scheduler_ = None
+            if isinstance(callback, EarlyStopping):
+                callback.best_model_weights_ = None
+
+    def _close_progress(self) -> None:
+        for _, callback in self.callbacks_:
+            if isinstance(callback, ProgressBar):
+                callback.close()
 
 
 @contextlib.contextmanager
@@ -214,9 +223,9 @@ def computing_in(
     return torch.autocast(device.type, dtype=dtype)
 
 
-def _stopped_early(interrupt: KeyboardInterrupt) -> bool:
+def _stopped_early(error: BaseException) -> bool:
     """Tell skorch's EarlyStopping, which raises KeyboardInterrupt itself, from Ctrl-C."""
-    traceback = interrupt.__traceback__
+    traceback = error.__traceback__ if isinstance(error, KeyboardInterrupt) else None
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     if traceback is None:

@@ -35,5 +35,10 @@ class ProgressBar(Callback):
 
     def on_train_end(self, net: Any, **_: Any) -> None:
         """Close the bar."""
-        self.bar_.close()
-        del self.bar_
+        self.close()
+
+    def close(self) -> None:
+        """Close the bar, also of a fit that failed."""
+        if hasattr(self, "bar_"):
+            self.bar_.close()
+            del self.bar_

@@ -29,7 +29,6 @@ DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
     "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
 }
 
 
@@ -119,6 +118,7 @@ def fit_net(
         "num_workers": recipe.num_workers,
         "callbacks": _callbacks(recipe, n_steps, optimizer),
     }
+    _check_net_params(recipe.net_params, params)
     if optimizer is torch.optim.SGD:
         params.update(optimizer__momentum=0.9, optimizer__nesterov=True)
     net = AttributeNet(MultiBranchNetwork, **{**params, **recipe.net_params})
@@ -130,6 +130,17 @@ def fit_net(
     net.partial_fit(AttributeDataset(rows, train, codes, weights))
     net.release_training_state()
     return net
+
+
+def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    taken = [
+        key for key in net_params if key in own or key.startswith(("iterator_", "train_split"))
+    ]
+    if taken:
+        raise ValueError(
+            f"net_params sets {taken}, which the classifier sets itself; use its own parameters "
+            "(lr, batch_size, callbacks, ...) for that."
+        )
 
 
 def class_weights(

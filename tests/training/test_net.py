@@ -306,10 +306,11 @@ def test_dropout_drops_in_training_only(data):
     X, y = data
     losses = []
     for p in (0.0, 0.5):
-        net_params = {
-            "module__backbone": lambda n, p=p: nn.Sequential(nn.Linear(n, 8), nn.Dropout(p))
-        }
-        classifier = AttributeClassifier(max_epochs=2, random_state=0, net_params=net_params)
+        classifier = AttributeClassifier(
+            lambda n, p=p: nn.Sequential(nn.Linear(n, 8), nn.Dropout(p)),
+            max_epochs=2,
+            random_state=0,
+        )
         losses.append(classifier.fit(X, y).history_[-1]["train_loss"])
     assert losses[0] != losses[1]
 

@@ -46,3 +46,20 @@ def test_bar_is_closed_by_early_stopping(data):
     assert classifier.n_iter_ < 60
     assert watch.bar.n < watch.bar.total
     assert watch.bar.disable
+
+
+class Interrupt(Watch):
+    """Interrupts the fit, as Ctrl-C does."""
+
+    def on_epoch_end(self, net, **params):
+        """Interrupt after the first epoch."""
+        super().on_epoch_end(net, **params)
+        raise KeyboardInterrupt
+
+
+def test_bar_is_closed_by_an_interrupted_fit(data):
+    """No bar is left open behind Ctrl-C."""
+    watch = Interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        AttributeClassifier(max_epochs=3, verbose=1, callbacks=[watch]).fit(*data)
+    assert watch.bar.disable
