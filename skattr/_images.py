@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
@@ -168,8 +168,9 @@ def read_image(
     """
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
+            opened.load()
+            is_turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            picture = ImageOps.exif_transpose(opened) if is_turned else opened
             if box is not None:
                 _check_inside(box, picture.size, path)
                 picture = picture.crop(box)
@@ -202,7 +203,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _gray_of_16_bits(picture: Image.Image) -> Image.Image:

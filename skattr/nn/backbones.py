@@ -139,7 +139,14 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
                 f"weights={weights!r} is neither a file nor weights of {name!r}; legal names are "
                 f"'DEFAULT', {', '.join(map(repr, legal))}."
             )
-    model: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
+    try:
+        model: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
+    except OSError as error:
+        source = torchvision.models.get_model_weights(name)[str(weights)].url
+        raise OSError(
+            f"weights={weights!r} of {name!r} are not on this machine and could not be fetched "
+            f"({error}). Bring the file {source} and give its path as `weights`."
+        ) from error
     if getattr(model, "aux_logits", False):
         setattr(model, "aux_logits", False)  # noqa: B010  (not an attribute of every Module)
     return model

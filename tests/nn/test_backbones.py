@@ -1,6 +1,7 @@
 """Backbones against torchvision's own models."""
 
 import os
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -248,3 +249,14 @@ def test_no_code_runs_from_a_weights_file(tmp_path):
     with pytest.raises(Exception, match="Weights only load failed"):
         load_backbone_weights(tiny_backbone(), str(path))
     assert not trace.exists()
+
+
+def test_weights_that_cannot_be_fetched(monkeypatch):
+    """Without a network the error says which file to bring, and where its path goes."""
+
+    def offline(*args, **kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
+    with pytest.raises(OSError, match=r"Bring the file .*resnet18.*\.pth .* as `weights`"):
+        build_image_backbone("resnet18", "DEFAULT", (32, 32))
