@@ -7,8 +7,9 @@ unknown) and ``images/``::
 
 Three ways to the same table of test accuracies, in one run: a classical floor (extremely
 randomised trees on small pixels, colour histograms and gradients), a PyTorch loop written by
-hand (pictures decoded into memory beforehand), and `AttributeClassifier` (pictures read from
-their files in every epoch). Loop and estimator train the same network with the same recipe.
+hand, and `AttributeClassifier`. Loop and estimator train the same network with the same recipe,
+and read the pictures from their files in every epoch; with ``--in-memory`` the loop decodes them
+once, beforehand.
 """
 
 import argparse
@@ -57,7 +58,9 @@ def estimator(paths: list[str], y: pd.DataFrame, test_paths: list[str], seed: in
     return pd.DataFrame(classifier.predict(test_paths), columns=TARGETS)
 
 
-def hand_loop(paths: list[str], y: pd.DataFrame, test_paths: list[str], seed: int) -> pd.DataFrame:
+def hand_loop(
+    paths: list[str], y: pd.DataFrame, test_paths: list[str], seed: int, in_memory: bool
+) -> pd.DataFrame:
     """Train ResNet-18 and one linear map per attribute in a plain PyTorch loop, and predict."""
     torch.manual_seed(seed)
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
@@ -78,18 +81,19 @@ def hand_loop(paths: list[str], y: pd.DataFrame, test_paths: list[str], seed: in
             axis=1,
         ).astype(np.int64)
     )
-    pixels = decoded(paths)
+    pixels = decoded(paths) if in_memory else None
     backbone = torchvision.models.resnet18()
     backbone.fc = torch.nn.Identity()
     heads = torch.nn.ModuleList(torch.nn.Linear(512, len(level)) for level in levels)
     parameters = [*backbone.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LR, weight_decay=DECAY)
-    steps = EPOCHS * -(-len(pixels) // BATCH)
+    steps = EPOCHS * -(-len(paths) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
     for _ in range(EPOCHS):
         backbone.train()
-        for rows in torch.randperm(len(pixels)).split(BATCH):
-            batch = (pixels[rows].float() / 255 - mean) / std
+        for rows in torch.randperm(len(paths)).split(BATCH):
+            picked = decoded([paths[i] for i in rows]) if pixels is None else pixels[rows]
+            batch = (picked.float() / 255 - mean) / std
             mirrored = torch.rand(len(rows)) < 0.5
             batch[mirrored] = batch[mirrored].flip(3)
             features = backbone(batch)
@@ -124,6 +128,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
     parser.add_argument("--only", choices=["floor", "loop", "estimator"], nargs="*")
+    parser.add_argument("--in-memory", action="store_true", help="let the loop decode once")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/learning.json"))
     options = parser.parse_args()
     table = read_table(options.folder)
@@ -134,7 +139,7 @@ def main() -> None:
     data = ([paths[i] for i in train], y, [paths[i] for i in test], options.seed)
     ways: dict[str, Callable[[], Scores]] = {
         "floor": lambda: classical_floor(paths, table[TARGETS], train, test, options.seed),
-        "loop": lambda: accuracies(truth, hand_loop(*data)),
+        "loop": lambda: accuracies(truth, hand_loop(*data, options.in_memory)),
         "estimator": lambda: accuracies(truth, estimator(*data)),
     }
     result: dict[str, Any] = {}
