@@ -111,6 +111,8 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Names of the attributes.
     attribute_kinds_ : list of str
         "binary", "categorical" or "ordinal".
+    encoder_ : AttributeEncoder
+        Between the labels of y and the network's classes.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the network.
     history_ : list of dict
