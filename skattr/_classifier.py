@@ -305,6 +305,9 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _probabilities(self, X: Any) -> list[NDArray[Any]]:
         return probabilities(self._outputs(X), self._network.layout)
 
+    def _predicted_codes(self, X: Any) -> NDArray[np.intp]:
+        return np.stack([proba.argmax(axis=1) for proba in self._probabilities(X)], axis=1)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable label of each attribute.
 
@@ -317,8 +320,8 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
             In the dtype of y; object if the attributes differ in it.
         """
-        codes = [proba.argmax(axis=1) for proba in self._probabilities(X)]
-        return self.encoder_.inverse_transform(np.stack(codes, axis=1))
+        codes = self._predicted_codes(X)
+        return self.encoder_.inverse_transform(codes)
 
     def predict_proba(self, X: Any) -> NDArray[Any] | list[NDArray[Any]]:
         """Predict the probability of each class of each attribute.
@@ -416,7 +419,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         labelled = known.any(axis=1)
         if not labelled.any():
             raise ValueError("Input y contains NaN. None of its labels is known.")
-        predicted = np.stack([p.argmax(axis=1) for p in self._probabilities(X)], axis=1)
+        predicted = self._predicted_codes(X)
         check_consistent_length(predicted, codes, sample_weight)
         correct = ((predicted == codes) | ~known).all(axis=1)[labelled]
         weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]

@@ -51,16 +51,15 @@ def cross_fit_transform(
     )
     if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
         [(train, test)] = splits
-        return _held_out(classifier, X, y, weights, encoder, train, test)
-    parts = []
-    for train, test in splits:
-        outputs = _held_out(clone(classifier), X, y, weights, encoder, train, test)
-        parts.append((test, outputs[test]))
-    result = np.full_like(outputs, np.nan)
-    for test, values in parts:
-        result[test] = values
+        return _scattered(
+            len(y), [(test, _held_out(classifier, X, y, weights, encoder, train, test))]
+        )
+    parts = [
+        (test, _held_out(clone(classifier), X, y, weights, encoder, train, test))
+        for train, test in splits
+    ]
     classifier._fit(X, y, *weights, encoder)
-    return result
+    return _scattered(len(y), parts)
 
 
 def _held_out(
@@ -72,12 +71,18 @@ def _held_out(
     train: NDArray[np.intp],
     test: NDArray[np.intp],
 ) -> NDArray[Any]:
-    """Fit on `train` and return outputs for `test`, NaN in the other rows."""
+    """Fit on `train` and return outputs for `test`."""
     chosen = (None if weight is None else _safe_indexing(weight, train) for weight in weights)
     classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), *chosen, encoder)
-    values = np.asarray(classifier.transform(_safe_indexing(X, test)))
-    result = np.full((len(y), values.shape[1]), np.nan, dtype=values.dtype)
-    result[test] = values
+    return np.asarray(classifier.transform(_safe_indexing(X, test)))
+
+
+def _scattered(n: int, parts: list[tuple[NDArray[np.intp], NDArray[Any]]]) -> NDArray[Any]:
+    """Put the outputs of some rows where they belong among `n`, NaN in the other rows."""
+    _, first = parts[0]
+    result = np.full((n, first.shape[1]), np.nan, dtype=first.dtype)
+    for rows, values in parts:
+        result[rows] = values
     return result
 
 

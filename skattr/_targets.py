@@ -50,8 +50,6 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         Column names of a DataFrame, or the name of a Series, else "y0", "y1", ...
     n_outputs_ : int
         The number of attributes.
-    is_table_ : bool
-        Whether y had two dimensions.
 
     Examples
     --------
@@ -94,7 +92,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y is empty, no label at all is known, a column is continuous or mixes types, or
             `attributes`, `classes` or `missing_label` do not fit y.
         """
-        columns, names, is_table = _columns(y)
+        columns, names = _columns(y)
         if len(columns[0]) == 0:
             raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
         if not pd.api.types.is_scalar(self.missing_label):
@@ -118,7 +116,6 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         self.known_ = np.array(counts)
         self.output_names_ = names
         self.n_outputs_ = len(names)
-        self.is_table_ = is_table
         return self
 
     def transform(self, y: Any) -> NDArray[np.int64]:
@@ -141,7 +138,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
-        columns, names, _ = _columns(y)
+        columns, names = _columns(y)
         if len(names) != self.n_outputs_:
             raise ValueError(
                 f"y has {len(names)} column(s), but {self.n_outputs_} were fitted: "
@@ -196,8 +193,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         return np.stack([column.astype(object) for column in columns], axis=1)
 
 
-def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
-    """Split y into Series of native dtypes; also their names and whether y was 2-D."""
+def _columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
+    """Split y into Series of native dtypes; also return their names."""
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
     if scipy.sparse.issparse(y):
@@ -213,10 +210,10 @@ def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
         if y.shape[1] == 0:
             raise ValueError("y has no column; pass one column per attribute.")
         frame = y.reset_index(drop=True)
-        return [frame.iloc[:, j] for j in range(y.shape[1])], list(y.columns), True
+        return [frame.iloc[:, j] for j in range(y.shape[1])], list(y.columns)
     if isinstance(y, pd.Series):
         name = "y0" if y.name is None else y.name
-        return [y.reset_index(drop=True)], [name], False
+        return [y.reset_index(drop=True)], [name]
     array = y if isinstance(y, np.ndarray) else _from_nested(y)
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise ValueError(f"y should be of shape (n,) or (n, n_outputs), got {array.shape}.")
@@ -224,10 +221,9 @@ def _columns(y: Any) -> tuple[list[pd.Series], list[Any], bool]:
         raise ValueError(f"Complex data not supported: y has the dtype {array.dtype}.")
     if array.dtype.kind not in "biufOUT":
         raise ValueError(f"Unknown label type: y has the dtype {array.dtype}.")
-    is_table = array.ndim == 2
-    table = array if is_table else array[:, np.newaxis]
+    table = array if array.ndim == 2 else array[:, np.newaxis]
     columns = [pd.Series(table[:, j]) for j in range(table.shape[1])]
-    return columns, [f"y{j}" for j in range(table.shape[1])], is_table
+    return columns, [f"y{j}" for j in range(table.shape[1])]
 
 
 def _from_nested(y: Any) -> NDArray[Any]:

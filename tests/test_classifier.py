@@ -15,15 +15,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skattr import AttributeClassifier
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny
 
 KINDS = ["arrays", "gray", "paths", "path array", "boxes"]
-
-
-def tiny(**params):
-    """Return a classifier that fits in a moment."""
-    defaults = {"image_size": (12, 10), "max_epochs": 3, "batch_size": 8, "random_state": 0}
-    return AttributeClassifier(tiny_backbone, **{**defaults, **params})
 
 
 @pytest.fixture(params=KINDS)

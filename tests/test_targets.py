@@ -131,7 +131,6 @@ def test_a_table_of_mixed_columns():
         ["young", "old"], [0.0, 1.0],
     ]  # fmt: skip
     assert encoder.known_.tolist() == [2] * 7
-    assert encoder.is_table_
     columns = [y[name].astype(object).where(y[name].notna(), None).tolist() for name in y]
     assert_round_trip(encoder, y, columns)
 
@@ -172,8 +171,6 @@ def test_series_and_arrays_are_named():
     assert AttributeEncoder().fit(pd.Series([1, 2])).output_names_ == ["y0"]
     encoder = AttributeEncoder().fit([1, 2])
     assert encoder.output_names_ == ["y0"]
-    assert not encoder.is_table_
-    assert AttributeEncoder().fit([[1], [2]]).is_table_
 
 
 def test_y_is_not_edited():

@@ -11,13 +11,7 @@ from sklearn.model_selection import KFold, cross_validate
 
 from skattr import AttributeClassifier
 from skattr.exceptions import UnknownLabelsWarning
-from tests.tiny import tiny_backbone
-
-
-def tiny(**params):
-    """Return a classifier that fits in a moment."""
-    defaults = {"image_size": (12, 10), "max_epochs": 3, "batch_size": 8, "random_state": 0}
-    return AttributeClassifier(tiny_backbone, **{**defaults, **params})
+from tests.tiny import tiny
 
 
 def weights_of(classifier):

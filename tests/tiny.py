@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from skattr import AttributeClassifier
+
 
 def tiny_backbone():
     """Two convolutions with batch normalisation: (n, 3, H, W) to maps of 8 channels."""
@@ -18,3 +20,9 @@ def tiny_backbone():
 def dropping_backbone():
     """Return a network that draws random numbers while it is trained."""
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.Dropout(0.5))
+
+
+def tiny(**params):
+    """Return a classifier of `tiny_backbone` that fits in a moment."""
+    defaults = {"image_size": (12, 10), "max_epochs": 3, "batch_size": 8, "random_state": 0}
+    return AttributeClassifier(**{"backbone": tiny_backbone, **defaults, **params})
