@@ -1,10 +1,28 @@
 """skattr: pictures with many attributes each, as one scikit-learn classifier."""
 
+from skattr import calibration as calibration
 from skattr import datasets as datasets
 from skattr import exceptions as exceptions
+from skattr import model_selection as model_selection
+from skattr import thresholds as thresholds
 from skattr._classifier import AttributeClassifier as AttributeClassifier
 from skattr._targets import AttributeEncoder as AttributeEncoder
+from skattr.calibration import CalibratedMultiOutputCV as CalibratedMultiOutputCV
+from skattr.thresholds import ThresholdCalibrator as ThresholdCalibrator
+from skattr.thresholds import TunedThresholdMultiOutputCV as TunedThresholdMultiOutputCV
 
 __version__ = "0.1.0"
 
-__all__ = ["AttributeClassifier", "AttributeEncoder", "__version__", "datasets", "exceptions"]
+__all__ = [
+    "AttributeClassifier",
+    "AttributeEncoder",
+    "CalibratedMultiOutputCV",
+    "ThresholdCalibrator",
+    "TunedThresholdMultiOutputCV",
+    "__version__",
+    "calibration",
+    "datasets",
+    "exceptions",
+    "model_selection",
+    "thresholds",
+]

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from skattr._crossfit import cross_fit_transform
 from skattr._fitting import open_rows, train_network, warn_of_unknown_columns
+from skattr._multioutput import exact_match
 from skattr._outputs import column_names, columns_of, probabilities
 from skattr._targets import AttributeEncoder
 from skattr._validation import PARAMETER_CONSTRAINTS, check_label_weights
@@ -305,7 +306,7 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _probabilities(self, X: Any) -> list[NDArray[Any]]:
         return probabilities(self._outputs(X), self._network.layout)
 
-    def _predicted_codes(self, X: Any) -> NDArray[np.intp]:
+    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
         return np.stack([proba.argmax(axis=1) for proba in self._probabilities(X)], axis=1)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -415,12 +416,4 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         codes = self.encoder_.transform(y)
-        known = codes >= 0
-        labelled = known.any(axis=1)
-        if not labelled.any():
-            raise ValueError("Input y contains NaN. None of its labels is known.")
-        predicted = self._predicted_codes(X)
-        check_consistent_length(predicted, codes, sample_weight)
-        correct = ((predicted == codes) | ~known).all(axis=1)[labelled]
-        weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
-        return float(np.average(correct, weights=weights))
+        return exact_match(codes, self._predicted_codes(X), sample_weight)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import indexable
 
 from skattr._fitting import random_generator
 from skattr.exceptions import InSampleWarning
@@ -34,6 +35,7 @@ def cross_fit_transform(
     -------
     ndarray of shape (n, n_columns)
     """
+    X, y = indexable(X, y)
     weights = (sample_weight, label_weight)
     cross_fit = classifier.cross_fit
     if cross_fit is None:

@@ -31,3 +31,7 @@ class UnknownLabelsWarning(SkattrWarning):
 
 class InSampleWarning(SkattrWarning):
     """Scores were returned for the very rows the network was trained on."""
+
+
+class UntunedWarning(SkattrWarning):
+    """An attribute's threshold could not be found, or not be guaranteed."""

@@ -17,10 +17,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"exceptions"},
     {"_images", "_targets", "_validation", "_outputs", "nn", "datasets"},
-    {"training"},
-    {"_fitting"},
-    {"_crossfit"},
-    {"_classifier"},
+    {"_multioutput", "training"},
+    {"model_selection", "_fitting"},
+    {"_crossfit", "_calibrators", "thresholds"},
+    {"_classifier", "calibration"},
     {"__init__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
@@ -119,7 +119,15 @@ def test_the_root_only_names():
 
 def test_public_modules_name_what_they_export():
     """Every name in an __all__ is there."""
-    for module in (skattr, skattr.nn, skattr.training, skattr.datasets):
+    for module in (
+        skattr,
+        skattr.calibration,
+        skattr.datasets,
+        skattr.model_selection,
+        skattr.nn,
+        skattr.thresholds,
+        skattr.training,
+    ):
         for name in getattr(module, "__all__", []):
             assert hasattr(module, name)
 

@@ -1,0 +1,182 @@
+"""Cuts that are chosen together, because the objective counts over all labels."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+
+from skattr.thresholds._curves import Curves, above
+from skattr.thresholds._cuts import Cuts, collect, infeasible, separate_cuts
+from skattr.thresholds._objectives import Goal
+from skattr.thresholds._table import Table, over_blocks
+
+Array = NDArray[Any]
+_MOST_PAIRS = 4_000_000  # sums of counts looked at per label in the exact constrained search
+
+
+@dataclass(frozen=True)
+class Operating:
+    """Some cuts of one label, from the highest threshold (nothing predicted) to the lowest."""
+
+    tp: NDArray[np.float64]
+    fp: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+    P: float
+    N: float
+
+
+def _operating(curve: Curves, cuts: Array) -> Operating:
+    """Return some cuts, the threshold falling, behind the one that predicts nothing."""
+    thresholds = np.concatenate([above(curve.top), curve.thresholds(cuts)])
+    tp, fp = (np.concatenate([[0.0], counts[cuts]]) for counts in (curve.tp, curve.fp))
+    return Operating(tp, fp, thresholds, float(curve.P[0]), float(curve.N[0]))
+
+
+def _all_cuts(curves: Curves, _: Array) -> list[Operating]:
+    return [_operating(curve, np.arange(len(curve.tp))[::-1]) for curve in curves.each()]
+
+
+def _hulls(curves: Curves, _: Array) -> list[Operating]:
+    """Return the cuts on the upper convex hull of true over false positives.
+
+    The hull's slopes are the isotonic regression of the share of positives between one cut and
+    the next.
+    """
+    hulls = []
+    for curve in curves.each():
+        gained = np.diff(curve.tp[::-1], prepend=0).astype(np.float64)
+        weight = gained + np.diff(curve.fp[::-1], prepend=0)
+        blocks = isotonic_regression(gained / weight, weights=weight, increasing=False).blocks
+        hulls.append(_operating(curve, len(curve.tp) - blocks[1:]))
+    return hulls
+
+
+def of_sums(goal: Goal) -> Goal:
+    """Return a goal for the sums over labels."""
+    constraint = goal.constraint
+    if not goal.has_equal_costs:
+        raise ValueError(
+            "One cut for all labels, or a constraint on the sums over labels, needs the same "
+            "costs for all labels."
+        )
+    if constraint is not None and (constraint.bounds != constraint.bounds[0]).any():
+        raise ValueError(
+            "A constraint on the sums over labels has one bound, not one per label; use "
+            "average='macro' for a bound per label."
+        )
+    return goal
+
+
+def joint_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
+    """Return the cuts that are best together over the sums of all labels' counts.
+
+    Every objective here is a quasi-convex function of the sums of true and of false positives,
+    so without a constraint its maximum lies at a vertex of the convex hull of all attainable
+    sums. Those vertices are found by taking the edges of all labels' hulls in the order of
+    their slope: one sort of the scores, then one pass over the vertices, where Dinkelbach's
+    iteration would visit a few of them one after the other.
+
+    With a constraint on the sums the best vertex is in general not the best cut; then all
+    attainable sums that no other sum dominates are visited if there are not too many, else
+    the best vertex is kept. It is worse than the optimum by less than one edge's step.
+    """
+    if goal.constraint is None and goal.name == "cost":
+        return separate_cuts(table, goal, n_jobs)  # a sum of separate costs
+    goal = of_sums(goal)
+    hulls = over_blocks(table, _hulls, n_jobs)
+    chosen = _best_vertex(hulls, goal)
+    if goal.constraint is not None and _is_small(table, hulls):
+        everything = over_blocks(table, _all_cuts, n_jobs)
+        exact = _best_sum(everything, goal)
+        if exact is not None:
+            hulls, chosen = everything, exact
+    if isinstance(chosen, str):
+        found: list[Any] = [None if hull is None else chosen for hull in hulls]
+    else:
+        found = [
+            None if hull is None else (hull.thresholds[k], hull.tp[k], hull.fp[k], hull.P, hull.N)
+            for hull, k in zip(hulls, chosen, strict=True)
+        ]
+    return collect(found, table.why_no_choice)
+
+
+def _totals(parts: list[Operating | None]) -> tuple[float, float]:
+    known = [part for part in parts if part is not None]
+    return sum(part.P for part in known), sum(part.N for part in known)
+
+
+def _choose(tp: Array, fp: Array, parts: list[Operating | None], goal: Goal) -> int | str:
+    """Return the best of some pairs of sums, the last of equally good ones, or what is amiss."""
+    P, N = _totals(parts)
+    values = np.asarray(goal.metric()(tp, fp, P, N), dtype=np.float64)
+    constraint = goal.constraint
+    if constraint is not None:
+        holds = constraint.holds(tp, fp, P, N, constraint.bounds[0])
+        if not holds.any():
+            attained = constraint.values(tp, fp, P, N)
+            return infeasible(constraint, constraint.bounds[0], attained)
+        values = np.where(holds, values, -np.inf)
+    return len(values) - 1 - int(np.argmax(values[::-1]))
+
+
+def _best_vertex(hulls: list[Operating | None], goal: Goal) -> Array | str:
+    """Return the vertex of each label's hull at the best vertex of their sum."""
+    edges = [
+        (np.diff(hull.tp), np.diff(hull.fp), np.full(len(hull.tp) - 1, label))
+        for label, hull in enumerate(hulls)
+        if hull is not None
+    ]
+    if not edges:
+        return np.zeros(len(hulls), dtype=np.intp)
+    gained, lost, owner = (np.concatenate(part) for part in zip(*edges, strict=True))
+    order = np.argsort(-gained / (gained + lost), kind="stable")
+    tp = np.concatenate([[0.0], np.cumsum(gained[order])])
+    fp = np.concatenate([[0.0], np.cumsum(lost[order])])
+    best = _choose(tp, fp, hulls, goal)
+    if isinstance(best, str):
+        return best
+    return np.bincount(owner[order[:best]], minlength=len(hulls))
+
+
+def _is_small(table: Table, hulls: list[Operating | None]) -> bool:
+    """Whether the sums are few enough to look at all that are not dominated."""
+    if table.weights is not None or table.soft is not None:
+        return sum(hull is not None for hull in hulls) * len(table.scores) < 500
+    counts = [hull.P for hull in hulls if hull is not None]
+    return bool(counts) and sum(counts) * max(counts) < _MOST_PAIRS
+
+
+def _best_sum(parts: list[Operating | None], goal: Goal) -> Array | None:
+    """Return the cut of each label at the best of all attainable sums; None if they are many."""
+    assert goal.constraint is not None
+    by_share = goal.constraint.name == "positive_share"
+    tp, fp = np.zeros(1), np.zeros(1)
+    steps: list[tuple[Array, Array] | None] = []
+    for part in parts:
+        if part is None:
+            steps.append(None)
+            continue
+        if len(tp) * len(part.tp) > _MOST_PAIRS:
+            return None
+        all_tp = np.add.outer(tp, part.tp).ravel()
+        all_fp = np.add.outer(fp, part.fp).ravel()
+        # A sum is dominated by one of no fewer true and no more false (or all) positives.
+        price = all_tp + all_fp if by_share else all_fp
+        order = np.lexsort((-all_tp, price))
+        highest = np.maximum.accumulate(all_tp[order])
+        fresh = np.concatenate([[True], highest[1:] > highest[:-1]])
+        kept = order[fresh]
+        steps.append(np.divmod(kept, len(part.tp)))
+        tp, fp = all_tp[kept], all_fp[kept]
+    best = _choose(tp, fp, parts, goal)
+    if isinstance(best, str):
+        return None
+    chosen = np.zeros(len(parts), dtype=np.intp)
+    for label in range(len(parts) - 1, -1, -1):
+        step = steps[label]
+        if step is not None:
+            before, cut = step
+            chosen[label], best = cut[best], int(before[best])
+    return chosen

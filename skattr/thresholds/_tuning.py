@@ -1,0 +1,270 @@
+"""From scores, labels and an estimator's parameters to thresholds and what they are worth."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skattr._multioutput import is_binary
+from skattr._targets import AttributeEncoder
+from skattr.exceptions import UntunedWarning
+from skattr.model_selection import MultilabelStratifiedKFold
+from skattr.thresholds._cuts import Cuts
+from skattr.thresholds._objectives import OBJECTIVES
+from skattr.thresholds._strategies import STRATEGIES
+from skattr.thresholds._table import Table
+from skattr.thresholds.search import AVERAGES, Plan, evaluate, make_plan, run
+
+Array = NDArray[Any]
+_FOLDS = 5
+
+CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
+    "objective": [StrOptions(set(OBJECTIVES)), callable],
+    "average": [StrOptions(set(AVERAGES))],
+    "strategy": [StrOptions(set(STRATEGIES))],
+    "constraint": [tuple, list, None],
+    "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+    "correction": [StrOptions({"bonferroni"}), None],
+    "beta": [Interval(Real, 0, None, closed="neither")],
+    "costs": [tuple, list],
+    "thresholds": [StrOptions({"tune"}), Real, "array-like", Mapping],
+    "default_threshold": [Interval(Real, 0, 1, closed="both")],
+    "missing_label": "no_validation",
+    "n_jobs": [Integral, None],
+}
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Thresholds and what they are worth; arrays have an entry per output, NaN if not binary.
+
+    Attributes
+    ----------
+    thresholds : ndarray of shape (n_outputs,)
+    scores, in_sample_scores : ndarray of shape (n_outputs,)
+        The objective of each output: of thresholds found on other rows, and of these
+        thresholds on the rows they were found on.
+    score, in_sample_score : float
+        The same as `average` says.
+    fold_thresholds : ndarray of shape (n_folds, n_outputs)
+    """
+
+    thresholds: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    in_sample_scores: NDArray[np.float64]
+    score: float
+    in_sample_score: float
+    fold_thresholds: NDArray[np.float64]
+
+    def results(self) -> dict[str, Any]:
+        """Return what `cv_results_` tells of it."""
+        return {
+            "fold_thresholds": self.fold_thresholds,
+            "mean_threshold": self.fold_thresholds.mean(axis=0),
+            "std_threshold": self.fold_thresholds.std(axis=0),
+            "out_of_fold_scores": self.scores,
+            "in_sample_scores": self.in_sample_scores,
+        }
+
+
+def table_of(scores: Array, codes: Array, weights: Array | None) -> Table:
+    """Return a table of binary outputs' scores and codes (-1 unknown)."""
+    return Table(scores, codes.astype(np.int8), weights)
+
+
+def tune(
+    estimator: Any, table: Table, encoder: AttributeEncoder, is_proba: bool, folds: Array | None
+) -> Tuning:
+    """Find thresholds as an estimator's parameters say.
+
+    Parameters
+    ----------
+    estimator : ThresholdCalibrator or TunedThresholdMultiOutputCV
+    table : Table
+        Of the binary outputs.
+    encoder : AttributeEncoder
+    is_proba : bool
+    folds : ndarray of shape (n,), int, or None
+        Rows that are scored by thresholds found on the other rows, -1 for none of them. None
+        makes five stratified folds.
+
+    Returns
+    -------
+    Tuning
+    """
+    two = is_binary(encoder)
+    names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
+    default = default_threshold(estimator, is_proba)
+    if not names:
+        nothing = np.full(len(two), np.nan)
+        return Tuning(nothing, nothing, nothing, np.nan, np.nan, nothing[np.newaxis])
+    plan = make_plan(
+        estimator.objective,
+        len(names),
+        average=estimator.average,
+        strategy=estimator.strategy,
+        constraint=estimator.constraint,
+        confidence=estimator.confidence,
+        correction=estimator.correction,
+        beta=estimator.beta,
+        costs=estimator.costs,
+        is_proba=is_proba,
+        n_jobs=estimator.n_jobs,
+        names=names,
+    )
+    if isinstance(estimator.thresholds, str):
+        cuts = run(table, plan)
+        _report(cuts, names, plan, default)
+        tuned = np.array([label not in cuts.failed for label in range(len(names))])
+        thresholds = _filled(cuts, default)
+        if folds is None:
+            folds = _make_folds(table)
+        per_fold, predicted, scored = _out_of_fold(table, plan, folds, default)
+    else:
+        thresholds = fixed_thresholds(estimator.thresholds, encoder)[two]
+        positives, negatives = table.support()
+        tuned = (positives > 0) & (negatives > 0)
+        per_fold = thresholds[np.newaxis]
+        predicted, scored = table.scores >= thresholds, np.ones(len(table.scores), dtype=bool)
+    in_sample = evaluate(table, table.scores >= thresholds, plan, tuned)
+    honest = evaluate(table.rows(scored), predicted[scored], plan, tuned)
+    return Tuning(
+        _spread(thresholds, two),
+        _spread(np.where(tuned, honest[0], np.nan), two),
+        _spread(np.where(tuned, in_sample[0], np.nan), two),
+        honest[1],
+        in_sample[1],
+        _spread(per_fold, two),
+    )
+
+
+def default_threshold(estimator: Any, is_proba: bool) -> float:
+    """Return the default threshold on the scale of the scores."""
+    value = float(estimator.default_threshold)
+    return value if is_proba else float(logit(value))
+
+
+def fixed_thresholds(given: Any, encoder: AttributeEncoder) -> NDArray[np.float64]:
+    """Read thresholds that are given, one per output; NaN for those that are not binary.
+
+    Parameters
+    ----------
+    given : float, dict by name, or array-like
+        One for all binary outputs; by name; one per output, NaN where it is not binary; or one
+        per binary output.
+    encoder : AttributeEncoder
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer, or one is missing.
+    """
+    two = is_binary(encoder)
+    names = encoder.output_names_
+    binary = [name for name, is_two in zip(names, two, strict=True) if is_two]
+    if isinstance(given, Mapping):
+        if set(given) != set(binary):
+            raise ValueError(
+                f"thresholds are given for {sorted(map(str, given))}; the binary outputs are "
+                f"{binary}."
+            )
+        values = np.array([given[name] for name in binary], dtype=np.float64)
+    else:
+        values = np.asarray(given, dtype=np.float64)
+    if values.ndim == 0:
+        values = np.full(len(binary), float(values))
+    if values.shape == two.shape and not two.all():
+        if not np.isnan(values[~two]).all():
+            raise ValueError(
+                "thresholds must be NaN for outputs that are not binary: "
+                f"{[name for name in names if name not in binary]}."
+            )
+        values = values[two]
+    if values.shape != (len(binary),):
+        raise ValueError(
+            f"thresholds must be 'tune', a number, or one number for each of the {len(binary)} "
+            f"binary output(s) {binary}; got the shape {values.shape}."
+        )
+    if np.isnan(values).any():
+        raise ValueError(f"The threshold of {binary[int(np.isnan(values).argmax())]!r} is NaN.")
+    return _spread(values, two)
+
+
+def _spread(values: Array, two: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Put values of binary outputs among those of all outputs."""
+    result = np.full((*values.shape[:-1], len(two)), np.nan)
+    result[..., two] = values
+    return result
+
+
+def _filled(cuts: Cuts, default: float) -> NDArray[np.float64]:
+    return np.where(np.isnan(cuts.thresholds), default, cuts.thresholds)
+
+
+def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float) -> None:
+    """Warn of the outputs that have no threshold of their own, or raise if none has."""
+    if not cuts.failed:
+        return
+    reasons = "; ".join(f"{names[label]!r}: {reason}" for label, reason in cuts.failed.items())
+    if plan.confidence is not None:
+        warnings.warn(
+            f"No threshold is guaranteed with confidence {plan.confidence:g} for {reasons}. The "
+            "safest threshold is used.",
+            UntunedWarning,
+            stacklevel=5,
+        )
+        return
+    if len(cuts.failed) == len(names):
+        raise ValueError(f"No threshold can be tuned: {reasons}.")
+    warnings.warn(
+        f"The default threshold {default:g} is used for {reasons}.", UntunedWarning, stacklevel=5
+    )
+
+
+def _make_folds(table: Table) -> NDArray[np.intp]:
+    """Put the rows that have a label and a score into stratified folds."""
+    known = table.known()
+    n = len(table.scores)
+    rows = np.arange(n) if known is None else np.flatnonzero(known.any(axis=1))
+    folds = np.full(n, -1, dtype=np.intp)
+    if len(rows) < _FOLDS:
+        folds[rows] = np.arange(len(rows))
+        return folds
+    labels = table.labels[rows].astype(np.float64)
+    labels[labels < 0] = np.nan
+    if known is not None:
+        labels[~known[rows]] = np.nan
+    splitter = MultilabelStratifiedKFold(_FOLDS, shuffle=True, random_state=0)
+    for number, (_, test) in enumerate(splitter.split(labels, labels)):
+        folds[rows[test]] = number
+    return folds
+
+
+def _out_of_fold(
+    table: Table, plan: Plan, folds: Array, default: float
+) -> tuple[NDArray[np.float64], Array, Array]:
+    """Return thresholds per fold, found on the other folds, and what they predict.
+
+    Returns
+    -------
+    fold_thresholds : ndarray of shape (n_folds, n_labels)
+    predicted : ndarray of shape (n, n_labels), bool
+    scored : ndarray of shape (n,), bool
+        Rows of some fold.
+    """
+    predicted = np.zeros(table.scores.shape, dtype=bool)
+    per_fold = []
+    for fold in range(int(folds.max()) + 1):
+        others, rows = (folds >= 0) & (folds != fold), folds == fold
+        thresholds = np.full(table.n_labels, default)
+        if others.any():
+            thresholds = _filled(run(table.rows(others), plan), default)
+        predicted[rows] = table.scores[rows] >= thresholds
+        per_fold.append(thresholds)
+    return np.array(per_fold), predicted, folds >= 0

@@ -1,0 +1,319 @@
+"""From scores and labels to thresholds: pure functions over all labels at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skattr.thresholds._cuts import Cuts, collect, counts_of, separate_cuts
+from skattr.thresholds._guarantees import certified_cuts
+from skattr.thresholds._joint import joint_cuts, of_sums
+from skattr.thresholds._metric_grid import grid_cuts, metric_values
+from skattr.thresholds._objectives import OBJECTIVES, Goal, make_goal
+from skattr.thresholds._samples import row_cuts, row_value
+from skattr.thresholds._strategies import STRATEGIES, with_strategy
+from skattr.thresholds._table import Table, read_table
+
+Array = NDArray[Any]
+AVERAGES = ("macro", "micro", "samples", "global")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a search needs to know besides scores and labels.
+
+    Attributes
+    ----------
+    goal : Goal or callable
+        An objective with its constraint, or a metric ``(y_true, y_pred) -> float``.
+    average : {"macro", "micro", "samples", "global"}
+    strategy : {"exact", "plugin", "shrunk", "auto"}
+    confidence : float or None
+    correction : {None, "bonferroni"}
+    is_proba : bool
+        Whether the scores are probabilities.
+    n_jobs : int or None
+    """
+
+    goal: Goal | Callable[..., float]
+    average: str = "macro"
+    strategy: str = "exact"
+    confidence: float | None = None
+    correction: str | None = None
+    is_proba: bool = True
+    n_jobs: int | None = None
+
+
+def make_plan(
+    objective: str | Callable[..., float],
+    n_labels: int,
+    *,
+    average: str = "macro",
+    strategy: str = "exact",
+    constraint: Any = None,
+    confidence: float | None = None,
+    correction: str | None = None,
+    beta: float = 1.0,
+    costs: Any = (1.0, 1.0),
+    is_proba: bool = True,
+    n_jobs: int | None = None,
+    names: Any = None,
+) -> Plan:
+    """Check the parameters of a search; see :func:`find_thresholds`.
+
+    Raises
+    ------
+    ValueError
+        If one of them is illegal, or two of them do not go together.
+    """
+    for value, what, legal in (
+        (average, "average", AVERAGES),
+        (strategy, "strategy", STRATEGIES),
+        (correction, "correction", (None, "bonferroni")),
+    ):
+        if value not in legal:
+            raise ValueError(f"{what} must be one of {legal}, got {value!r}.")
+    if callable(objective):
+        if average not in ("macro", "global"):
+            raise ValueError(
+                f"A callable objective takes average='macro' or 'global', got {average!r}."
+            )
+        if constraint is not None or strategy in ("plugin", "shrunk"):
+            raise ValueError(
+                "A callable objective takes no constraint, and strategy 'exact' or 'auto'; name "
+                f"one of {', '.join(OBJECTIVES)} for more."
+            )
+        goal: Goal | Callable[..., float] = objective
+    else:
+        goal = make_goal(
+            objective, n_labels, beta=beta, costs=costs, constraint=constraint, names=names
+        )
+    if confidence is not None:
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
+        if constraint is None or average != "macro":
+            raise ValueError(
+                "confidence is that of a constraint per label: pass constraint=('recall', 0.95) "
+                "or the like, with average='macro'."
+            )
+    return Plan(goal, average, strategy, confidence, correction, is_proba, n_jobs)
+
+
+def run(table: Table, plan: Plan) -> Cuts:
+    """Search the cuts of a table as a plan says."""
+    goal = plan.goal
+    if plan.average == "global":
+        return _one_for_all(table, plan)
+    if not isinstance(goal, Goal):
+        return grid_cuts(table, goal)
+    if plan.confidence is not None:
+        return certified_cuts(
+            table,
+            goal,
+            plan.confidence,
+            plan.correction,
+            is_proba=plan.is_proba,
+            n_jobs=plan.n_jobs,
+        )
+    search = {"macro": separate_cuts, "micro": joint_cuts, "samples": row_cuts}[plan.average]
+    strategy = plan.strategy
+    if strategy == "auto" and goal.constraint is not None:
+        strategy = "exact"  # an average of two cuts need not meet the constraint
+    return with_strategy(
+        table, lambda part: search(part, goal, plan.n_jobs), strategy, plan.is_proba
+    )
+
+
+def _one_for_all(table: Table, plan: Plan) -> Cuts:
+    """Search one cut for all labels."""
+    if isinstance(plan.goal, Goal):
+        plan = replace(plan, goal=of_sums(plan.goal))
+    one = run(table.pooled(), replace(plan, average="macro"))
+    if one.failed:
+        return collect([one.failed[0]] * table.n_labels, table.why_no_choice)
+    thresholds = np.repeat(one.thresholds, table.n_labels)
+    return Cuts(thresholds, np.full((4, table.n_labels), np.nan))
+
+
+def evaluate(
+    table: Table, predicted: Array, plan: Plan, tuned: Array
+) -> tuple[NDArray[np.float64], float]:
+    """Return the objective of predictions.
+
+    Parameters
+    ----------
+    table : Table
+    predicted : ndarray of shape (n, n_labels), bool
+    plan : Plan
+    tuned : ndarray of shape (n_labels,), bool
+        The labels that count in the average.
+
+    Returns
+    -------
+    values : ndarray of shape (n_labels,), float64
+        Of each label by itself.
+    value : float
+        As `average` says; NaN if no label counts.
+    """
+    goal = plan.goal
+    if not isinstance(goal, Goal):
+        values = metric_values(table, predicted, goal)
+        if plan.average == "macro":
+            return values, _mean(values[tuned])
+        pooled = table.pooled()
+        return values, float(metric_values(pooled, predicted.reshape(-1, 1), goal)[0])
+    counts = counts_of(table, predicted)
+    values = np.asarray(goal.metric(np.arange(table.n_labels))(*counts), dtype=np.float64)
+    if plan.average == "macro" or not tuned.any():
+        return values, _mean(values[tuned])
+    if plan.average == "samples":
+        return values, row_value(table.columns(tuned), predicted[:, tuned], goal.metric())
+    if goal.name == "cost":  # may differ from label to label
+        weight = counts[2:, tuned].sum(axis=0)
+        return values, float(np.average(values[tuned], weights=weight))
+    return values, float(goal.metric()(*counts[:, tuned].sum(axis=1)))
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What :func:`find_thresholds` returns.
+
+    Attributes
+    ----------
+    thresholds : ndarray of shape (n_labels,), float64
+        ``score >= threshold`` is positive; NaN where none could be found.
+    values : ndarray of shape (n_labels,), float64
+        The objective of each label at its threshold on these very scores; it flatters.
+    value : float
+        The objective as `average` says.
+    failed : dict of {label index: reason}
+    """
+
+    thresholds: NDArray[np.float64]
+    values: NDArray[np.float64]
+    value: float
+    failed: dict[int, str]
+
+
+def find_thresholds(
+    scores: Any,
+    labels: Any,
+    objective: str | Callable[..., float] = "f1",
+    *,
+    average: str = "macro",
+    strategy: str = "exact",
+    constraint: Any = None,
+    confidence: float | None = None,
+    correction: str | None = None,
+    beta: float = 1.0,
+    costs: Any = (1.0, 1.0),
+    sample_weight: Any = None,
+    n_jobs: int | None = None,
+) -> Thresholds:
+    """Find the threshold of each label that is best for an objective.
+
+    Every distinct cut through the scores of a label is looked at; a threshold lies midway
+    between the neighbouring scores, and ``score >= threshold`` is positive. Of equally good
+    cuts the lowest is taken.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n,) or (n, n_labels)
+        Probabilities, log odds or other scores that rise with the chance of a positive. NaN is
+        as good as an unknown label. float32 and not negative is fastest.
+    labels : array-like of the same shape
+        0 and 1 or bools; NaN, None or pandas.NA where unknown.
+    objective : str or callable, default="f1"
+        "f1", "fbeta", "precision", "recall", "balanced_accuracy" (Youden's J), "accuracy" (1
+        minus the Hamming loss), "jaccard", "mcc", or "cost" (minus the mean cost); where a ratio
+        has no denominator it is 0. Or a metric ``(y_true, y_pred) -> float`` of 0/1 arrays (and
+        ``sample_weight=`` if there are weights), which is tried at up to 200 cuts.
+    average : {"macro", "micro", "samples", "global"}, default="macro"
+        Over which counts: each label's own; the sums over all labels, the cuts chosen jointly
+        (exact); each row's, averaged over rows (a local optimum); or the sums over all labels
+        with one cut for all.
+    strategy : {"exact", "plugin", "shrunk", "auto"}, default="exact"
+        Exact for these labels; for their calibrated probabilities; shrunk towards one cut for
+        all labels; or between the first two by the support, which generalises best. With a
+        constraint "auto" is "exact".
+    constraint : (name, bound), default=None
+        Only cuts with "precision", "recall" or "specificity" of at least, or
+        "false_positive_rate" or "positive_share" (of rows predicted positive) of at most the
+        bound: a number, one per label, or a dict. It holds per label ("macro") or for the sums
+        over labels ("micro", "global"); then the joint cuts are exact up to some thousand
+        positives, and within one step of the optimum beyond.
+    confidence : float, default=None
+        Choose among cuts that meet the constraint with this probability, by exact tests.
+    correction : {None, "bonferroni"}, default=None
+        Whether the confidence is that of each label, or of all at once.
+    beta : float, default=1.0
+        Weight of recall in "fbeta".
+    costs : pair of float or array-like of shape (n_labels,), default=(1.0, 1.0)
+        Of a false positive and of a false negative, for "cost".
+    sample_weight : array-like of shape (n,) or (n, n_labels), default=None
+    n_jobs : int, default=None
+        Threads.
+
+    Returns
+    -------
+    Thresholds
+
+    Raises
+    ------
+    ValueError
+        If a parameter, score, label or weight is illegal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skattr.thresholds import find_thresholds
+    >>> scores = np.array([[0.1, 0.6], [0.4, 0.7], [0.35, 0.2], [0.8, 0.3]])
+    >>> labels = np.array([[0, 1], [0, 1], [1, np.nan], [1, 0]])
+    >>> found = find_thresholds(scores, labels)
+    >>> found.thresholds.round(3)
+    array([0.225, 0.45 ])
+    >>> found.values
+    array([0.8, 1. ])
+    """
+    table = read_table(scores, labels, sample_weight)
+    plan = make_plan(
+        objective,
+        table.n_labels,
+        average=average,
+        strategy=strategy,
+        constraint=constraint,
+        confidence=confidence,
+        correction=correction,
+        beta=beta,
+        costs=costs,
+        is_proba=looks_like_proba(table.scores),
+        n_jobs=n_jobs,
+    )
+    cuts = run(table, plan)
+    values, value = _values_of(table, cuts, plan)
+    return Thresholds(cuts.thresholds, values, value, cuts.failed)
+
+
+def _values_of(table: Table, cuts: Cuts, plan: Plan) -> tuple[NDArray[np.float64], float]:
+    tuned = np.ones(table.n_labels, dtype=bool)
+    tuned[list(cuts.failed)] = False
+    if plan.average == "macro" and isinstance(plan.goal, Goal):  # counted already
+        values = np.full(table.n_labels, np.nan)
+        labels = np.flatnonzero(tuned)
+        values[labels] = plan.goal.metric(labels)(*cuts.counts[:, labels])
+        return values, _mean(values[tuned])
+    values, value = evaluate(table, table.scores >= cuts.thresholds, plan, tuned)
+    values[~tuned] = np.nan
+    return values, value
+
+
+def looks_like_proba(scores: Array) -> bool:
+    """Whether all scores lie between 0 and 1."""
+    lowest, highest = np.nanmin(scores), np.nanmax(scores)
+    return bool(lowest >= 0 and highest <= 1)

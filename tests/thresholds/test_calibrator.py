@@ -1,0 +1,373 @@
+"""Scores in, labels out: ThresholdCalibrator."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.metrics import f1_score
+
+from skattr.exceptions import UntunedWarning
+from skattr.thresholds import ThresholdCalibrator, find_thresholds
+
+
+def sample_of(seed=0, n=300, n_labels=3):
+    """Probabilities of labels that can be told apart in part, and the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((n, n_labels)) < np.linspace(0.2, 0.5, n_labels)
+    return rng.beta(1 + 2 * labels, 4), labels
+
+
+@pytest.fixture
+def mixed(rng):
+    """Scores in columns and in a list, and a table with a category between two binary columns."""
+    n = 120
+    colour = rng.choice(["blue", "green", "red"], n)
+    y = pd.DataFrame({"hat": rng.random(n) < 0.3, "colour": colour, "beard": rng.random(n) < 0.4})
+    y = y.astype({"hat": "boolean", "beard": "boolean"})
+    y.loc[::7, "hat"] = None
+    y.loc[::9, "colour"] = None
+    hat = rng.beta(1 + 2 * y["hat"].fillna(False).to_numpy(bool), 4)
+    beard = rng.beta(1 + 2 * y["beard"].to_numpy(bool), 4)
+    colours = rng.dirichlet([1, 1, 1], n)
+    parts = [np.stack([1 - hat, hat], 1), colours, np.stack([1 - beard, beard], 1)]
+    return np.column_stack([hat, colours, beard]), parts, y
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
+def test_exact_thresholds_are_those_of_the_search(average):
+    """The estimator adds nothing to the pure function."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator("f1", average=average, strategy="exact").fit(scores, y)
+    found = find_thresholds(scores, y, average=average)
+    np.testing.assert_array_equal(calibrator.thresholds_, found.thresholds)
+    assert calibrator.in_sample_score_ == pytest.approx(found.value, abs=1e-12)
+
+
+def test_predict_is_score_at_least_threshold():
+    """In the labels of y, whatever they are."""
+    scores, y = sample_of()
+    expected = scores >= ThresholdCalibrator().fit(scores, y).thresholds_
+    for labels in (y, y.astype(int), y.astype(float), np.where(y, "yes", "no")):
+        predicted = ThresholdCalibrator().fit(scores, labels).predict(scores)
+        assert predicted.dtype == labels.dtype
+        no, yes = np.unique(labels)
+        np.testing.assert_array_equal(predicted, np.where(expected, yes, no))
+
+
+def test_one_output():
+    """1-D labels: one column or both of predict_proba, classes_ an array, labels 1-D."""
+    scores, y = sample_of()
+    one = ThresholdCalibrator().fit(scores[:, [0]], y[:, 0])
+    two = ThresholdCalibrator().fit(np.stack([1 - scores[:, 0], scores[:, 0]], 1), y[:, 0])
+    np.testing.assert_array_equal(one.thresholds_, two.thresholds_)
+    np.testing.assert_array_equal(one.classes_, [False, True])
+    assert one.predict(scores[:, [0]]).shape == (300,)
+    assert one.predict_proba(scores[:, [0]]).shape == (300, 2)
+    assert one.n_features_in_ == 1
+
+
+def test_mixed_attributes(mixed):
+    """Columns or a list of probabilities: categories by their highest score, NaN threshold."""
+    columns, parts, y = mixed
+    first = ThresholdCalibrator().fit(columns, y)
+    second = ThresholdCalibrator().fit(parts, y)
+    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
+    assert np.isnan(first.thresholds_).tolist() == [False, True, False]
+    assert np.isnan(first.scores_).tolist() == [False, True, False]
+    predicted = first.predict(columns)
+    np.testing.assert_array_equal(predicted, second.predict(parts))
+    np.testing.assert_array_equal(predicted[:, 0], columns[:, 0] >= first.thresholds_[0])
+    names = np.array(["blue", "green", "red"])
+    np.testing.assert_array_equal(predicted[:, 1], names[columns[:, 1:4].argmax(axis=1)])
+    for got, part in zip(first.predict_proba(columns), parts, strict=True):
+        np.testing.assert_allclose(got, part)
+    assert first.output_names_ == ["hat", "colour", "beard"]
+    assert not hasattr(second, "n_features_in_")
+
+
+def test_transform_is_score_minus_threshold(mixed):
+    """Named columns; those of categories as they are; set_output works."""
+    columns, _, y = mixed
+    calibrator = ThresholdCalibrator().fit(columns, y)
+    expected = columns - np.nan_to_num(calibrator.thresholds_[[0, 1, 1, 1, 2]])
+    np.testing.assert_allclose(calibrator.transform(columns), expected)
+    frame = calibrator.set_output(transform="pandas").transform(columns)
+    assert list(frame.columns) == ["hat", "colour=blue", "colour=green", "colour=red", "beard"]
+
+
+def test_log_odds():
+    """Scores beyond 0 and 1 are log odds: thresholds move with them, the default is 0."""
+    scores, y = sample_of()
+    odds = np.log(scores / (1 - scores))
+    by_proba = ThresholdCalibrator(strategy="exact").fit(scores, y)
+    by_odds = ThresholdCalibrator(strategy="exact").fit(odds, y)
+    np.testing.assert_array_equal(by_proba.predict(scores), by_odds.predict(odds))
+    with pytest.raises(ValueError, match="not probabilities"):
+        by_odds.predict_proba(odds)
+    y = np.column_stack([y[:, 0], np.ones(len(y), dtype=bool)])
+    with pytest.warns(UntunedWarning, match="default threshold 0 is used for 'y1'"):
+        calibrator = ThresholdCalibrator().fit(odds[:, :2], y)
+    assert calibrator.thresholds_[1] == 0.0
+
+
+def test_fixed_thresholds(mixed):
+    """A number, one per binary attribute, one per attribute, or by name; scores_ is honest."""
+    columns, _, y = mixed
+    for given in (
+        [0.2, 0.4],
+        [0.2, np.nan, 0.4],
+        {"beard": 0.4, "hat": 0.2},
+        pd.Series([0.2, 0.4]),
+    ):
+        calibrator = ThresholdCalibrator(thresholds=given).fit(columns, y)
+        np.testing.assert_array_equal(calibrator.thresholds_, [0.2, np.nan, 0.4])
+        known = y["hat"].notna()
+        expected = f1_score(y["hat"][known].astype(bool), columns[known, 0] >= 0.2)
+        assert calibrator.scores_[0] == pytest.approx(expected)
+    calibrator = ThresholdCalibrator(thresholds=0.3).fit(columns, y)
+    np.testing.assert_array_equal(calibrator.thresholds_, [0.3, np.nan, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], r"one number for each of the 2 binary output\(s\)"),
+        ([0.1, 0.2, 0.3], r"must be NaN for outputs that are not binary: \['colour'\]"),
+        ({"hat": 0.2}, r"the binary outputs are \['hat', 'beard'\]"),
+        ([0.2, np.nan], "The threshold of 'beard' is NaN"),
+    ],
+)
+def test_bad_fixed_thresholds(mixed, thresholds, message):
+    """The sentence names the outputs."""
+    columns, _, y = mixed
+    with pytest.raises(ValueError, match=message):
+        ThresholdCalibrator(thresholds=thresholds).fit(columns, y)
+
+
+def test_the_honest_score_is_out_of_fold():
+    """On scores that know nothing the claim in the sample is high, the honest one is not."""
+    rng = np.random.default_rng(0)
+    scores, y = rng.random((400, 30)), rng.random((400, 30)) < 0.03
+    calibrator = ThresholdCalibrator(strategy="exact").fit(scores, y)
+    fresh, labels = rng.random((4000, 30)), rng.random((4000, 30)) < 0.03
+    true = f1_score(labels, calibrator.predict(fresh), average="macro")
+    assert abs(calibrator.best_score_ - true) < 0.02
+    assert calibrator.in_sample_score_ > true + 0.04
+    assert calibrator.best_score_ == pytest.approx(calibrator.scores_.mean())
+    assert calibrator.in_sample_score_ == pytest.approx(calibrator.in_sample_scores_.mean())
+    assert calibrator.fold_thresholds_.shape == (5, 30)
+
+
+@pytest.mark.parametrize("strategy", ["exact", "plugin", "shrunk", "auto"])
+def test_strategies_keep_their_promise(strategy):
+    """With many rows all come near the best threshold; none changes what is known of it."""
+    scores, y = sample_of(n=20_000)
+    calibrator = ThresholdCalibrator(strategy=strategy).fit(scores, y)
+    best = find_thresholds(scores, y).value
+    assert calibrator.in_sample_score_ <= best + 1e-12
+    assert calibrator.in_sample_score_ > best - (0.05 if strategy == "shrunk" else 0.01)
+
+
+def test_auto_lies_between_exact_and_plugin():
+    """On the scale of log odds, nearer to the exact threshold the more positives there are."""
+
+    def odds(strategy, n):
+        rng = np.random.default_rng(1)
+        y = rng.random(n) < 0.3
+        scores = rng.beta(1 + 2 * y, 4)
+        [threshold] = ThresholdCalibrator(strategy=strategy).fit(scores[:, None], y).thresholds_
+        return np.log(threshold / (1 - threshold)), y.sum()
+
+    for n in (50, 300, 3000):
+        (exact, support), (plugin, _), (auto, _) = (odds(s, n) for s in ("exact", "plugin", "auto"))
+        share = support / (support + 100)
+        assert auto == pytest.approx(share * exact + (1 - share) * plugin, abs=1e-9)
+
+
+def test_unknown_labels_and_scores_do_not_count():
+    """What is under the mask changes nothing; rows without a score are as good as absent."""
+    scores, y = sample_of()
+    labels = y.astype(float)
+    labels[::4, 1] = np.nan
+    with_nan = scores.copy()
+    with_nan[::4, 1] = np.nan
+    first = ThresholdCalibrator().fit(scores, labels)
+    second = ThresholdCalibrator().fit(with_nan, y)
+    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
+    np.testing.assert_array_equal(first.scores_, second.scores_)
+    held_out = scores.copy()
+    held_out[100:] = np.nan
+    partly = ThresholdCalibrator().fit(held_out, y)
+    alone = ThresholdCalibrator().fit(scores[:100], y[:100])
+    np.testing.assert_array_equal(partly.thresholds_, alone.thresholds_)
+
+
+def test_weights():
+    """Whole weights equal repetition; a label weight of 0 is an unknown label."""
+    scores, y = sample_of(n=60)
+    times = 1 + np.arange(60) % 3
+    params = {"strategy": "exact"}
+    weighted = ThresholdCalibrator(**params).fit(scores, y, sample_weight=times)
+    repeated = ThresholdCalibrator(**params).fit(
+        np.repeat(scores, times, 0), np.repeat(y, times, 0)
+    )
+    np.testing.assert_allclose(weighted.thresholds_, repeated.thresholds_)
+    label_weight = np.ones(y.shape)
+    label_weight[::4, 1] = 0
+    blanked = y.astype(float)
+    blanked[::4, 1] = np.nan
+    masked = ThresholdCalibrator(**params).fit(scores, y, label_weight=label_weight)
+    unknown = ThresholdCalibrator(**params).fit(scores, blanked)
+    np.testing.assert_allclose(masked.thresholds_, unknown.thresholds_)
+
+
+def test_labels_that_cannot_be_tuned_are_warned_of_once():
+    """One warning lists them with their reasons; they take the default."""
+    scores, y = sample_of(n_labels=4)
+    labels = y.astype(float)
+    labels[:, 1], labels[:, 2] = 0, np.nan
+    constant = scores.copy()
+    constant[:, 3] = 0.4
+    with pytest.warns(UntunedWarning) as caught:
+        calibrator = ThresholdCalibrator(default_threshold=0.7).fit(constant, labels)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    for part in (
+        "'y1': one class only, the negative one",
+        "'y2': no known label",
+        "'y3': constant scores",
+    ):
+        assert part in message
+    np.testing.assert_array_equal(calibrator.thresholds_[1:], [0.7, 0.7, 0.7])
+    assert np.isnan(calibrator.scores_[1:]).all()
+    assert calibrator.best_score_ == calibrator.scores_[0]
+
+
+def test_no_label_can_be_tuned():
+    """Then there is nothing to fit."""
+    scores, _ = sample_of()
+    with pytest.raises(
+        ValueError, match="No threshold can be tuned: 'y0': one class only, the negative one"
+    ):
+        ThresholdCalibrator().fit(scores, np.zeros((300, 3)))
+    with pytest.raises(ValueError, match="'y0': precision >= 1 is out of reach, the best"):
+        ThresholdCalibrator(constraint=("precision", 1.0)).fit([[0.1], [0.9], [0.9]], [1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("scores", "y", "message"),
+    [
+        (np.zeros((9, 2)), np.zeros((9, 3)), r"2 column\(s\), but y needs 3"),
+        (np.zeros((9, 2)), np.zeros(8), "inconsistent numbers of samples"),
+        ([np.zeros((9, 2))] * 2, np.zeros((9, 3)), "of 2 outputs, but y has 3"),
+        ([np.zeros((9, 5))] * 3, np.zeros((9, 3)), "'y0' have the shape"),
+        (np.zeros((9, 3)), np.full((9, 3), 2.5), "continuous"),
+        (np.zeros(9), np.zeros(9), "Reshape your data"),
+    ],
+)
+def test_bad_scores(scores, y, message):
+    """Shapes that do not fit are named."""
+    with pytest.raises(ValueError, match=message):
+        ThresholdCalibrator().fit(scores, y)
+
+
+def test_integer_labels_that_are_not_zero_and_one():
+    """Two numbers are two classes, three are a category that needs three columns."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator().fit(scores[:, [0]], np.where(y[:, 0], 7, 3))
+    assert set(calibrator.predict(scores[:, [0]])) == {3, 7}
+    with pytest.raises(ValueError, match="y needs 3"):
+        ThresholdCalibrator().fit(scores[:, [0]], np.arange(300) % 3)
+
+
+def test_nan_scores_in_predict():
+    """They are refused, by row."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator().fit(scores, y)
+    scores[7, 1] = np.nan
+    for method in ("predict", "predict_proba", "transform"):
+        with pytest.raises(ValueError, match="a score of row 7 is NaN"):
+            getattr(calibrator, method)(scores)
+
+
+def test_other_columns_in_predict():
+    """The number and the names of columns are held against those of fit."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator().fit(pd.DataFrame(scores, columns=list("abc")), y)
+    assert calibrator.feature_names_in_.tolist() == list("abc")
+    with pytest.raises(ValueError, match="feature names should match"):
+        calibrator.predict(pd.DataFrame(scores, columns=list("acb")))
+    with pytest.raises(ValueError, match="2 features"):
+        ThresholdCalibrator().fit(scores, y).predict(scores[:, :2])
+
+
+def test_declared_classes_and_missing_label():
+    """As AttributeClassifier takes them: a level no row has still has its column."""
+    scores = np.random.default_rng(0).dirichlet([1, 1, 1], 30)
+    colour = np.where(np.arange(30) % 2, "red", "blue")
+    y = pd.DataFrame({"colour": colour, "hat": np.where(np.arange(30) % 3, 1, -1)})
+    y.loc[:9, "hat"] = 0
+    columns = np.column_stack([scores, scores[:, 0]])
+    calibrator = ThresholdCalibrator(
+        classes={"colour": ["blue", "green", "red"]}, missing_label=-1
+    ).fit(columns, y)
+    assert calibrator.classes_[0].tolist() == ["blue", "green", "red"]
+    assert calibrator.classes_[1].tolist() == [0, 1]
+
+
+def test_clone_pickle_and_repeat():
+    """Nothing is random; nothing of fit is a parameter."""
+    scores, y = sample_of()
+    first = ThresholdCalibrator("mcc", average="macro").fit(scores, y)
+    again = clone(first).fit(scores, y)
+    np.testing.assert_array_equal(first.thresholds_, again.thresholds_)
+    np.testing.assert_array_equal(first.scores_, again.scores_)
+    loaded = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(loaded.predict(scores), first.predict(scores))
+
+
+def test_score_is_exact_match():
+    """Over the known labels of each row."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator().fit(scores, y)
+    right = calibrator.predict(scores) == y
+    assert calibrator.score(scores, y) == pytest.approx(right.all(axis=1).mean())
+    labels = y.astype(float)
+    labels[:, 0] = np.nan
+    assert calibrator.score(scores, labels) == pytest.approx(right[:, 1:].all(axis=1).mean())
+
+
+def test_guarantee_through_the_estimator():
+    """Labels with too few positives say so and are always predicted; the others are certified."""
+    rng = np.random.default_rng(0)
+    y = rng.random((400, 2)) < [0.5, 0.01]
+    scores = rng.beta(1 + 3 * y, 4)
+    with pytest.warns(UntunedWarning, match=r"'y1': too few positives \(\d\) to guarantee"):
+        calibrator = ThresholdCalibrator(
+            "precision", constraint=("recall", 0.9), confidence=0.9
+        ).fit(scores, y)
+    assert calibrator.thresholds_[1] == 0.0
+    assert calibrator.predict(scores)[:, 1].all()
+    recall = (scores[y[:, 0], 0] >= calibrator.thresholds_[0]).mean()
+    assert recall > 0.9
+
+
+def test_float32_scores_stay_float32():
+    """The fast path is taken, and the thresholds are the same."""
+    scores, y = sample_of(n=2000)
+    single = scores.astype(np.float32)
+    first = ThresholdCalibrator(strategy="exact").fit(single, y)
+    second = ThresholdCalibrator(strategy="exact").fit(single.astype(np.float64), y)
+    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
+    assert first.transform(single).dtype == np.float64
+
+
+def test_no_warning_without_a_reason(mixed):
+    """A plain fit is silent."""
+    columns, _, y = mixed
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ThresholdCalibrator().fit(columns, y).predict(columns)

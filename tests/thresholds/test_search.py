@@ -1,0 +1,451 @@
+"""Thresholds found at once are as good as the best of all cuts."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics
+
+from skattr.thresholds import find_thresholds
+from tests.thresholds import brute
+
+OBJECTIVES = (
+    "f1",
+    "fbeta",
+    "precision",
+    "recall",
+    "balanced_accuracy",
+    "accuracy",
+    "jaccard",
+    "mcc",
+    "cost",
+)
+CONSTRAINTS = ("precision", "recall", "specificity", "false_positive_rate", "positive_share")
+DTYPES = (np.float32, np.float64)
+
+
+@st.composite
+def tables(draw, most_rows=12, most_labels=3, weighted=None, logits=None):
+    """Scores with ties, labels of which some are unknown, and perhaps weights."""
+    n = draw(st.integers(2, most_rows))
+    n_labels = draw(st.integers(1, most_labels))
+    dtype = draw(st.sampled_from(DTYPES))
+    levels = draw(st.integers(2, 9))
+    grid = draw(hnp.arrays(np.int64, (n, n_labels), elements=st.integers(0, levels)))
+    scores = (grid / levels).astype(dtype)
+    if draw(st.booleans()) if logits is None else logits:
+        scores = (8 * scores - 4).astype(dtype)
+    labels = draw(
+        hnp.arrays(np.float64, (n, n_labels), elements=st.sampled_from([0.0, 1.0, 1.0, np.nan]))
+    )
+    weights = None
+    if draw(st.booleans()) if weighted is None else weighted:
+        shape = (n, draw(st.sampled_from([1, n_labels])))
+        weights = draw(hnp.arrays(np.int64, shape, elements=st.integers(0, 3))) / 2
+    return scores, labels, weights
+
+
+def full_weights(scores, weights):
+    """Return a weight for each entry."""
+    return np.broadcast_to(np.ones((1, 1)) if weights is None else weights, scores.shape)
+
+
+def has_choice(scores, labels, weights):
+    """Whether a label has two classes and two scores that weigh something."""
+    weighs = ~np.isnan(labels) & (weights > 0)
+    return len(set(labels[weighs])) == 2 and len(set(scores[weighs])) > 1
+
+
+def check_against_brute_force(table, objective, constraint, **params):
+    """Compare each label's threshold with the best of all cuts."""
+    scores, labels, weights = table
+    found = find_thresholds(
+        scores, labels, objective, constraint=constraint, sample_weight=weights, **params
+    )
+    weights = full_weights(scores, weights)
+    for j in range(scores.shape[1]):
+        column = scores[:, j].astype(np.float64), labels[:, j], weights[:, j]
+        if not has_choice(*column):
+            assert j in found.failed
+            assert np.isnan(found.thresholds[j])
+            continue
+        expected = brute.best(*column, objective, constraint, **params)
+        if expected is None:
+            assert "best attainable" in found.failed[j]
+            continue
+        four = brute.counts(*column, found.thresholds[j])
+        assert brute.meets(constraint, *four)
+        assert brute.value(objective, *four, **params) == pytest.approx(expected, abs=1e-12)
+        assert found.values[j] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@settings(max_examples=150, deadline=None)
+@given(table=tables(), beta=st.sampled_from([0.5, 2.0]), costs=st.sampled_from([(1, 5), (3, 1)]))
+def test_each_objective_equals_brute_force(objective, table, beta, costs):
+    """Over ties, unknown labels, weights, both precisions, probabilities and log odds."""
+    params = {"fbeta": {"beta": beta}, "cost": {"costs": costs}}.get(objective, {})
+    check_against_brute_force(table, objective, None, **params)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@pytest.mark.parametrize("objective", ["f1", "recall", "precision", "mcc"])
+@settings(max_examples=80, deadline=None)
+@given(table=tables(), bound=st.sampled_from([0.0, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0]))
+def test_each_constraint_equals_brute_force(constraint, objective, table, bound):
+    """A cut that meets the constraint is found if there is one, and it is the best of them."""
+    check_against_brute_force(table, objective, (constraint, bound))
+
+
+@pytest.mark.parametrize(
+    "objective", ["f1", "fbeta", "jaccard", "precision", "recall", "accuracy", "mcc", "cost"]
+)
+@settings(max_examples=60, deadline=None)
+@given(table=tables(most_rows=6))
+def test_micro_equals_exhaustive_search(objective, table):
+    """The joint cuts are the best of all combinations of cuts."""
+    check_joint(table, objective, None)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@settings(max_examples=60, deadline=None)
+@given(table=tables(most_rows=6), bound=st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]))
+def test_constrained_micro_equals_exhaustive_search(constraint, table, bound):
+    """On the sums over labels, the constraint makes it no linear problem, and it is exact."""
+    for objective in ("f1", "recall", "precision"):
+        check_joint(table, objective, (constraint, bound))
+
+
+def check_joint(table, objective, constraint):
+    """Compare joint cuts with all combinations of cuts of the labels that have a choice."""
+    scores, labels, weights = table
+    found = find_thresholds(
+        scores, labels, objective, average="micro", constraint=constraint, sample_weight=weights
+    )
+    weights = full_weights(scores, weights)
+    kept = [
+        j
+        for j in range(scores.shape[1])
+        if has_choice(*(a.T[j] for a in (scores, labels, weights)))
+    ]
+    if not kept:
+        assert len(found.failed) == scores.shape[1]
+        return
+    part = [array[:, kept].astype(np.float64) for array in (scores, labels, weights)]
+    expected = brute.best_joint(*part, objective, constraint)
+    if expected is None:
+        assert set(kept) <= set(found.failed)
+        return
+    four = np.sum(
+        [brute.counts(*(a[:, i] for a in part), found.thresholds[j]) for i, j in enumerate(kept)],
+        axis=0,
+    )
+    assert brute.meets(constraint, *four)
+    assert brute.value(objective, *four) == pytest.approx(expected, abs=1e-12)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["f1", "mcc", "accuracy"])
+@settings(max_examples=60, deadline=None)
+@given(table=tables(most_rows=8))
+def test_global_equals_brute_force(objective, table):
+    """One cut for all labels is the best cut of all their entries together."""
+    scores, labels, weights = table
+    found = find_thresholds(scores, labels, objective, average="global", sample_weight=weights)
+    flat = [
+        array.reshape(-1).astype(np.float64)
+        for array in (scores, labels, full_weights(scores, weights))
+    ]
+    if not has_choice(*flat):
+        assert found.failed
+        return
+    assert len(set(found.thresholds)) == 1
+    four = brute.counts(*flat, found.thresholds[0])
+    expected = brute.best(*flat, objective)
+    assert brute.value(objective, *four) == pytest.approx(expected, abs=1e-12)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+
+
+def sample_of(seed, n=400, n_labels=6, dtype=np.float32):
+    """Scores of labels that can be told apart in part, and the labels."""
+    rng = np.random.default_rng(seed)
+    prevalence = np.exp(rng.uniform(np.log(0.05), np.log(0.5), n_labels))
+    labels = rng.random((n, n_labels)) < prevalence
+    odds = rng.normal(size=labels.shape) + 1.5 * labels + np.log(prevalence)
+    return (1 / (1 + np.exp(-odds))).astype(dtype), labels
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_f1_equals_the_precision_recall_curve(dtype):
+    """The best F1 is that of scikit-learn's curve, to float precision."""
+    scores, labels = sample_of(0, dtype=dtype)
+    found = find_thresholds(scores, labels)
+    for j in range(scores.shape[1]):
+        p, r, _ = metrics.precision_recall_curve(labels[:, j], scores[:, j])
+        best = np.max(2 * p * r / np.maximum(p + r, 1e-12))
+        reached = metrics.f1_score(labels[:, j], scores[:, j] >= found.thresholds[j])
+        assert found.values[j] == pytest.approx(best, abs=1e-12)
+        assert reached == pytest.approx(best, abs=1e-12)
+
+
+def test_youden_equals_the_roc_curve():
+    """Balanced accuracy is at its best where TPR - FPR is."""
+    scores, labels = sample_of(1)
+    found = find_thresholds(scores, labels, "balanced_accuracy")
+    for j in range(scores.shape[1]):
+        fpr, tpr, _ = metrics.roc_curve(labels[:, j], scores[:, j], drop_intermediate=False)
+        assert found.values[j] == pytest.approx((1 + np.max(tpr - fpr)) / 2, abs=1e-12)
+
+
+def test_accuracy_minimises_the_hamming_loss():
+    """The macro accuracy is 1 minus scikit-learn's Hamming loss of the predictions."""
+    scores, labels = sample_of(2)
+    found = find_thresholds(scores, labels, "accuracy")
+    loss = metrics.hamming_loss(labels, scores >= found.thresholds)
+    assert found.value == pytest.approx(1 - loss, abs=1e-12)
+
+
+def test_threads_change_nothing():
+    """Blocks of labels side by side give what they give one after the other."""
+    scores, labels = sample_of(3, n_labels=90)
+    for average in ("macro", "micro"):
+        serial = find_thresholds(scores, labels, average=average)
+        threaded = find_thresholds(scores, labels, average=average, n_jobs=2)
+        np.testing.assert_array_equal(serial.thresholds, threaded.thresholds)
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
+def test_unknown_labels_have_no_influence(average):
+    """What stands under the mask, a label or a score, is not seen."""
+    scores, labels = sample_of(4)
+    y = labels.astype(np.float64)
+    y[::3, 0] = np.nan
+    other = scores.copy()
+    other[::3, 0] = np.nan
+    first = find_thresholds(scores, y, average=average)
+    second = find_thresholds(other, labels, average=average)
+    np.testing.assert_array_equal(first.thresholds, second.thresholds)
+    if average == "macro":
+        rows = np.arange(len(y)) % 3 > 0
+        alone = find_thresholds(scores[rows, 0], labels[rows, 0])
+        assert alone.thresholds[0] == first.thresholds[0]
+
+
+def test_notations_of_unknown_labels():
+    """NaN, None and pandas.NA are the same."""
+    scores, labels = sample_of(5, n=60, n_labels=2)
+    y = labels.astype(np.float64)
+    y[:9] = np.nan
+    frame = pd.DataFrame(y).astype("Int64")
+    objects = np.where(np.isnan(y), None, labels).astype(object)
+    expected = find_thresholds(scores, y).thresholds
+    for same in (frame, objects, pd.DataFrame(y).astype("boolean")):
+        np.testing.assert_array_equal(find_thresholds(scores, same).thresholds, expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(table=tables(weighted=False), weights=st.integers(1, 3))
+def test_whole_weights_equal_repetition(table, weights):
+    """A row of weight 2 is a row that stands there twice."""
+    scores, labels, _ = table
+    times = 1 + np.arange(len(scores)) % weights
+    weighted = find_thresholds(scores, labels, sample_weight=times)
+    repeated = find_thresholds(np.repeat(scores, times, 0), np.repeat(labels, times, 0))
+    np.testing.assert_allclose(weighted.thresholds, repeated.thresholds)
+    np.testing.assert_allclose(weighted.values, repeated.values)
+
+
+@settings(max_examples=100, deadline=None)
+@given(table=tables())
+def test_a_threshold_lies_between_scores(table):
+    """Midway between two neighbours, or at an end; the same cut in either precision."""
+    scores, labels, weights = table
+    found = find_thresholds(scores, labels, "recall", sample_weight=weights)
+    for j in range(scores.shape[1]):
+        threshold = found.thresholds[j]
+        if np.isnan(threshold):
+            continue
+        weighs = ~np.isnan(labels[:, j]) & (full_weights(scores, weights)[:, j] > 0)
+        distinct = np.unique(scores[weighs, j]).astype(np.float64)
+        middles = (distinct[1:] + distinct[:-1]) / 2
+        assert np.isclose(threshold, [distinct[0], *middles, distinct[-1]]).any()
+
+
+@pytest.mark.parametrize("objective", ["f1", "jaccard", "accuracy", "recall", "precision", "fbeta"])
+def test_samples_is_a_local_optimum(objective):
+    """No label's cut can be moved for the better; and no worse than the joint cuts."""
+    scores, labels = sample_of(6, n=80, n_labels=4)
+    found = find_thresholds(scores, labels, objective, average="samples")
+
+    def mean_over_rows(thresholds):
+        per_row = []
+        for y, p in zip(labels, scores >= thresholds, strict=True):
+            four = (y & p).sum(), (~y & p).sum(), (y & ~p).sum(), (~y & ~p).sum()
+            per_row.append(brute.value(objective, *four))
+        return np.mean(per_row)
+
+    assert found.value == pytest.approx(mean_over_rows(found.thresholds), abs=1e-12)
+    joint = find_thresholds(scores, labels, objective, average="micro")
+    assert found.value >= mean_over_rows(joint.thresholds) - 1e-12
+    for j in range(scores.shape[1]):
+        for cut in brute.cuts_of(scores[:, j]):
+            moved = found.thresholds.copy()
+            moved[j] = cut
+            assert mean_over_rows(moved) <= found.value + 1e-12
+
+
+def test_samples_f1_equals_scikit_learn():
+    """The value is scikit-learn's F1 with average="samples"."""
+    scores, labels = sample_of(7)
+    found = find_thresholds(scores, labels, average="samples")
+    predicted = scores >= found.thresholds
+    expected = metrics.f1_score(labels, predicted, average="samples", zero_division=0)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("average", ["macro", "global"])
+def test_a_callable_objective(average):
+    """Any metric is tried over the distinct cuts; F1 as a callable finds F1's optimum."""
+    scores, labels = sample_of(8, n=90)
+    named = find_thresholds(scores[:, :2], labels[:, :2], average=average)
+    called = find_thresholds(scores[:, :2], labels[:, :2], metrics.f1_score, average=average)
+    assert called.value == pytest.approx(named.value, abs=1e-12)
+
+
+def test_a_callable_objective_is_weighted():
+    """With weights the metric gets them as sample_weight."""
+    scores, labels = sample_of(9, n=90)
+    weights = np.random.default_rng(0).random(90)
+    named = find_thresholds(scores, labels, sample_weight=weights)
+    called = find_thresholds(scores, labels, metrics.f1_score, sample_weight=weights)
+    np.testing.assert_allclose(called.values, named.values)
+
+
+def test_bounds_and_costs_per_label():
+    """A bound, or a cost, per label is that of the label alone."""
+    scores, labels = sample_of(10)
+    bounds = np.linspace(0.3, 0.8, scores.shape[1])
+    found = find_thresholds(scores, labels, "precision", constraint=("recall", bounds))
+    costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
+    priced = find_thresholds(scores, labels, "cost", costs=costs)
+    for j, bound in enumerate(bounds):
+        alone = find_thresholds(
+            scores[:, j], labels[:, j], "precision", constraint=("recall", bound)
+        )
+        assert alone.thresholds[0] == found.thresholds[j]
+        alone = find_thresholds(scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0))
+        assert alone.thresholds[0] == priced.thresholds[j]
+
+
+def test_infinite_scores():
+    """Log odds of plus and minus infinity are scores like any other."""
+    scores = np.array([-np.inf, -1.0, 2.0, np.inf])
+    found = find_thresholds(scores, [0, 0, 1, 1])
+    assert found.value == 1.0
+    assert found.thresholds[0] == 0.5
+    found = find_thresholds(scores, [0, 1, 1, 1])
+    np.testing.assert_array_equal(scores >= found.thresholds[0], [False, True, True, True])
+
+
+def test_adjacent_scores_are_told_apart():
+    """Where no number lies between two scores the cut is at the upper one."""
+    low = np.float64(0.3)
+    high = np.nextafter(low, 1)
+    for dtype in DTYPES:
+        low = dtype(0.3)
+        high = np.nextafter(low, dtype(1))
+        scores = np.array([low, high, low, high])
+        found = find_thresholds(scores, [0, 1, 0, 1])
+        assert found.value == 1.0
+
+
+def test_negative_zero_is_zero():
+    """-0.0 and 0.0 are one cut."""
+    scores = np.array([-0.0, 0.0, 0.5, 0.7], dtype=np.float32)
+    expected = find_thresholds(scores.astype(np.float64), [1, 0, 0, 1])
+    assert find_thresholds(scores, [1, 0, 0, 1]).value == expected.value
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"objective": "auc"}, "objective must be one of f1, fbeta"),
+        ({"average": "weighted"}, "average must be one of"),
+        ({"strategy": "best"}, "strategy must be one of"),
+        ({"constraint": ("auc", 0.5)}, "constraint must bound one of precision"),
+        ({"constraint": "recall"}, "constraint must be None or a pair"),
+        ({"constraint": ("recall", 1.5)}, "between 0 and 1, got 1.5"),
+        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "there are 2 labels"),
+        ({"constraint": ("recall", {"hat": 0.5})}, "is given for"),
+        ({"beta": 0.0}, "beta must be a positive number"),
+        ({"costs": 3.0}, "costs must be a pair"),
+        ({"costs": (1.0, -1.0)}, "the cost of a false negative must be at least 0"),
+        ({"confidence": 0.9}, "pass constraint="),
+        ({"confidence": 1.5, "constraint": ("recall", 0.5)}, "confidence must be between 0 and 1"),
+        ({"average": "samples", "objective": "mcc"}, "average='samples' takes the objectives"),
+        ({"average": "micro", "objective": metrics.f1_score}, "takes average='macro' or 'global'"),
+        ({"strategy": "plugin", "objective": metrics.f1_score}, "strategy 'exact' or 'auto'"),
+        ({"sample_weight": [1.0, 2.0]}, "The weights have the shape"),
+        ({"sample_weight": [1.0, -2.0, 1.0]}, "row 1, column 0 is -2.0"),
+    ],
+)
+def test_bad_parameters(params, message):
+    """Each says what is legal."""
+    scores = np.array([[0.2, 0.3], [0.5, 0.1], [0.7, 0.8]])
+    with pytest.raises(ValueError, match=message):
+        find_thresholds(scores, scores > 0.4, **params)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([[0.1, 0.2]], [[1]], "one score for each label"),
+        ([0.1, 0.2], [0, 2], "row 1, column 0 is 2"),
+        ([0.1, 0.2], [0, -1], "row 1, column 0 is -1"),
+        ([0.1, 0.2], [0.5, 1], "row 0, column 0 is 0.5"),
+        ([0.1, 0.2], ["no", "yes"], "Labels must be 0, 1"),
+        (["a", "b"], [0, 1], "scores must be numbers"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "nothing to find"),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
+    ],
+)
+def test_bad_scores_and_labels(scores, labels, message):
+    """Row and column are named."""
+    with pytest.raises(ValueError, match=message):
+        find_thresholds(scores, labels)
+
+
+def test_reasons_of_labels_without_a_choice():
+    """One class, nothing known, one score, out of reach: each is said, the others are found."""
+    scores = np.array(
+        [[0.1, 0.1, 0.1, 0.5, 0.9], [0.6, 0.6, 0.6, 0.5, 0.1], [0.7, 0.7, 0.7, 0.5, 0.4]]
+    )
+    labels = np.array([[0, 0, np.nan, 0, 0], [1, 0, np.nan, 1, 1], [1, 0, np.nan, 1, 0]])
+    found = find_thresholds(scores, labels, constraint=("precision", 0.9))
+    assert found.failed == {
+        1: "one class only, the negative one",
+        2: "no known label",
+        3: "constant scores",
+        4: "precision >= 0.9 is out of reach, the best attainable is 0.333333",
+    }
+    assert np.isfinite(found.thresholds[0])
+    assert found.value == found.values[0]
+
+
+def test_the_inputs_are_not_changed():
+    """Neither scores nor labels nor weights are written to, and no warning is made."""
+    scores, labels = sample_of(11)
+    y = labels.astype(np.float64)
+    y[0] = np.nan
+    weights = np.ones(len(y))
+    for array in (scores, y, weights):
+        array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for average in ("macro", "micro", "samples", "global"):
+            find_thresholds(scores, y, average=average, sample_weight=weights, strategy="auto")
+            find_thresholds(scores, y, average=average)
