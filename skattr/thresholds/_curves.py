@@ -59,11 +59,13 @@ class Curves:
 
     def highest(self, values: Array) -> Array:
         """Return the index of the first highest value among each label's cuts."""
-        if len(self.P) == 1:
-            return np.array([values.argmax()])
-        peaks = np.maximum.reduceat(values, self.starts[:-1])
-        at = np.flatnonzero(values == self.spread(peaks))
-        return at[np.searchsorted(at, self.starts[:-1])]
+        bounds = self.starts.tolist()
+        return np.array(
+            [
+                first + int(values[first:last].argmax())
+                for first, last in zip(bounds[:-1], bounds[1:], strict=True)
+            ]
+        )
 
     def thresholds(self, cuts: Array) -> NDArray[np.float64]:
         """Return thresholds midway between the neighbouring scores of cuts.
@@ -106,10 +108,35 @@ def midway(lower: Any, upper: Any) -> Any:
         return np.where((low < middle) & (middle <= high), middle, high)
 
 
-def plain_curves(
+def fast_curves(
     scores: Array, labels: Array, known: Array | None, room: Array
-) -> Iterator[Curves]:
-    """Yield the curves of a block of labels whose entries count once each.
+) -> list[Curves] | None:
+    """Return the curves of a block of float32 scores whose entries count once each.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, n_labels), float32
+    labels : ndarray of shape (n, n_labels), bool
+    known : ndarray of shape (n, n_labels), bool, or None if all are
+    room : ndarray of shape (n_labels, n), uint32
+        To work in: curves are good until the room is used again.
+
+    Returns
+    -------
+    list of Curves, or None if a known score is negative or NaN
+        Without the labels that have one class or one score only.
+    """
+    n, n_labels = scores.shape
+    if not _sort_keys(scores, labels, known, room):
+        return None
+    n_known = np.full(n_labels, n) if known is None else np.count_nonzero(known, axis=0)
+    size = max(1, _STRETCH // max(n, 1))
+    parts = [slice(start, start + size) for start in range(0, n_labels, size)]
+    return [_curves_of_keys(room[part], n_known[part], part.start) for part in parts]
+
+
+def plain_curves(scores: Array, labels: Array, known: Array | None) -> Iterator[Curves]:
+    """Yield the curves of labels whose entries count once each, whatever their scores are.
 
     Parameters
     ----------
@@ -117,24 +144,12 @@ def plain_curves(
         Floats without NaN in known entries.
     labels : ndarray of shape (n, n_labels), bool
     known : ndarray of shape (n, n_labels), bool, or None if all are
-    room : ndarray of shape (n_labels, n), uint32
-        To work in: curves are good until the room is used again.
 
     Yields
     ------
     Curves
         Without the labels that have one class or one score only.
     """
-    n, n_labels = scores.shape
-    if scores.dtype == np.float32 and _sort_keys(scores, labels, known, room):
-        n_known = np.full(n_labels, n) if known is None else np.count_nonzero(known, axis=0)
-        size = max(1, _STRETCH // max(n, 1))
-        for start in range(0, n_labels, size):
-            part = slice(start, start + size)
-            curves = _curves_of_keys(room[part], n_known[part], start)
-            if len(curves.labels):
-                yield curves
-        return
     negatives = ~labels if known is None else known & ~labels
     positives = labels if known is None else known & labels
     turned = zip(*map(_turned, (scores, positives, negatives)), strict=True)
@@ -154,7 +169,7 @@ def _sort_keys(scores: Array, labels: Array, known: Array | None, keys: Array) -
     Returns
     -------
     bool
-        False if there are negative scores, which have no such keys.
+        False if a known score is negative or NaN, which have no such keys.
     """
     height = max(_LOWEST_TILE, _TILE // scores.shape[1])
     for start in range(0, len(scores), height):
@@ -260,7 +275,7 @@ def weighted_curve(scores: Array, positive: Array, negative: Array, label: int) 
     scores, positive, negative = scores[counts], positive[counts], negative[counts]
     if not positive.any() or not negative.any() or scores.min() == scores.max():
         return None
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ranked = scores[order]
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     tp = np.cumsum(positive[order], dtype=np.float64)[last][::-1]

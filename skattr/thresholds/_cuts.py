@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr.thresholds._curves import Curves, above
-from skattr.thresholds._objectives import Constraint, Goal, Metric
+from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Goal, Metric
 from skattr.thresholds._table import Table, over_blocks
 
 Array = NDArray[Any]
@@ -53,7 +53,9 @@ def separate_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
     """
 
     def best(curves: Curves, labels: Array) -> list[Any]:
-        parts = (curves.tp, curves.fp, curves.spread(curves.P), curves.spread(curves.N))
+        needs_negatives = goal.constraint is not None or goal.name not in WITHOUT_NEGATIVES
+        N = curves.spread(curves.N) if needs_negatives else 0
+        parts = (curves.tp, curves.fp, curves.spread(curves.P), N)
         values = goal.metric(curves.spread(labels) if goal.name == "cost" else 0)(*parts)
         if goal.constraint is None:
             return best_of(curves, goal.metric(labels), values)

@@ -27,30 +27,44 @@ class Operating:
     N: float
 
 
-def _operating(curve: Curves, cuts: Array) -> Operating:
-    """Return some cuts, the threshold falling, behind the one that predicts nothing."""
-    thresholds = np.concatenate([above(curve.top), curve.thresholds(cuts)])
-    tp, fp = (np.concatenate([[0.0], counts[cuts]]) for counts in (curve.tp, curve.fp))
-    return Operating(tp, fp, thresholds, float(curve.P[0]), float(curve.N[0]))
-
-
 def _all_cuts(curves: Curves, _: Array) -> list[Operating]:
-    return [_operating(curve, np.arange(len(curve.tp))[::-1]) for curve in curves.each()]
+    return _operating(curves, np.arange(len(curves.tp))[::-1])
 
 
 def _hulls(curves: Curves, _: Array) -> list[Operating]:
-    """Return the cuts on the upper convex hull of true over false positives.
+    """Return the cuts on the upper convex hull of true over false positives of each label.
 
-    The hull's slopes are the isotonic regression of the share of positives between one cut and
-    the next.
+    A hull's slopes are the isotonic regression of the share of positives between one cut and
+    the next. All labels are regressed in one go, each on a floor of its own.
     """
-    hulls = []
-    for curve in curves.each():
-        gained = np.diff(curve.tp[::-1], prepend=0).astype(np.float64)
-        weight = gained + np.diff(curve.fp[::-1], prepend=0)
-        blocks = isotonic_regression(gained / weight, weights=weight, increasing=False).blocks
-        hulls.append(_operating(curve, len(curve.tp) - blocks[1:]))
-    return hulls
+    first = curves.starts[:-1]
+    gained, lost = (
+        np.append(counts[:-1] - counts[1:], 0).astype(np.float64)
+        for counts in (curves.tp, curves.fp)
+    )
+    last = curves.starts[1:] - 1
+    gained[last], lost[last] = curves.tp[last], curves.fp[last]
+    weight = gained + lost
+    floors = np.repeat(2.0 * np.arange(len(first)), np.diff(curves.starts))
+    blocks = isotonic_regression(gained / weight + floors, weights=weight).blocks
+    return _operating(curves, blocks[:-1][::-1])
+
+
+def _operating(curves: Curves, cuts: Array) -> list[Operating]:
+    """Return some cuts of each label, the threshold falling, behind that of nothing."""
+    thresholds, highest = curves.thresholds(cuts), above(curves.top)
+    tp, fp = curves.tp[cuts].astype(np.float64), curves.fp[cuts].astype(np.float64)
+    ends = np.searchsorted(-cuts, 1 - curves.starts).tolist()
+    return [
+        Operating(
+            np.concatenate([[0.0], tp[end:start]]),
+            np.concatenate([[0.0], fp[end:start]]),
+            np.concatenate([highest[[i]], thresholds[end:start]]),
+            float(curves.P[i]),
+            float(curves.N[i]),
+        )
+        for i, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True))
+    ]
 
 
 def of_sums(goal: Goal) -> Goal:

@@ -1,7 +1,7 @@
 """What a threshold is chosen for: metrics of true and false positives, vectorised over cuts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,7 @@ _PLAIN: dict[str, Metric] = {
     "jaccard": jaccard,
     "mcc": mcc,
 }
+WITHOUT_NEGATIVES = ("f1", "fbeta", "precision", "recall", "jaccard")  # which do not look at N
 OBJECTIVES = ("f1", "fbeta", *_PLAIN, "cost")
 
 # Metric of a constraint, and whether its bound is a lower one.
@@ -165,6 +166,21 @@ class Goal:
         if self.name == "cost":
             return negative_cost(*(cost[labels] for cost in self.costs))
         return _PLAIN[self.name]
+
+    def columns(self, labels: Any) -> "Goal":
+        """Return the goal of some of the labels."""
+        return self._with(lambda per_label: per_label[labels])
+
+    def mean(self) -> "Goal":
+        """Return the goal of one label that stands for all."""
+        return self._with(lambda per_label: per_label.mean(keepdims=True))
+
+    def _with(self, function: Callable[[Array], Array]) -> "Goal":
+        false_positive, false_negative = map(function, self.costs)
+        constraint = self.constraint
+        if constraint is not None:
+            constraint = replace(constraint, bounds=function(constraint.bounds))
+        return replace(self, costs=(false_positive, false_negative), constraint=constraint)
 
     @property
     def has_equal_costs(self) -> bool:

@@ -7,18 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from skattr.thresholds._cuts import Cuts, counts_at
+from skattr.thresholds._cuts import Cuts, counts_at, separate_cuts
+from skattr.thresholds._objectives import Goal
 from skattr.thresholds._table import Table, with_soft
 
 Array = NDArray[Any]
-Search = Callable[[Table], Cuts]
+Search = Callable[[Table, Goal], Cuts]
 
 STRATEGIES = ("exact", "plugin", "shrunk", "auto")
 # Support at which "auto" trusts the labels and the calibrated probabilities equally, and
 # "shrunk" the label and the pool; see benchmarks/bench_honesty.py.
 HALF_AUTO = 100.0
 HALF_SHRUNK = 20.0
-_ENOUGH = 5000  # support from which the plug-in rule has less than 2 % to say
+ENOUGH = 2000  # support from which "auto" is "exact": the other rule would weigh 5 % or less
+_BINS = 4096  # of log odds, for the fit of a slope and an intercept
 _EDGE = 1e-6  # nearest to 0 and 1 that probabilities are told apart
 
 
@@ -29,48 +31,53 @@ def to_log_odds(values: Array, is_proba: bool) -> Array:
     return np.asarray(logit(np.clip(np.asarray(values, np.float64), _EDGE, 1 - _EDGE)))
 
 
-def with_strategy(table: Table, search: Search, strategy: str, is_proba: bool) -> Cuts:
+def with_strategy(
+    table: Table, goal: Goal, search: Search, strategy: str, *, is_proba: bool, is_joint: bool
+) -> Cuts:
     """Search cuts by one of the strategies.
 
     Parameters
     ----------
     table : Table
+    goal : Goal
     search : callable
-        From a table to its exact cuts.
+        From a table and a goal to exact cuts.
     strategy : {"exact", "plugin", "shrunk", "auto"}
         ``"exact"``: as they are. ``"plugin"``: those that are best for the calibrated
         probabilities instead of the labels. ``"auto"``: between the two, on the scale of log
         odds; the exact cut weighs s / (s + 100) for a label of which s positives (or
-        negatives, if they are fewer) are known. ``"shrunk"``: between the exact cut and the
-        one best cut of all labels, likewise with 20.
+        negatives, if they are fewer) are known, and from 2,000 on alone. ``"shrunk"``: between
+        the exact cut and the one best cut of all labels, likewise with 20.
     is_proba : bool
         Whether the scores are probabilities.
+    is_joint : bool
+        Whether the cut of one label depends on the others.
 
     Returns
     -------
     Cuts
     """
-    exact = search(table)
-    tunable = [label for label in range(table.n_labels) if label not in exact.failed]
-    if strategy == "exact" or not tunable:
-        return exact
+    exact = search(table, goal)
     support = np.minimum(*table.support())
+    followers = np.setdiff1d(np.arange(table.n_labels), list(exact.failed))
+    if strategy == "auto" and not (is_joint and (support[followers] < ENOUGH).any()):
+        followers = followers[support[followers] < ENOUGH]
+    if strategy == "exact" or not len(followers):
+        return exact
+    thresholds = exact.thresholds.copy()
+    part, support = table.columns(followers), support[followers]
     if strategy == "shrunk":
-        everything = search(table.columns(tunable).pooled()).thresholds
-        smooth = np.full(table.n_labels, everything[0])
+        smooth = separate_cuts(part.pooled(), goal.mean()).thresholds[0]
         share = support / (support + HALF_SHRUNK)
     else:
-        if strategy == "auto" and support[tunable].min() >= _ENOUGH:
-            return exact
-        smooth = np.full(table.n_labels, np.nan)
-        smooth[tunable] = search(calibrated(table.columns(tunable), is_proba)).thresholds
-        share = support / (support + HALF_AUTO) if strategy == "auto" else np.zeros(len(support))
-    share = np.where(np.isnan(smooth), 1.0, share)
-    smooth = np.where(np.isnan(smooth), exact.thresholds, smooth)
-    thresholds = _between(exact.thresholds, smooth, share, is_proba)
-    thresholds[list(exact.failed)] = np.nan
-    counts = counts_at(table, thresholds)
-    counts[:, list(exact.failed)] = np.nan
+        smooth = search(calibrated(part, is_proba), goal.columns(followers)).thresholds
+        share = support / (support + HALF_AUTO) if strategy == "auto" else 0.0 * support
+        share[support >= ENOUGH] = strategy == "auto"
+    own = thresholds[followers]
+    smooth = np.where(np.isnan(smooth), own, smooth)
+    thresholds[followers] = _between(own, smooth, share, is_proba)
+    counts = exact.counts.copy()
+    counts[:, followers] = counts_at(part, thresholds[followers])
     return Cuts(thresholds, counts, exact.failed)
 
 
@@ -111,7 +118,7 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
     a, b : float
     """
     finite = np.isfinite(z) & (positive + negative > 0)
-    z, positive, negative = z[finite], positive[finite], negative[finite]
+    z, positive, negative = _binned(z[finite], positive[finite], negative[finite])
     weight = positive + negative
     point = np.array([1.0, 0.0])
     prior = np.array([0.5, 0.05])
@@ -138,3 +145,18 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
         if gained < 1e-10 * max(1.0, current):
             break
     return max(float(point[0]), 1e-3), float(point[1])
+
+
+def _binned(z: Array, positive: Array, negative: Array) -> tuple[Array, Array, Array]:
+    """Put many rows into bins of their log odds, each at its weighted mean."""
+    if len(z) <= _BINS:
+        return z, positive, negative
+    lowest, highest = z.min(), z.max()
+    width = (highest - lowest) / _BINS
+    bins = np.minimum((z - lowest) / width if width else np.zeros(len(z)), _BINS - 1).astype(int)
+    positive_sums = np.bincount(bins, positive, minlength=_BINS)
+    negative_sums = np.bincount(bins, negative, minlength=_BINS)
+    weight = positive_sums + negative_sums
+    means = np.bincount(bins, (positive + negative) * z, minlength=_BINS)
+    used = weight > 0
+    return means[used] / weight[used], positive_sums[used], negative_sums[used]

@@ -10,11 +10,12 @@ import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
-from skattr.thresholds._curves import Curves, plain_curves, weighted_curve
+from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
 _BLOCK = 64  # labels sorted at a time, at most
 _SHARE = 6  # the sorted keys take this part of the scores' memory
+_LEAST = 1 << 18  # entries sorted at a time, at least: 1 MB
 _MANY = 1 << 22  # entries from which threads gain more than they cost
 
 
@@ -66,15 +67,18 @@ class Table:
 
     def known(self) -> Array | None:
         """Return which entries have a label and a score, or None if all have."""
-        known = None
-        if self.labels.dtype.kind == "f":
-            known = ~np.isnan(self.labels)
-        elif self.labels.dtype.kind == "i" and self.labels.size and self.labels.min() < 0:
-            known = self.labels >= 0
+        known = self._labelled()
         if self.scores.size and np.isnan(self.scores.min()):
             has_score = ~np.isnan(self.scores)
             known = has_score if known is None else known & has_score
         return known
+
+    def _labelled(self) -> Array | None:
+        if self.labels.dtype.kind == "f":
+            return ~np.isnan(self.labels)
+        if self.labels.dtype.kind == "i" and self.labels.size and self.labels.min() < 0:
+            return self.labels >= 0
+        return None
 
     def sides(self) -> tuple[Array, Array]:
         """Return what each entry weighs as a positive and as a negative, both (n, n_labels)."""
@@ -92,7 +96,13 @@ class Table:
         They are good until the next are asked for; `room` is (n_labels, n), uint32.
         """
         if self.weights is None and self.soft is None:
-            yield from plain_curves(self.scores, self.is_positive(), self.known(), room)
+            positive = self.is_positive()
+            curves = None
+            if self.scores.dtype == np.float32:
+                curves = fast_curves(self.scores, positive, self._labelled(), room)
+            yield from (
+                plain_curves(self.scores, positive, self.known()) if curves is None else curves
+            )
             return
         sides = zip(self.scores.T, *(side.T for side in self.sides()), strict=True)
         for label, (scores, positive, negative) in enumerate(sides):
@@ -136,7 +146,9 @@ def over_blocks(
     lock.
     """
     n_jobs = effective_n_jobs(n_jobs) if table.scores.size >= _MANY else 1
-    size = max(1, min(_BLOCK, table.n_labels // (_SHARE * n_jobs)))
+    size = max(
+        _LEAST // max(len(table.scores), 1), min(_BLOCK, table.n_labels // (_SHARE * n_jobs)), 1
+    )
     starts = range(0, table.n_labels, size)
     results: list[Any] = [None] * table.n_labels
 
@@ -145,6 +157,8 @@ def over_blocks(
         for start in own:
             block = table.columns(slice(start, start + size))
             for curves in block.curves(room[: block.n_labels]):
+                if not len(curves.labels):
+                    continue
                 labels = curves.labels + start
                 for label, result in zip(labels.tolist(), function(curves, labels), strict=True):
                     results[label] = result

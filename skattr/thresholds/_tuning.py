@@ -44,6 +44,9 @@ CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
 class Tuning:
     """Thresholds and what they are worth; arrays have an entry per output, NaN if not binary.
 
+    What cannot be tuned counts with its default threshold, as it will be predicted; a ratio
+    without a denominator is 0, and a label of which nothing is known does not count.
+
     Attributes
     ----------
     thresholds : ndarray of shape (n_outputs,)
@@ -121,23 +124,21 @@ def tune(
     if isinstance(estimator.thresholds, str):
         cuts = run(table, plan)
         _report(cuts, names, plan, default)
-        tuned = np.array([label not in cuts.failed for label in range(len(names))])
         thresholds = _filled(cuts, default)
         if folds is None:
             folds = _make_folds(table)
         per_fold, predicted, scored = _out_of_fold(table, plan, folds, default)
     else:
         thresholds = fixed_thresholds(estimator.thresholds, encoder)[two]
-        positives, negatives = table.support()
-        tuned = (positives > 0) & (negatives > 0)
         per_fold = thresholds[np.newaxis]
         predicted, scored = table.scores >= thresholds, np.ones(len(table.scores), dtype=bool)
-    in_sample = evaluate(table, table.scores >= thresholds, plan, tuned)
-    honest = evaluate(table.rows(scored), predicted[scored], plan, tuned)
+    known = np.add(*table.support()) > 0
+    in_sample = evaluate(table, table.scores >= thresholds, plan, known)
+    honest = evaluate(table.rows(scored), predicted[scored], plan, known)
     return Tuning(
         _spread(thresholds, two),
-        _spread(np.where(tuned, honest[0], np.nan), two),
-        _spread(np.where(tuned, in_sample[0], np.nan), two),
+        _spread(honest[0], two),
+        _spread(in_sample[0], two),
         honest[1],
         in_sample[1],
         _spread(per_fold, two),
@@ -236,10 +237,9 @@ def _make_folds(table: Table) -> NDArray[np.intp]:
     if len(rows) < _FOLDS:
         folds[rows] = np.arange(len(rows))
         return folds
-    labels = table.labels[rows].astype(np.float64)
-    labels[labels < 0] = np.nan
+    labels: Array = table.is_positive()[rows]
     if known is not None:
-        labels[~known[rows]] = np.nan
+        labels = np.where(known[rows], labels, np.nan)
     splitter = MultilabelStratifiedKFold(_FOLDS, shuffle=True, random_state=0)
     for number, (_, test) in enumerate(splitter.split(labels, labels)):
         folds[rows[test]] = number

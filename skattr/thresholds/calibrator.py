@@ -69,9 +69,11 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         ``score >= threshold`` is positive; NaN for attributes that are not binary.
     scores_, in_sample_scores_ : ndarray of shape (n_outputs,), float64
         The objective of each label: honest, for rows of five folds with thresholds found on the
-        other folds; and for the rows the thresholds were found on. NaN where not tuned.
+        other folds; and for the rows the thresholds were found on. A label that cannot be tuned
+        counts with the default threshold, and a ratio without a denominator is 0. NaN for
+        attributes that are not binary or of which nothing is known.
     best_score_, in_sample_score_ : float
-        The same as `average` says, over the tuned labels.
+        The same as `average` says.
     fold_thresholds_ : ndarray of shape (n_folds, n_outputs), float64
         The thresholds of the folds: their spread tells how firm a threshold is.
     classes_ : ndarray, or list of ndarray if there are several attributes

@@ -117,12 +117,17 @@ def run(table: Table, plan: Plan) -> Cuts:
             is_proba=plan.is_proba,
             n_jobs=plan.n_jobs,
         )
-    search = {"macro": separate_cuts, "micro": joint_cuts, "samples": row_cuts}[plan.average]
+    average = {"macro": separate_cuts, "micro": joint_cuts, "samples": row_cuts}[plan.average]
     strategy = plan.strategy
     if strategy == "auto" and goal.constraint is not None:
         strategy = "exact"  # an average of two cuts need not meet the constraint
     return with_strategy(
-        table, lambda part: search(part, goal, plan.n_jobs), strategy, plan.is_proba
+        table,
+        goal,
+        lambda part, its_goal: average(part, its_goal, plan.n_jobs),
+        strategy,
+        is_proba=plan.is_proba,
+        is_joint=plan.average != "macro",
     )
 
 
@@ -138,7 +143,7 @@ def _one_for_all(table: Table, plan: Plan) -> Cuts:
 
 
 def evaluate(
-    table: Table, predicted: Array, plan: Plan, tuned: Array
+    table: Table, predicted: Array, plan: Plan, counted: Array
 ) -> tuple[NDArray[np.float64], float]:
     """Return the objective of predictions.
 
@@ -147,33 +152,41 @@ def evaluate(
     table : Table
     predicted : ndarray of shape (n, n_labels), bool
     plan : Plan
-    tuned : ndarray of shape (n_labels,), bool
+    counted : ndarray of shape (n_labels,), bool
         The labels that count in the average.
 
     Returns
     -------
     values : ndarray of shape (n_labels,), float64
-        Of each label by itself.
+        Of each label by itself; NaN for those that do not count.
     value : float
         As `average` says; NaN if no label counts.
     """
     goal = plan.goal
     if not isinstance(goal, Goal):
-        values = metric_values(table, predicted, goal)
+        values = np.where(counted, metric_values(table, predicted, goal), np.nan)
         if plan.average == "macro":
-            return values, _mean(values[tuned])
+            return values, _mean(values[counted])
         pooled = table.pooled()
         return values, float(metric_values(pooled, predicted.reshape(-1, 1), goal)[0])
-    counts = counts_of(table, predicted)
-    values = np.asarray(goal.metric(np.arange(table.n_labels))(*counts), dtype=np.float64)
-    if plan.average == "macro" or not tuned.any():
-        return values, _mean(values[tuned])
-    if plan.average == "samples":
-        return values, row_value(table.columns(tuned), predicted[:, tuned], goal.metric())
-    if goal.name == "cost":  # may differ from label to label
-        weight = counts[2:, tuned].sum(axis=0)
-        return values, float(np.average(values[tuned], weights=weight))
-    return values, float(goal.metric()(*counts[:, tuned].sum(axis=1)))
+    if plan.average == "samples" and counted.any():
+        value = row_value(table.columns(counted), predicted[:, counted], goal.metric())
+        return _from_counts(counts_of(table, predicted), goal, "macro", counted)[0], value
+    return _from_counts(counts_of(table, predicted), goal, plan.average, counted)
+
+
+def _from_counts(
+    counts: NDArray[np.float64], goal: Goal, average: str, counted: Array
+) -> tuple[NDArray[np.float64], float]:
+    """Return the objective of each label, and that of their mean or of their sums."""
+    labels = np.flatnonzero(counted)
+    values = np.full(counts.shape[1], np.nan)
+    values[labels] = goal.metric(labels)(*counts[:, labels])
+    if average == "macro" or not len(labels):
+        return values, _mean(values[labels])
+    if goal.name == "cost":  # which may differ from label to label
+        return values, float(np.average(values[labels], weights=counts[2:, labels].sum(axis=0)))
+    return values, float(goal.metric()(*counts[:, labels].sum(axis=1)))
 
 
 def _mean(values: Array) -> float:
@@ -303,14 +316,9 @@ def find_thresholds(
 def _values_of(table: Table, cuts: Cuts, plan: Plan) -> tuple[NDArray[np.float64], float]:
     tuned = np.ones(table.n_labels, dtype=bool)
     tuned[list(cuts.failed)] = False
-    if plan.average == "macro" and isinstance(plan.goal, Goal):  # counted already
-        values = np.full(table.n_labels, np.nan)
-        labels = np.flatnonzero(tuned)
-        values[labels] = plan.goal.metric(labels)(*cuts.counts[:, labels])
-        return values, _mean(values[tuned])
-    values, value = evaluate(table, table.scores >= cuts.thresholds, plan, tuned)
-    values[~tuned] = np.nan
-    return values, value
+    if plan.average in ("macro", "micro") and isinstance(plan.goal, Goal):  # counted already
+        return _from_counts(cuts.counts, plan.goal, plan.average, tuned)
+    return evaluate(table, table.scores >= cuts.thresholds, plan, tuned)
 
 
 def looks_like_proba(scores: Array) -> bool:

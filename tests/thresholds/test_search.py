@@ -341,6 +341,36 @@ def test_bounds_and_costs_per_label():
         assert alone.thresholds[0] == priced.thresholds[j]
 
 
+@pytest.mark.parametrize("strategy", ["plugin", "auto"])
+def test_strategies_of_costs_per_label(strategy):
+    """Beside a label that cannot be tuned, each keeps its own costs."""
+    scores, labels = sample_of(12)
+    labels[:, 1] = False
+    costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
+    found = find_thresholds(scores, labels, "cost", costs=costs, strategy=strategy)
+    assert list(found.failed) == [1]
+    for j in (0, 2, 3, 4, 5):
+        alone = find_thresholds(
+            scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0), strategy=strategy
+        )
+        assert alone.thresholds[0] == found.thresholds[j]
+        assert alone.values[0] == found.values[j]
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
+@pytest.mark.parametrize("strategy", ["exact", "plugin", "shrunk", "auto"])
+def test_every_strategy_with_every_average(average, strategy):
+    """Values are those of the thresholds returned, by the definition of the average."""
+    scores, labels = sample_of(13)
+    found = find_thresholds(scores, labels, "f1", average=average, strategy=strategy)
+    predicted = scores >= found.thresholds
+    how = {"global": "micro"}.get(average, average)
+    expected = metrics.f1_score(labels, predicted, average=how, zero_division=0)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    per_label = metrics.f1_score(labels, predicted, average=None)
+    np.testing.assert_allclose(found.values, per_label, atol=1e-12)
+
+
 def test_infinite_scores():
     """Log odds of plus and minus infinity are scores like any other."""
     scores = np.array([-np.inf, -1.0, 2.0, np.inf])
