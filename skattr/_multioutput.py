@@ -66,13 +66,14 @@ def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
 
 def missing_label_of(estimator: Any) -> Any:
     """Return the `missing_label` of a classifier, of the one a pipeline ends in, or None."""
-    while True:
+    while getattr(estimator, "missing_label", None) is None:
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
-        elif not hasattr(estimator, "missing_label") and hasattr(estimator, "estimator"):
+        elif hasattr(estimator, "estimator"):
             estimator = estimator.estimator
         else:
-            return getattr(estimator, "missing_label", None)
+            return None
+    return estimator.missing_label
 
 
 def encoder_for(

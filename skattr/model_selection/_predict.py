@@ -145,7 +145,7 @@ def make_splits(
     if own is not None:
         labels = codes if codes.min(initial=0) >= 0 else np.where(codes < 0, np.nan, codes)
         return list(own.split(labels, labels, **params))
-    if hasattr(cv, "split"):
+    if hasattr(cv, "split") and not isinstance(cv, str):
         return list(cv.split(X, y, **params))
     if isinstance(cv, Iterable) and not isinstance(cv, str):
         return [(np.asarray(train), np.asarray(test)) for train, test in cv]

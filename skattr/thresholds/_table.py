@@ -14,7 +14,7 @@ from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighte
 
 Array = NDArray[Any]
 _BLOCK = 64  # labels sorted at a time, at most
-_SHARE = 6  # the sorted keys take this part of the scores' memory
+_SHARE = 9  # the sorted keys take this part of the scores' memory
 _LEAST = 1 << 18  # entries sorted at a time, at least: 1 MB
 _MANY = 1 << 22  # entries from which threads gain more than they cost
 
