@@ -100,15 +100,13 @@ results["Pipeline"] = (calibrator.best_score_, calibrator.in_sample_score_, test
 # -------------------
 # ``TunedThresholdMultiOutputCV`` makes the out-of-fold scores itself, around any multi-output
 # classifier: one fit per fold and one on all rows. ``best_score_`` is for thresholds found on the
-# other folds. Under ``cross_validate`` it is nested: no threshold has seen the rows it is judged on.
+# other folds. Under ``cross_validate`` it is nested: no threshold has seen the rows that judge it.
 
 network.set_params(cross_fit=None)
 tuned = TunedThresholdMultiOutputCV(network, cv=5, store_cv_results=True)
 tuned.fit(X_train, y_train)
 results["meta-estimator"] = (tuned.best_score_, tuned.in_sample_score_, test_f1(tuned))
-nested = cross_validate(
-    tuned, X_train, y_train, cv=MultilabelStratifiedKFold(3), scoring=score
-)
+nested = cross_validate(tuned, X_train, y_train, cv=MultilabelStratifiedKFold(3), scoring=score)
 print(f"nested cross-validation: {nested['test_score'].mean():.3f}")
 print(f"best_score_ {tuned.best_score_:.3f}, on the test rows {test_f1(tuned):.3f}")
 

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit, softmax
@@ -20,7 +21,7 @@ from sklearn.pipeline import Pipeline
 
 from skattr._multioutput import Scores, classes_per_output, is_binary
 from skattr._targets import AttributeEncoder
-from skattr.model_selection._predict import FoldAnswer, gather
+from skattr.model_selection._predict import FoldAnswer, gather, taught_both
 
 Floats = NDArray[np.floating[Any]]
 Array = NDArray[Any]
@@ -299,6 +300,8 @@ def prior_weights(pos_weight: Any, encoder: AttributeEncoder, codes: Codes) -> N
     two = is_binary(encoder)
     names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
     result = np.ones(len(two))
+    if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(names):
+        pos_weight = pos_weight.to_dict()
     if isinstance(pos_weight, str) and pos_weight == "balanced":
         sums = [(codes[:, two] == code).sum(axis=0).astype(np.float64) for code in (0, 1)]
         negatives, positives = np.where(np.minimum(*sums) > 0, sums, np.nan)
@@ -389,9 +392,9 @@ def fit_all(
 
 def _taught(answer: FoldAnswer, encoder: AttributeEncoder, codes: Codes) -> NDArray[np.bool_]:
     """Tell which labels are of classes that a fold's classifier has a score of its own for."""
-    taught = np.ones(codes.shape, dtype=bool)
     found = classes_per_output(answer.estimator, encoder)
+    taught = np.tile(taught_both(answer, found), (len(codes), 1))
     for j, (classes, two) in enumerate(zip(encoder.classes_, is_binary(encoder), strict=True)):
         has_score = np.isin(classes, found[j])
-        taught[:, j] = has_score.all() if two else has_score[codes[:, j]]
+        taught[:, j] = taught[:, j] & has_score.all() if two else has_score[codes[:, j]]
     return taught

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
@@ -105,6 +106,7 @@ def encoder_for(
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     plain = AttributeEncoder(missing_label=missing_label).fit(y)
+    _refuse_missing_class(estimator, plain, missing_label)
     orders: dict[Any, Any] = {}
     levels: dict[Any, Any] = {}
     for name, kind, known, seen in zip(
@@ -123,6 +125,20 @@ def encoder_for(
         else:
             levels[name] = classes
     return AttributeEncoder(orders, levels, missing_label).fit(y)
+
+
+def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_label: Any) -> None:
+    """Raise if a classifier has learned the mark of unknown labels as a class."""
+    if missing_label is None or pd.isna(missing_label):
+        return
+    classes = classes_per_output(estimator, encoder)
+    for name, labels in zip(encoder.output_names_, classes, strict=True):
+        is_text = isinstance(missing_label, str)
+        if (labels.dtype.kind == "U") == is_text and (labels == missing_label).any():
+            raise ValueError(
+                f"{type(estimator).__name__} was fitted with {missing_label!r} as a class of "
+                f"{name!r}, but it marks unknown labels, which the classifier does not know."
+            )
 
 
 def classes_per_output(estimator: Any, encoder: AttributeEncoder) -> list[NDArray[Any]]:
@@ -162,8 +178,13 @@ def response_of(estimator: Any, X: Any, response_method: str = "auto") -> tuple[
     if response_method != "auto":
         names = [response_method]
     for name in names:
-        if hasattr(estimator, name):
+        if not hasattr(estimator, name):
+            continue
+        try:
             return getattr(estimator, name)(X), name == "predict_proba"
+        except AttributeError:  # a wrapper may promise what only some of its parts have
+            if name == names[-1]:
+                raise
     raise AttributeError(
         f"{type(estimator).__name__} has none of the following attributes: {', '.join(names)}."
     )
@@ -236,6 +257,7 @@ def _parts(
             parts = [array[:, [j]] for j in range(n_outputs)]
     if len(parts) != n_outputs:
         raise ValueError(f"The scores are of {len(parts)} outputs, but y has {n_outputs}.")
+    parts = [part if part.dtype.kind == "f" else part.astype(np.float64) for part in parts]
     for name, part, labels in zip(encoder.output_names_, parts, classes, strict=True):
         legal = {len(labels), 1} if len(labels) == 2 else {len(labels)}
         if part.ndim != 2 or part.shape[1] not in legal:
@@ -313,6 +335,14 @@ def codes_from(
     for j, part in zip(np.flatnonzero(~two), scores.others, strict=True):
         codes[:, j] = part.argmax(axis=1)
     return codes
+
+
+def refuse_nan(scores: Scores, what: str) -> None:
+    """Raise if a score is NaN, naming its row."""
+    for part in (scores.binary, *scores.others):
+        if np.isnan(part).any():
+            row = int(np.argwhere(np.isnan(part))[0][0])
+            raise ValueError(f"{what} of row {row} is NaN.")
 
 
 def exact_match(

@@ -282,7 +282,8 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
                 SkattrWarning,
                 stacklevel=4,
             )
-        return Bunch(estimator=Bunch(fit={**accepted, **fit_params}), splitter=Bunch(split={}))
+        split = {"groups": fit_params.pop("groups")} if "groups" in fit_params else {}
+        return Bunch(estimator=Bunch(fit={**accepted, **fit_params}), splitter=Bunch(split=split))
 
     def _fit_estimator(
         self, X: Any, y: Any, codes: Array, routed: Any
@@ -312,6 +313,7 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
                 n_jobs=self.n_jobs,
                 params=routed.estimator.fit,
                 keep_estimators=once,
+                codes=codes,
             )
             if once:
                 return answers[0].estimator, answers

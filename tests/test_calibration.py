@@ -448,8 +448,9 @@ def test_metadata_routing(labels):
             error_score="raise",
         )
     assert len(result["test_score"]) == 3
-    with pytest.raises(TypeError, match="groups"):  # as it is of no use to the estimator
-        calibrated.set_params(cv=3).fit(proba, y, groups=groups)
+    Table.fits.clear()
+    calibrated.fit(proba, y, groups=groups)  # also without routing
+    assert len(Table.fits) == 4
 
 
 def test_one_warning_for_all_that_is_rare():

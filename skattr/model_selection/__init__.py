@@ -4,6 +4,7 @@ from skattr.model_selection._predict import cross_val_predict_proba as cross_val
 from skattr.model_selection._predict import fold_answers as fold_answers
 from skattr.model_selection._predict import gather as gather
 from skattr.model_selection._predict import make_splits as make_splits
+from skattr.model_selection._predict import taught_both as taught_both
 from skattr.model_selection._split import (
     MultilabelStratifiedGroupKFold as MultilabelStratifiedGroupKFold,
 )

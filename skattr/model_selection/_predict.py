@@ -1,7 +1,7 @@
 """Scores for rows by classifiers that were not trained on them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params, indexable
+from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from skattr._multioutput import (
     Scores,
@@ -38,6 +38,7 @@ class FoldAnswer:
     response: Any
     is_proba: bool
     estimator: Any
+    n_seen: NDArray[np.intp] | None = None  # classes of each output among its training labels
 
 
 def cross_val_predict_proba(
@@ -164,23 +165,30 @@ def fold_answers(
     n_jobs: int | None = None,
     params: Mapping[str, Any] | None = None,
     keep_estimators: bool = False,
+    codes: NDArray[np.int64] | None = None,
 ) -> list[FoldAnswer]:
     """Fit a clone per split and ask it about the rows held out.
+
+    With the codes of y (-1 unknown) an answer also tells how many classes its training labels
+    had.
 
     Raises
     ------
     ValueError
         If a row is held out by more than one split.
     """
-    splits = [(np.asarray(train), np.asarray(test)) for train, test in splits]
-    times = np.bincount(np.concatenate([test for _, test in splits]), minlength=len(y))
+    n = _num_samples(X)
+    splits = [(_positions(train, n), _positions(test, n)) for train, test in splits]
+    if not splits:
+        raise ValueError("cv yields no split; an iterator yields its splits only once.")
+    times = np.bincount(np.concatenate([test for _, test in splits]), minlength=n)
     if (times > 1).any():
         raise ValueError(
             f"cv puts row {int(times.argmax())} into {int(times.max())} test folds; each row may "
             "be held out once."
         )
     parallel = Parallel(n_jobs=n_jobs)
-    return list(
+    answers = list(
         parallel(
             delayed(_fit_and_ask)(
                 clone(estimator), X, y, split, response_method, params or {}, keep_estimators
@@ -188,6 +196,36 @@ def fold_answers(
             for split in splits
         )
     )
+    if len({answer.is_proba for answer in answers}) > 1:
+        raise ValueError(
+            f"{type(estimator).__name__} answers with probabilities in some folds and decisions in "
+            "others; set response_method."
+        )
+    if codes is None:
+        return answers
+    return [
+        replace(answer, n_seen=_n_classes(codes[train]))
+        for answer, (train, _) in zip(answers, splits, strict=True)
+    ]
+
+
+def _positions(rows: Any, n: int) -> NDArray[np.intp]:
+    """Return row numbers from 0 on, of numbers or of a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else np.arange(n)[rows]
+
+
+def _n_classes(codes: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return how many classes of each output occur."""
+    return np.array([len(np.unique(column[column >= 0])) for column in codes.T])
+
+
+def taught_both(answer: FoldAnswer, classes: list[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Tell of which outputs a fold's classifier has seen two classes or more."""
+    n_seen = np.array([len(found) for found in classes])
+    if answer.n_seen is not None:
+        n_seen = np.minimum(n_seen, answer.n_seen)
+    return n_seen > 1
 
 
 def _fit_and_ask(
@@ -244,17 +282,14 @@ def gather(
         classes = classes_per_output(answer.estimator, encoder)
         part = align(answer.response, answer.is_proba, encoder, classes)
         if need_both:
-            one = [
-                len(found) < 2
-                for found, two in zip(classes, is_binary(encoder), strict=True)
-                if two
-            ]
-            part.binary[:, one] = np.nan
+            taught = taught_both(answer, classes)[is_binary(encoder)]
+            part = Scores(np.where(taught, part.binary, np.nan), part.others, part.is_proba)
         parts.append(part)
         folds[answer.test] = number
     arrays = []
     for columns in zip(*([part.binary, *part.others] for part in parts), strict=True):
-        array = np.full((n, columns[0].shape[1]), np.nan, dtype=np.result_type(*columns))
+        dtype = np.result_type(np.float32, *columns)
+        array = np.full((n, columns[0].shape[1]), np.nan, dtype=dtype)
         for answer, part in zip(answers, columns, strict=True):
             array[answer.test] = part
         arrays.append(array)

@@ -256,7 +256,7 @@ def _curve_apart(positives: Array, negatives: Array, label: int) -> Curves | Non
 
 
 def weighted_curve(scores: Array, positive: Array, negative: Array, label: int) -> Curves | None:
-    """Return the curve of one label over all distinct cuts.
+    """Return the curve of one label over the cuts at scores with positive weight.
 
     Parameters
     ----------
@@ -281,11 +281,13 @@ def weighted_curve(scores: Array, positive: Array, negative: Array, label: int) 
     tp = np.cumsum(positive[order], dtype=np.float64)[last][::-1]
     fp = np.cumsum(negative[order], dtype=np.float64)[last][::-1]
     distinct = ranked[last][::-1]
+    chosen = np.flatnonzero(np.diff(tp, append=0) < 0)
 
     def neighbours(cuts: Array) -> tuple[Array, Array]:
-        return distinct[cuts], np.where(cuts > 0, distinct[cuts - 1], -np.inf)
+        at = chosen[cuts]
+        return distinct[at], np.where(at > 0, distinct[at - 1], -np.inf)
 
-    return _of_one(label, tp, fp, tp[0], fp[0], neighbours, distinct[-1])
+    return _of_one(label, tp[chosen], fp[chosen], tp[0], fp[0], neighbours, distinct[-1])
 
 
 def _of_one(label: int, tp: Array, fp: Array, P: Any, N: Any, neighbours: Any, top: Any) -> Curves:

@@ -92,6 +92,7 @@ def best_of(curves: Curves, metric: Metric, values: Array, may_be_none: Any = Tr
     """
     cuts = curves.highest(values)
     reached = values[cuts]
+    may_be_none = may_be_none & (curves.top < np.inf)  # no number is above an infinite score
     nothing = np.where(may_be_none, metric(0, 0, curves.P, curves.N), -np.inf)
     thresholds = curves.thresholds(cuts)
     tp, fp = curves.tp[cuts], curves.fp[cuts]

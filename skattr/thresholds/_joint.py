@@ -44,7 +44,7 @@ def _hulls(curves: Curves, _: Array) -> list[Operating]:
     )
     last = curves.starts[1:] - 1
     gained[last], lost[last] = curves.tp[last], curves.fp[last]
-    weight = gained + lost
+    weight = np.maximum(gained + lost, np.finfo(np.float64).tiny)
     floors = np.repeat(2.0 * np.arange(len(first)), np.diff(curves.starts))
     blocks = isotonic_regression(gained / weight + floors, weights=weight).blocks
     return _operating(curves, blocks[:-1][::-1])
@@ -52,6 +52,8 @@ def _hulls(curves: Curves, _: Array) -> list[Operating]:
 
 def _operating(curves: Curves, cuts: Array) -> list[Operating]:
     """Return some cuts of each label, the threshold falling, behind that of nothing."""
+    if (curves.top == np.inf).any():
+        raise ValueError("average='micro' needs scores that are less than infinity.")
     thresholds, highest = curves.thresholds(cuts), above(curves.top)
     tp, fp = curves.tp[cuts].astype(np.float64), curves.fp[cuts].astype(np.float64)
     ends = np.searchsorted(-cuts, 1 - curves.starts).tolist()

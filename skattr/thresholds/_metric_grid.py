@@ -22,7 +22,8 @@ def grid_cuts(table: Table, metric: Metric) -> Cuts:
         column = table.columns([label])
         scores, labels, weights = _known_part(column, column.scores >= 0)[:3]
         distinct = np.unique(scores)
-        if len(distinct) < 2 or labels.all() or not labels.any():
+        weighs = labels if weights is None else labels[weights > 0]
+        if len(distinct) < 2 or weighs.all() or not weighs.any():
             found.append(None)
             continue
         chosen = np.arange(len(distinct) + 1)
@@ -30,7 +31,11 @@ def grid_cuts(table: Table, metric: Metric) -> Cuts:
             chosen = np.unique(np.linspace(0, len(distinct), _MOST_CUTS).round().astype(int))
         lower = np.concatenate([[-np.inf], distinct[:-1]])
         thresholds = np.append(midway(lower, distinct), above(distinct[-1]))[chosen]
+        thresholds = thresholds[thresholds < np.inf]
         values = [_call(metric, labels, scores >= cut, weights) for cut in thresholds]
+        if np.isnan(values).all():
+            found.append("the objective is NaN at every cut")
+            continue
         best = int(np.nanargmax(values))
         weight = np.ones(len(labels)) if weights is None else weights
         predicted = scores >= thresholds[best]

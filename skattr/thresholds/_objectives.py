@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -219,7 +220,7 @@ def make_goal(
     ValueError
         If one of them is illegal.
     """
-    names = [str(j) for j in range(n_labels)] if names is None else list(names)
+    names = list(range(n_labels)) if names is None else list(names)
     if objective not in OBJECTIVES:
         raise ValueError(
             f"objective must be one of {', '.join(OBJECTIVES)} or a callable, got {objective!r}."
@@ -258,6 +259,8 @@ def _per_label(
     value: Any, what: str, n_labels: int, names: list[Any], upper: float
 ) -> NDArray[np.float64]:
     """Return one number per label, from a number, an array or a dict by name."""
+    if isinstance(value, pd.Series) and set(value.index) == set(names):
+        value = value.to_dict()
     if isinstance(value, Mapping):
         if set(value) != set(names):
             raise ValueError(f"{what} is given for {sorted(map(str, value))}, labels are {names}.")
@@ -267,9 +270,9 @@ def _per_label(
         array = np.full(n_labels, float(array))
     if array.shape != (n_labels,):
         raise ValueError(f"{what} has the shape {array.shape}; there are {n_labels} labels.")
-    bad = ~((array >= 0) & (array <= upper))
+    bad = ~((array >= 0) & (array <= upper) & np.isfinite(array))
     if bad.any():
         j = int(bad.argmax())
-        legal = "at least 0" if np.isinf(upper) else f"between 0 and {upper:g}"
+        legal = "finite and at least 0" if np.isinf(upper) else f"between 0 and {upper:g}"
         raise ValueError(f"{what} must be {legal}, got {array[j]} for {names[j]!r}.")
     return array

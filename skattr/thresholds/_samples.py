@@ -1,12 +1,13 @@
 """Cuts for an objective that is the mean over rows of a metric of each row's labels."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skattr.thresholds._curves import above, midway
-from skattr.thresholds._cuts import Cuts, collect, counts_at
+from skattr.thresholds._cuts import Cuts, counts_at
 from skattr.thresholds._joint import joint_cuts
 from skattr.thresholds._objectives import Goal, Metric
 from skattr.thresholds._table import Table
@@ -28,32 +29,37 @@ def row_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
     ValueError
         If the objective is none of rows, or there is a constraint or a weight per label.
     """
+    check_rows(goal)
+    if table.weights is not None and table.weights.shape[1] > 1:
+        raise ValueError("average='samples' takes one weight per row, not one per label.")
+    start = joint_cuts(table, goal, n_jobs)
+    tunable = np.setdiff1d(np.arange(table.n_labels), list(start.failed))
+    if not len(tunable):
+        return start
+    metric = goal.metric()
+    part = table.columns(tunable)
+    thresholds = start.thresholds[tunable]
+    sides = replace(part, weights=None).sides()
+    rows = _Rows(part.scores, *sides, part.weights, thresholds)
+    value = rows.value(metric)
+    for _ in range(_MOST_ROUNDS):
+        for label in range(len(tunable)):
+            thresholds[label] = rows.improve(label, metric, thresholds[label])
+        before, value = value, rows.value(metric)
+        if value <= before + 1e-12:
+            break
+    all_thresholds, counts = np.full(table.n_labels, np.nan), np.full((4, table.n_labels), np.nan)
+    all_thresholds[tunable], counts[:, tunable] = thresholds, counts_at(part, thresholds)
+    return Cuts(all_thresholds, counts, start.failed)
+
+
+def check_rows(goal: Goal) -> None:
+    """Refuse what is no objective of rows."""
     if goal.name not in LEGAL or goal.constraint is not None:
         raise ValueError(
             f"average='samples' takes the objectives {', '.join(LEGAL)} and no constraint, got "
             f"{goal.name!r}" + (" with a constraint." if goal.constraint is not None else ".")
         )
-    if table.weights is not None and table.weights.shape[1] > 1:
-        raise ValueError("average='samples' takes one weight per row, not one per label.")
-    start = joint_cuts(table, goal, n_jobs)
-    metric = goal.metric()
-    thresholds = start.thresholds.copy()
-    sides = Table(table.scores, table.labels, None, table.soft).sides()
-    rows = _Rows(table.scores, *sides, table.weights, thresholds)
-    tunable = [label for label in range(table.n_labels) if label not in start.failed]
-    value = rows.value(metric)
-    for _ in range(_MOST_ROUNDS):
-        for label in tunable:
-            thresholds[label] = rows.improve(label, metric, thresholds[label])
-        before, value = value, rows.value(metric)
-        if value <= before + 1e-12:
-            break
-    counts = counts_at(table, thresholds)
-    found = [
-        start.failed.get(label, (thresholds[label], *counts[:, label]))
-        for label in range(table.n_labels)
-    ]
-    return collect(found, table.why_no_choice)
 
 
 def row_value(table: Table, predicted: Array, metric: Metric) -> float:
@@ -101,6 +107,7 @@ class _Rows:
         values = scores[ranked]
         legal = np.concatenate([[True], values[1:] != values[:-1], [True]])
         now = np.count_nonzero(values >= current)
+        legal[0] = values[0] < np.inf  # no number is above an infinite score
         best = int(np.argmax(np.where(legal, sums, -np.inf)))
         if sums[best] <= sums[now] + 1e-15:
             return current

@@ -21,14 +21,21 @@ HALF_AUTO = 100.0
 HALF_SHRUNK = 20.0
 ENOUGH = 2000  # support from which "auto" is "exact": the other rule would weigh 5 % or less
 _BINS = 4096  # of log odds, for the fit of a slope and an intercept
-_EDGE = 1e-6  # nearest to 0 and 1 that probabilities are told apart
+_EDGE = 1e-6  # how near to 0 and 1 a probability of exactly 0 or 1 is taken to be, at most
 
 
-def to_log_odds(values: Array, is_proba: bool) -> Array:
-    """Return scores on the scale thresholds are averaged and calibrated on."""
+def log_odds_of(scores: Array, is_proba: bool) -> Array:
+    """Return finite scores on the scale they are calibrated on.
+
+    Log odds of probabilities, of which 0 and 1 come to stand beyond all others. Other scores
+    have no scale of their own: they are brought to a standard deviation of 2.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
     if not is_proba:
-        return np.asarray(values, dtype=np.float64)
-    return np.asarray(logit(np.clip(np.asarray(values, np.float64), _EDGE, 1 - _EDGE)))
+        spread = scores.std()
+        return np.asarray(2 * (scores - scores.mean()) / (spread if spread > 0 else 1))
+    low, high = (min(_EDGE, side[side > 0].min(initial=1) / 2) for side in (scores, 1 - scores))
+    return np.asarray(logit(np.clip(scores, low, 1 - high)))
 
 
 def with_strategy(
@@ -83,9 +90,16 @@ def with_strategy(
 
 def _between(exact: Array, smooth: Array, share: Array, is_proba: bool) -> Array:
     """Average thresholds on the scale of log odds; a share of 0 or 1 leaves one as it is."""
-    middle = share * to_log_odds(exact, is_proba) + (1 - share) * to_log_odds(smooth, is_proba)
+    ends = [exact, smooth]
+    if is_proba:
+        tiny = np.finfo(np.float64).tiny
+        ends = [logit(np.clip(end, tiny, 1 - np.finfo(np.float64).epsneg)) for end in ends]
+    with np.errstate(invalid="ignore"):  # infinite thresholds
+        middle = share * ends[0] + (1 - share) * ends[1]
     if is_proba:
         middle = expit(middle)
+    middle = np.clip(middle, np.minimum(exact, smooth), np.maximum(exact, smooth))
+    middle = np.where(np.isnan(middle), exact, middle)
     return np.select([share == 1, share == 0], [exact, smooth], middle)
 
 
@@ -94,9 +108,11 @@ def calibrated(table: Table, is_proba: bool) -> Table:
     positive, negative = table.sides()
     soft = np.empty(table.scores.shape)
     for label, scores in enumerate(table.scores.T):
-        log_odds = to_log_odds(np.nan_to_num(scores), is_proba)
-        slope, intercept = logistic_fit(log_odds, positive[:, label], negative[:, label])
-        soft[:, label] = expit(slope * log_odds + intercept)
+        used = np.isfinite(scores) & (positive[:, label] + negative[:, label] > 0)
+        log_odds = log_odds_of(scores[used], is_proba)
+        slope, intercept = logistic_fit(log_odds, positive[used, label], negative[used, label])
+        soft[:, label] = scores > 0  # infinite scores
+        soft[used, label] = expit(slope * log_odds + intercept)
     return with_soft(table, soft)
 
 
@@ -109,7 +125,7 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
     Parameters
     ----------
     z : ndarray of shape (n,)
-        Log odds.
+        Finite log odds.
     positive, negative : ndarray of shape (n,)
         What each row weighs as a positive and as a negative.
 
@@ -117,8 +133,7 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
     -------
     a, b : float
     """
-    finite = np.isfinite(z) & (positive + negative > 0)
-    z, positive, negative = _binned(z[finite], positive[finite], negative[finite])
+    z, positive, negative = _binned(z, positive, negative)
     weight = positive + negative
     point = np.array([1.0, 0.0])
     prior = np.array([0.5, 0.05])

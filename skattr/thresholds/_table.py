@@ -190,7 +190,10 @@ def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> Table:
     ValueError
         If shapes differ, or a label or weight is illegal; row and column are named.
     """
+    check_same_columns(scores, labels, "the scores", "the labels")
     score_array = _matrix(scores)
+    if score_array.dtype.kind == "O" and not any(isinstance(s, str) for s in score_array.flat):
+        score_array = _from_objects(score_array)
     if score_array.dtype.kind not in "biuf":
         raise ValueError(f"The scores must be numbers, got the dtype {score_array.dtype}.")
     if score_array.dtype not in (np.float32, np.float64):
@@ -209,6 +212,16 @@ def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> Table:
     if label_array.dtype.kind == "u":
         label_array = label_array.astype(bool)
     return Table(score_array, label_array, read_weights(sample_weight, score_array.shape))
+
+
+def check_same_columns(first: Any, second: Any, one: str, other: str) -> None:
+    """Refuse two DataFrames that have the same columns in another order."""
+    columns, others = (list(getattr(table, "columns", [])) for table in (first, second))
+    if columns != others and set(columns) == set(others):
+        raise ValueError(
+            f"The columns of {one} are {columns}, those of {other} {others}; they must be in the "
+            "same order."
+        )
 
 
 def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:

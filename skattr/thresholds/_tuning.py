@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -70,10 +71,15 @@ class Tuning:
         return {
             "fold_thresholds": self.fold_thresholds,
             "mean_threshold": self.fold_thresholds.mean(axis=0),
-            "std_threshold": self.fold_thresholds.std(axis=0),
+            "std_threshold": _spread_of(self.fold_thresholds),
             "out_of_fold_scores": self.scores,
             "in_sample_scores": self.in_sample_scores,
         }
+
+
+def _spread_of(fold_thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # infinite thresholds
+        return np.asarray(fold_thresholds.std(axis=0))
 
 
 def table_of(scores: Array, codes: Array, weights: Array | None) -> Table:
@@ -81,8 +87,22 @@ def table_of(scores: Array, codes: Array, weights: Array | None) -> Table:
     return Table(scores, codes.astype(np.int8), weights)
 
 
+def of_binary(
+    weights: NDArray[np.float64] | None, two: NDArray[np.bool_], per_row: bool
+) -> NDArray[np.float64] | None:
+    """Return the weights of the binary attributes, (n, 1) if they are those of rows."""
+    if weights is None or not two.any():
+        return None
+    return weights.max(axis=1, keepdims=True) if per_row else weights[:, two]
+
+
 def tune(
-    estimator: Any, table: Table, encoder: AttributeEncoder, is_proba: bool, folds: Array | None
+    estimator: Any,
+    table: Table,
+    encoder: AttributeEncoder,
+    is_proba: bool,
+    folds: Array | None,
+    stacklevel: int,
 ) -> Tuning:
     """Find thresholds as an estimator's parameters say.
 
@@ -96,6 +116,8 @@ def tune(
     folds : ndarray of shape (n,), int, or None
         Rows that are scored by thresholds found on the other rows, -1 for none of them. None
         makes five stratified folds.
+    stacklevel : int
+        From here to the user's line, for warnings.
 
     Returns
     -------
@@ -107,23 +129,10 @@ def tune(
     if not names:
         nothing = np.full(len(two), np.nan)
         return Tuning(nothing, nothing, nothing, np.nan, np.nan, nothing[np.newaxis])
-    plan = make_plan(
-        estimator.objective,
-        len(names),
-        average=estimator.average,
-        strategy=estimator.strategy,
-        constraint=estimator.constraint,
-        confidence=estimator.confidence,
-        correction=estimator.correction,
-        beta=estimator.beta,
-        costs=estimator.costs,
-        is_proba=is_proba,
-        n_jobs=estimator.n_jobs,
-        names=names,
-    )
+    plan = plan_of(estimator, names, is_proba)
     if isinstance(estimator.thresholds, str):
         cuts = run(table, plan)
-        _report(cuts, names, plan, default)
+        _report(cuts, names, plan, default, stacklevel + 1)
         thresholds = _filled(cuts, default)
         if folds is None:
             folds = _make_folds(table)
@@ -143,6 +152,41 @@ def tune(
         in_sample[1],
         _spread(per_fold, two),
     )
+
+
+def plan_of(estimator: Any, names: list[Any], is_proba: bool = True) -> Plan:
+    """Return the plan that an estimator's parameters make for binary outputs."""
+    return make_plan(
+        estimator.objective,
+        len(names),
+        average=estimator.average,
+        strategy=estimator.strategy,
+        constraint=estimator.constraint,
+        confidence=estimator.confidence,
+        correction=estimator.correction,
+        beta=estimator.beta,
+        costs=estimator.costs,
+        is_proba=is_proba,
+        n_jobs=estimator.n_jobs,
+        names=names,
+    )
+
+
+def check_before_fit(estimator: Any, encoder: AttributeEncoder) -> None:
+    """Raise for what is wrong with the parameters before any classifier is fitted.
+
+    `encoder` is that of y; the classifier may declare more classes, so only what does not
+    depend on which outputs are binary is held against it.
+    """
+    two = is_binary(encoder)
+    names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
+    per_label = [estimator.costs] if not isinstance(estimator.costs, tuple | list) else []
+    per_label += list(estimator.costs) if not per_label else []
+    per_label += list(estimator.constraint or [])[1:]
+    if names and all(np.ndim(value) == 0 and not isinstance(value, Mapping) for value in per_label):
+        plan_of(estimator, names)
+    if not isinstance(estimator.thresholds, str) and len(names) == len(two):
+        fixed_thresholds(estimator.thresholds, encoder)
 
 
 def default_threshold(estimator: Any, is_proba: bool) -> float:
@@ -169,6 +213,8 @@ def fixed_thresholds(given: Any, encoder: AttributeEncoder) -> NDArray[np.float6
     two = is_binary(encoder)
     names = encoder.output_names_
     binary = [name for name, is_two in zip(names, two, strict=True) if is_two]
+    if isinstance(given, pd.Series) and set(given.index) == set(binary):
+        given = given.to_dict()
     if isinstance(given, Mapping):
         if set(given) != set(binary):
             raise ValueError(
@@ -208,7 +254,7 @@ def _filled(cuts: Cuts, default: float) -> NDArray[np.float64]:
     return np.where(np.isnan(cuts.thresholds), default, cuts.thresholds)
 
 
-def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float) -> None:
+def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float, stacklevel: int) -> None:
     """Warn of the outputs that have no threshold of their own, or raise if none has."""
     if not cuts.failed:
         return
@@ -218,13 +264,15 @@ def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float) -> None:
             f"No threshold is guaranteed with confidence {plan.confidence:g} for {reasons}. The "
             "safest threshold is used.",
             UntunedWarning,
-            stacklevel=5,
+            stacklevel=stacklevel,
         )
         return
     if len(cuts.failed) == len(names):
         raise ValueError(f"No threshold can be tuned: {reasons}.")
     warnings.warn(
-        f"The default threshold {default:g} is used for {reasons}.", UntunedWarning, stacklevel=5
+        f"The default threshold {default:g} is used for {reasons}.",
+        UntunedWarning,
+        stacklevel=stacklevel,
     )
 
 

@@ -15,12 +15,14 @@ from skattr._multioutput import (
     exact_match,
     is_binary,
     public_classes,
+    refuse_nan,
     to_list,
 )
 from skattr._outputs import column_names
 from skattr._targets import AttributeEncoder
 from skattr._validation import check_label_weights
-from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, table_of, tune
+from skattr.thresholds._table import check_same_columns
+from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, of_binary, table_of, tune
 from skattr.thresholds.search import looks_like_proba
 
 
@@ -182,7 +184,9 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
         codes = encoder.transform(y)
-        scores = self._read(X, encoder, reset=True)
+        check_same_columns(X, y, "the scores", "y")
+        probe = ThresholdCalibrator()  # takes the names of columns, which a failure must not
+        scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
         weights = None
         if sample_weight is not None or label_weight is not None:
@@ -191,9 +195,13 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
             )
         two = is_binary(encoder)
         table = table_of(
-            scores.binary, codes[:, two], _of_binary(weights, two, label_weight is None)
+            scores.binary, codes[:, two], of_binary(weights, two, label_weight is None)
         )
-        tuning = tune(self, table, encoder, scores.is_proba, None)
+        tuning = tune(self, table, encoder, scores.is_proba, None, stacklevel=4)
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(probe, name):
+                setattr(self, name, getattr(probe, name))
         self.encoder_ = encoder
         self.classes_ = public_classes(encoder)
         self.n_outputs_ = encoder.n_outputs_
@@ -207,31 +215,35 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self._is_proba = scores.is_proba
         return self
 
+    def _read(self, X: Any, encoder: AttributeEncoder, probe: Any = None) -> Scores:
+        """Bring the scores into one form; in `fit` the names of columns go to `probe`."""
+        classes = None
+        if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
+            parts: Sequence[Any] = [np.asarray(part) for part in X]
+            if len(parts) == 1:  # as predict_proba returns a single output
+                classes = [np.sort(encoder.classes_[0])]
+        else:
+            array = validate_data(
+                self if probe is None else probe,
+                X,
+                reset=probe is not None,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+            )
+            parts = split_columns(array, encoder)
+        scores = align(parts, True, encoder, classes)
+        is_proba = self._is_proba if probe is None else _all_proba(scores)
+        return Scores(scores.binary, scores.others, is_proba)
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether a fit has succeeded."""
         return hasattr(self, "thresholds_")
 
-    def _read(self, X: Any, encoder: AttributeEncoder, *, reset: bool) -> Scores:
-        """Bring the scores into one form; NaN is legal in `fit` only."""
-        if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
-            parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if reset:
-                for name in ("n_features_in_", "feature_names_in_"):
-                    self.__dict__.pop(name, None)
-        else:
-            array = validate_data(
-                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
-            )
-            parts = split_columns(array, encoder)
-        scores = align(parts, True, encoder)
-        if not reset:
-            _refuse_nan(scores)
-        is_proba = self._is_proba if not reset else _all_proba(scores)
-        return Scores(scores.binary, scores.others, is_proba)
-
     def _scores(self, X: Any) -> Scores:
         check_is_fitted(self)
-        return self._read(X, self.encoder_, reset=False)
+        scores = self._read(X, self.encoder_)
+        refuse_nan(scores, "Input X contains NaN: a score")
+        return scores
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict labels.
@@ -338,23 +350,7 @@ def split_columns(array: NDArray[Any], encoder: AttributeEncoder) -> list[NDArra
     return np.split(array, np.cumsum(widths)[:-1], axis=1)
 
 
-def _of_binary(
-    weights: NDArray[np.float64] | None, two: NDArray[np.bool_], per_row: bool
-) -> NDArray[np.float64] | None:
-    """Return the weights of the binary attributes, (n, 1) if they are those of rows."""
-    if weights is None or not two.any():
-        return None
-    return weights.max(axis=1, keepdims=True) if per_row else weights[:, two]
-
-
 def _all_proba(scores: Scores) -> bool:
     parts = [part for part in (scores.binary, *scores.others) if part.size]
     known = [part[~np.isnan(part)] for part in parts]
     return all(looks_like_proba(part) for part in known if part.size)
-
-
-def _refuse_nan(scores: Scores) -> None:
-    for part in (scores.binary, *scores.others):
-        if np.isnan(part).any():
-            row = int(np.argwhere(np.isnan(part))[0][0])
-            raise ValueError(f"Input X contains NaN: a score of row {row} is NaN.")

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr.thresholds._cuts import Cuts, collect, counts_of, separate_cuts
+from skattr.thresholds._guarantees import LEGAL as CERTIFIED
 from skattr.thresholds._guarantees import certified_cuts
 from skattr.thresholds._joint import joint_cuts, of_sums
 from skattr.thresholds._metric_grid import grid_cuts, metric_values
 from skattr.thresholds._objectives import OBJECTIVES, Goal, make_goal
-from skattr.thresholds._samples import row_cuts, row_value
+from skattr.thresholds._samples import check_rows, row_cuts, row_value
 from skattr.thresholds._strategies import STRATEGIES, with_strategy
 from skattr.thresholds._table import Table, read_table
 
@@ -90,14 +91,24 @@ def make_plan(
         goal = make_goal(
             objective, n_labels, beta=beta, costs=costs, constraint=constraint, names=names
         )
+        if average == "samples":
+            check_rows(goal)
+        elif average == "global" or (average == "micro" and constraint is not None):
+            of_sums(goal)
+    if strategy in ("plugin", "shrunk") and (constraint is not None or confidence is not None):
+        raise ValueError(
+            f"strategy={strategy!r} does not keep to a constraint; take 'exact' or 'auto'."
+        )
     if confidence is not None:
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
-        if constraint is None or average != "macro":
+        if constraint is None or average != "macro" or constraint[0] not in CERTIFIED:
             raise ValueError(
                 "confidence is that of a constraint per label: pass constraint=('recall', 0.95) "
-                "or the like, with average='macro'."
+                f"or one on another of {', '.join(CERTIFIED)}, with average='macro'."
             )
+    elif correction is not None:
+        raise ValueError(f"correction={correction!r} is of a confidence; pass confidence=0.9.")
     return Plan(goal, average, strategy, confidence, correction, is_proba, n_jobs)
 
 
@@ -200,7 +211,8 @@ class Thresholds:
     Attributes
     ----------
     thresholds : ndarray of shape (n_labels,), float64
-        ``score >= threshold`` is positive; NaN where none could be found.
+        ``score >= threshold`` is positive; NaN for the failed. With a `confidence` those have
+        the safest threshold there is: always positive for recall, never for the others.
     values : ndarray of shape (n_labels,), float64
         The objective of each label at its threshold on these very scores; it flatters.
     value : float
@@ -231,15 +243,16 @@ def find_thresholds(
 ) -> Thresholds:
     """Find the threshold of each label that is best for an objective.
 
-    Every distinct cut through the scores of a label is looked at; a threshold lies midway
-    between the neighbouring scores, and ``score >= threshold`` is positive. Of equally good
-    cuts the lowest is taken.
+    The search is exact over every distinct cut through the scores of a label; a threshold lies
+    midway between the neighbouring scores, and ``score >= threshold`` is positive. Of equally
+    good cuts the lowest that has a positive's score next above it is taken.
 
     Parameters
     ----------
     scores : array-like of shape (n,) or (n, n_labels)
         Probabilities, log odds or other scores that rise with the chance of a positive. NaN is
-        as good as an unknown label. float32 and not negative is fastest.
+        as good as an unknown label. float32 and not negative is fastest. Columns of DataFrames
+        must have the same names in both, or other names.
     labels : array-like of the same shape
         0 and 1 or bools; NaN, None or pandas.NA where unknown.
     objective : str or callable, default="f1"
@@ -254,7 +267,7 @@ def find_thresholds(
     strategy : {"exact", "plugin", "shrunk", "auto"}, default="exact"
         Exact for these labels; for their calibrated probabilities; shrunk towards one cut for
         all labels; or between the first two by the support, which generalises best. With a
-        constraint "auto" is "exact".
+        constraint "auto" is "exact", and the other two are refused.
     constraint : (name, bound), default=None
         Only cuts with "precision", "recall" or "specificity" of at least, or
         "false_positive_rate" or "positive_share" (of rows predicted positive) of at most the
@@ -295,6 +308,7 @@ def find_thresholds(
     array([0.8, 1. ])
     """
     table = read_table(scores, labels, sample_weight)
+    columns = getattr(labels, "columns", None)
     plan = make_plan(
         objective,
         table.n_labels,
@@ -307,6 +321,7 @@ def find_thresholds(
         costs=costs,
         is_proba=looks_like_proba(table.scores),
         n_jobs=n_jobs,
+        names=None if columns is None else list(columns),
     )
     cuts = run(table, plan)
     values, value = _values_of(table, cuts, plan)
@@ -323,5 +338,6 @@ def _values_of(table: Table, cuts: Cuts, plan: Plan) -> tuple[NDArray[np.float64
 
 def looks_like_proba(scores: Array) -> bool:
     """Whether all scores lie between 0 and 1."""
-    lowest, highest = np.nanmin(scores), np.nanmax(scores)
-    return bool(lowest >= 0 and highest <= 1)
+    known = scores[~np.isnan(scores)] if np.isnan(scores.min(initial=0)) else scores
+    tolerance = 1e-6  # of sums in float32
+    return bool(known.min(initial=0) >= -tolerance and known.max(initial=1) <= 1 + tolerance)

@@ -1,5 +1,7 @@
 """Any multi-output classifier with tuned thresholds."""
 
+import copy
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -40,14 +42,23 @@ from skattr._multioutput import (
     is_binary,
     missing_label_of,
     public_classes,
+    refuse_nan,
     response_of,
     to_list,
 )
 from skattr._targets import AttributeEncoder
 from skattr._validation import check_label_weights
+from skattr.exceptions import SkattrWarning
 from skattr.model_selection import fold_answers, gather, make_splits
 from skattr.thresholds._table import Table
-from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, Tuning, table_of, tune
+from skattr.thresholds._tuning import (
+    CONSTRAINTS_OF_PARAMETERS,
+    Tuning,
+    check_before_fit,
+    of_binary,
+    table_of,
+    tune,
+)
 
 _TUNABLE = (
     "objective",
@@ -280,7 +291,12 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         weights = {"sample_weight": sample_weight, "label_weight": label_weight}
         weights = {name: value for name, value in weights.items() if value is not None}
         fit_params, split_params = self._routed(weights, params)
-        splits = self._splits(X, y, split_params)
+        missing = self.missing_label
+        missing = missing_label_of(self.estimator) if missing is None else missing
+        plain = AttributeEncoder(missing_label=missing).fit(y)
+        codes = plain.transform(y)
+        check_before_fit(self, plain)
+        splits = self._splits(X, y, codes, split_params)
         if splits is None:
             estimator = self.estimator
             check_is_fitted(estimator, "classes_")
@@ -297,6 +313,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 n_jobs=self.n_jobs,
                 params=fit_params,
                 keep_estimators=not self.refit,
+                codes=codes,
             )
             if not self.refit:
                 estimator = answers[0].estimator
@@ -324,17 +341,24 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             for name, value in weights.items()
             if has_fit_parameter(self.estimator, name)
         }
+        if len(taken) < len(weights) and not isinstance(self.cv, str):
+            warnings.warn(
+                f"{type(self.estimator).__name__}.fit does not take "
+                f"{' and '.join(sorted(set(weights) - set(taken)))}: only the thresholds are "
+                "weighted.",
+                SkattrWarning,
+                stacklevel=4,
+            )
         return taken, split_params
 
-    def _splits(self, X: Any, y: Any, split_params: Mapping[str, Any]) -> list[Any] | None:
+    def _splits(
+        self, X: Any, y: Any, codes: NDArray[np.int64], split_params: Mapping[str, Any]
+    ) -> list[Any] | None:
         """Return the splits, None for a classifier that is fitted already."""
         if isinstance(self.cv, str):
             if self.refit:
                 raise ValueError("When cv='prefit', refit cannot be True.")
             return None
-        missing = self.missing_label
-        missing = missing_label_of(self.estimator) if missing is None else missing
-        codes = AttributeEncoder(missing_label=missing).fit_transform(y)
         splits = make_splits(self.cv, X, y, codes, random_state=self.random_state, **split_params)
         if not self.refit and len(splits) > 1:
             raise ValueError("When cv has several folds, refit cannot be False.")
@@ -363,9 +387,10 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 weights.get("sample_weight"),
                 weights.get("label_weight"),
                 encoder.output_names_,
-            )[:, two]
+            )
+            label_weights = of_binary(label_weights, two, "label_weight" not in weights)
         table = table_of(scores.binary, codes[:, two], label_weights)
-        self._keep(tune(self, table, encoder, scores.is_proba, folds), encoder)
+        self._keep(tune(self, table, encoder, scores.is_proba, folds, stacklevel=5), encoder)
         if self.store_cv_results:
             self.cv_results_ |= {
                 "scores": table.scores,
@@ -420,10 +445,10 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         if "scores" not in self.cv_results_:
             raise ValueError("No out-of-fold scores were kept: fit with store_cv_results=True.")
         kept = {name: self.cv_results_[name] for name in ("scores", "labels", "weights", "folds")}
-        candidate = clone(self).set_params(**params)
+        candidate = copy.copy(self).set_params(**params)
         candidate._validate_params()
         table = Table(kept["scores"], kept["labels"], kept["weights"])
-        tuning = tune(candidate, table, self.encoder_, self._is_proba, kept["folds"])
+        tuning = tune(candidate, table, self.encoder_, self._is_proba, kept["folds"], stacklevel=3)
         self.set_params(**params)
         self._keep(tuning, self.encoder_)
         self.cv_results_ |= kept
@@ -451,9 +476,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
         check_is_fitted(self)
         scores = self._scores_of(self.estimator_, X, self.encoder_)
-        if np.isnan(scores.binary).any():
-            row = int(np.argwhere(np.isnan(scores.binary))[0][0])
-            raise ValueError(f"The classifier's score of row {row} of X is NaN.")
+        refuse_nan(scores, "X makes the classifier return NaN: the score")
         return codes_from(scores, self._thresholds, self.encoder_)
 
     @available_if(_estimator_has("predict_proba"))

@@ -372,3 +372,42 @@ def test_no_warning_without_a_reason(mixed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ThresholdCalibrator().fit(columns, y).predict(columns)
+
+
+def test_it_reads_its_own_probabilities_of_an_ordered_output(rng):
+    """One output comes in sorted order, whatever the order of its levels."""
+    size = pd.Series(pd.Categorical(rng.choice(["s", "m", "l"], 60), ["s", "m", "l"], ordered=True))
+    proba = np.eye(3)[size.astype(str).map({"l": 0, "m": 1, "s": 2}).to_numpy()]
+    calibrator = ThresholdCalibrator().fit([proba], size)
+    assert (calibrator.predict([proba]) == size.astype(str)).all()
+    np.testing.assert_array_equal(calibrator.predict_proba([proba]), proba)
+
+
+def test_a_failed_fit_changes_nothing():
+    """Neither the thresholds nor the columns that predict expects."""
+    scores, y = sample_of()
+    calibrator = ThresholdCalibrator()
+    with pytest.raises(ValueError):
+        calibrator.fit(scores[:, :2], np.zeros((300, 2)))
+    assert not hasattr(calibrator, "n_features_in_")
+    calibrator.fit(scores, y)
+    with pytest.raises(ValueError):
+        calibrator.fit(scores[:, :2], np.zeros((300, 2)))
+    assert calibrator.predict(scores).shape == y.shape
+
+
+def test_columns_in_another_order_than_the_labels():
+    """They are refused, as one would be tuned for the other."""
+    scores, y = sample_of()
+    frame = pd.DataFrame(scores, columns=list("abc"))
+    with pytest.raises(ValueError, match="must be in the same order"):
+        ThresholdCalibrator().fit(frame, pd.DataFrame(y, columns=list("bac")))
+
+
+def test_the_warning_points_at_the_line_that_fits():
+    """Not at the package."""
+    scores, y = sample_of()
+    y[:, 1] = False
+    with pytest.warns(UntunedWarning) as caught:
+        ThresholdCalibrator().fit(scores, y)
+    assert caught[0].filename == __file__

@@ -117,5 +117,5 @@ def test_weights_are_refused():
         find_thresholds(
             [0.1, 0.9], [0, 1], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
         )
-    with pytest.raises(ValueError, match="confidence needs a constraint on one of recall"):
+    with pytest.raises(ValueError, match="or one on another of recall, precision"):
         find_thresholds([0.1, 0.9], [0, 1], constraint=("positive_share", 0.5), confidence=0.9)

@@ -413,8 +413,12 @@ def test_negative_zero_is_zero():
         ({"constraint": ("recall", {"hat": 0.5})}, "is given for"),
         ({"beta": 0.0}, "beta must be a positive number"),
         ({"costs": 3.0}, "costs must be a pair"),
-        ({"costs": (1.0, -1.0)}, "the cost of a false negative must be at least 0"),
+        ({"costs": (1.0, -1.0)}, "the cost of a false negative must be finite and at least 0"),
         ({"confidence": 0.9}, "pass constraint="),
+        ({"correction": "bonferroni"}, "pass confidence=0.9"),
+        ({"strategy": "plugin", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
+        ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
+        ({"costs": (1.0, np.inf)}, "the cost of a false negative must be finite"),
         ({"confidence": 1.5, "constraint": ("recall", 0.5)}, "confidence must be between 0 and 1"),
         ({"average": "samples", "objective": "mcc"}, "average='samples' takes the objectives"),
         ({"average": "micro", "objective": metrics.f1_score}, "takes average='macro' or 'global'"),
@@ -479,3 +483,98 @@ def test_the_inputs_are_not_changed():
         for average in ("macro", "micro", "samples", "global"):
             find_thresholds(scores, y, average=average, sample_weight=weights, strategy="auto")
             find_thresholds(scores, y, average=average)
+
+
+def test_strategies_follow_the_scale_of_decisions():
+    """Scores that are no probabilities have no scale: a multiple of them has the same cuts."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((600, 3)) < 0.1
+    scores = rng.normal(size=labels.shape) + 1.5 * labels - 1
+    for strategy in ("auto", "plugin", "exact"):
+        plain = find_thresholds(scores, labels, strategy=strategy)
+        for scale in (1e-5, 1e-2, 1e3, 1e150):
+            scaled = find_thresholds(scores * scale, labels, strategy=strategy)
+            np.testing.assert_allclose(scaled.thresholds / scale, plain.thresholds, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [-25, 15])
+@pytest.mark.parametrize("strategy", ["auto", "plugin", "shrunk"])
+def test_strategies_of_probabilities_near_the_ends(shift, strategy):
+    """Saturated probabilities still have a threshold among them."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((600, 2)) < 0.2
+    scores = 1 / (1 + np.exp(-(rng.normal(size=labels.shape) + 2 * labels + shift)))
+    exact = find_thresholds(scores, labels).value
+    assert find_thresholds(scores, labels, strategy=strategy).value > exact - 0.1
+
+
+def test_infinite_top_scores_are_always_predicted():
+    """No number is above infinity, so that predicting nothing is no choice."""
+    found = find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], "accuracy")
+    assert found.values[0] == np.mean(
+        (np.array([np.inf, 0, 1, 2]) >= found.thresholds[0]) == [0, 1, 0, 0]
+    )
+    with pytest.raises(ValueError, match="less than infinity"):
+        find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], average="micro")
+
+
+def test_labels_that_fail_do_not_move_the_others():
+    """The mean over rows is searched over the labels it is taken of."""
+    scores = [[0.5, 0, 0.25], [0.75, 0, 0.75], [0.25, 0, 0]]
+    labels = [[0, 0, np.nan], [np.nan, 1, 0], [1, np.nan, 1]]
+    found = find_thresholds(scores, labels, "accuracy", average="samples")
+    assert set(found.failed) == {1}
+    assert found.value == pytest.approx(2 / 3)  # nothing is predicted
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "global"])
+@pytest.mark.parametrize("objective", ["recall", "f1", "cost"])
+def test_weights_of_one_change_nothing(average, objective):
+    """The same cuts with and without them, also where several are equally good."""
+    scores, labels = sample_of(14)
+    costs = {"costs": (0.0, 1.0)} if objective == "cost" else {}
+    plain = find_thresholds(scores, labels, objective, average=average, **costs)
+    weighted = find_thresholds(
+        scores, labels, objective, average=average, sample_weight=np.ones(len(labels)), **costs
+    )
+    np.testing.assert_allclose(weighted.thresholds, plain.thresholds)
+
+
+def test_names_of_columns():
+    """Dicts and Series of bounds go by name; columns in another order are refused."""
+    scores, labels = sample_of(15, n_labels=2)
+    frame, table = (pd.DataFrame(array, columns=["a", "b"]) for array in (scores, labels))
+    params = {"objective": "precision"}
+    expected = find_thresholds(frame, table, **params, constraint=("recall", [0.5, 0.9])).thresholds
+    for bounds in ({"b": 0.9, "a": 0.5}, pd.Series({"b": 0.9, "a": 0.5})):
+        found = find_thresholds(frame, table, **params, constraint=("recall", bounds))
+        np.testing.assert_array_equal(found.thresholds, expected)
+    by_number = find_thresholds(scores, labels, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
+    np.testing.assert_array_equal(by_number.thresholds, expected)
+    with pytest.raises(ValueError, match="must be in the same order"):
+        find_thresholds(frame, table[["b", "a"]])
+
+
+def test_weights_of_very_different_sizes():
+    """Sixteen decades apart they are added up all the same."""
+    scores, labels = sample_of(16)
+    weights = np.where(np.arange(len(labels)) % 2, 1, 1e-20)
+    found = find_thresholds(scores, labels, average="micro", sample_weight=weights)
+    half = find_thresholds(scores[1::2], labels[1::2], average="micro")
+    assert found.value == pytest.approx(half.value, abs=1e-9)
+
+
+def test_nullable_scores():
+    """pandas.NA in a score is as good as NaN."""
+    scores, labels = sample_of(17, n_labels=2)
+    scores[3, 0] = np.nan
+    frame = pd.DataFrame(scores.astype(np.float64)).astype("Float64")
+    expected = find_thresholds(scores.astype(np.float64), labels).thresholds
+    np.testing.assert_array_equal(find_thresholds(frame, labels).thresholds, expected)
+
+
+def test_a_callable_objective_that_is_never_a_number():
+    """The label fails with the reason."""
+    scores, labels = sample_of(18, n_labels=1)
+    found = find_thresholds(scores, labels, lambda y, p: np.nan)
+    assert found.failed == {0: "the objective is NaN at every cut"}

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skattr import AttributeClassifier
-from skattr.exceptions import UnseenLabelError, UntunedWarning
+from skattr.exceptions import SkattrWarning, UnseenLabelError, UntunedWarning
 from skattr.model_selection import cross_val_predict_proba
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 
@@ -139,6 +139,7 @@ def test_one_binary_output_agrees_with_scikit_learn(data):
     assert ours.in_sample_score_ >= theirs.best_score_ - 0.02
 
 
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.UntunedWarning")
 def test_fits_are_counted():
     """40 labels, five folds: six fits; a held-out share without refit: one; prefit: none."""
     X, y = make_multilabel_classification(200, n_classes=40, n_labels=20, random_state=0)
@@ -467,5 +468,115 @@ def test_a_classifier_whose_scores_are_nan(data):
     tuned = TunedThresholdMultiOutputCV(Guess()).fit(np.clip(X[:, :3] / 10, 0, 1), y)
     rows = np.full((3, 3), 0.5)
     rows[2, 1] = np.nan
-    with pytest.raises(ValueError, match="score of row 2 of X is NaN"):
+    with pytest.raises(ValueError, match="the score of row 2 is NaN"):
         tuned.predict(rows)
+
+
+def test_fixed_thresholds_as_a_series(data):
+    """By name, in whatever order."""
+    X, y = data
+    frame = pd.DataFrame(y, columns=["c", "a", "b"])
+    given = {"a": 0.1, "b": 0.2, "c": 0.3}
+    for thresholds in (given, pd.Series(given)):
+        tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), thresholds=thresholds)
+        np.testing.assert_array_equal(tuned.fit(X, frame).best_threshold_, [0.3, 0.1, 0.2])
+
+
+def test_a_mark_of_unknown_labels_that_became_a_class(data):
+    """A classifier that does not know the mark has learned it: that is an error."""
+    X, y = data
+    coded = np.where(np.arange(300)[:, None] % 7 == 0, -1, y)
+    tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), missing_label=-1)
+    with pytest.raises(ValueError, match="fitted with -1 as a class of 'y0'"):
+        tuned.fit(X, coded)
+
+
+def test_row_weights_with_the_mean_over_rows(data):
+    """average="samples" takes one weight per row from fit as from the search."""
+    X, y = data
+    forest = RandomForestClassifier(10, random_state=0).fit(X, y)
+    tuned = TunedThresholdMultiOutputCV(forest, average="samples", cv="prefit", refit=False)
+    tuned.fit(X, y, sample_weight=np.ones(300))
+    plain = clone(tuned).set_params(estimator=forest).fit(X, y)
+    np.testing.assert_allclose(tuned.best_threshold_, plain.best_threshold_)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"constraint": ("auc", 0.3)},
+        {"confidence": 0.9},
+        {"average": "samples", "objective": "mcc"},
+        {"thresholds": [0.1, 0.2]},
+        {"average": "micro", "objective": f1_score},
+    ],
+)
+def test_parameters_are_checked_before_the_first_fit(data, params):
+    """No hour of training is lost to a misspelt constraint."""
+    CountingForest.fits = 0
+    with pytest.raises(ValueError):
+        TunedThresholdMultiOutputCV(CountingForest(5), **params).fit(*data)
+    assert CountingForest.fits == 0
+
+
+def test_splits_as_an_iterator_and_as_masks(data):
+    """An iterator is used up by fit, but retune needs it no more; masks are rows too."""
+    X, y = data
+    forest = RandomForestClassifier(10, random_state=0)
+    tuned = TunedThresholdMultiOutputCV(forest, cv=KFold(3).split(X), store_cv_results=True)
+    tuned.fit(X, y)
+    assert np.isfinite(tuned.retune(objective="mcc").best_score_)
+    with pytest.raises(ValueError, match="cv yields no split"):
+        tuned.fit(X, y)
+    masks = [
+        (np.isin(np.arange(300), train), np.isin(np.arange(300), test))
+        for train, test in KFold(3).split(X)
+    ]
+    by_mask = TunedThresholdMultiOutputCV(forest, cv=masks).fit(X, y)
+    by_number = TunedThresholdMultiOutputCV(forest, cv=KFold(3)).fit(X, y)
+    np.testing.assert_array_equal(by_mask.best_threshold_, by_number.best_threshold_)
+
+
+@pytest.mark.filterwarnings("ignore:Label not")
+def test_a_rare_first_label_of_one_versus_rest(data):
+    """A part of it that is constant has probabilities, the others decisions: these are taken."""
+    X, y = data
+    y = np.column_stack([np.zeros(300, dtype=int), y])
+    with pytest.warns(UntunedWarning, match="'y0': one class only"):
+        tuned = TunedThresholdMultiOutputCV(OneVsRestClassifier(RidgeClassifier())).fit(X, y)
+    assert f1_score(y[:, 1:], tuned.predict(X)[:, 1:], average="macro") > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:Label not")
+def test_labels_of_one_class_in_a_folds_training_rows_have_no_score(data):
+    """Neither for lists of probabilities nor for a matrix of them."""
+    X, y = data
+    y = y.copy()
+    y[:, 0] = np.arange(300) < 100
+    for classifier in (OneVsRestClassifier(LogisticRegression()), KNeighborsClassifier(9)):
+        splits = [(np.arange(100, 300), np.arange(100)), (np.arange(200), np.arange(200, 300))]
+        tuned = TunedThresholdMultiOutputCV(classifier, cv=splits, store_cv_results=True)
+        with pytest.warns(UntunedWarning, match="with a score"):
+            tuned.fit(X, y)
+        assert np.isnan(tuned.cv_results_["scores"][:100, 0]).all()
+        assert not np.isnan(tuned.cv_results_["scores"][:100, 1]).any()
+
+
+def test_weights_a_classifier_does_not_take(data):
+    """It is said that only the thresholds are weighted."""
+    X, y = data
+    tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9))
+    with pytest.warns(SkattrWarning, match="does not take sample_weight") as caught:
+        tuned.fit(X, y, sample_weight=np.ones(300))
+    assert caught[0].filename == __file__
+
+
+def test_the_warning_of_untuned_labels_points_at_the_line(data):
+    """In fit and in retune."""
+    X, y = data
+    y = np.column_stack([y, np.zeros(300, dtype=int)])
+    tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), store_cv_results=True)
+    with pytest.warns(UntunedWarning) as caught:
+        tuned.fit(X, y)
+        tuned.retune(objective="mcc")
+    assert [warning.filename for warning in caught] == [__file__] * 2
