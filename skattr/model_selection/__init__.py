@@ -1,5 +1,6 @@
 """Splitters for tables of labels, some of which are unknown."""
 
+from skattr.model_selection._predict import FoldAnswer as FoldAnswer
 from skattr.model_selection._predict import cross_val_predict_proba as cross_val_predict_proba
 from skattr.model_selection._predict import fold_answers as fold_answers
 from skattr.model_selection._predict import gather as gather

@@ -49,7 +49,7 @@ from skattr._multioutput import (
 from skattr._targets import AttributeEncoder
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
-from skattr.model_selection import fold_answers, gather, make_splits
+from skattr.model_selection import FoldAnswer, fold_answers, gather, make_splits
 from skattr.thresholds._table import Table
 from skattr.thresholds._tuning import (
     CONSTRAINTS_OF_PARAMETERS,
@@ -297,26 +297,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         codes = plain.transform(y)
         check_before_fit(self, plain)
         splits = self._splits(X, y, codes, split_params)
-        if splits is None:
-            estimator = self.estimator
-            check_is_fitted(estimator, "classes_")
-        elif self.refit:
-            estimator = clone(self.estimator).fit(X, y, **_check_method_params(X, fit_params))
-        answers = []
-        if splits is not None:
-            answers = fold_answers(
-                self.estimator,
-                X,
-                y,
-                splits,
-                response_method=self.response_method,
-                n_jobs=self.n_jobs,
-                params=fit_params,
-                keep_estimators=not self.refit,
-                codes=codes,
-            )
-            if not self.refit:
-                estimator = answers[0].estimator
+        estimator, answers = self._fitted(X, y, codes, splits, fit_params)
         encoder = encoder_for(estimator, y, self.missing_label, strict=splits is None)
         folds = None
         if splits is None:
@@ -326,6 +307,34 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             folds = folds if len(splits) > 1 else None
         self._tune(estimator, encoder, scores, y, weights, folds)
         return self
+
+    def _fitted(
+        self,
+        X: Any,
+        y: Any,
+        codes: NDArray[np.int64],
+        splits: list[Any] | None,
+        fit_params: Mapping[str, Any],
+    ) -> tuple[Any, list[FoldAnswer]]:
+        """Return the classifier that will predict, and what those of the folds have answered."""
+        if splits is None:
+            check_is_fitted(self.estimator, "classes_")
+            return self.estimator, []
+        refitted = None
+        if self.refit:
+            refitted = clone(self.estimator).fit(X, y, **_check_method_params(X, fit_params))
+        answers = fold_answers(
+            self.estimator,
+            X,
+            y,
+            splits,
+            response_method=self.response_method,
+            n_jobs=self.n_jobs,
+            params=fit_params,
+            keep_estimators=not self.refit,
+            codes=codes,
+        )
+        return (refitted if self.refit else answers[0].estimator), answers
 
     def _routed(
         self, weights: Mapping[str, Any], params: dict[str, Any]
