@@ -3,6 +3,8 @@
 from skattr import calibration as calibration
 from skattr import datasets as datasets
 from skattr import exceptions as exceptions
+from skattr import inspection as inspection
+from skattr import metrics as metrics
 from skattr import model_selection as model_selection
 from skattr import thresholds as thresholds
 from skattr._classifier import AttributeClassifier as AttributeClassifier
@@ -23,6 +25,8 @@ __all__ = [
     "calibration",
     "datasets",
     "exceptions",
+    "inspection",
+    "metrics",
     "model_selection",
     "thresholds",
 ]

@@ -18,9 +18,10 @@ LAYERS = [
     {"exceptions"},
     {"_images", "_targets", "_validation", "_outputs", "nn", "datasets"},
     {"_multioutput", "training"},
-    {"model_selection", "_fitting"},
+    {"metrics", "model_selection", "_fitting"},
     {"_crossfit", "_calibrators", "thresholds"},
     {"_classifier", "calibration"},
+    {"inspection"},
     {"__init__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
@@ -123,6 +124,8 @@ def test_public_modules_name_what_they_export():
         skattr,
         skattr.calibration,
         skattr.datasets,
+        skattr.inspection,
+        skattr.metrics,
         skattr.model_selection,
         skattr.nn,
         skattr.thresholds,

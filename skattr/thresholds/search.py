@@ -76,6 +76,8 @@ def make_plan(
     ):
         if value not in legal:
             raise ValueError(f"{what} must be one of {legal}, got {value!r}.")
+    if hasattr(objective, "as_metric"):  # a scorer
+        objective = objective.as_metric()
     if callable(objective):
         if average not in ("macro", "global"):
             raise ValueError(
@@ -259,7 +261,8 @@ def find_thresholds(
         "f1", "fbeta", "precision", "recall", "balanced_accuracy" (Youden's J), "accuracy" (1
         minus the Hamming loss), "jaccard", "mcc", or "cost" (minus the mean cost); where a ratio
         has no denominator it is 0. Or a metric ``(y_true, y_pred) -> float`` of 0/1 arrays (and
-        ``sample_weight=`` if there are weights), which is tried at up to 200 cuts.
+        ``sample_weight=`` if there are weights), or a scorer of labels of `skattr.metrics`, which
+        is tried at up to 200 cuts.
     average : {"macro", "micro", "samples", "global"}, default="macro"
         Over which counts: each label's own; the sums over all labels, the cuts chosen jointly
         (exact); each row's, averaged over rows (a local optimum); or the sums over all labels

@@ -1,0 +1,401 @@
+"""Attributes ranked by a metric, with the uncertainty of each."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
+
+from skattr._multioutput import to_list
+from skattr.inspection._bootstrap import (
+    Metric,
+    metric_of,
+    names_of,
+    quantiles,
+    resamples,
+    takes_scores,
+    title_of,
+)
+from skattr.inspection._inputs import of_estimator, positions_of
+from skattr.inspection._style import (
+    COLOURS,
+    GREY,
+    PALE,
+    drawing,
+    inches_of,
+    name_ticks,
+    one_axes,
+    plural,
+    shown,
+    strip,
+    subfigure,
+)
+
+Array = NDArray[Any]
+_BARS, _COLUMN = 16, 52  # attributes drawn as bars; dots under each other
+
+
+class AttributeScoresDisplay:
+    """Scores of attributes, sorted: bars for up to 16, else dots, in columns of up to 52.
+
+    Parameters
+    ----------
+    values : ndarray of shape (L,), float64
+        NaN where undefined; these stand last, without a mark.
+    low, high : ndarray of shape (L,), float64, or None
+        Ends of the intervals.
+    names : list of length L
+    metric_name : str
+        Label of the axis.
+    confidence : float, default=None
+        Of the intervals, for the label.
+
+    Attributes
+    ----------
+    order : ndarray of shape (L,), int
+        From the highest score to the lowest, undefined ones last.
+    ax_ : Axes, or ndarray of Axes if there are several columns
+    figure_ : Figure or SubFigure
+
+    Examples
+    --------
+    >>> from skattr.inspection import AttributeScoresDisplay
+    >>> y = [[1, None], [0, 1], [1, 0], [0, 1]]
+    >>> predicted = [[1, 1], [1, 1], [1, 0], [0, 1]]
+    >>> display = AttributeScoresDisplay.from_predictions(y, predicted, confidence=None)
+    >>> display.values, display.order
+    (array([0.8, 1. ]), array([1, 0]))
+    """
+
+    def __init__(
+        self,
+        values: Any,
+        low: Any,
+        high: Any,
+        names: Sequence[Any],
+        *,
+        metric_name: str = "Score",
+        confidence: float | None = None,
+    ) -> None:
+        self.values = np.asarray(values, dtype=np.float64)
+        self.low = None if low is None else np.asarray(low, dtype=np.float64)
+        self.high = None if high is None else np.asarray(high, dtype=np.float64)
+        self.names = list(names)
+        self.metric_name = metric_name
+        self.confidence = confidence
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Positions of the attributes from the highest score to the lowest."""
+        return np.argsort(-self.values, kind="stable")
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        metric: Metric = "f1",
+        confidence: float | None = 0.95,
+        n_bootstrap: int = 200,
+        groups: Any = None,
+        random_state: Any = 0,
+        select: Any = None,
+        missing_label: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the scores of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : fitted multi-output classifier
+            It gives labels, or scores if `metric` takes scores.
+        X : n rows as the classifier takes them
+        y : array-like of shape (n,) or (n, L), Series or DataFrame
+        missing_label : scalar, default=None
+            One more value of y that means unknown; None reads the estimator's own.
+        metric, confidence, n_bootstrap, groups, random_state, select, ax, **kwargs
+            As for :meth:`from_predictions`.
+
+        Returns
+        -------
+        AttributeScoresDisplay
+        """
+        scored = of_estimator(estimator, X, y, "auto", missing_label)
+        encoder = scored.encoder
+        options: dict[str, Any] = {"missing_label": encoder.missing_label}
+        if takes_scores(metric_of(metric)):
+            answer = to_list(scored.scores, encoder)
+            pairs = list(zip(scored.names, encoder.kinds_, encoder.classes_, strict=True))
+            options["attributes"] = {
+                name: ("ordinal", labels.tolist())
+                for name, kind, labels in pairs
+                if kind == "ordinal"
+            }
+            options["classes"] = {
+                name: labels.tolist() for name, kind, labels in pairs if kind != "ordinal"
+            }
+        else:
+            answer = estimator.predict(X)
+        return cls.from_predictions(
+            y,
+            answer,
+            metric=metric,
+            confidence=confidence,
+            n_bootstrap=n_bootstrap,
+            groups=groups,
+            random_state=random_state,
+            select=select,
+            metric_params=options,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_pred: Any,
+        *,
+        metric: Metric = "f1",
+        metric_params: dict[str, Any] | None = None,
+        confidence: float | None = 0.95,
+        n_bootstrap: int = 200,
+        groups: Any = None,
+        random_state: Any = 0,
+        select: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the scores of given predictions.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,) or (n, L), Series or DataFrame
+            Unknown labels do not count.
+        y_pred : array-like of shape (n, L), or list of ndarray of shape (n, n_classes)
+            Labels, or scores if `metric` takes scores.
+        metric : str or callable, default="f1"
+            A function of :mod:`skattr.metrics`, its name, or its name without "_score"; or any
+            function of ``(y_true, y_pred, average=None, sample_weight=...)`` that returns a
+            value per attribute.
+        metric_params : dict, default=None
+            Further arguments of `metric`, such as `attributes` and `classes`.
+        confidence : float, default=0.95
+            Of the intervals; None draws none.
+        n_bootstrap : int, default=200
+            Resamples of the rows. The interval lies between their quantiles.
+        groups : array-like of shape (n,), default=None
+            Rows of one group, such as the pictures of one person, are drawn together.
+        random_state : int, RandomState or None, default=0
+        select : sequence of names or positions, default=None
+            The attributes to draw; None draws all.
+        ax : Axes, default=None
+            None makes a figure, in columns if attributes are many.
+        **kwargs : dict
+            Of the bars or dots.
+
+        Returns
+        -------
+        AttributeScoresDisplay
+
+        Raises
+        ------
+        ValueError
+            If the metric is unknown or returns something else, or `confidence`, `n_bootstrap` or
+            `groups` is illegal.
+
+        Notes
+        -----
+        Resamples weigh rows instead of copying them, so that all classes stay known. A resample
+        in which an attribute is undefined does not count for it.
+        """
+        function = metric_of(metric)
+        params = {"average": None, **(metric_params or {})}
+        if confidence is not None and not 0 < confidence < 1:
+            raise ValueError(f"`confidence` must lie between 0 and 1, got {confidence!r}.")
+        if confidence is not None and n_bootstrap < 2:
+            raise ValueError(f"`n_bootstrap` must be 2 or more, got {n_bootstrap!r}.")
+        values = np.atleast_1d(np.asarray(function(y_true, y_pred, **params), dtype=np.float64))
+        names = names_of(y_true, len(values))
+        low = high = None
+        if confidence is not None:
+            weights = resamples(len(y_true), n_bootstrap, groups, random_state)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a resample may lack what an attribute needs
+                drawn = [
+                    np.atleast_1d(function(y_true, y_pred, sample_weight=weight, **params))
+                    for weight in weights
+                ]
+            low, high = quantiles(np.array(drawn, dtype=np.float64), confidence)
+        chosen = positions_of(select, names)
+        title = metric if isinstance(metric, str) else getattr(metric, "__name__", "score")
+        display = cls(
+            values[chosen],
+            None if low is None else low[chosen],
+            None if high is None else high[chosen],
+            [names[j] for j in chosen],
+            metric_name=title_of(title),
+            confidence=confidence,
+        )
+        return display.plot(ax, **kwargs)
+
+    @classmethod
+    def from_scores(
+        cls,
+        values: Any,
+        low: Any = None,
+        high: Any = None,
+        names: Sequence[Any] | None = None,
+        *,
+        metric_name: str = "Score",
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw given scores.
+
+        Parameters
+        ----------
+        values : array-like of shape (L,), Series or dict by name
+        low, high : array-like of shape (L,), default=None
+            Ends of the intervals; both or neither.
+        names : sequence of length L, default=None
+            None takes the index of a Series, the keys of a dict, or "y0", "y1", ...
+        metric_name : str, default="Score"
+            Label of the axis.
+        ax, **kwargs
+            As for :meth:`from_predictions`.
+
+        Returns
+        -------
+        AttributeScoresDisplay
+
+        Raises
+        ------
+        ValueError
+            If lengths differ, or only one end of the intervals is given.
+        """
+        series = pd.Series(values)
+        if names is None:
+            is_named = isinstance(values, pd.Series | dict)
+            names = list(series.index) if is_named else [f"y{j}" for j in range(len(series))]
+        if (low is None) != (high is None):
+            raise ValueError("Pass both ends of the intervals, `low` and `high`, or neither.")
+        check_consistent_length(series, names, low, high)
+        if not len(series):
+            raise ValueError("There is no score to draw.")
+        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return cls(numbers, low, high, names, metric_name=metric_name).plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the scores.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+        **kwargs : dict
+            Of the bars or dots.
+
+        Returns
+        -------
+        AttributeScoresDisplay
+            Itself, with `ax_` and `figure_`.
+        """
+        n = len(self.names)
+        with drawing("AttributeScoresDisplay") as plt:
+            if n <= _COLUMN or ax is not None:
+                height = 1.0 + max(n * 0.17, 0.5)
+                self.ax_ = one_axes(plt, ax, (4.6, height))
+                self.figure_ = self.ax_.figure
+                inches = height - 0.8 if ax is None else inches_of(self.ax_)[1]
+                self._draw(self.ax_, self.order, inches, kwargs)
+                self._explain(self.ax_.set_xlabel)
+                return self
+            columns = min(4, math.ceil(n / _COLUMN))
+            depth = math.ceil(n / columns)
+            height = min(9.5, 1.0 + depth * 0.15)
+            figure = subfigure(plt, None, (2.6 * columns + 0.4, height))
+            axes = figure.subplots(1, columns, sharex=True)
+            for i, panel in enumerate(axes):
+                part = self.order[i * depth : (i + 1) * depth]
+                self._draw(panel, part, height - 0.8, kwargs, depth, i == 0)
+            self._explain(figure.supxlabel)
+            self.ax_, self.figure_ = axes, figure
+        return self
+
+    def _draw(
+        self,
+        ax: Any,
+        order: Array,
+        inches: float,
+        kwargs: dict[str, Any],
+        depth: int | None = None,
+        names_mean: bool = True,
+    ) -> None:
+        rows = np.arange(len(order))
+        values = self.values[order]
+        is_bar = len(self.names) <= _BARS
+        if self.low is not None and self.high is not None:
+            low, high = self.low[order], self.high[order]
+            ax.hlines(rows, low, high, color="black" if is_bar else GREY, linewidth=1, zorder=3)
+        if is_bar:
+            ax.barh(rows, values, **{"height": 0.7, "color": "#9CC7E4", **kwargs})
+        else:
+            ax.hlines(rows, 0, 1, transform=ax.get_yaxis_transform(), color=PALE, linewidth=0.4)
+            ax.plot(values, rows, "o", zorder=4, **{"color": COLOURS[0], "markersize": 3, **kwargs})
+        for row in rows[np.isnan(values)]:
+            ax.text(
+                0.01, row, "undefined", transform=ax.get_yaxis_transform(), va="center",
+                fontsize=6.5, color=GREY,
+            )  # fmt: skip
+        self._scale(ax, is_bar)
+        ax.set_ylim((depth or len(order)) - 0.4, -0.6)
+        if not np.isnan(self.values).all():
+            mean = float(np.nanmean(self.values))
+            ax.axvline(mean, color=COLOURS[1], linewidth=0.9, linestyle="--", zorder=2)
+            if names_mean:
+                ax.text(
+                    mean, 1, f"mean {mean:.2f}", transform=ax.get_xaxis_transform(),
+                    color=COLOURS[1], ha="center", va="bottom",
+                )  # fmt: skip
+        labels = [self.names[i] for i in order]
+        if is_bar:
+            at = self.values if self.high is None else np.fmax(self.values, self.high)
+            for row, value, end in zip(rows, values, at[order], strict=True):
+                if not np.isnan(value):
+                    ax.annotate(
+                        f"{value:.2f}", (max(end, 0), row), (4, 0), textcoords="offset points",
+                        va="center", annotation_clip=False,
+                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                    )  # fmt: skip
+            ax.set_yticks(rows, [shown(name) for name in labels])
+            ax.tick_params(axis="y", length=0)
+        else:
+            name_ticks(ax.yaxis, labels, inches * len(order) / (depth or len(order)))
+        strip(ax)
+
+    def _scale(self, ax: Any, is_bar: bool) -> None:
+        """Begin bars at 0; end at 1 what lies in [0, 1]."""
+        ends = [self.values, *(part for part in (self.low, self.high) if part is not None)]
+        found = np.concatenate(ends)
+        found = found[np.isfinite(found)]
+        low, high = (found.min(), found.max()) if len(found) else (0.0, 1.0)
+        if low >= 0 and high <= 1:
+            start = 0.0 if is_bar or low < 0.4 else max(0.0, math.floor(low * 10 - 0.5) / 10)
+            ax.set_xlim(start, 1.0 + 0.02 * (1 - start) * (not is_bar))
+        elif is_bar:
+            ax.set_xlim(min(0.0, low * 1.05), max(0.0, high * 1.05))
+
+    def _explain(self, write: Callable[..., Any]) -> None:
+        text = self.metric_name
+        if self.low is not None and self.confidence is not None:
+            text += f" and its {self.confidence:.0%} bootstrap interval"
+        write(
+            text if len(self.names) <= _BARS else f"{text}, {plural(len(self.names), 'attribute')}"
+        )

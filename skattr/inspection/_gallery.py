@@ -1,0 +1,319 @@
+"""Pictures with what is right and what is wrong about them."""
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+from sklearn.utils import check_random_state
+
+from skattr._images import FileRows, kind_of_rows, open_files, open_pixels, read_image
+from skattr._multioutput import is_binary
+from skattr._targets import UNKNOWN
+from skattr.inspection._inputs import Judged, judge, judged, positions_of
+from skattr.inspection._style import GREY, RIGHT, WRONG, drawing, key, shown, subfigure
+
+Array = NDArray[Any]
+Line = tuple[str, str]  # text and colour
+_ORDERS = ("worst", "best", "random")
+_SIDE = 320  # pixels of the longer side of a picture that is read from a file
+_CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: a picture, the key, a line of a caption
+_TURNED = (5, 6, 7, 8)  # orientations of EXIF that change width and height
+
+
+class GalleryDisplay:
+    """Pictures in a grid, each with its right and wrong attributes.
+
+    Right ones have a check mark and are blue, wrong ones a cross and are vermilion, with the
+    true label in brackets. Unknown labels are not mentioned.
+
+    Parameters
+    ----------
+    pictures : list of ndarray of shape (height, width) or (height, width, 3), uint8
+    rows : ndarray of shape (len(pictures),), int
+        Their positions in X.
+    captions : list of list of (text, colour)
+        The lines below each picture.
+
+    Attributes
+    ----------
+    ax_ : ndarray of Axes
+    figure_ : Figure or SubFigure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skattr.inspection import GalleryDisplay
+    >>> pictures = np.zeros((3, 8, 8), dtype=np.uint8)
+    >>> y, predicted = [[1, 0], [0, 1], [1, None]], [[1, 0], [1, 0], [1, 1]]
+    >>> display = GalleryDisplay.from_predictions(y, predicted, X=pictures, n_pictures=1)
+    >>> display.rows, [text for text, _ in display.captions[0]]
+    (array([1]), ['✗ y0: yes (no)', '✗ y1: no (yes)'])
+    """
+
+    def __init__(self, pictures: list[Array], rows: Any, captions: list[list[Line]]) -> None:
+        self.pictures = pictures
+        self.rows = np.asarray(rows)
+        self.captions = captions
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        order: str = "worst",
+        n_pictures: int = 12,
+        max_lines: int = 6,
+        select: Any = None,
+        missing_label: Any = None,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw what a fitted classifier says about pictures.
+
+        Parameters
+        ----------
+        estimator : fitted multi-output classifier of pictures
+        X : pictures as for :meth:`from_predictions`
+        y : array-like of shape (n,) or (n, L), Series or DataFrame
+        missing_label : scalar, default=None
+            One more value of y that means unknown; None reads the estimator's own.
+        order, n_pictures, max_lines, select, random_state, ax, **kwargs
+            As for :meth:`from_predictions`.
+
+        Returns
+        -------
+        GalleryDisplay
+        """
+        rows = judge(estimator, X, y, missing_label)
+        options = (order, n_pictures, max_lines, select, random_state)
+        return cls._of(rows, X, *options).plot(ax, **kwargs)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_pred: Any,
+        *,
+        X: Any,
+        order: str = "worst",
+        n_pictures: int = 12,
+        max_lines: int = 6,
+        select: Any = None,
+        missing_label: Any = None,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw pictures with given predictions.
+
+        Parameters
+        ----------
+        y_true, y_pred : array-like of shape (n,) or (n, L), Series or DataFrame
+            Labels. Rows without a known label are left out.
+        X : array-like of shape (n, height, width) or (n, height, width, 3), uint8; or paths
+            Paths are a sequence, or a DataFrame with a "path" column and optional box columns.
+            Only the pictures that are drawn are read.
+        order : {"worst", "best", "random"}, default="worst"
+            By the share of a row's known labels that is wrong.
+        n_pictures : int, default=12
+        max_lines : int, default=6
+            Attributes named below a picture: the wrong ones, then the right ones that are there.
+            What is left is counted.
+        select : sequence of names or positions, default=None
+            The attributes that count; None takes all.
+        missing_label : scalar, default=None
+            One more value that means unknown.
+        random_state : int, RandomState or None, default=0
+            For ``order="random"``.
+        ax : Axes of a grid, default=None
+            None makes a figure.
+        **kwargs : dict
+            Of the pictures, as for ``imshow``.
+
+        Returns
+        -------
+        GalleryDisplay
+
+        Raises
+        ------
+        ValueError
+            If X is no pictures or of another length, or a parameter is illegal.
+        """
+        rows = judged(y_true, y_pred, missing_label)
+        options = (order, n_pictures, max_lines, select, random_state)
+        return cls._of(rows, X, *options).plot(ax, **kwargs)
+
+    @classmethod
+    def _of(
+        cls,
+        table: Judged,
+        X: Any,
+        order: str,
+        n_pictures: int,
+        max_lines: int,
+        select: Any,
+        random_state: Any,
+    ) -> Self:
+        if order not in _ORDERS:
+            raise ValueError(f"`order` must be one of {list(_ORDERS)}, got {order!r}.")
+        for name, value in (("n_pictures", n_pictures), ("max_lines", max_lines)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be 1 or more, got {value!r}.")
+        if len(X) != len(table.codes):
+            raise ValueError(f"X has {len(X)} pictures, y has {len(table.codes)} rows.")
+        attributes = positions_of(select, table.names)
+        known = (table.codes[:, attributes] != UNKNOWN).sum(axis=1)
+        n_wrong = table.wrong[:, attributes].sum(axis=1)
+        rows = np.flatnonzero(known)
+        if not len(rows):
+            raise ValueError("No picture has a known label.")
+        share = n_wrong[rows] / known[rows]
+        if order == "random":
+            rows = check_random_state(random_state).permutation(rows)
+        else:  # of equal shares the one with more labels says more
+            sign = -1 if order == "worst" else 1
+            rows = rows[np.lexsort((-known[rows], sign * share))]
+        rows = rows[:n_pictures]
+        captions = [_caption(table, int(row), attributes, max_lines) for row in rows]
+        return cls(_pictures(X, rows), rows, captions)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the pictures.
+
+        Parameters
+        ----------
+        ax : Axes of a grid, default=None
+        **kwargs : dict
+            Of the pictures, as for ``imshow``.
+
+        Returns
+        -------
+        GalleryDisplay
+            Itself, with `ax_` and `figure_`.
+        """
+        n = len(self.pictures)
+        columns = min(n, max(3, math.ceil(math.sqrt(1.3 * n))), 5)
+        n_rows = math.ceil(n / columns)
+        below = _PITCH * max(len(caption) for caption in self.captions) + 0.12
+        size = (_CELL * columns, n_rows * (_CELL * 0.85 + below) + _TOP)
+        with drawing("GalleryDisplay") as plt:
+            figure = subfigure(plt, ax, size, layout=None)
+            width, height = (side / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
+            cell = width / columns, (height - _TOP) / n_rows
+            axes = []
+            for i, (picture, caption) in enumerate(zip(self.pictures, self.captions, strict=True)):
+                left, top = cell[0] * (i % columns), height - _TOP - cell[1] * (i // columns)
+                tall = max(cell[1] - below, 0.3)
+                frame = (left + 0.06, top - tall, cell[0] - 0.12, tall)
+                panel = figure.add_axes(np.divide(frame, [width, height] * 2))
+                panel.imshow(picture, **{"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs})
+                panel.set_anchor("SW")
+                panel.set_axis_off()
+                for line, (text, colour) in enumerate(caption):
+                    panel.annotate(
+                        shown(text, int(cell[0] * 17)),
+                        (0, 0),
+                        (0, -4 - 72 * _PITCH * line),
+                        xycoords="axes fraction",
+                        textcoords="offset points",
+                        va="top",
+                        fontsize=7,
+                        color=colour,
+                        fontfamily="DejaVu Sans",
+                        annotation_clip=False,
+                    )
+                axes.append(panel)
+            marks = {"linestyle": "none", "markersize": 6}
+            key(
+                figure,
+                [
+                    ("right", {"marker": "$✓$", "color": RIGHT, **marks}),
+                    ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
+                ],
+            )
+        self.ax_, self.figure_ = np.array(axes), figure
+        return self
+
+
+def _caption(table: Judged, row: int, attributes: list[int], max_lines: int) -> list[Line]:
+    """Return the lines below a picture: wrong attributes, then right ones that are there."""
+    two = is_binary(table.encoder)
+    known = [j for j in attributes if table.codes[row, j] != UNKNOWN]
+    wrong = [j for j in known if table.wrong[row, j]]
+    right = [j for j in known if not table.wrong[row, j]]
+    right.sort(key=lambda j: bool(two[j]) and table.codes[row, j] == 0)  # absent ones last
+    named = [*wrong, *right]
+    if len(named) > max_lines:
+        named = named[: max_lines - 1]
+    lines = []
+    for j in named:
+        name, guess = str(table.names[j]), table.guesses[j][row]
+        if table.wrong[row, j]:
+            truth = table.encoder.classes_[j][table.codes[row, j]]
+            words = _word(guess, bool(two[j])), _word(truth, bool(two[j]))
+            lines.append((f"✗ {name}: {words[0]} ({words[1]})", WRONG))
+        else:
+            lines.append((f"✓ {name}: {_word(guess, bool(two[j]))}", RIGHT))
+    if len(named) < len(known):
+        hidden = [sum(j not in named for j in group) for group in (wrong, right)]
+        parts = [f"{n} {what}" for n, what in zip(hidden, ("✗", "✓"), strict=True) if n]
+        lines.append((f"and {', '.join(parts)}", GREY))
+    return lines
+
+
+def _word(label: Any, two: bool) -> str:
+    value = label.item() if isinstance(label, np.generic) else label
+    if two and isinstance(value, bool | int | float) and value in (0, 1):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _pictures(X: Any, rows: Array) -> list[Array]:
+    kind = kind_of_rows(X)
+    if kind == "pixels":
+        array = open_pixels(X, (1, 1)).array
+        return [array[row] for row in rows]
+    if kind == "features":
+        raise ValueError(
+            "X holds features, not pictures; pass the pictures, or their paths, in `X`."
+        )
+    few: Any
+    if isinstance(X, pd.DataFrame | pd.Series):
+        few = X.iloc[rows]
+    else:
+        few = [np.ravel(np.asarray(X, dtype=object))[row] for row in rows]
+    files = open_files(few, (1, 1))
+    return [_read(files, i) for i in range(len(files))]
+
+
+def _read(files: FileRows, row: int) -> Array:
+    """Read a picture, or its crop, without changing its aspect ratio."""
+    box = None
+    if files.boxes is not None and not np.isnan(files.boxes[row, 0]):
+        xmin, ymin, xmax, ymax = (int(edge) for edge in files.boxes[row])
+        box = (xmin, ymin, xmax, ymax)
+        width, height = xmax - xmin, ymax - ymin
+    else:
+        width, height = _size_of(files.paths[row])
+    scale = min(1.0, _SIDE / max(width, height))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    return read_image(files.paths[row], size, box)
+
+
+def _size_of(path: str) -> tuple[int, int]:
+    """Return the width and the height of the upright picture; (1, 1) if it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    except Exception:  # reading it raises the error that names the path
+        return 1, 1
+    return (height, width) if is_turned else (width, height)

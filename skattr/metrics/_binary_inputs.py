@@ -1,0 +1,390 @@
+"""Tables of zeros and ones beside their scores: checks, counts and means, unknown labels masked."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_curve
+
+from skattr.exceptions import SkattrWarning
+
+Array = NDArray[Any]
+Floats = NDArray[np.floating[Any]]
+Mask = NDArray[np.bool_]
+_NUMBERS = bool | np.bool_ | int | float | np.integer | np.floating
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Known cells by what they are and were predicted to be; arrays of shape (L,), float64."""
+
+    tp: Floats
+    fp: Floats
+    tn: Floats
+    fn: Floats
+
+    @property
+    def positives(self) -> Floats:
+        """True positives and false negatives."""
+        return self.tp + self.fn
+
+    @property
+    def negatives(self) -> Floats:
+        """True negatives and false positives."""
+        return self.tn + self.fp
+
+    @property
+    def predicted(self) -> Floats:
+        """True and false positives."""
+        return self.tp + self.fp
+
+    def take(self, columns: NDArray[np.intp]) -> "Counts":
+        """Return the counts of some attributes."""
+        return Counts(self.tp[columns], self.fp[columns], self.tn[columns], self.fn[columns])
+
+    def total(self) -> "Counts":
+        """Return the sums over attributes, as arrays of shape (1,)."""
+        parts = (self.tp, self.fp, self.tn, self.fn)
+        return Counts(*(part.sum(keepdims=True) for part in parts))
+
+
+@dataclass(frozen=True)
+class BinaryTable:
+    """Checked labels and scores of n rows and L attributes.
+
+    Attributes
+    ----------
+    positive, negative : ndarray of shape (n, L), bool
+        Where a label is known to be 1, and to be 0; unknown labels are in neither.
+    scores : ndarray of shape (n, L), float
+        In the dtype they came in, if it was a float; NaN at most where the label is unknown.
+    names : list
+        Column names of the labels, or of the scores, else "y0", "y1", ...
+    """
+
+    positive: Mask
+    negative: Mask
+    scores: Floats
+    names: list[Any]
+
+    @property
+    def known(self) -> Mask:
+        """Where the label is known."""
+        return self.positive | self.negative
+
+    @property
+    def labelled(self) -> Mask:
+        """The attributes that have a known label."""
+        return np.asarray(self.known.any(axis=0))
+
+    def named(self, where: Mask) -> str:
+        """Return "2 of 9 attributes ['hat', 'tie']" for a mask of attributes."""
+        found = [self.names[j] for j in np.flatnonzero(where)]
+        return f"{len(found)} of {len(self.names)} attribute(s) {shown(found)}"
+
+    def left_out(self, where: Mask, lack: str, means: str) -> list[str]:
+        """Say which attributes are left out of which means, if any, and how many are left."""
+        others = int((self.labelled & ~where).sum())
+        said = f"{self.named(where)} without a {lack} are left out of {means} (a mean over the "
+        return [f"{said}other {others})."] if where.any() else []
+
+    def counts(self, predicted: Mask) -> Counts:
+        """Count the known cells of each attribute."""
+        sides = (
+            self.positive & predicted,
+            self.negative & predicted,
+            self.negative & ~predicted,
+            self.positive & ~predicted,
+        )
+        return Counts(*(side.sum(axis=0).astype(np.float64) for side in sides))
+
+
+def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> BinaryTable:
+    """Check labels and scores.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n, L) or (n,), or DataFrame
+        0, 1 or bool; NaN, None and pandas.NA are unknown.
+    y_score : array-like of shape (n, L), DataFrame, or list of L arrays of shape (n, 2)
+        Scores of the positive class, or the answer of a multi-output `predict_proba`.
+    complete : bool
+        Ask for a score where the label is unknown too.
+
+    Returns
+    -------
+    BinaryTable
+
+    Raises
+    ------
+    TypeError
+        If either is masked or sparse.
+    ValueError
+        If shapes or names differ, a label is neither 0 nor 1, none is known, or a score is not
+        finite.
+    """
+    labels, names = _labels(y_true)
+    if len(labels) == 0:
+        raise ValueError("y_true is empty: found 0 sample(s) while a minimum of 1 is required.")
+    known = ~np.isnan(labels)
+    if not known.any():
+        raise ValueError("None of the labels in y_true is known; there is nothing to measure.")
+    scores = _scores(y_score, labels.shape)
+    columns = list(y_score.columns) if isinstance(y_score, pd.DataFrame) else None
+    if columns is not None and isinstance(y_true, pd.DataFrame):
+        if set(columns) & set(names) and columns != names:
+            raise ValueError(
+                f"The columns of y_score are {shown(columns)}, those of y_true {shown(names)}; "
+                "they must be the same in the same order."
+            )
+    elif columns is not None:
+        names = columns
+    bad = ~np.isfinite(scores) & (known | complete)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"y_score: row {row}, attribute {names[column]!r}: the score {scores[row, column]} is "
+            "not finite."
+        )
+    return BinaryTable(labels == 1, labels == 0, scores, names)
+
+
+def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Floats:
+    """Return a float, or one threshold per attribute; infinite ones are legal.
+
+    A float stays a float, so that it is compared in the dtype of the scores, as numpy does.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or is NaN.
+    """
+    array = np.asarray(threshold, dtype=np.float64)
+    if array.shape not in ((), (len(table.names),)):
+        raise ValueError(
+            f"`threshold` must be a number or one per attribute ({len(table.names)}), got the "
+            f"shape {array.shape}."
+        )
+    if np.isnan(array).any():
+        raise ValueError(f"`threshold` must not be NaN, got {threshold!r}.")
+    return float(array) if array.ndim == 0 else array
+
+
+def ratio(part: Any, whole: Any, undefined: float = 0.0) -> Floats:
+    """Divide, with `undefined` where the whole is 0."""
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    result: Floats = np.divide(part, whole, out=np.full(whole.shape, undefined), where=whole != 0)
+    return result
+
+
+def harmonic(one: Any, other: Any) -> Any:
+    """Return the harmonic mean, 0 where both are 0 and NaN where one is NaN."""
+    one, other = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    return ratio(2 * one * other, one + other)
+
+
+def average_precisions(table: BinaryTable, ap: str = "sklearn") -> Floats:
+    """Return the average precision of each attribute, NaN without a known positive.
+
+    Parameters
+    ----------
+    table : BinaryTable
+    ap : {"sklearn", "voc"}
+        "voc" replaces the precision at a recall by the highest at that or a higher recall.
+
+    Returns
+    -------
+    ndarray of shape (L,)
+    """
+    result = np.full(len(table.names), np.nan)
+    for j in np.flatnonzero(table.positive.any(axis=0)):
+        rows = table.known[:, j]
+        labels, scores = table.positive[rows, j], table.scores[rows, j]
+        if ap == "sklearn":
+            result[j] = average_precision_score(labels, scores)
+        else:
+            precision, recall, _ = precision_recall_curve(labels, scores)
+            result[j] = -np.diff(recall) @ np.maximum.accumulate(precision[:-1])
+    return result
+
+
+def highest(scores: Floats, k: Any, parameter: str, *, stable: bool = False) -> Mask:
+    """Tell which scores are among the k highest of their row.
+
+    Of equal scores the first come first if `stable`, else they fall as `numpy.argpartition` has
+    it.
+
+    Raises
+    ------
+    ValueError
+        If k is no positive whole number; `parameter` is its name.
+    """
+    if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
+        raise ValueError(f"`{parameter}` must be a whole number of at least 1, got {k!r}.")
+    k = min(int(k), scores.shape[1])
+    if stable:
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    else:
+        best = np.argpartition(scores, -k, axis=1)[:, -k:]
+    result = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(result, best, True, axis=1)
+    return result
+
+
+def positions(members: Any, names: list[Any], what: str) -> NDArray[np.intp]:
+    """Return where attributes stand that are given by name, or by position.
+
+    Raises
+    ------
+    ValueError
+        If one is neither, or is named twice; `what` begins the message.
+    """
+    found = []
+    for member in [members] if isinstance(members, str) else members:
+        is_position = not isinstance(member, bool) and isinstance(member, Integral)
+        if names.count(member) > 1:
+            raise ValueError(f"{what} {member!r}, which is the name of several columns.")
+        if member in names:
+            found.append(names.index(member))
+        elif is_position and 0 <= int(member) < len(names):
+            found.append(int(member))
+        else:
+            raise ValueError(f"{what} {member!r}, which is no attribute of {shown(names)}.")
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"{what} no attribute, or one twice: {shown(list(members))}.")
+    return np.array(found, dtype=np.intp)
+
+
+def check_option(name: str, value: Any, legal: Sequence[str]) -> None:
+    """Raise a ValueError unless the value is one of the legal strings."""
+    if not isinstance(value, str) or value not in legal:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, legal))}, got {value!r}.")
+
+
+def mean_of_defined(values: Floats) -> float:
+    """Return the mean of what is not NaN, NaN if nothing is left."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def warn_once(remarks: Sequence[str]) -> None:
+    """Give one warning, at the caller of the public function, that joins the remarks."""
+    if remarks:
+        warnings.warn(" ".join(remarks), SkattrWarning, stacklevel=3)
+
+
+def shown(names: Sequence[Any], limit: int = 10) -> str:
+    """Return a list of names, shortened."""
+    listed = ", ".join(repr(name) for name in names[:limit])
+    return f"[{listed}]" if len(names) <= limit else f"[{listed}, ... {len(names)} in all]"
+
+
+def refuse_masked_and_sparse(values: Any, what: str) -> None:
+    """Raise a TypeError for what numpy would read wrongly."""
+    if values is None:
+        raise ValueError(f"{what} is None.")
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(
+            f"{what} is a masked array, whose mask most of numpy and scikit-learn ignores; write "
+            "NaN for unknown instead."
+        )
+    if scipy.sparse.issparse(values):
+        raise TypeError(f"{what} is sparse; pass a dense array, in which unknown is NaN.")
+
+
+def _labels(y_true: Any) -> tuple[Floats, list[Any]]:
+    """Return labels as floats, NaN where unknown, and the attributes' names."""
+    refuse_masked_and_sparse(y_true, "y_true")
+    if isinstance(y_true, pd.Series):
+        y_true = y_true.to_frame("y0" if y_true.name is None else y_true.name)
+    if isinstance(y_true, pd.DataFrame):
+        if y_true.columns.has_duplicates:
+            twice = y_true.columns[y_true.columns.duplicated()].tolist()
+            raise ValueError(f"y_true has the column names {twice} more than once.")
+        frame, names = y_true, list(y_true.columns)
+    else:
+        array = np.asarray(y_true, dtype=object) if isinstance(y_true, list) else y_true
+        array = np.asarray(array)
+        array = array[:, np.newaxis] if array.ndim == 1 else array
+        if array.ndim != 2:
+            raise ValueError(f"y_true should be of shape (n,) or (n, L), got {array.shape}.")
+        names = [f"y{j}" for j in range(array.shape[1])]
+        if array.dtype.kind in "biuf":
+            values = array.astype(np.float64)
+            _refuse_other_labels(values, ~np.isnan(values), array, names)
+            return values, names
+        frame = pd.DataFrame(array)
+    if frame.shape[1] == 0:
+        raise ValueError("y_true has no column; pass one column per attribute.")
+    columns = [_label_column(frame.iloc[:, j], name) for j, name in enumerate(names)]
+    return np.stack(columns, axis=1), names
+
+
+def _label_column(column: pd.Series, name: Any) -> Floats:
+    known = column.notna().to_numpy(dtype=bool)
+    values = np.full(len(column), np.nan)
+    if pd.api.types.is_any_real_numeric_dtype(column.dtype) or column.dtype in ("bool", "boolean"):
+        values[known] = column[known].to_numpy(dtype=np.float64)
+    else:
+        found = column[known].to_numpy(dtype=object)
+        is_number = [isinstance(label, _NUMBERS) for label in found]
+        if not all(is_number):  # the string "1" would become a number
+            first = is_number.index(False)
+            raise ValueError(_no_label(np.flatnonzero(known)[first], name, found[first]))
+        values[known] = found.astype(np.float64)
+    _refuse_other_labels(values[:, np.newaxis], known[:, np.newaxis], values[:, np.newaxis], [name])
+    return values
+
+
+def _refuse_other_labels(values: Floats, known: Mask, given: Array, names: list[Any]) -> None:
+    bad = known & (values != 0) & (values != 1)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(_no_label(row, names[column], given[row, column].item()))
+
+
+def _no_label(row: Any, name: Any, label: Any) -> str:
+    return (
+        f"y_true: row {row}, attribute {name!r}: the label {label!r} is neither 0 nor 1; write "
+        "NaN where a label is unknown."
+    )
+
+
+def _scores(y_score: Any, shape: tuple[int, ...]) -> Floats:
+    """Return the scores of the positive class, (n, L)."""
+    refuse_masked_and_sparse(y_score, "y_score")
+    if isinstance(y_score, list | tuple) and any(np.ndim(part) == 2 for part in y_score):
+        parts = [np.asarray(part) for part in y_score]
+        for j, part in enumerate(parts):
+            if part.ndim != 2 or part.shape != (shape[0], 2):
+                raise ValueError(
+                    f"y_score: the scores of attribute {j} have the shape {part.shape}; in a list "
+                    f"each must have the shape ({shape[0]}, 2), one column per class."
+                )
+        array = np.stack([part[:, 1] for part in parts], axis=1)
+    else:
+        array = np.asarray(y_score)
+    array = array[:, np.newaxis] if array.ndim == 1 else array
+    if shape[1] == 1 and array.shape == (shape[0], 2):
+        array = array[:, 1:]
+    if array.shape != shape:
+        raise ValueError(
+            f"y_score has the shape {array.shape}, y_true {shape}: one score is needed for each "
+            "label."
+        )
+    if array.dtype.kind == "f":
+        return array
+    if array.dtype.kind == "O":
+        array = np.where(pd.isna(array), np.nan, array)
+    if array.dtype.kind not in "biufO":
+        raise ValueError(f"y_score must be numbers, got the dtype {array.dtype}.")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y_score must be numbers: {error}") from error

@@ -1,0 +1,141 @@
+"""Bootstrap intervals of metrics that are functions of confusion matrices."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+
+class Labels(Protocol):
+    """What is needed of rows."""
+
+    codes: Array
+    predicted: Array
+    levels: list[Array]
+    two: NDArray[np.bool_]
+    weights: Array | None
+
+
+class Draws:
+    """How often each row is drawn in each bootstrap sample.
+
+    Parameters
+    ----------
+    n : int
+    confidence : float
+        Of the intervals, which are between percentiles.
+    n_bootstrap : int
+    groups : array-like of shape (n,), or None
+        Rows of one group are drawn together.
+    random_state : int, RandomState or None
+
+    Attributes
+    ----------
+    times : ndarray of shape (n_bootstrap, n), float64
+    """
+
+    def __init__(
+        self, n: int, confidence: float, n_bootstrap: int, groups: Any, random_state: Any
+    ) -> None:
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
+        if n_bootstrap < 1:
+            raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap!r}.")
+        self.confidence = confidence
+        unit = np.arange(n)
+        if groups is not None:
+            if len(groups) != n:
+                raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
+            unit = np.unique(np.asarray(groups), return_inverse=True)[1]
+        n_units = int(unit.max()) + 1
+        rng = check_random_state(random_state) if random_state is not None else None
+        seed = None if rng is None else rng.randint(2**31 - 1)
+        generator = np.random.default_rng(seed)
+        shares = np.full(n_units, 1 / n_units)
+        self.times = generator.multinomial(n_units, shares, n_bootstrap)[:, unit].astype(np.float64)
+
+    def take(self, rows: Array) -> "Draws":
+        """Return the draws of some of the rows."""
+        part = object.__new__(Draws)
+        part.confidence, part.times = self.confidence, self.times[:, rows]
+        return part
+
+    def limits(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the percentiles of values (n_bootstrap, n) that are the intervals' limits."""
+        tail = (1 - self.confidence) / 2
+        low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+        some = ~np.isnan(values).all(axis=0)
+        low[some], high[some] = np.nanquantile(values[:, some], [tail, 1 - tail], axis=0)
+        return low, high
+
+
+def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tuple[Floats, Floats]]:
+    """Return the limits of each metric: of each attribute, and last of their mean.
+
+    Parameters
+    ----------
+    labels : Labels
+    draws : Draws
+    metrics : list of str
+        Keys of `METRICS`.
+
+    Returns
+    -------
+    dict of {metric: (low, high)}, each of shape (n_attributes + 1,)
+    """
+    values = {name: np.empty((len(draws.times), len(labels.levels))) for name in metrics}
+    for j, levels in enumerate(labels.levels):
+        known = np.flatnonzero(labels.codes[:, j] >= 0)
+        size = len(levels)
+        cells = labels.codes[known, j] * size + labels.predicted[known, j]
+        member = np.zeros((len(known), size * size))
+        member[np.arange(len(known)), cells] = (
+            1 if labels.weights is None else labels.weights[known]
+        )
+        matrices = (draws.times[:, known] @ member).reshape(-1, size, size)
+        found = _metrics_of(matrices, bool(labels.two[j]))
+        for name in metrics:
+            values[name][:, j] = found[name]
+    result = {}
+    for name in metrics:
+        some = ~np.isnan(values[name]).all(axis=1)
+        mean = np.full(len(values[name]), np.nan)
+        mean[some] = np.nanmean(values[name][some], axis=1)
+        result[name] = draws.limits(np.column_stack([values[name], mean]))
+    return result
+
+
+def _metrics_of(matrices: Floats, two: bool) -> dict[str, Floats]:
+    """Return metrics of confusion matrices (n, K, K), true classes down."""
+    right = np.diagonal(matrices, axis1=1, axis2=2)
+    true, said = matrices.sum(axis=2), matrices.sum(axis=1)
+    total = true.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recalls = right / true
+        f1 = 2 * right / (true + said)
+        precisions = np.where(true + said > 0, np.where(said > 0, right / said, 0), np.nan)
+        result = {"accuracy": right.sum(axis=1) / total}
+    pick = (lambda part: part[:, 1]) if two else _mean_over_present
+    recall_filled = np.where((true == 0) & (said > 0), 0, recalls)
+    result["precision"] = pick(precisions)
+    result["recall"] = recalls[:, 1] if two else _mean_over_present(recall_filled)
+    result["f1"] = pick(f1)
+    result["balanced_accuracy"] = _mean_over_present(recalls)
+    if two:
+        no_positive = true[:, 1] == 0
+        for name in ("precision", "recall", "f1"):
+            result[name] = np.where(no_positive, np.nan, result[name])
+        both = (true > 0).all(axis=1)
+        result["balanced_accuracy"] = np.where(both, result["balanced_accuracy"], np.nan)
+    return result
+
+
+def _mean_over_present(values: Floats) -> Floats:
+    some = ~np.isnan(values).all(axis=1)
+    result = np.full(len(values), np.nan)
+    result[some] = np.nanmean(values[some], axis=1)
+    return result

@@ -1,0 +1,451 @@
+"""One place that reads what the metrics are given, and one that averages over attributes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from skattr._multioutput import Scores, align, is_binary
+from skattr._targets import UNKNOWN, AttributeEncoder, _by_name, _classes_per_name
+from skattr._validation import check_label_weights
+from skattr.exceptions import UnseenLabelError
+
+Array = NDArray[Any]
+Declared = Mapping[Any, Any] | None
+Levels = Mapping[Any, Any] | Sequence[Any] | None
+Function = TypeVar("Function")
+_BLOCK = 1 << 20  # entries looked at together
+
+
+class _Table(NamedTuple):
+    names: list[Any]
+    kinds: list[Any]
+    classes: list[Array]
+    codes: Array
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a metric needs of n rows and L attributes.
+
+    Attributes
+    ----------
+    names, kinds, classes : list of length L
+        As `AttributeEncoder` has them.
+    codes : ndarray of shape (n, L), int
+        Positions in `classes` of the true labels, -1 where unknown.
+    predicted : ndarray of shape (n, L), int, or None
+        Positions of the predicted labels; anything where `codes` is -1.
+    scores : Scores or None
+    weights : ndarray of shape (n, L) or (n, 1), float64, or None
+        Weights of entries; those of unknown entries mean nothing.
+    row_weights : ndarray of shape (n,), float64, or None
+    """
+
+    names: list[Any]
+    kinds: list[str]
+    classes: list[Array]
+    codes: Array
+    predicted: Array | None
+    scores: Scores | None
+    weights: Array | None
+    row_weights: Array | None
+
+    @property
+    def two(self) -> NDArray[np.bool_]:
+        """Whether each attribute has a positive and a negative class."""
+        pairs = zip(self.kinds, self.classes, strict=True)
+        return np.array([kind == "binary" and len(labels) == 2 for kind, labels in pairs])
+
+    def binary_codes(self) -> Array:
+        """Return the codes of the binary attributes, without a copy if all are."""
+        return self.codes if self.two.all() else self.codes[:, self.two]
+
+    def binary_weights(self) -> Array | None:
+        """Return the weights of the binary attributes, or of rows as one column."""
+        if self.weights is None or self.weights.shape[1] == 1:
+            return self.weights
+        return self.weights if self.two.all() else self.weights[:, self.two]
+
+    def weight_of(self, attribute: Any, rows: Array) -> Array | None:
+        """Return the weights of an attribute's entries in some rows."""
+        if self.weights is None:
+            return None
+        return np.asarray(self.weights[rows, min(attribute, self.weights.shape[1] - 1)])
+
+    def known_weight(self) -> NDArray[np.float64]:
+        """Return the weight of each attribute's known entries."""
+        total = np.zeros(len(self.names))
+        for rows in row_blocks(*self.codes.shape):
+            total += weighted_sum(self.codes[rows] >= 0, self.weights, rows)
+        return total
+
+
+def row_blocks(n: int, width: int) -> Iterator[slice]:
+    """Yield slices of rows, together n, that are small enough to work on at once."""
+    height = max(1, _BLOCK // max(width, 1))
+    for start in range(0, n, height):
+        yield slice(start, min(start + height, n))
+
+
+def weighted_sum(values: Array, weights: Array | None, rows: slice, axis: int = 0) -> Array:
+    """Return the weighted sums of a block's values, down its rows or along them."""
+    if weights is None:
+        return np.asarray(values.sum(axis=axis, dtype=np.int64 if values.dtype == bool else float))
+    return np.asarray((values * weights[rows]).sum(axis=axis))
+
+
+def label_inputs(
+    y_true: Any,
+    y_pred: Any,
+    sample_weight: Any = None,
+    label_weight: Any = None,
+    attributes: Declared = None,
+    classes: Levels = None,
+    missing_label: Any = None,
+) -> Inputs:
+    """Read true and predicted labels.
+
+    A label that is only predicted becomes a class, unless the attribute's classes are declared.
+    What is predicted where the true label is unknown has no influence.
+
+    Raises
+    ------
+    ValueError
+        If shapes or columns differ, a prediction is missing where the label is known, or y_true
+        holds no known label.
+    TypeError
+        If masked or sparse arrays are passed.
+    UnseenLabelError
+        If a label is not among the declared classes.
+    """
+    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
+        _refuse_containers(value, name)
+    _check_columns(y_true, y_pred, "y_pred")
+    plain = attributes is None and classes is None
+    truth = _zero_one(y_true, missing_label) if plain else None
+    guess = _zero_one(y_pred, missing_label) if truth is not None else None
+    if truth is None or guess is None:
+        truth, predicted = _encode_both(y_true, y_pred, attributes, classes, missing_label)
+    else:
+        _check_shapes(truth.codes, guess.codes, "y_pred")
+        predicted = guess.codes
+    _check_any_known(truth.codes)
+    for rows in row_blocks(*truth.codes.shape):
+        missing = (predicted[rows] < 0) & (truth.codes[rows] >= 0)
+        if missing.any():
+            row, column = np.argwhere(missing)[0]
+            raise ValueError(
+                f"y_pred of row {rows.start + row}, attribute {truth.names[column]!r}, is "
+                "missing, but the label is known; predict a label for it."
+            )
+    return _weighted(truth, predicted, None, sample_weight, label_weight)
+
+
+def score_inputs(
+    y_true: Any,
+    y_score: Any,
+    sample_weight: Any = None,
+    label_weight: Any = None,
+    attributes: Declared = None,
+    classes: Levels = None,
+    missing_label: Any = None,
+    *,
+    is_proba: bool = False,
+) -> Inputs:
+    """Read true labels and scores.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a score of a known entry is NaN, or, with `is_proba`, is no
+        probability, or if `classes` are neither sorted nor those of an ordinal attribute.
+    TypeError
+        If masked or sparse arrays are passed.
+    """
+    for name, value in (("y_true", y_true), ("y_score", y_score)):
+        _refuse_containers(value, name)
+    _check_columns(y_true, y_score, "y_score")
+    scores = _float_scores(y_score)
+    is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
+    plain = attributes is None and classes is None and not is_mixed
+    table = _zero_one(y_true, missing_label) if plain else None
+    if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
+        matrix = scores.reshape(len(scores), -1)[:, -len(table.names) :]
+        found = Scores(matrix, (), is_proba)
+    elif table is not None:
+        pair = pd.DataFrame([[0] * len(table.names), [1] * len(table.names)], columns=table.names)
+        found = _aligned(scores, AttributeEncoder().fit(pair), None)
+    else:
+        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
+        _give_classes_to_unknown(encoder, scores)
+        names = encoder.output_names_
+        table = _Table(names, encoder.kinds_, encoder.classes_, encoder.transform(y_true))
+        found = _aligned(scores, encoder, classes)
+    if any(len(part) != len(table.codes) for part in (found.binary, *found.others)):
+        lengths = [len(part) for part in (found.binary, *found.others)]
+        raise ValueError(f"y_true has {len(table.codes)} rows, y_score {sorted(set(lengths))}.")
+    _check_any_known(table.codes)
+    inputs = _weighted(table, None, found, sample_weight, label_weight)
+    _check_scores(inputs, is_proba)
+    return inputs
+
+
+def _refuse_containers(value: Any, name: str) -> None:
+    parts = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(
+            f"{name} is a masked array, and most functions would read the data under its mask; "
+            "write NaN or None where a label is unknown instead."
+        )
+    if any(scipy.sparse.issparse(part) for part in parts):
+        raise TypeError(f"{name} is sparse; pass a dense array, in which unknown is NaN.")
+
+
+def _check_columns(y_true: Any, other: Any, name: str) -> None:
+    if isinstance(y_true, pd.DataFrame) and isinstance(other, pd.DataFrame):
+        have, given = list(y_true.columns), list(other.columns)
+        if len(have) == len(given) and have != given:
+            raise ValueError(
+                f"The columns of {name} are {given}, those of y_true {have}; they must be the "
+                "same in the same order."
+            )
+
+
+def _check_shapes(codes: Array, other: Array, name: str) -> None:
+    if codes.shape != other.shape:
+        raise ValueError(
+            f"y_true has {codes.shape[0]} rows and {codes.shape[1]} attribute(s), but {name} has "
+            f"{other.shape[0]} and {other.shape[1]}."
+        )
+
+
+def _check_any_known(codes: Array) -> None:
+    if not any((codes[rows] >= 0).any() for rows in row_blocks(*codes.shape)):
+        raise ValueError("y_true holds no known label: all of its entries are unknown.")
+
+
+def _zero_one(y: Any, missing_label: Any) -> _Table | None:
+    """Read a numeric table of zeros and ones without pandas, or return None if it is another."""
+    is_bool = isinstance(missing_label, bool | np.bool_)
+    if missing_label is not None and (is_bool or not isinstance(missing_label, Real)):
+        return None
+    names: list[Any] | None = None
+    if isinstance(y, pd.DataFrame):
+        if y.columns.has_duplicates or len(set(y.dtypes)) != 1:
+            return None
+        names, y = list(y.columns), y.to_numpy() if isinstance(y.dtypes.iloc[0], np.dtype) else None
+    elif isinstance(y, pd.Series):
+        names = ["y0" if y.name is None else y.name]
+        y = y.to_numpy() if isinstance(y.dtype, np.dtype) else None
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf" or y.ndim not in (1, 2):
+        return None
+    table = y if y.ndim == 2 else y[:, np.newaxis]
+    codes = _zero_one_codes(table, missing_label) if table.size else None
+    if codes is None:
+        return None
+    names = names or [f"y{j}" for j in range(table.shape[1])]
+    labels = np.array([0, 1]).astype(table.dtype)
+    return _Table(names, ["binary"] * len(names), [labels] * len(names), codes)
+
+
+def _zero_one_codes(table: Array, missing_label: Any) -> Array | None:
+    if table.dtype.kind == "b":
+        return table.view(np.int8)
+    codes = np.empty(table.shape, dtype=np.int8)
+    for rows in row_blocks(*table.shape):
+        block = table[rows]
+        unknown = np.isnan(block) if table.dtype.kind == "f" else np.zeros(block.shape, bool)
+        if missing_label is not None:
+            unknown |= block == missing_label
+        positive = block == 1
+        if not (positive | (block == 0) | unknown).all():
+            return None
+        positive &= ~unknown
+        np.subtract(positive.view(np.int8), unknown.view(np.int8), out=codes[rows])
+    return codes
+
+
+def _encode_both(
+    y_true: Any, y_pred: Any, attributes: Any, classes: Any, missing_label: Any
+) -> tuple[_Table, Array]:
+    truth = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
+    codes = truth.transform(y_true)
+    guess = AttributeEncoder(missing_label=missing_label)
+    try:
+        predicted = guess.fit(y_pred).transform(y_pred)
+    except ValueError as error:
+        raise type(error)(f"y_pred cannot be read. {error}") from error
+    _check_shapes(codes, predicted, "y_pred")
+    names = truth.output_names_
+    declared = _by_name(attributes, names, "attributes")
+    levels = _by_name(_classes_per_name(classes, names), names, "classes")
+    table = _Table(names, list(truth.kinds_), list(truth.classes_), codes)
+    for j, name in enumerate(names):
+        known = (codes[:, j] >= 0) & (predicted[:, j] >= 0)
+        seen = guess.classes_[j][np.unique(predicted[known, j])]
+        have = truth.classes_[j]
+        labels = _joined(have, seen, name, truth.kinds_[j] == "ordinal" or name in levels)
+        if len(labels) != len(have):
+            if declared.get(name) == "binary" and len(labels) > 2:
+                raise ValueError(f"Attribute {name!r} is declared binary; y_pred adds {labels}.")
+            table.classes[j] = labels
+            table.kinds[j] = declared.get(name) or ("binary" if len(labels) == 2 else "categorical")
+            codes[:, j] = _moved(codes[:, j], have, labels)
+        predicted[:, j] = _moved(predicted[:, j], guess.classes_[j], labels)
+    return table, predicted
+
+
+def _joined(have: Array, seen: Array, name: Any, is_closed: bool) -> Array:
+    """Return the classes of an attribute with the labels that are only predicted."""
+    if len(seen) and (have.dtype.kind == "U") != (seen.dtype.kind == "U"):
+        raise ValueError(
+            f"Attribute {name!r}: y_true holds labels like {have[0].item()!r}, y_pred like "
+            f"{seen[0].item()!r}; they must be of one type."
+        )
+    known = set(have.tolist())
+    extra = [label for label in seen.tolist() if label not in known]
+    if extra and is_closed:
+        raise UnseenLabelError(
+            f"y_pred holds the label(s) {extra} in attribute {name!r}, which are not among its "
+            f"declared classes {have.tolist()}."
+        )
+    return np.unique(np.concatenate([have, seen])) if extra else have
+
+
+def _moved(codes: Array, old: Array, new: Array) -> Array:
+    """Return codes that stand for positions in other classes, -1 for a class that is not there."""
+    position = {label: j for j, label in enumerate(new.tolist())}
+    table = np.array([position.get(label, UNKNOWN) for label in old.tolist()] + [UNKNOWN])
+    return np.asarray(table[codes])
+
+
+def _weighted(
+    table: _Table,
+    predicted: Array | None,
+    scores: Scores | None,
+    sample_weight: Any,
+    label_weight: Any,
+) -> Inputs:
+    for name, value in (("sample_weight", sample_weight), ("label_weight", label_weight)):
+        _refuse_containers(value, name)
+    codes, weights, row_weights = table.codes, None, None
+    if sample_weight is not None:
+        check_consistent_length(codes, sample_weight)
+        row_weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
+        row_weights = row_weights.astype(np.float64, copy=False)
+        weights = row_weights[:, np.newaxis]
+    if label_weight is not None:
+        weights = check_label_weights(codes, codes, sample_weight, label_weight, table.names)
+    return Inputs(*table, predicted, scores, weights, row_weights)
+
+
+def _float_scores(y_score: Any) -> Array | list[Array]:
+    """Return scores as one float array, or as a list with one for each output."""
+    is_list = isinstance(y_score, list | tuple)
+    holds_arrays = is_list and any(np.ndim(part) and hasattr(part, "shape") for part in y_score)
+    if is_list and (holds_arrays or _depth(y_score) > 2):
+        return [_floats(part) for part in y_score]
+    return _floats(y_score)
+
+
+def _depth(value: Any) -> int:
+    depth = 0
+    while isinstance(value, list | tuple) and len(value):
+        value, depth = value[0], depth + 1
+    return depth
+
+
+def _floats(part: Any) -> Array:
+    array = np.asarray(part)
+    if array.dtype in (np.float32, np.float64):
+        return array
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y_score must hold numbers, got the dtype {array.dtype}.") from error
+
+
+def _is_matrix(scores: Array, table: _Table) -> bool:
+    if len(table.names) == 1:
+        return scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] in (1, 2))
+    return scores.ndim == 2 and scores.shape[1] == len(table.names)
+
+
+def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Array]) -> None:
+    """Let an attribute without a known label have as many classes as it has scores."""
+    if isinstance(scores, list) and len(scores) == encoder.n_outputs_:
+        for j in np.flatnonzero(encoder.known_ == 0):
+            if scores[j].shape[1:] > (2,) and np.array_equal(encoder.classes_[j], [0, 1]):
+                encoder.classes_[j] = np.arange(scores[j].shape[1])
+                encoder.kinds_[j] = "categorical"
+
+
+def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: Any) -> Scores:
+    """Bring scores into one form; the columns of a single output are in sorted order."""
+    names = encoder.output_names_
+    levels = _by_name(_classes_per_name(classes, names), names, "classes")
+    for name, kind, labels in zip(names, encoder.kinds_, encoder.classes_, strict=True):
+        if name in levels and kind != "ordinal" and list(levels[name]) != labels.tolist():
+            raise ValueError(
+                f"`classes` of {name!r} are {list(levels[name])}, which are not sorted, so it is "
+                "not clear which column of y_score belongs to which; sort them, or declare the "
+                "attribute as ('ordinal', [levels in order]) in `attributes`."
+            )
+    given = [np.sort(labels) for labels in encoder.classes_] if len(names) == 1 else None
+    try:
+        found = align(scores, True, encoder, given)
+    except ValueError as error:
+        raise ValueError(
+            f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "
+            "`classes`."
+        ) from error
+    others = tuple(
+        np.concatenate([1 - part, part], axis=1)
+        if part.shape[1] < len(encoder.classes_[j])
+        else part
+        for j, part in zip(np.flatnonzero(~is_binary(encoder)), found.others, strict=True)
+    )
+    return Scores(found.binary, others, True)
+
+
+def _check_scores(inputs: Inputs, is_proba: bool) -> None:
+    """Refuse scores of known entries that are NaN, or no probabilities."""
+    scores = inputs.scores
+    assert scores is not None
+    codes = inputs.binary_codes()
+    for rows in row_blocks(*codes.shape):
+        bad = _is_bad(scores.binary[rows], is_proba)
+        if bad.any() and (bad & (codes[rows] >= 0)).any():
+            row, column = np.argwhere(bad & (codes[rows] >= 0))[0]
+            name = inputs.names[np.flatnonzero(inputs.two)[column]]
+            _refuse_score(rows.start + row, name, scores.binary[rows][row, column], is_proba)
+    for j, part in zip(np.flatnonzero(~inputs.two), scores.others, strict=True):
+        known = inputs.codes[:, j] >= 0
+        bad = _is_bad(part, is_proba) & known[:, np.newaxis]
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            _refuse_score(row, inputs.names[j], part[row, column], is_proba)
+        total = part.sum(axis=1)
+        off = known & ~np.isclose(total, 1, rtol=np.sqrt(np.finfo(part.dtype).eps))
+        if is_proba and off.any():
+            row = int(np.argmax(off))
+            raise ValueError(
+                f"y_score of row {row}, attribute {inputs.names[j]!r}: the probabilities of its "
+                f"classes sum to {total[row]}, not to 1."
+            )
+
+
+def _is_bad(scores: Array, is_proba: bool) -> Array:
+    return ~((scores >= 0) & (scores <= 1)) if is_proba else np.isnan(scores)
+
+
+def _refuse_score(row: Any, name: Any, score: Any, is_proba: bool) -> None:
+    rule = "probabilities lie in [0, 1]" if is_proba else "a known label needs a score"
+    raise ValueError(f"y_score of row {row}, attribute {name!r}, is {score}; {rule}.")

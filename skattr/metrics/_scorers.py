@@ -1,0 +1,317 @@
+"""Scorers for scikit-learn's tools, at home with unknown labels and mixed attributes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.metrics._scorer import _BaseScorer
+
+from skattr._multioutput import align, classes_per_output, encoder_for, to_list
+from skattr.metrics._classification import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    hamming_accuracy,
+    hamming_loss,
+    jaccard_score,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+    subset_accuracy,
+)
+from skattr.metrics._inputs import label_inputs
+from skattr.metrics._ordinal import mean_absolute_error, quadratic_kappa
+from skattr.metrics._probabilistic import brier_score_loss, calibration_error, log_loss
+from skattr.metrics._protocols import pedestrian_metrics
+from skattr.metrics._ranking import average_precision_score, roc_auc_score
+
+Metric = Callable[..., Any]
+_PREDICTED, _PROBA, _SCORE = "predict", "predict_proba", "score"
+
+
+class AttributeScorer(_BaseScorer):  # type: ignore[misc]
+    """A callable ``(estimator, X, y) -> float`` made by :func:`make_attribute_scorer`.
+
+    With one number per attribute it returns a dict, which cross_validate and GridSearchCV take
+    for several metrics.
+    """
+
+    def __init__(
+        self,
+        score_func: Metric,
+        sign: int,
+        kwargs: dict[str, Any],
+        response_method: str = _PREDICTED,
+        per_attribute: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(score_func, sign, kwargs, response_method=response_method)
+        self.per_attribute = per_attribute
+        self.name = name or getattr(score_func, "__name__", "score")
+
+    def __repr__(self) -> str:
+        """Show the metric and what it is given."""
+        return f"AttributeScorer({self.name}, response_method={self._response_method!r})"
+
+    def _score(
+        self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
+    ) -> float | dict[str, float]:
+        encoder = encoder_for(estimator, y_true)
+        names, kinds = encoder.output_names_, encoder.kinds_
+        levels = dict(zip(names, encoder.classes_, strict=True))
+        attributes = {
+            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
+            for name, kind in zip(names, kinds, strict=True)
+        }
+        attributes = {name: kind for name, kind in attributes.items() if kind != "binary"}
+        given = {
+            "attributes": attributes,
+            "classes": levels,
+            "missing_label": encoder.missing_label,
+            **self._kwargs,
+            **kwargs,
+        }
+        response = self._response(method_caller, estimator, X, encoder)
+        values = self._score_func(y_true, response, **given)
+        if not self.per_attribute:
+            return float(self._sign * values)
+        return {
+            f"{self.name}__{name}": self._sign * float(value)
+            for name, value in zip(names, values, strict=True)
+        }
+
+    def as_metric(self) -> Metric:
+        """Return the scorer's metric of labels, for a search of thresholds.
+
+        Returns
+        -------
+        callable
+            ``(y_true, y_pred, sample_weight=None) -> float``, the higher the better.
+
+        Raises
+        ------
+        ValueError
+            If it is of scores, or gives a number per attribute.
+        """
+        if self._response_method != _PREDICTED or self.per_attribute:
+            raise ValueError(f"{self!r} has no threshold: it is of scores, or of each attribute.")
+
+        def metric(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(self._sign * self._score_func(y_true, y_pred, **self._kwargs, **weights))
+
+        return metric
+
+    def _response(self, method_caller: Any, estimator: Any, X: Any, encoder: Any) -> Any:
+        """Return labels, or scores whose columns are the encoder's classes."""
+        method = self._response_method
+        if method == _SCORE:
+            is_proba = hasattr(estimator, "predict_proba")
+            method = "predict_proba" if is_proba else "decision_function"
+        response = method_caller(estimator, method, X)
+        if method == "predict":
+            return response
+        classes = classes_per_output(estimator, encoder)
+        scores = align(response, method == "predict_proba", encoder, classes)
+        if method == "predict_proba":
+            return to_list(scores, encoder)
+        if scores.others:
+            raise ValueError(
+                "Decisions of attributes that are not binary cannot be scored; the classifier "
+                "needs predict_proba."
+            )
+        return scores.binary
+
+
+def make_attribute_scorer(
+    metric: Metric,
+    *,
+    response_method: str = "predict",
+    greater_is_better: bool = True,
+    per_attribute: bool = False,
+    name: str | None = None,
+    **kwargs: Any,
+) -> AttributeScorer:
+    """Make a scorer of a metric of this package.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_pred, **kwargs)``, or of scores; it is also given `attributes`,
+        `classes` and `missing_label` as they are for the classifier.
+    response_method : {"predict", "predict_proba", "score"}, default="predict"
+        What the metric is of; "score" is probabilities or, for want of them, decisions.
+    greater_is_better : bool, default=True
+        Otherwise the sign is turned.
+    per_attribute : bool, default=False
+        Return a dict with a number per attribute, such as ``f1_score__hat``; the metric is called
+        with ``average=None``.
+    name : str, default=None
+        In place of the metric's own name.
+    **kwargs : dict
+        Further arguments of the metric.
+
+    Returns
+    -------
+    AttributeScorer
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.model_selection import cross_validate
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skattr.metrics import f1_score, make_attribute_scorer
+    >>> X, y = make_multilabel_classification(n_classes=2, random_state=0)
+    >>> scorer = make_attribute_scorer(f1_score, per_attribute=True, name="f1")
+    >>> sorted(cross_validate(KNeighborsClassifier(), X, y, scoring=scorer, cv=3))
+    ['fit_time', 'score_time', 'test_f1__y0', 'test_f1__y1']
+    """
+    if response_method not in (_PREDICTED, _PROBA, _SCORE):
+        raise ValueError(
+            "response_method must be 'predict', 'predict_proba' or 'score', got "
+            f"{response_method!r}."
+        )
+    if per_attribute:
+        kwargs = {**kwargs, "average": None}
+    sign = 1 if greater_is_better else -1
+    return AttributeScorer(metric, sign, kwargs, response_method, per_attribute, name)
+
+
+def instance_metric(y_true: Any, y_pred: Any, *, key: str, **given: Any) -> float:
+    """Return a number of :func:`pedestrian_metrics` of predicted labels.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n, n_attributes) or DataFrame
+        Of binary attributes.
+    key : {"mA", "accuracy", "precision", "recall", "f1"}
+    **given : dict
+        `attributes`, `classes` and `missing_label`, as for the metrics.
+
+    Returns
+    -------
+    float
+    """
+    inputs = label_inputs(y_true, y_pred, **given)
+    if not inputs.two.all():
+        other = [name for name, two in zip(inputs.names, inputs.two, strict=True) if not two]
+        raise ValueError(f"The protocol is of binary attributes; {other} are not.")
+    codes = np.where(inputs.codes < 0, np.nan, inputs.codes)
+    predicted = np.asarray(inputs.predicted, dtype=np.float64)
+    return pedestrian_metrics(codes, predicted, threshold=0.5)[key]
+
+
+def _named(metric: Metric, name: str, average: str | None, **params: Any) -> dict[str, Any]:
+    kwargs = {} if average is None else {"average": average}
+    return {"metric": metric, "name": name, "kwargs": kwargs, **params}
+
+
+_AVERAGED: dict[str, Metric] = {
+    "precision": precision_score,
+    "recall": recall_score,
+    "f1": f1_score,
+    "jaccard": jaccard_score,
+}
+_LOSS: dict[str, Any] = {"greater_is_better": False, "response_method": _PROBA}
+_SCORERS: dict[str, dict[str, Any]] = (
+    {
+        f"{average}_{name}": _named(metric, name, average)
+        for name, metric in _AVERAGED.items()
+        for average in ("macro", "micro", "weighted", "samples")
+    }
+    | {
+        "accuracy": _named(accuracy_score, "accuracy", "macro"),
+        "subset_accuracy": _named(subset_accuracy, "subset_accuracy", None),
+        "hamming_accuracy": _named(hamming_accuracy, "hamming_accuracy", None),
+        "neg_hamming_loss": _named(hamming_loss, "neg_hamming_loss", None, greater_is_better=False),
+        "balanced_accuracy": _named(balanced_accuracy_score, "balanced_accuracy", "macro"),
+        "mean_accuracy": _named(balanced_accuracy_score, "mean_accuracy", "macro"),
+        "mcc": _named(matthews_corrcoef, "mcc", "macro"),
+        "mean_average_precision": _named(
+            average_precision_score, "average_precision", "macro", response_method=_SCORE
+        ),
+        "micro_average_precision": _named(
+            average_precision_score, "average_precision", "micro", response_method=_SCORE
+        ),
+        "mean_roc_auc": _named(roc_auc_score, "roc_auc", "macro", response_method=_SCORE),
+        "neg_log_loss": _named(log_loss, "neg_log_loss", "macro", **_LOSS),
+        "neg_brier_score": _named(brier_score_loss, "neg_brier_score", "macro", **_LOSS),
+        "neg_calibration_error": _named(
+            calibration_error, "neg_calibration_error", "macro", **_LOSS
+        ),
+        "neg_mean_absolute_error": _named(
+            mean_absolute_error, "neg_mean_absolute_error", "macro", greater_is_better=False
+        ),
+        "quadratic_kappa": _named(quadratic_kappa, "quadratic_kappa", "macro"),
+    }
+    | {
+        f"instance_{key}": _named(partial(instance_metric, key=key), f"instance_{key}", None)
+        for key in ("accuracy", "precision", "recall", "f1")
+    }
+)
+_WHOLE = ("subset_accuracy", "hamming_accuracy", "neg_hamming_loss")  # no number per attribute
+
+
+def get_scorer_names() -> list[str]:
+    """Return the names :func:`get_scorer` knows.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from skattr.metrics import get_scorer_names
+    >>> "macro_f1" in get_scorer_names()
+    True
+    """
+    return sorted(_SCORERS)
+
+
+def get_scorer(scoring: str, *, per_attribute: bool = False) -> AttributeScorer:
+    """Return a scorer by its name.
+
+    It works in cross_validate, GridSearchCV and wherever else scikit-learn takes a scorer, with
+    unknown labels, attributes of different kinds and different numbers of classes.
+
+    Parameters
+    ----------
+    scoring : str
+        One of :func:`get_scorer_names`: an average ("macro", "micro", "weighted", "samples")
+        before "precision", "recall", "f1" or "jaccard"; "accuracy", "balanced_accuracy", "mcc",
+        "mean_roc_auc", "mean_average_precision" and others, the means over attributes;
+        "mean_accuracy", the mA of pedestrian attribute recognition; "instance_f1" and the like,
+        its means over rows; losses with their sign turned, such as "neg_hamming_loss".
+    per_attribute : bool, default=False
+        Return a number per attribute instead of an average, as "test_f1__hat".
+
+    Returns
+    -------
+    AttributeScorer
+
+    Raises
+    ------
+    ValueError
+        If there is no scorer of that name, or it has no number per attribute.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.model_selection import cross_validate
+    >>> from sklearn.neighbors import KNeighborsClassifier
+    >>> from skattr.metrics import get_scorer
+    >>> X, y = make_multilabel_classification(random_state=0)
+    >>> names = ["macro_f1", "neg_hamming_loss"]
+    >>> scoring = {name: get_scorer(name) for name in names}
+    >>> scores = cross_validate(KNeighborsClassifier(), X, y, scoring=scoring, cv=3)
+    >>> sorted(name for name in scores if name.startswith("test"))
+    ['test_macro_f1', 'test_neg_hamming_loss']
+    """
+    if scoring not in _SCORERS:
+        raise ValueError(f"There is no scorer {scoring!r}; there are {get_scorer_names()}.")
+    params = dict(_SCORERS[scoring])
+    kwargs = params.pop("kwargs")
+    if per_attribute and (scoring in _WHOLE or scoring.startswith("instance_")):
+        raise ValueError(f"{scoring!r} is of whole rows; it has no number per attribute.")
+    return make_attribute_scorer(**params, per_attribute=per_attribute, **kwargs)

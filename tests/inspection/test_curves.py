@@ -1,0 +1,305 @@
+"""Curves over the threshold and calibration curves, beside scikit-learn's."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, precision_recall_curve, precision_score, recall_score
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skattr.inspection import ReliabilityDisplay, ThresholdCurveDisplay
+from skattr.metrics import UndefinedAttributeWarning, calibration_error
+from skattr.thresholds import TunedThresholdMultiOutputCV
+from tests.inspection.conftest import make_table, poisoned
+
+
+@pytest.fixture
+def fitted():
+    """Return X, y and a classifier of three attributes that returns a list of probabilities."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(150, 4))
+    y = (X[:, :3] + rng.normal(size=(150, 3)) > 0.3).astype(int)
+    return X, y, KNeighborsClassifier(15).fit(X, y)
+
+
+def test_curves_are_scikit_learns_on_the_known_rows():
+    """Each attribute's curve is precision_recall_curve of its known entries."""
+    y, scores = make_table(4)
+    display = ThresholdCurveDisplay.from_predictions(y, scores)
+    assert display.names == list(y)
+    for j, name in enumerate(y):
+        known = y[name].notna()
+        precision, recall, thresholds = precision_recall_curve(y[name][known], scores[known, j])
+        np.testing.assert_array_equal(display.thresholds[j], thresholds)
+        np.testing.assert_array_equal(display.precision[j], precision[:-1])
+        np.testing.assert_array_equal(display.recall[j], recall[:-1])
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.2, 0.5, 0.77])
+def test_values_at_any_threshold_are_those_of_the_predictions(cut):
+    """What is read off at a threshold is the metric of ``score >= threshold``."""
+    y, scores = make_table(3)
+    display = ThresholdCurveDisplay.from_predictions(y, scores)
+    functions = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+    for metric, function in functions.items():
+        found = display.at(metric, [cut] * 3)
+        for j, name in enumerate(y):
+            known = y[name].notna()
+            expected = function(y[name][known], scores[known, j] >= cut, zero_division=np.nan)
+            assert found[j] == pytest.approx(expected, nan_ok=True)
+
+
+def test_nothing_is_predicted_above_the_highest_score():
+    """There recall and F1 are 0 and precision is not defined."""
+    display = ThresholdCurveDisplay.from_predictions([1, 0], [0.6, 0.2])
+    assert [display.at(metric, [0.7])[0] for metric in ("recall", "f1")] == [0, 0]
+    assert np.isnan(display.at("precision", [0.7])[0])
+
+
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
+def test_unknown_labels_have_no_influence(display):
+    """Scores of unknown entries may be anything."""
+    y, scores = make_table(3)
+    one = display.from_predictions(y, scores)
+    other = display.from_predictions(y, poisoned(y, scores))
+    for name in ("thresholds", "precision", "recall", "cuts", "prob_true", "counts", "y_prob"):
+        if hasattr(one, name):
+            for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
+@pytest.mark.parametrize("n_attributes", [1, 2, 5, 20, 60])
+def test_every_size_is_drawn_with_labelled_axes(display, n_attributes):
+    """Panels, small multiples and heat maps can be drawn and say what their axes are."""
+    y, scores = make_table(n_attributes, 80)
+    drawn = display.from_predictions(y, scores)
+    drawn.figure_.canvas.draw()
+    texts = [ax.get_xlabel() for ax in drawn.figure_.axes]
+    texts += [drawn.figure_.get_supxlabel(), drawn.figure_.get_supylabel()]
+    assert any("probability" in text or "Probability" in text for text in texts)
+    if n_attributes == 20:
+        assert len(drawn.ax_) == 20
+
+
+@pytest.mark.parametrize("metrics", ["f1", ["recall", "precision"]])
+def test_metrics_are_chosen(metrics):
+    """One metric of few attributes is drawn in one panel, named beside it."""
+    y, scores = make_table(5)
+    display = ThresholdCurveDisplay.from_predictions(y, scores, metrics=metrics)
+    if metrics == "f1":
+        labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert sorted(label.split(" ")[0] for label in labels) == sorted(y)
+        assert display.ax_.get_ylabel() == "F1"
+    else:
+        assert len(display.ax_) == 5
+
+
+def test_the_cut_is_marked():
+    """A dot stands on the curve at the chosen threshold."""
+    y, scores = make_table(1)
+    display = ThresholdCurveDisplay.from_predictions(y, scores, thresholds=0.3, metrics="f1")
+    dots = [line for line in display.ax_.lines if line.get_marker() == "o"]
+    assert dots[0].get_xdata()[0] == 0.3
+    assert dots[0].get_ydata()[0] == display.at("f1", [0.3])[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [0.1, 0.2, 0.3],
+        {"attribute_0": 0.1, "attribute_1": 0.2, "attribute_2": 0.3},
+        pd.Series({"attribute_2": 0.3, "attribute_1": 0.2, "attribute_0": 0.1}),
+    ],
+)
+def test_thresholds_are_read_in_any_form(given):
+    """Arrays by position, dicts and Series by name; `select` picks from them."""
+    y, scores = make_table(3)
+    read = ThresholdCurveDisplay.from_predictions
+    np.testing.assert_allclose(read(y, scores, thresholds=given).cuts, [0.1, 0.2, 0.3])
+    selected = read(y, scores, thresholds=given, select=["attribute_2", "attribute_0"])
+    np.testing.assert_allclose(selected.cuts, [0.3, 0.1])
+    assert read(y, scores).cuts.tolist() == [0.5] * 3
+    assert read(y, 10 * scores - 5).cuts.tolist() == [0] * 3
+
+
+def test_thresholds_are_read_from_estimators(fitted):
+    """From `best_threshold_`, also of a pipeline's last step; 0.5 for a plain classifier."""
+    X, y, plain = fitted
+    tuned = TunedThresholdMultiOutputCV(plain, cv="prefit", refit=False).fit(X, y)
+    draw = ThresholdCurveDisplay.from_estimator
+    np.testing.assert_array_equal(draw(tuned, X, y).cuts, tuned.best_threshold_)
+    np.testing.assert_array_equal(draw(plain, X, y).cuts, [0.5] * 3)
+    np.testing.assert_array_equal(draw(tuned, X, y, thresholds=0.2).cuts, [0.2] * 3)
+    pipeline = make_pipeline(StandardScaler(), TunedThresholdMultiOutputCV(plain)).fit(X, y)
+    np.testing.assert_array_equal(draw(pipeline, X, y).cuts, pipeline[-1].best_threshold_)
+
+
+def test_decisions_have_thresholds_of_their_own():
+    """Thresholds of decisions are drawn over decisions, although there are probabilities."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2))
+    y = (X[:, 0] > 0).astype(int)
+    tuned = TunedThresholdMultiOutputCV(
+        LogisticRegression(), response_method="decision_function"
+    ).fit(X, y)
+    display = ThresholdCurveDisplay.from_estimator(tuned, X, y)
+    assert not display.is_proba and display.cuts.tolist() == [tuned.best_threshold_]
+    assert display.ax_.get_xlabel() == "Threshold (score)"
+
+
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
+def test_from_estimator_is_from_predictions(display, fitted):
+    """Lists of (n, 2) arrays and (n, L) matrices give the same."""
+    X, y, plain = fitted
+    proba = plain.predict_proba(X)
+    one = display.from_estimator(plain, X, y)
+    matrix = np.stack([part[:, 1] for part in proba], axis=1)
+    for other in (display.from_predictions(y, proba), display.from_predictions(y, matrix)):
+        assert one.names == other.names == ["y0", "y1", "y2"]
+        for name in ("precision", "cuts", "prob_true", "counts"):
+            if hasattr(one, name):
+                for a, b in zip(getattr(one, name), getattr(other, name), strict=True):
+                    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_calibration_is_scikit_learns_on_the_known_rows(strategy):
+    """Each attribute's curve is calibration_curve of its known entries, and bins add up."""
+    y, proba = make_table(3)
+    display = ReliabilityDisplay.from_predictions(y, proba, n_bins=7, strategy=strategy)
+    for j, name in enumerate(y):
+        known = y[name].notna()
+        expected = calibration_curve(y[name][known], proba[known, j], n_bins=7, strategy=strategy)
+        np.testing.assert_array_equal(display.prob_true[j], expected[0])
+        np.testing.assert_array_equal(display.prob_pred[j], expected[1])
+        assert display.counts[j].sum() == known.sum() == len(display.y_prob[j])
+    errors = calibration_error(y, proba, n_bins=7, strategy=strategy, average=None)
+    np.testing.assert_allclose(display.errors, errors)
+    for row, places in zip(display.differences(), display.places, strict=True):
+        np.testing.assert_array_equal(np.flatnonzero(~np.isnan(row)), places)
+
+
+def test_categories_are_judged_by_their_top_class(mixed):
+    """Of an attribute with several classes it is the highest probability, if it is right."""
+    y, proba = mixed
+    display = ReliabilityDisplay.from_predictions(y, proba, n_bins=5)
+    known = y["colour"].notna()
+    guess = np.array(["blue", "green", "red"])[proba[1].argmax(axis=1)]
+    right = (guess == y["colour"])[known]
+    expected, _ = calibration_curve(right, proba[1].max(axis=1)[known], n_bins=5)
+    np.testing.assert_array_equal(display.prob_true[1], expected)
+    np.testing.assert_allclose(display.errors, calibration_error(y, proba, n_bins=5, average=None))
+
+
+def test_only_binary_attributes_have_thresholds(mixed):
+    """Others are passed over, and refused by name; a table without any is refused."""
+    y, proba = mixed
+    draw = ThresholdCurveDisplay.from_predictions
+    assert draw(y, proba).names == ["hat"]
+    with pytest.raises(ValueError, match=r"'colour', which has 3 class.*only binary"):
+        draw(y, proba, select=["colour"])
+    with pytest.raises(ValueError, match=r"no binary attribute.*\['colour'\]"):
+        draw(y[["colour"]], proba[1:])
+
+
+def test_an_attribute_without_a_positive_is_left_out_with_a_warning():
+    """It has no recall; the others are drawn, and without others it is an error."""
+    y, scores = make_table(2)
+    y["attribute_1"] = y["attribute_1"].mask(y["attribute_1"] == 1, 0.0)
+    with pytest.warns(UndefinedAttributeWarning, match="attribute_1"):
+        display = ThresholdCurveDisplay.from_predictions(y, scores, thresholds=[0.3, 0.4])
+    assert display.names == ["attribute_0"] and display.cuts.tolist() == [0.3]
+    with pytest.raises(ValueError, match="every attribute has no label that is known to be"):
+        ThresholdCurveDisplay.from_predictions(y, scores, select=["attribute_1"])
+    y["attribute_1"] = np.nan
+    with pytest.warns(UndefinedAttributeWarning, match="no known label"):
+        assert ReliabilityDisplay.from_predictions(y, scores).names == ["attribute_0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"select": ["hut"]}, "`select` names 'hut', which is no attribute"),
+        ({"select": []}, "`select` is empty"),
+        ({"metrics": ["auc"]}, "`metrics` must be one or more of"),
+        ({"thresholds": [0.1, 0.2]}, r"`thresholds` has the shape \(2,\)"),
+        ({"thresholds": {"hut": 0.2}}, "`thresholds` names 'hut'"),
+        ({"thresholds": {"attribute_0": 0.2}}, "`thresholds` has none for"),
+        ({"thresholds": [0.1, np.nan, 0.2]}, "threshold of 'attribute_1' is NaN"),
+    ],
+)
+def test_bad_parameters_get_a_sentence(change, message):
+    """The message names the parameter and what is legal."""
+    y, scores = make_table(3)
+    with pytest.raises(ValueError, match=message):
+        ThresholdCurveDisplay.from_predictions(y, scores, **change)
+
+
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
+def test_bad_scores_get_a_sentence(display):
+    """Other shapes and orders of columns, and NaN where the label is known."""
+    y, scores = make_table(3)
+    with pytest.raises(ValueError, match="for 3 outputs they must be"):
+        display.from_predictions(y, scores[:, :2])
+    with pytest.raises(ValueError, match="y has 200 rows, the scores have 150"):
+        display.from_predictions(y, scores[:150])
+    swapped = pd.DataFrame(scores, columns=list(y)[::-1])
+    with pytest.raises(ValueError, match="must be in the same order"):
+        display.from_predictions(y, swapped)
+    row = int(np.flatnonzero(y["attribute_1"].notna())[0])
+    scores[row, 1] = np.nan
+    with pytest.raises(ValueError, match=f"row {row}, attribute 'attribute_1', is NaN"):
+        display.from_predictions(y, scores)
+
+
+def test_decisions_have_no_calibration():
+    """Scores outside of [0, 1] are refused."""
+    y, scores = make_table(2)
+    with pytest.raises(ValueError, match="no probabilities"):
+        ReliabilityDisplay.from_predictions(y, 3 * scores)
+
+
+def test_given_axes_are_used_or_divided():
+    """One panel is drawn into the axes; several take their place in the grid."""
+    y, scores = make_table(4)
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    one = ThresholdCurveDisplay.from_predictions(y, scores, select=[0], ax=axes[0])
+    assert one.ax_ is axes[0] and one.figure_ is figure
+    many = ReliabilityDisplay.from_predictions(y, scores, ax=axes[1])
+    assert many.figure_ in figure.subfigs
+    figure.canvas.draw()
+    free = figure.add_axes((0, 0, 1, 1))
+    with pytest.raises(ValueError, match="`ax` must come from plt.subplots"):
+        ThresholdCurveDisplay.from_predictions(y, scores, ax=free)
+
+
+def test_lines_take_further_arguments_and_plot_draws_again():
+    """Keyword arguments reach the curves; plot returns the display itself."""
+    y, scores = make_table(1)
+    display = ThresholdCurveDisplay.from_predictions(y, scores, linewidth=3, metrics="recall")
+    assert display.ax_.lines[0].get_linewidth() == 3
+    first = display.figure_
+    assert display.plot(metrics="precision") is display
+    assert display.figure_ is not first and display.ax_.get_ylabel() == "Precision"
+
+
+def test_a_classifier_of_strings_and_missing_rows():
+    """The positive class is the second of the classifier's, whatever its dtype."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 2))
+    labels = np.where(X > 0, "yes", "no")
+    model = MultiOutputClassifier(LogisticRegression()).fit(X, labels)
+    y = labels.astype(object)
+    y[:10, 0] = None
+    display = ThresholdCurveDisplay.from_estimator(model, X, y)
+    known = np.arange(10, 80)
+    positive = model.predict_proba(X)[0][known, 1]
+    precision, _, thresholds = precision_recall_curve(y[known, 0] == "yes", positive)
+    np.testing.assert_array_equal(display.thresholds[0], thresholds)
+    np.testing.assert_array_equal(display.precision[0], precision[:-1])

@@ -1,0 +1,57 @@
+"""The displays load matplotlib when they draw, and only then."""
+
+import builtins
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skattr
+from skattr.inspection import CooccurrenceDisplay, suspected_label_errors
+
+SCRIPT = """
+import sys
+import skattr.inspection
+from skattr.inspection import suspected_label_errors
+suspected_label_errors([1, 0, 1], [0.9, 0.2, 0.1])
+print(sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib"))
+"""
+
+
+def test_import_leaves_matplotlib_alone():
+    """Neither the import nor what needs no picture loads it."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        cwd=Path(skattr.__file__).parent.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_room_imports_neither_torch_nor_private_metrics():
+    """What it draws are arrays of any classifier."""
+    for path in (Path(skattr.__file__).parent / "inspection").glob("*.py"):
+        text = path.read_text()
+        assert "import torch" not in text and "from torch" not in text
+        assert "from skattr.metrics._" not in text and "import skattr.metrics._" not in text
+        for line in text.splitlines():
+            assert not line.startswith(("import matplotlib", "from matplotlib"))
+
+
+def test_without_matplotlib_there_is_a_sentence(monkeypatch):
+    """The error says what to install; what needs no picture works."""
+    original = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError("No module named 'matplotlib'")
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(ImportError, match=r"CooccurrenceDisplay needs matplotlib.*pip install"):
+        CooccurrenceDisplay.from_labels([[1, 0], [0, 1]])
+    assert len(suspected_label_errors([1, 0], [0.9, 0.1])) == 0

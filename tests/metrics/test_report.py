@@ -1,0 +1,262 @@
+"""The table of attributes."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from skattr.metrics import UndefinedAttributeWarning, attribute_report
+
+
+def column(tp, fn, fp, tn):
+    """Return true and predicted labels with these counts."""
+    true = np.repeat([1, 1, 0, 0], [tp, fn, fp, tn])
+    return true, np.repeat([1, 0, 1, 0], [tp, fn, fp, tn])
+
+
+@pytest.fixture
+def mixed():
+    """Labels of a bool with unknown entries, a category and an ordered column, with scores."""
+    rng = np.random.default_rng(0)
+    n = 160
+    y = pd.DataFrame(
+        {
+            "hat": pd.array(rng.random(n) < 0.3, dtype="boolean"),
+            "colour": rng.choice(["blue", "green", "red"], n),
+            "size": pd.Categorical(rng.choice(["s", "m", "l"], n), ["s", "m", "l"], ordered=True),
+        }
+    )
+    hat = rng.beta(1 + 2 * y["hat"].to_numpy(bool), 4)
+    y.loc[::5, "hat"] = None
+    scores = [
+        np.stack([1 - hat, hat], axis=1),
+        rng.dirichlet([1, 1, 1], n),
+        rng.dirichlet([1, 1, 1], n),
+    ]
+    return y, scores
+
+
+def test_a_published_table():
+    """Counts of two attributes of aPascal give precision, recall and accuracy to four digits."""
+    beak, flower = column(163, 46, 79, 6067), column(53, 0, 155, 6147)
+    report = attribute_report(
+        pd.DataFrame({"Beak": beak[0], "Flower": flower[0]}),
+        pd.DataFrame({"Beak": beak[1], "Flower": flower[1]}),
+    )
+    assert report.loc["Beak", ["TP", "FN", "FP", "TN"]].tolist() == [163, 46, 79, 6067]
+    found = report.loc[["Beak", "Flower"], ["precision", "recall", "accuracy"]].astype(float)
+    expected = [
+        [163 / 242, 163 / 209, 6230 / 6355],
+        [53 / 208, 1.0, 6200 / 6355],
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert found.round(4).to_numpy().tolist() == [[0.6736, 0.7799, 0.9803], [0.2548, 1.0, 0.9756]]
+
+
+def test_numbers_are_scikit_learns(mixed):
+    """Of the known entries of each column, at the thresholds that are shown."""
+    y, scores = mixed
+    report = attribute_report(y, None, scores, thresholds={"hat": 0.3})
+    known = y["hat"].notna().to_numpy()
+    true, score = y["hat"][known].to_numpy(bool), scores[0][known, 1]
+    row = report.loc["hat"]
+    assert (row["kind"], row["known"], row["positives"]) == ("binary", known.sum(), true.sum())
+    assert row["threshold"] == 0.3
+    for name, function in (
+        ("precision", reference.precision_score),
+        ("recall", reference.recall_score),
+        ("f1", reference.f1_score),
+        ("accuracy", reference.accuracy_score),
+        ("balanced_accuracy", reference.balanced_accuracy_score),
+    ):
+        assert row[name] == pytest.approx(function(true, score >= 0.3))
+        if name != "accuracy" and name != "balanced_accuracy":
+            guess = np.array(["blue", "green", "red"])[scores[1].argmax(axis=1)]
+            expected = function(y["colour"], guess, average="macro")
+            assert report.loc["colour", name] == pytest.approx(expected)
+    assert row["average_precision"] == pytest.approx(reference.average_precision_score(true, score))
+    assert row["roc_auc"] == pytest.approx(reference.roc_auc_score(true, score))
+    guess = np.array(["s", "m", "l"])[scores[2].argmax(axis=1)]
+    assert report.loc["size", "accuracy"] == pytest.approx((guess == y["size"]).mean())
+    assert report.loc["colour", ["TP", "FN", "FP", "TN", "threshold"]].isna().all()
+
+
+def test_averages(mixed):
+    """The macro average is the mean of the rows, micro that of the sums."""
+    y, scores = mixed
+    report = attribute_report(y, None, scores)
+    rows = report.loc[list(y.columns)]
+    assert report.loc["macro", "f1"] == pytest.approx(rows["f1"].astype(float).mean())
+    assert report.loc["macro", "known"] == y.notna().to_numpy().sum()
+    binary = attribute_report(y[["hat"]], None, [scores[0]])
+    assert binary.loc["micro", "TP"] == binary.loc["hat", "TP"]
+    assert binary.loc["micro", "f1"] == pytest.approx(binary.loc["hat", "f1"])
+
+
+def test_given_predictions_and_scores(mixed):
+    """Labels come from y_pred, ranking from y_score; without scores their columns are absent."""
+    y, scores = mixed
+    guess = y.copy()
+    guess["hat"] = True
+    report = attribute_report(y, guess, scores)
+    assert report.loc["hat", "recall"] == 1
+    assert report.loc["colour", "accuracy"] == 1
+    assert report.loc["colour", "roc_auc"] < 0.7
+    labels_only = attribute_report(y, guess)
+    assert "roc_auc" not in labels_only
+    assert "threshold" not in labels_only
+
+
+def test_slices(mixed):
+    """The report of each value's rows is that of these rows alone."""
+    y, scores = mixed
+    group = np.where(np.arange(len(y)) % 3 == 0, "f", "m").astype(object)
+    group[:10] = None
+    report = attribute_report(y, None, scores, slices=group)
+    assert report.index.get_level_values("slice").unique().tolist() == ["all", "f", "m"]
+    rows = np.flatnonzero(group == "f")
+    alone = attribute_report(y.iloc[rows], None, [part[rows] for part in scores])
+    for name in ("known", "f1", "accuracy", "roc_auc"):
+        np.testing.assert_allclose(
+            report.loc["f", name].astype(float), alone[name].astype(float), equal_nan=True
+        )
+
+
+def test_tail():
+    """Groups of attributes by their positives, or by name."""
+    rng = np.random.default_rng(0)
+    y = rng.random((500, 4)) < [0.5, 0.2, 0.02, 0.01]
+    guess = y ^ (rng.random(y.shape) < 0.1)
+    report = attribute_report(y, guess, tail=(150, 50))
+    assert report.index[-3:].tolist() == ["head", "medium", "tail"]
+    f1 = report["f1"].astype(float)
+    assert f1["tail"] == pytest.approx(f1[["y2", "y3"]].mean())
+    assert f1["head"] == pytest.approx(f1["y0"])
+    named = attribute_report(y, guess, tail={"rare": ["y2", "y3"]})
+    assert named.loc["rare", "f1"] == pytest.approx(f1["tail"])
+    with pytest.raises(ValueError, match="names 'hat'"):
+        attribute_report(y, guess, tail={"rare": ["hat"]})
+    with pytest.raises(ValueError, match="one or two numbers of positives"):
+        attribute_report(y, guess, tail=(1, 2, 3))
+
+
+def test_intervals_cover_the_truth():
+    """About nine in ten intervals of .9 hold the true accuracy and recall."""
+    rng = np.random.default_rng(0)
+    y = rng.random((400, 60)) < 0.4
+    guess = y ^ (rng.random(y.shape) < 0.2)
+    report = attribute_report(y, guess, confidence=0.9, n_bootstrap=300).iloc[:60]
+    for name in ("accuracy", "recall"):
+        low, high = report[f"{name}_low"].astype(float), report[f"{name}_high"].astype(float)
+        assert 0.8 < ((low <= 0.8) & (high >= 0.8)).mean() < 0.98
+        assert (low <= report[name]).all()
+        assert (high >= report[name]).all()
+
+
+def test_intervals_of_groups_are_wider():
+    """Rows that are copies of one another are one draw."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(rng.random((40, 3)) < 0.4, 10, axis=0)
+    guess = y ^ np.repeat(rng.random((40, 3)) < 0.2, 10, axis=0)
+    plain = attribute_report(y, guess, confidence=0.9)
+    grouped = attribute_report(y, guess, confidence=0.9, groups=np.arange(400) // 10)
+    width = (plain["f1_high"] - plain["f1_low"]).astype(float)[:4]
+    wider = (grouped["f1_high"] - grouped["f1_low"]).astype(float)[:4]
+    assert (wider > 2 * width).all()
+
+
+def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
+    """With every row drawn once the bootstrap's own formulas give the report's numbers."""
+    from skattr.metrics._bootstrap import Draws, intervals
+    from skattr.metrics._report import _LABELS, _Material
+
+    y, scores = mixed
+    report = attribute_report(y, None, scores)
+    material = _Material(y, None, scores, None, None, None, None, None)
+    draws = Draws(len(y), 0.9, 2, None, 0)
+    draws.times[:] = 1
+    for name, (low, high) in intervals(material, draws, list(_LABELS)).items():
+        expected = report.loc[[*y.columns, "macro"], name].astype(float)
+        np.testing.assert_allclose(low, expected)
+        np.testing.assert_allclose(high, expected)
+
+
+def test_weights():
+    """Whole weights equal repeated rows, but for the counts."""
+    rng = np.random.default_rng(0)
+    y, guess = rng.random((60, 3)) < 0.4, rng.random((60, 3)) < 0.4
+    times = 1 + np.arange(60) % 3
+    weighted = attribute_report(y, guess, sample_weight=times)
+    repeated = attribute_report(np.repeat(y, times, 0), np.repeat(guess, times, 0))
+    for name in ("precision", "recall", "f1", "accuracy"):
+        np.testing.assert_allclose(weighted[name].astype(float), repeated[name].astype(float))
+
+
+def test_undefined_metrics_are_blank_and_warned_of_once():
+    """An attribute without positives has no recall; the averages say over how many they are."""
+    y = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
+    guess = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
+    with pytest.warns(UndefinedAttributeWarning, match=r"of \['y1'\] are not defined") as caught:
+        report = attribute_report(y, guess)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert np.isnan(report.loc["y1", "recall"])
+    assert report.attrs["averaged_over"]["recall"] == 1
+    assert "Averaged over fewer than 2 attributes" in str(report)
+
+
+def test_it_prints(mixed):
+    """In a terminal, as HTML and as Markdown: three digits, whole counts, blanks."""
+    y, scores = mixed
+    report = attribute_report(y, None, scores)
+    for text in (str(report), report._repr_html_(), report.to_markdown()):
+        assert "nan" not in text.lower()
+        assert "colour" in text
+        assert "0.500" in text  # the threshold
+    lines = report.to_markdown().splitlines()
+    assert lines[1].startswith("| --- | --- |")
+    assert len({line.count("|") for line in lines}) == 1
+    assert isinstance(report, pd.DataFrame)
+    assert isinstance(report[["f1"]], pd.DataFrame)
+
+
+def test_thresholds_of_a_tuned_classifier(mixed):
+    """best_threshold_, which is NaN for categories, will do."""
+    y, scores = mixed
+    report = attribute_report(y, None, scores, thresholds=np.array([0.2, np.nan, np.nan]))
+    known = y["hat"].notna().to_numpy()
+    positives = (scores[0][known, 1] >= 0.2).sum()
+    assert report.loc["hat", ["TP", "FP"]].sum() == positives
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "Pass predicted labels"),
+        ({"y_pred": np.zeros((3, 2)), "thresholds": [0.1]}, "there are 2 attributes"),
+        ({"y_pred": np.zeros((3, 2)), "thresholds": {"hat": 0.1}}, "thresholds name 'hat'"),
+        ({"y_pred": np.zeros((3, 2)), "slices": [1]}, "slices has 1 values"),
+        ({"y_pred": np.zeros((3, 2)), "confidence": 1.5}, "confidence must be between"),
+        ({"y_pred": np.zeros((3, 2)), "confidence": 0.9, "groups": [1]}, "groups has 1 values"),
+        ({"y_score": np.full((3, 2), 2.0)}, r"\[0, 1\]|between 0 and 1"),
+    ],
+)
+def test_bad_input(params, message):
+    """Each is said in a sentence."""
+    y = np.array([[1, 0], [0, 1], [1, 1]])
+    with pytest.raises(ValueError, match=message):
+        attribute_report(y, **params)
+
+
+def test_nothing_is_changed(mixed):
+    """Neither labels nor scores, and a plain report warns of nothing."""
+    y, scores = mixed
+    before = y.copy()
+    for part in scores:
+        part.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attribute_report(y, None, scores, confidence=0.9, slices=np.arange(len(y)) % 2)
+    pd.testing.assert_frame_equal(y, before)

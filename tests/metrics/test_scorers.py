@@ -1,0 +1,240 @@
+"""Scorers in scikit-learn's tools."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn import metrics as reference
+from sklearn.base import clone
+from sklearn.datasets import make_multilabel_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
+
+from skattr import AttributeClassifier, TunedThresholdMultiOutputCV
+from skattr.metrics import (
+    average_precision_score,
+    f1_score,
+    get_scorer,
+    get_scorer_names,
+    make_attribute_scorer,
+    pedestrian_metrics,
+)
+
+PROBA = [name for name in get_scorer_names() if "log_loss" in name or "brier" in name]
+ORDINAL = ["neg_mean_absolute_error", "quadratic_kappa"]
+
+
+@pytest.fixture
+def data():
+    """150 rows of three binary labels."""
+    return make_multilabel_classification(150, n_classes=3, n_labels=2, random_state=0)
+
+
+@pytest.fixture
+def mixed():
+    """Features, and a table of a bool, a category and an ordered attribute, some unknown."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 4))
+    size = np.array(["s", "m", "l"])[np.digitize(X[:, 2], [-0.4, 0.4])]
+    y = pd.DataFrame(
+        {
+            "hat": pd.array(X[:, 0] > 0.3, dtype="boolean"),
+            "colour": np.array(["blue", "green", "red"])[np.digitize(X[:, 1], [-0.4, 0.4])],
+            "size": pd.Categorical(size, ["s", "m", "l"], ordered=True),
+        }
+    )
+    y.loc[::7, "hat"] = None
+    y.loc[::5, "colour"] = None
+    return X, y
+
+
+REFERENCE = {
+    "macro_f1": lambda y, p, s: reference.f1_score(y, p, average="macro"),
+    "micro_precision": lambda y, p, s: reference.precision_score(y, p, average="micro"),
+    "weighted_recall": lambda y, p, s: reference.recall_score(y, p, average="weighted"),
+    "subset_accuracy": lambda y, p, s: reference.accuracy_score(y, p),
+    "neg_hamming_loss": lambda y, p, s: -reference.hamming_loss(y, p),
+    "hamming_accuracy": lambda y, p, s: 1 - reference.hamming_loss(y, p),
+    "mean_average_precision": lambda y, p, s: reference.average_precision_score(y, s),
+    "mean_roc_auc": lambda y, p, s: reference.roc_auc_score(y, s),
+    "mean_accuracy": lambda y, p, s: np.mean(
+        [reference.balanced_accuracy_score(a, b) for a, b in zip(y.T, p.T, strict=True)]
+    ),
+    "mcc": lambda y, p, s: np.mean(
+        [reference.matthews_corrcoef(a, b) for a, b in zip(y.T, p.T, strict=True)]
+    ),
+    "neg_log_loss": lambda y, p, s: (
+        -np.mean([reference.log_loss(a, b) for a, b in zip(y.T, s.T, strict=True)])
+    ),
+    "neg_brier_score": lambda y, p, s: (
+        -np.mean([reference.brier_score_loss(a, b) for a, b in zip(y.T, s.T, strict=True)])
+    ),
+    "instance_f1": lambda y, p, s: pedestrian_metrics(y, p.astype(float))["f1"],
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.parametrize(
+    "classifier",
+    [RandomForestClassifier(50, random_state=0), OneVsRestClassifier(LogisticRegression())],
+    ids=["list", "matrix"],
+)
+def test_equal_to_scikit_learn(name, classifier, data):
+    """On fully known binary labels each is scikit-learn's number of what the classifier says."""
+    X, y = data
+    classifier = clone(classifier).fit(X[:100], y[:100])
+    probas = classifier.predict_proba(X[100:])
+    if isinstance(probas, list):
+        probas = np.stack([part[:, 1] for part in probas], axis=1)
+    probas = np.clip(probas, 1e-3, 1 - 1e-3) if name == "neg_log_loss" else probas
+    expected = REFERENCE[name](y[100:], classifier.predict(X[100:]), probas)
+    found = get_scorer(name)(classifier, X[100:], y[100:])
+    assert found == pytest.approx(expected, abs=0.02 if name == "neg_log_loss" else 1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(set(get_scorer_names()) - set(ORDINAL)))
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.SkattrWarning")
+def test_every_scorer_in_cross_validate_with_unknown_labels(name, data):
+    """Each gives a finite number per fold, of a network and of a tuned one."""
+    X, y = data
+    table = pd.DataFrame(y, columns=["a", "b", "c"]).astype("boolean")
+    table.loc[::6, "b"] = None
+    network = AttributeClassifier(max_epochs=3, random_state=0)
+    for classifier in (network, TunedThresholdMultiOutputCV(network, cv=2)):
+        scores = cross_validate(
+            classifier, X, table, scoring=get_scorer(name), cv=KFold(2), error_score="raise"
+        )
+        assert np.isfinite(scores["test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["macro_f1", "accuracy", "subset_accuracy", "neg_log_loss", "mean_roc_auc", *ORDINAL]
+)
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.SkattrWarning")
+def test_mixed_attributes(name, mixed):
+    """Categories and ordered levels beside a bool, each with its own number of classes."""
+    X, y = mixed
+    classifier = AttributeClassifier(max_epochs=10, random_state=0)
+    if name in ORDINAL:
+        y = y[["size"]]
+    grid = GridSearchCV(
+        classifier,
+        {"max_epochs": [2, 10]},
+        scoring=get_scorer(name),
+        cv=KFold(2),
+        error_score="raise",
+    ).fit(X, y)
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+    assert grid.best_params_ == {"max_epochs": 10}
+
+
+def test_a_number_per_attribute(mixed):
+    """Named by the attribute, for one scorer or several."""
+    X, y = mixed
+    classifier = AttributeClassifier(max_epochs=5, random_state=0)
+    scores = cross_validate(
+        classifier, X, y, scoring=get_scorer("macro_f1", per_attribute=True), cv=KFold(2)
+    )
+    assert {"test_f1__hat", "test_f1__colour", "test_f1__size"} <= set(scores)
+    classifier.fit(X, y)
+    values = get_scorer("macro_f1", per_attribute=True)(classifier, X, y)
+    average = get_scorer("macro_f1")(classifier, X, y)
+    assert np.mean(list(values.values())) == pytest.approx(average)
+    losses = get_scorer("neg_log_loss", per_attribute=True)(classifier, X, y)
+    assert all(value < 0 for value in losses.values())
+    with pytest.raises(ValueError, match="of whole rows"):
+        get_scorer("neg_hamming_loss", per_attribute=True)
+
+
+def test_a_fold_without_a_level(mixed):
+    """Columns follow the classifier's classes, also where the scored rows lack some."""
+    X, y = mixed
+    classifier = AttributeClassifier(max_epochs=10, random_state=0).fit(X, y)
+    rows = (y["colour"] != "red").to_numpy() & y["colour"].notna().to_numpy()
+    found = get_scorer("accuracy", per_attribute=True)(classifier, X[rows], y[rows])
+    right = classifier.predict(X[rows])[:, 1] == y["colour"][rows]
+    assert found["accuracy__colour"] == pytest.approx(right.mean())
+
+
+def test_sample_weight_and_routing(data):
+    """Weights reach the metric, by hand and by metadata routing."""
+    X, y = data
+    classifier = KNeighborsClassifier().fit(X, y)
+    weights = np.arange(150.0)
+    expected = reference.f1_score(y, classifier.predict(X), average="macro", sample_weight=weights)
+    assert get_scorer("macro_f1")(classifier, X, y, sample_weight=weights) == pytest.approx(
+        expected
+    )
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = get_scorer("macro_f1").set_score_request(sample_weight=True)
+        scores = cross_validate(
+            KNeighborsClassifier(), X, y, scoring=scorer, cv=3, params={"sample_weight": weights}
+        )
+    assert len(scores["test_score"]) == 3
+
+
+def test_decisions_are_ranked(data):
+    """A classifier without probabilities has its decisions ranked; losses need probabilities."""
+    X, y = data
+    ridge = RidgeClassifier().fit(X, y)
+    expected = reference.roc_auc_score(y, ridge.decision_function(X))
+    assert get_scorer("mean_roc_auc")(ridge, X, y) == pytest.approx(expected)
+    with pytest.raises(AttributeError, match="predict_proba"):
+        get_scorer("neg_log_loss")(ridge, X, y)
+
+
+def test_one_output():
+    """A single output is an attribute like any other."""
+    X, y = make_multilabel_classification(120, n_classes=2, random_state=0)
+    classifier = KNeighborsClassifier().fit(X, y[:, 0])
+    predicted = classifier.predict(X)
+    assert get_scorer("macro_f1")(classifier, X, y[:, 0]) == pytest.approx(
+        reference.f1_score(y[:, 0], predicted)
+    )
+    auc = reference.roc_auc_score(y[:, 0], classifier.predict_proba(X)[:, 1])
+    assert get_scorer("mean_roc_auc")(classifier, X, y[:, 0]) == pytest.approx(auc)
+
+
+def test_own_scorers(data):
+    """make_attribute_scorer takes any metric of the package, with its arguments."""
+    X, y = data
+    classifier = KNeighborsClassifier().fit(X, y)
+    scorer = make_attribute_scorer(
+        average_precision_score, response_method="predict_proba", average="micro"
+    )
+    assert scorer(classifier, X, y) == get_scorer("micro_average_precision")(classifier, X, y)
+    assert "average_precision_score" in repr(scorer)
+    loaded = pickle.loads(pickle.dumps(get_scorer("instance_f1")))
+    assert loaded(classifier, X, y) == get_scorer("instance_f1")(classifier, X, y)
+    with pytest.raises(ValueError, match="response_method must be"):
+        make_attribute_scorer(f1_score, response_method="decision_function")
+    with pytest.raises(ValueError, match="There is no scorer 'f1'"):
+        get_scorer("f1")
+
+
+def test_protocols_are_of_binary_attributes(mixed):
+    """A category among them is refused by name."""
+    X, y = mixed
+    classifier = AttributeClassifier(max_epochs=2, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"\['colour', 'size'\] are not"):
+        get_scorer("instance_f1")(classifier, X, y)
+
+
+def test_a_scorer_as_the_objective_of_thresholds(data):
+    """It is tried over a grid of cuts; one of scores has no threshold."""
+    X, y = data
+    forest = RandomForestClassifier(20, random_state=0)
+    params = {"strategy": "exact", "cv": 3}
+    named = TunedThresholdMultiOutputCV(forest, objective="f1", **params).fit(X, y)
+    scored = TunedThresholdMultiOutputCV(forest, objective=get_scorer("macro_f1"), **params)
+    scored.fit(X, y)
+    assert scored.in_sample_score_ == pytest.approx(named.in_sample_score_)
+    lossy = TunedThresholdMultiOutputCV(forest, objective=get_scorer("neg_hamming_loss"), **params)
+    assert lossy.fit(X, y).in_sample_score_ <= 0
+    with pytest.raises(ValueError, match="has no threshold"):
+        TunedThresholdMultiOutputCV(forest, objective=get_scorer("mean_roc_auc")).fit(X, y)
