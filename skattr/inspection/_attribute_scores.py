@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
 from skattr._multioutput import to_list
-from skattr.inspection._bootstrap import (
+from skattr.inspection._inputs import of_estimator, positions_of
+from skattr.inspection._metric_names import (
     Metric,
     metric_of,
     names_of,
-    quantiles,
-    resamples,
     takes_scores,
     title_of,
 )
-from skattr.inspection._inputs import of_estimator, positions_of
 from skattr.inspection._style import (
     COLOURS,
     GREY,
@@ -34,6 +32,7 @@ from skattr.inspection._style import (
     strip,
     subfigure,
 )
+from skattr.metrics._bootstrap import Draws
 
 Array = NDArray[Any]
 _BARS, _COLUMN = 16, 52  # attributes drawn as bars; dots under each other
@@ -226,14 +225,14 @@ class AttributeScoresDisplay:
         names = names_of(y_true, len(values))
         low = high = None
         if confidence is not None:
-            weights = resamples(len(y_true), n_bootstrap, groups, random_state)
+            draws = Draws(len(y_true), confidence, n_bootstrap, groups, random_state)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a resample may lack what an attribute needs
                 drawn = [
                     np.atleast_1d(function(y_true, y_pred, sample_weight=weight, **params))
-                    for weight in weights
+                    for weight in draws.times
                 ]
-            low, high = quantiles(np.array(drawn, dtype=np.float64), confidence)
+            low, high = draws.limits(np.array(drawn, dtype=np.float64))
         chosen = positions_of(select, names)
         title = metric if isinstance(metric, str) else getattr(metric, "__name__", "score")
         display = cls(

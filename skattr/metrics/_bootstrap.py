@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
@@ -50,13 +51,14 @@ class Draws:
         if groups is not None:
             if len(groups) != n:
                 raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
-            unit = np.unique(np.asarray(groups), return_inverse=True)[1]
+            unit = pd.factorize(pd.Series(groups), use_na_sentinel=False)[0]
         n_units = int(unit.max()) + 1
-        rng = check_random_state(random_state) if random_state is not None else None
-        seed = None if rng is None else rng.randint(2**31 - 1)
-        generator = np.random.default_rng(seed)
+        generator: Any = np.random.default_rng()  # fresh entropy, not the global state
+        if random_state is not None:
+            generator = check_random_state(random_state)
         shares = np.full(n_units, 1 / n_units)
-        self.times = generator.multinomial(n_units, shares, n_bootstrap)[:, unit].astype(np.float64)
+        drawn = generator.multinomial(n_units, shares, size=n_bootstrap)
+        self.times = drawn[:, unit].astype(np.float64)
 
     def take(self, rows: Array) -> "Draws":
         """Return the draws of some of the rows."""

@@ -123,7 +123,7 @@ def test_given_scores_are_drawn():
         ({"metric": "f7"}, "`metric` must be callable or a function of skattr.metrics"),
         ({"confidence": 95}, "`confidence` must lie between 0 and 1, got 95"),
         ({"n_bootstrap": 1}, "`n_bootstrap` must be 2 or more"),
-        ({"groups": [1, 2]}, "`groups` has 2 entries for 200 rows"),
+        ({"groups": [1, 2]}, "groups has 2 values, but there are 200 rows"),
         ({"select": ["hut"]}, "`select` names 'hut'"),
         ({"metric_params": {"average": "macro"}}, r"returns 1 value\(s\) for 3 attributes"),
     ],

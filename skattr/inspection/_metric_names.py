@@ -1,17 +1,13 @@
-"""Metrics by name, and how sure they are."""
+"""Metrics by name."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 import skattr.metrics
 
-Array = NDArray[Any]
 Metric = str | Callable[..., Any]
 
 
@@ -60,35 +56,6 @@ def names_of(y: Any, n: int) -> list[Any]:
             "average=None and return one for each."
         )
     return names
-
-
-def resamples(n: int, n_bootstrap: int, groups: Any, random_state: Any) -> Array:
-    """Return how often each resample has each row: (n_bootstrap, n).
-
-    Raises
-    ------
-    ValueError
-        If `groups` has another length.
-    """
-    generator = check_random_state(random_state)
-    member = np.arange(n)
-    if groups is not None:
-        if len(groups) != n:
-            raise ValueError(f"`groups` has {len(groups)} entries for {n} rows.")
-        member, _ = pd.factorize(pd.Series(groups), use_na_sentinel=False)
-    n_groups = int(member.max()) + 1
-    counts = generator.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_bootstrap)
-    return np.asarray(counts[:, member], dtype=np.float64)
-
-
-def quantiles(drawn: Array, confidence: float) -> tuple[Array, Array]:
-    """Return the ends of the intervals: (L,) each, of (n_bootstrap, L) values."""
-    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
-    for j, column in enumerate(drawn.T):
-        found = column[~np.isnan(column)]
-        if len(found):
-            low[j], high[j] = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return low, high
 
 
 def takes_scores(metric: Any) -> bool:
