@@ -1,4 +1,4 @@
-"""Bootstrap intervals of metrics that are functions of confusion matrices."""
+"""Bootstrap intervals: each sample weighs the rows by how often it draws them."""
 
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+_ENTRIES = 1 << 22  # drawn rows looked at together
 
 
 class Labels(Protocol):
@@ -16,6 +17,7 @@ class Labels(Protocol):
 
     codes: Array
     predicted: Array
+    scores: list[Array] | None
     levels: list[Array]
     two: NDArray[np.bool_]
     weights: Array | None
@@ -83,7 +85,8 @@ def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tup
     labels : Labels
     draws : Draws
     metrics : list of str
-        Keys of `METRICS`.
+        Of labels: "accuracy", "precision", "recall", "f1", "balanced_accuracy"; or of scores:
+        "average_precision", "roc_auc".
 
     Returns
     -------
@@ -100,6 +103,8 @@ def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tup
         )
         matrices = (draws.times[:, known] @ member).reshape(-1, size, size)
         found = _metrics_of(matrices, bool(labels.two[j]))
+        if labels.scores is not None:
+            found |= _ranked(labels, draws, j, known)
         for name in metrics:
             values[name][:, j] = found[name]
     result = {}
@@ -109,6 +114,44 @@ def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tup
         mean[some] = np.nanmean(values[name][some], axis=1)
         result[name] = draws.limits(np.column_stack([values[name], mean]))
     return result
+
+
+def _ranked(labels: Labels, draws: Draws, attribute: int, known: Array) -> dict[str, Floats]:
+    """Return average precision and ROC AUC of each sample, the mean over present classes."""
+    assert labels.scores is not None
+    codes, scores = labels.codes[known, attribute], labels.scores[attribute][known]
+    classes = np.array([1]) if labels.two[attribute] else np.unique(codes)
+    parts = []
+    for label in classes:
+        order = np.argsort(-scores[:, label])
+        ranked, is_positive = scores[order, label], codes[order] == label
+        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # ties come together
+        weights = 1.0 if labels.weights is None else labels.weights[known][order]
+        found = []
+        size = max(1, _ENTRIES // max(len(order), 1))
+        for start in range(0, len(draws.times), size):
+            drawn = draws.times[start : start + size, known[order]] * weights
+            found.append(_of_ranking(drawn, is_positive, last))
+        parts.append(np.concatenate(found, axis=1))
+    if not parts:
+        parts = [np.full((2, len(draws.times)), np.nan)]
+    precision, area = (
+        _mean_over_present(np.stack(part, axis=1)) for part in zip(*parts, strict=True)
+    )
+    return {"average_precision": precision, "roc_auc": area}
+
+
+def _of_ranking(drawn: Floats, is_positive: Array, last: Array) -> Floats:
+    """Return average precision and ROC AUC, (2, n_samples), of falling scores."""
+    tp = np.cumsum(drawn * is_positive, axis=1)[:, last]
+    fp = np.cumsum(drawn * ~is_positive, axis=1)[:, last]
+    P, N = tp[:, -1], fp[:, -1]
+    gained, lost = np.diff(tp, axis=1, prepend=0), np.diff(fp, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(tp + fp > 0, tp / (tp + fp), 0)
+        average = np.where(P > 0, (precision * gained).sum(axis=1) / P, np.nan)
+        area = np.where(N > 0, (lost * (tp - gained / 2)).sum(axis=1) / (P * N), np.nan)
+    return np.stack([average, np.where(P > 0, area, np.nan)])
 
 
 def _metrics_of(matrices: Floats, two: bool) -> dict[str, Floats]:

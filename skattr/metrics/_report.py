@@ -156,7 +156,8 @@ def attribute_report(
         of known positives that divide them, as ``(1000, 100)``: those with 1,000 and more are
         "head", with fewer than 100 "tail".
     confidence : float, default=None
-        Adds the limits of bootstrap intervals of the metrics of labels, as "f1_low", "f1_high".
+        Adds the limits of bootstrap intervals as "f1_low", "f1_high", of each attribute and of
+        the macro average; not of the calibration error, which resampling makes larger.
     n_bootstrap : int, default=200
         Number of bootstrap samples.
     groups : array-like of shape (n,), default=None
@@ -369,7 +370,8 @@ def _table(
         table["threshold"] = material.thresholds
     over = {name: int(table[name].notna().sum()) for name in metrics}
     if draws is not None:
-        for name, limits in intervals(material, draws, list(_LABELS)).items():
+        names = [*_LABELS, *(() if material.scores is None else ("average_precision", "roc_auc"))]
+        for name, limits in intervals(material, draws, names).items():
             for side, values in zip(("low", "high"), limits, strict=True):
                 table[f"{name}_{side}"] = values[:-1]
                 averages["macro"][f"{name}_{side}"] = values[-1]

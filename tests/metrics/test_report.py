@@ -167,6 +167,33 @@ def test_intervals_of_groups_are_wider():
     assert (wider > 2 * width).all()
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
+    """Of average precision and ROC AUC, with ties and unknown labels."""
+    from skattr.metrics._bootstrap import Draws
+
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random((80, 2)) < 0.2, np.nan, rng.random((80, 2)) < 0.4)
+    score = (rng.random((80, 2)) / 2 + np.nan_to_num(y) / 3).round(1)
+    weights = rng.random(80) if weighted else None
+    report = attribute_report(
+        y, None, score, confidence=0.8, n_bootstrap=40, random_state=3, sample_weight=weights
+    )
+    times = Draws(80, 0.8, 40, None, 3).times * (1 if weights is None else weights)
+    for name, function in (
+        ("average_precision", reference.average_precision_score),
+        ("roc_auc", reference.roc_auc_score),
+    ):
+        for j in range(2):
+            known = ~np.isnan(y[:, j])
+            drawn = [
+                function(y[known, j], score[known, j], sample_weight=weight[known])
+                for weight in times
+            ]
+            limits = report.loc[f"y{j}", [f"{name}_low", f"{name}_high"]].astype(float)
+            np.testing.assert_allclose(limits, np.quantile(drawn, [0.1, 0.9]))
+
+
 def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
     """With every row drawn once the bootstrap's own formulas give the report's numbers."""
     from skattr.metrics._bootstrap import Draws, intervals
@@ -177,7 +204,8 @@ def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
     material = _Material(y, None, scores, None, None, None, None, None)
     draws = Draws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
-    for name, (low, high) in intervals(material, draws, list(_LABELS)).items():
+    names = [*_LABELS, "average_precision", "roc_auc"]
+    for name, (low, high) in intervals(material, draws, names).items():
         expected = report.loc[[*y.columns, "macro"], name].astype(float)
         np.testing.assert_allclose(low, expected)
         np.testing.assert_allclose(high, expected)
