@@ -129,7 +129,7 @@ class CooccurrenceDisplay:
         drawn, log = values[np.ix_(places, places)], False
         if self.kind == "correlation":
             drawn = without_diagonal(drawn)
-            look, label = diverging(drawn), "Correlation φ (grey: itself, or undefined)"
+            look, label = diverging(drawn), "Correlation φ (grey: none)"
         elif self.kind == "count":
             look, label = {"cmap": "viridis", "vmin": 0}, "Rows"
             positive = drawn[drawn > 0]
@@ -284,7 +284,7 @@ class ErrorCorrelationDisplay:
         places = places_of(values, order or self.order)
         drawn = without_diagonal(values[np.ix_(places, places)])
         names = [self.correlation.index[i] for i in places]
-        label = "Correlation φ of the errors (grey: itself, or undefined)"
+        label = "Correlation of errors, φ (grey: none)"
         with drawing("ErrorCorrelationDisplay") as plt:
             self.ax_ = square_map(plt, ax, drawn, names, {**diverging(drawn), **kwargs}, label)
         self.figure_ = self.ax_.figure

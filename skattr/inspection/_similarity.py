@@ -111,7 +111,7 @@ class SimilarityDisplay:
         low, high = (0, 1) if np.isnan(drawn).all() else (np.nanmin(drawn), np.nanmax(drawn))
         if low < -0.25 * abs(high):
             look = diverging(drawn)
-        label = f"{self.label} (grey: itself, or undefined)"
+        label = f"{self.label} (grey: none)"
         with drawing("SimilarityDisplay") as plt:
             self.ax_ = square_map(plt, ax, drawn, names, {**look, **kwargs}, label)
         self.figure_ = self.ax_.figure
