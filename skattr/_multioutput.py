@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_consistent_length
 from skattr._targets import AttributeEncoder
 
 Floats = NDArray[np.floating[Any]]
-Rows = NDArray[np.intp] | NDArray[np.bool_] | slice
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,6 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.binary)
-
-    def take(self, rows: Rows) -> "Scores":
-        """Return some of the rows."""
-        others = tuple(part[rows] for part in self.others)
-        return Scores(self.binary[rows], others, self.is_proba)
-
-    def known_rows(self) -> NDArray[np.bool_]:
-        """Tell which rows have a score at all."""
-        known = np.zeros(len(self), dtype=bool)
-        for part in (self.binary, *self.others):
-            known |= ~np.isnan(part).all(axis=1)
-        return known
 
 
 def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Rooms of one line may not import each other.
 LAYERS = [
     {"exceptions"},
-    {"_images", "_targets", "_validation", "_outputs", "nn", "datasets"},
+    {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "nn", "datasets"},
     {"_multioutput", "training"},
     {"metrics", "model_selection", "_fitting"},
     {"_crossfit", "_calibrators", "thresholds"},

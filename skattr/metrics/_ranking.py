@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skattr._sorted_keys import UNKNOWN_KEY, sort_keys
 from skattr.metrics._averages import average_units, check_average, shared_parameters, warn
 from skattr.metrics._inputs import Array, Declared, Inputs, Levels, score_inputs
 
 _AVERAGES = ("macro", "micro", "weighted", "samples")
 _ENTRIES = 1 << 22  # entries sorted together
-_TILE = 1 << 15  # entries turned together: they stay in the cache
 
 
 @shared_parameters
@@ -247,34 +247,17 @@ def _cuts_of_block(block: _Block) -> Iterator[Cuts]:
 
 
 def _sorted_keys(scores: Array, codes: Array) -> tuple[Array, Array] | None:
-    """Return each column's sorted keys and known entries, or None if a known score is negative.
+    """Return each column's sorted keys and known entries, or None if a known score is negative."""
 
-    The bits of floats that are not negative have the order of the floats and leave their
-    uppermost bit free. A positive comes before the negatives of its score, so that all entries
-    from it on have at least its score.
-    """
-    keys = np.empty(scores.shape[::-1], dtype=np.uint32)
-    n_known = np.full(len(keys), len(scores))
-    height = max(512, _TILE // scores.shape[1])
-    for start in range(0, len(scores), height):
-        rows = slice(start, start + height)
-        tile, code = keys[:, rows], np.ascontiguousarray(codes[rows].T)
+    def read(rows: slice) -> tuple[Array, Array | None]:
+        code = np.ascontiguousarray(codes[rows].T)
         unknown = code < 0
-        some = unknown.any()
-        bits = tile.view(np.float32)
-        np.copyto(bits, scores[rows].T)
-        if some:
-            mask = np.negative(unknown, dtype=np.int32).view(np.uint32)  # all bits of the unknown
-            np.bitwise_and(tile, ~mask, out=tile)
-            n_known -= np.count_nonzero(unknown, axis=1)
-        if not bits.min(initial=0) >= 0:
-            return None
-        np.left_shift(tile, np.uint32(1), out=tile)  # -0.0 becomes 0.0
-        np.bitwise_or(tile, code == 0, out=tile)
-        if some:
-            np.bitwise_or(tile, mask, out=tile)
-    keys.sort(axis=1)
-    return keys, n_known
+        return code == 0, unknown if unknown.any() else None
+
+    keys = np.empty(scores.shape[::-1], dtype=np.uint32)
+    if not sort_keys(scores, read, keys):
+        return None
+    return keys, np.array([np.searchsorted(column, UNKNOWN_KEY) for column in keys])
 
 
 def _ranked(metric: str, value: Value, inputs: Inputs, average: str | None, why: str) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skattr._sorted_keys import sort_keys, tile_height
+
 Array = NDArray[Any]
-_UNKNOWN_KEY = np.uint32(0xFFFFFFFF)
-_TILE, _LOWEST_TILE = 1 << 15, 512  # entries, rows turned at a time: they stay in the cache
 _STRETCH = 1 << 18  # sorted entries looked through at a time: they stay in the next
 
 
@@ -127,7 +127,12 @@ def fast_curves(
         Without the labels that have one class or one score only.
     """
     n, n_labels = scores.shape
-    if not _sort_keys(scores, labels, known, room):
+
+    def read(rows: slice) -> tuple[Array, Array | None]:
+        unknown = None if known is None else ~np.ascontiguousarray(known[rows].T)
+        return ~np.ascontiguousarray(labels[rows].T), unknown
+
+    if not sort_keys(scores, read, room):
         return None
     n_known = np.full(n_labels, n) if known is None else np.count_nonzero(known, axis=0)
     size = max(1, _STRETCH // max(n, 1))
@@ -157,37 +162,6 @@ def plain_curves(scores: Array, labels: Array, known: Array | None) -> Iterator[
         curve = _curve_apart(np.sort(row[positive]), np.sort(row[negative]), label)
         if curve is not None:
             yield curve
-
-
-def _sort_keys(scores: Array, labels: Array, known: Array | None, keys: Array) -> bool:
-    """Sort each label's scores with one bit beside them that tells negatives (1).
-
-    The bits of floats that are not negative have the order of the floats, and leave their
-    uppermost bit free. A positive comes before the negatives of the same score, so that all
-    entries from it on are those a cut at its score predicts positive.
-
-    Returns
-    -------
-    bool
-        False if a known score is negative or NaN, which have no such keys.
-    """
-    height = max(_LOWEST_TILE, _TILE // scores.shape[1])
-    for start in range(0, len(scores), height):
-        rows = slice(start, start + height)
-        tile = keys[:, rows]
-        bits = tile.view(np.float32)
-        np.copyto(bits, scores[rows].T)
-        unknown = None if known is None else ~np.ascontiguousarray(known[rows].T)
-        if unknown is not None:
-            bits[unknown] = 0
-        if not bits.min(initial=0) >= 0:
-            return False
-        np.left_shift(tile, np.uint32(1), out=tile)  # -0.0 becomes 0.0
-        np.bitwise_or(tile, ~np.ascontiguousarray(labels[rows].T), out=tile)
-        if unknown is not None:
-            tile[unknown] = _UNKNOWN_KEY
-    keys.sort(axis=1)
-    return True
 
 
 def _curves_of_keys(keys: Array, n_known: Array, first: int) -> Curves:
@@ -230,7 +204,7 @@ def _scores_of(keys: Array) -> Array:
 def _turned(array: Array) -> Array:
     """Return a block's columns as contiguous rows."""
     result = np.empty(array.shape[::-1], dtype=array.dtype)
-    height = max(_LOWEST_TILE, _TILE // array.shape[1])
+    height = tile_height(array.shape[1])
     for start in range(0, len(array), height):
         result[:, start : start + height] = array[start : start + height].T
     return result

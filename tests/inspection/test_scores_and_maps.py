@@ -249,9 +249,12 @@ def test_clusters_stand_together():
 def test_undefined_similarities_are_allowed():
     """NaN is drawn grey, also where rows are clustered."""
     values = np.full((4, 4), np.nan)
-    SimilarityDisplay.from_similarity(pd.DataFrame(values), order="cluster")
-    values[0, 1] = values[1, 0] = 0.5
-    SimilarityDisplay.from_similarity(pd.DataFrame(values), order="cluster")
+    for known in (0, 2):
+        if known:
+            values[0, 1] = values[1, 0] = 0.5
+        display = SimilarityDisplay.from_similarity(pd.DataFrame(values), order="cluster")
+        drawn = np.ma.masked_invalid(display.ax_.images[0].get_array())
+        assert drawn.count() == known
 
 
 @pytest.mark.parametrize(

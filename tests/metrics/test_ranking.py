@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
-from skattr import metrics
+from skattr import _sorted_keys, metrics
 from skattr.metrics import UndefinedAttributeWarning, _ranking
 
 NAMES = ("average_precision_score", "roc_auc_score")
@@ -190,7 +190,8 @@ def test_blocks_do_not_show(rng, monkeypatch):
 
     before = values()
     monkeypatch.setattr(_ranking, "_ENTRIES", 1500)
-    monkeypatch.setattr(_ranking, "_TILE", 64)
+    monkeypatch.setattr(_sorted_keys, "_TILE", 64)
+    monkeypatch.setattr(_sorted_keys, "_LOWEST_TILE", 1)
     assert values() == before
 
 
