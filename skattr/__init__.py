@@ -4,10 +4,13 @@ from skattr import calibration as calibration
 from skattr import datasets as datasets
 from skattr import exceptions as exceptions
 from skattr import inspection as inspection
+from skattr import losses as losses
 from skattr import metrics as metrics
 from skattr import model_selection as model_selection
 from skattr import thresholds as thresholds
 from skattr._classifier import AttributeClassifier as AttributeClassifier
+from skattr._recipes import Augmentation as Augmentation
+from skattr._recipes import FineTuning as FineTuning
 from skattr._targets import AttributeEncoder as AttributeEncoder
 from skattr.calibration import CalibratedMultiOutputCV as CalibratedMultiOutputCV
 from skattr.thresholds import ThresholdCalibrator as ThresholdCalibrator
@@ -18,7 +21,9 @@ __version__ = "0.1.0"
 __all__ = [
     "AttributeClassifier",
     "AttributeEncoder",
+    "Augmentation",
     "CalibratedMultiOutputCV",
+    "FineTuning",
     "ThresholdCalibrator",
     "TunedThresholdMultiOutputCV",
     "__version__",
@@ -26,6 +31,7 @@ __all__ = [
     "datasets",
     "exceptions",
     "inspection",
+    "losses",
     "metrics",
     "model_selection",
     "thresholds",

@@ -4,13 +4,11 @@ A binary attribute has one score per row, that of its positive class; any other 
 one per class. Scores are probabilities or, failing that, log odds or margins.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit, softmax
@@ -19,8 +17,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from skattr._multioutput import Scores, classes_per_output, is_binary
-from skattr._targets import AttributeEncoder
+from skattr._multioutput import Scores, classes_per_output
+from skattr._targets import AttributeEncoder, is_binary
+from skattr._weights import positive_weights
 from skattr.model_selection._predict import FoldAnswer, gather, taught_both
 
 Floats = NDArray[np.floating[Any]]
@@ -282,58 +281,6 @@ def pos_weight_of(estimator: Any) -> Any:
     return inner.pos_weight
 
 
-def prior_weights(pos_weight: Any, encoder: AttributeEncoder, codes: Codes) -> NDArray[np.float64]:
-    """Return the weight that positives had, per output; 1 where an output is not binary.
-
-    Parameters
-    ----------
-    pos_weight : number, array-like, dict by name, or "balanced"
-        "balanced" is negatives / positives among the known codes, NaN if either is missing.
-    encoder : AttributeEncoder
-    codes : ndarray of shape (n, n_outputs), int
-
-    Raises
-    ------
-    ValueError
-        If names or lengths do not fit the binary outputs, or a weight is not above 0.
-    """
-    two = is_binary(encoder)
-    names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
-    result = np.ones(len(two))
-    if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(names):
-        pos_weight = pos_weight.to_dict()
-    if isinstance(pos_weight, str) and pos_weight == "balanced":
-        sums = [(codes[:, two] == code).sum(axis=0).astype(np.float64) for code in (0, 1)]
-        negatives, positives = np.where(np.minimum(*sums) > 0, sums, np.nan)
-        result[two] = negatives / positives
-        return result
-    if isinstance(pos_weight, Mapping):
-        strange = [name for name in pos_weight if name not in names]
-        if strange:
-            raise ValueError(
-                f"pos_weight names {strange[0]!r}, which is no binary attribute; those are {names}."
-            )
-        values = np.array([pos_weight.get(name, 1.0) for name in names], dtype=np.float64)
-    elif isinstance(pos_weight, Real):
-        values = np.full(len(names), float(pos_weight))
-    else:
-        values = np.asarray(pos_weight, dtype=np.float64)
-        values = values[two] if values.shape == two.shape else values
-    if values.shape != (len(names),):
-        raise ValueError(
-            f"pos_weight has the shape {values.shape}; it must have one number for each of the "
-            f"{len(names)} binary attributes {names}, or of the {len(two)} outputs."
-        )
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        raise ValueError(
-            f"pos_weight of {names[int(bad.argmax())]!r} is {values[bad][0]:g}; weights must be "
-            "finite and above 0."
-        )
-    result[two] = values
-    return result
-
-
 def per_output(scores: Scores, encoder: AttributeEncoder) -> Iterator[Array]:
     """Yield the scores of each output: (n,) of a binary one, (n, n_classes) of others."""
     binary, others = iter(scores.binary.T), iter(scores.others)
@@ -342,13 +289,13 @@ def per_output(scores: Scores, encoder: AttributeEncoder) -> Iterator[Array]:
 
 
 def fit_priors(
-    pos_weight: Any, encoder: AttributeEncoder, codes: Codes, is_proba: bool
+    pos_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Array, is_proba: bool
 ) -> tuple[list[Calibrator], dict[Any, str]]:
     """Return a calibrator per output, and why some have none."""
     calibrators: list[Calibrator] = []
     reasons = {}
-    weights = prior_weights(pos_weight, encoder, codes)
-    for name, two, weight in zip(encoder.output_names_, is_binary(encoder), weights, strict=True):
+    positive = positive_weights(pos_weight, encoder, codes, weights)
+    for name, two, weight in zip(encoder.output_names_, is_binary(encoder), positive, strict=True):
         if np.isnan(weight):
             reasons[name] = "'balanced' needs a positive and a negative label"
         known = two and not np.isnan(weight)

@@ -1,23 +1,29 @@
 """One multi-branch network as one scikit-learn classifier of many attributes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils.validation import check_is_fitted
 
+from skattr._answers import NetworkAnswers
 from skattr._crossfit import cross_fit_transform
-from skattr._fitting import open_rows, train_network, warn_of_unknown_columns
-from skattr._multioutput import exact_match
-from skattr._outputs import column_names, columns_of, probabilities
+from skattr._fitting import (
+    Metadata,
+    read_data,
+    read_rules,
+    stream_network,
+    train_network,
+    warn_of_unknown_columns,
+)
+from skattr._growth import joined_encoder, name_new_attributes, parameters_of_growth
 from skattr._targets import AttributeEncoder
-from skattr._validation import PARAMETER_CONSTRAINTS, check_label_weights
-from skattr.training import predict_rows
+from skattr._validation import PARAMETER_CONSTRAINTS
 
 
-class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class AttributeClassifier(NetworkAnswers):
     """A neural network with one branch per attribute, as a multi-output classifier.
 
     A shared backbone (a torchvision network for pictures) feeds one branch per attribute. The
@@ -35,11 +41,43 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Pretrained weights of a torchvision backbone: None (random), "DEFAULT", the name of
         torchvision weights, or the path of a state dict.
     attributes : dict of {name: kind}, default=None
-        Kinds that are not to be read from y; see :class:`AttributeEncoder`.
+        Kinds that are not to be read from y; see :class:`AttributeEncoder`. Ordinal attributes
+        of three levels or more have a cumulative link, whose probabilities keep the order.
     binary_head : {"sigmoid", "softmax"}, default="sigmoid"
         One logit for an attribute of two classes, or two.
     branch_hidden : int, default=None
         Units of a hidden layer of each branch; None for none.
+    ordinal_predict : {"mode", "median"}, default="mode"
+        Which level of an ordinal attribute is predicted: the most probable one, or the median,
+        which makes the smallest absolute error in levels.
+    category_prior : {"joint", "condition", "auxiliary"}, default=None
+        What is made of the category of the object in each row, a column ``category`` of X or
+        metadata of `fit`. "joint": a branch of two classes is over {absent} and all categories,
+        and an attribute has the probability 1 - P(absent); the category is asked for in `fit`
+        alone. "condition": the category scales and shifts the shared features (FiLM [1]_), also
+        in prediction; None is a category that is unknown. "auxiliary": one more branch learns
+        the category, in `fit` alone. None makes nothing of it.
+    constraints : dict, default=None
+        What `predict` may not contradict: ``{"at_most_one": [["young", "senior"]],
+        "exactly_one": [...], "implies": [("goatee", "beard")]}``, of binary attributes. The
+        most probable labels that obey are predicted; probabilities stay as they are.
+    loss : str, loss object or callable, default="auto"
+        "auto" (or "bce"; cross-entropy), "focal", "asymmetric", "partial_asymmetric", or an
+        object of :mod:`skattr.losses`, whose parameters a grid reaches as ``loss__gamma_neg``
+        and which has label smoothing and policies for unknown labels. A callable makes a
+        subclass of :class:`skattr.nn.SummedCrossEntropy`.
+    pos_weight : float, str, dict or array-like, default=None
+        What the loss of positives is multiplied by, as torch's `BCEWithLogitsLoss` does it:
+        one number, one per attribute, a dict by attribute, or "balanced" (negatives / positives
+        among the known labels, at most 1000; "balanced:20" at most 20). Only binary attributes
+        have one. Predicted odds are that many times too high; see
+        :class:`CalibratedMultiOutputCV` for the way back.
+    class_weight : "balanced", dict or list, default=None
+        Weight of the labels of each class, as torch's `CrossEntropyLoss` and scikit-learn have
+        it: by attribute (a dict or a list) "balanced" or a dict from label to weight.
+    attribute_weight : str, dict or array-like, default=None
+        Importance of each attribute in the sum of losses: a dict by attribute, one number each,
+        "balanced" (inverse to its number of known labels), or "uncertainty" (learned [2]_).
     classes : dict or list, default=None
         All labels each attribute may take; see :class:`AttributeEncoder`. Declare them when a
         label may be absent from a training fold.
@@ -47,10 +85,14 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         A value of y that means unknown, besides NaN, None and pandas.NA.
     image_size : int or (height, width), default=224
         Pictures are resized to this size, without regard to their aspect ratio.
-    augment : {"flip", "shift", "flip_shift"} or callable, default=None
-        Random changes of training pictures: mirrored left to right, moved by up to 1/16 of
-        their sides, or both. A callable maps a uint8 tensor (n, H, W, 3) and a
-        `torch.Generator` to a tensor like it.
+    augment : str, Augmentation or callable, default=None
+        Random changes of training pictures: "flip", "shift", "flip_shift", "light", "geometry",
+        "strong", or an :class:`Augmentation` with strengths, mixup and flips in prediction; its
+        documentation says which attributes each may destroy. A callable maps a uint8 tensor
+        (n, H, W, 3) and a `torch.Generator` to a tensor like it.
+    freeze : "backbone", "stages:N" or FineTuning, default=None
+        What of the backbone is not trained: all, or its first N stages. :class:`FineTuning` can
+        thaw it stage by stage and has earlier stages learn slower.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         "sgd" has a Nesterov momentum of 0.9; a callable is a `torch.optim` class that takes
         `lr` and `weight_decay`.
@@ -61,6 +103,9 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     lr_schedule : {"onecycle", "cosine"}, default="onecycle"
         How the learning rate changes over the whole fit, batch by batch; None keeps it.
         "onecycle" also moves the momentum (Adam's first beta), unless `net_params` sets it.
+    ema_decay : float in (0, 1), default=None
+        Validate and predict with an exponential moving average of the weights, to which each
+        step adds ``1 - ema_decay`` (more in the first steps).
     batch_size : int, default=64
         Rows per training step.
     max_epochs : int, default=12
@@ -68,11 +113,9 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     validation_fraction : float, default=None
         Share of rows held out of training to compute a validation loss after each epoch. None
         holds out 0.1 with `early_stopping`, nothing without.
-    early_stopping : bool, default=False
-        Stop when the validation loss has not improved for `patience` epochs, and return to the
-        best epoch.
-    patience : int, default=5
-        Epochs without improvement before stopping.
+    early_stopping : bool or int, default=False
+        Stop when the validation loss has not improved for 5 epochs (True), or so many, and
+        return to the best epoch.
     transform_output : {"proba", "logit", "features"}, default="proba"
         What `transform` returns: probabilities, log odds (log probabilities for attributes
         that are not binary), or the shared features.
@@ -85,15 +128,15 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         "auto" computes 2-D features in their own type, pictures in float32 on the CPU and with
         bfloat16 products on CUDA.
-    compile : bool, default=False
-        Compile the network with `torch.compile`.
     num_workers : int, default=0
         Processes that decode picture files.
-    callbacks : list of skorch callbacks, default=None
-        Added to those of the fit.
     net_params : dict, default=None
-        Further parameters of the skorch net in its notation, such as
-        ``{"optimizer__betas": (0.9, 0.99)}``; none that the classifier has itself.
+        Further parameters of the skorch net in its notation, none that the classifier has
+        itself: ``{"callbacks": [...]}`` (skorch's, or your own), ``{"compile": True}``
+        (`torch.compile`), ``{"clip_norm": 1.0}`` (largest norm of the gradient),
+        ``{"accumulate": 4}`` (a batch passes in 4 parts, and needs less memory),
+        ``{"module__dropout": 0.3}`` (of shared features and hidden units),
+        ``{"optimizer__betas": (0.9, 0.99)}``.
     warm_start : bool, default=False
         Start from the network of the previous fit; the classes must be the same.
     random_state : int, RandomState or None, default=None
@@ -120,18 +163,30 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         Per epoch: "epoch", "train_loss", "dur" (seconds), and "valid_loss" if there is one.
     n_iter_ : int
         Epochs trained.
+    categories_ : ndarray
+        The categories of objects; only with `category_prior`.
     n_features_in_ : int
         Columns of X; only for 2-D features.
 
     See Also
     --------
     AttributeEncoder : How kinds, classes and unknown labels are read from y.
+    skattr.losses : Losses with parameters of their own.
+    Augmentation : Changes of training pictures.
+    FineTuning : What of the backbone learns, and how fast.
 
     Notes
     -----
     The branches start at the class frequencies of the training labels, so an attribute without
     a known label is predicted with equal probabilities. On the CPU two fits with the same
     `random_state`, data and number of threads are bit-identical.
+
+    References
+    ----------
+    .. [1] Perez, Strub, de Vries, Dumoulin & Courville (2018). FiLM: Visual reasoning with a
+       general conditioning layer. AAAI.
+    .. [2] Kendall, Gal & Cipolla (2018). Multi-task learning using uncertainty to weigh losses
+       for scene geometry and semantics. CVPR.
 
     Examples
     --------
@@ -158,26 +213,32 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         attributes: Mapping[Any, Any] | None = None,
         binary_head: str = "sigmoid",
         branch_hidden: int | None = None,
+        ordinal_predict: str = "mode",
+        category_prior: str | None = None,
+        constraints: Mapping[str, Any] | None = None,
+        loss: Any = "auto",
+        pos_weight: Any = None,
+        class_weight: Any = None,
+        attribute_weight: Any = None,
         classes: Any = None,
         missing_label: Any = None,
         image_size: int | tuple[int, int] = 224,
-        augment: str | Callable[..., Any] | None = None,
+        augment: Any = None,
+        freeze: Any = None,
         optimizer: str | Callable[..., Any] = "adamw",
         lr: float | str = "auto",
         weight_decay: float = 0.01,
         lr_schedule: str | None = "onecycle",
+        ema_decay: float | None = None,
         batch_size: int = 64,
         max_epochs: int = 12,
         validation_fraction: float | None = None,
-        early_stopping: bool = False,
-        patience: int = 5,
+        early_stopping: bool | int = False,
         transform_output: str = "proba",
         cross_fit: Any = None,
         device: str = "auto",
         precision: str = "auto",
-        compile: bool = False,
         num_workers: int = 0,
-        callbacks: Sequence[Any] | None = None,
         net_params: Mapping[str, Any] | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -188,26 +249,32 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.attributes = attributes
         self.binary_head = binary_head
         self.branch_hidden = branch_hidden
+        self.ordinal_predict = ordinal_predict
+        self.category_prior = category_prior
+        self.constraints = constraints
+        self.loss = loss
+        self.pos_weight = pos_weight
+        self.class_weight = class_weight
+        self.attribute_weight = attribute_weight
         self.classes = classes
         self.missing_label = missing_label
         self.image_size = image_size
         self.augment = augment
+        self.freeze = freeze
         self.optimizer = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
+        self.ema_decay = ema_decay
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.validation_fraction = validation_fraction
         self.early_stopping = early_stopping
-        self.patience = patience
         self.transform_output = transform_output
         self.cross_fit = cross_fit
         self.device = device
         self.precision = precision
-        self.compile = compile
         self.num_workers = num_workers
-        self.callbacks = callbacks
         self.net_params = net_params
         self.warm_start = warm_start
         self.random_state = random_state
@@ -226,7 +293,14 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, label_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+        category: Any = None,
+    ) -> Self:
         """Train a new network.
 
         Parameters
@@ -235,13 +309,17 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             uint8 pictures (n, H, W, 3) or (n, H, W); paths of picture files; a DataFrame with a
             ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
             half-open, in pixels of the upright picture, all NaN for the whole picture); or 2-D
-            numeric features (n, n_features).
+            numeric features (n, n_features). A DataFrame may have a column ``category`` for
+            `category_prior`.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels; NaN, None and pandas.NA are unknown.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
             Weight of each label; multiplied with `sample_weight`.
+        category : array-like of shape (n,), default=None
+            Category of the object in each row, None where unknown; for `category_prior`, if X
+            has no such column.
 
         Returns
         -------
@@ -254,26 +332,26 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
         ImageReadError, InvalidBoxError
             If a picture cannot be read or a box leaves it; path and row are named.
         """
-        encoder = self._fitted_encoder(y)
-        return self._fit(X, y, sample_weight, label_weight, encoder)
+        encoder = self._fitted_encoder(y, self.classes)
+        return self._fit(X, y, (sample_weight, label_weight, category), encoder)
 
-    def _fitted_encoder(self, y: Any) -> AttributeEncoder:
-        encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
+    def _fitted_encoder(self, y: Any, classes: Any) -> AttributeEncoder:
+        encoder = AttributeEncoder(self.attributes, classes, self.missing_label).fit(y)
         warn_of_unknown_columns(encoder)
         return encoder
 
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, label_weight: Any, encoder: AttributeEncoder
-    ) -> Self:
-        rows = open_rows(self, X, reset=True)
-        codes = encoder.transform(y)
-        names = encoder.output_names_
-        weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
-        net = train_network(self, rows, codes, weights, encoder)
+    def _fit(self, X: Any, y: Any, metadata: Metadata, encoder: AttributeEncoder) -> Self:
+        rules = read_rules(self.constraints, encoder)
+        rows, labels = read_data(self, X, y, metadata, encoder, reset=True)
+        net = train_network(self, rows, labels, encoder)
+        return self._keep(net, encoder, rules, labels.categories)
+
+    def _keep(self, net: Any, encoder: AttributeEncoder, rules: Any, categories: Any) -> Self:
+        self._rules = rules
         self.encoder_ = encoder
         self.net_ = net
         self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = names
+        self.output_names_ = encoder.output_names_
         self.attribute_kinds_ = encoder.kinds_
         single = encoder.n_outputs_ == 1
         self.classes_ = np.sort(encoder.classes_[0]) if single else encoder.classes_
@@ -282,93 +360,119 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             for row in net.history
         ]
         self.n_iter_ = len(self.history_)
+        self.__dict__.pop("categories_", None)
+        if categories is not None:
+            self.categories_ = categories
         return self
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether a fit has succeeded; one that failed may have left ``n_features_in_``."""
-        return hasattr(self, "net_")
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+        category: Any = None,
+    ) -> Self:
+        """Train for one pass over some rows of a stream.
 
-    @property
-    def _network(self) -> Any:
-        return self.net_.module_
+        The first call begins a network, or goes on from that of `fit`; the following ones go on
+        from it with the optimizer as it stands. The learning rate is constant, and nothing is
+        held out.
 
-    def _outputs(self, X: Any, output: Any = "logits") -> NDArray[Any]:
+        Parameters
+        ----------
+        X, y, sample_weight, label_weight, category
+            As for :meth:`fit`. All of y's labels must be known from the first call on.
+        classes : dict or list, default=None
+            All labels each attribute may take, in the first call; see
+            :class:`AttributeEncoder`. None: those declared in the parameter `classes`, and else
+            those in y.
+
+        Returns
+        -------
+        AttributeClassifier
+
+        Raises
+        ------
+        UnseenLabelError
+            If y has a label the first call did not know of.
+        ValueError
+            As for :meth:`fit`, or if a weight is "balanced", which needs all labels at once.
+        """
+        is_first = not hasattr(self, "net_")
+        if is_first:
+            encoder = self._fitted_encoder(y, self.classes if classes is None else classes)
+        else:
+            encoder = self.encoder_
+        metadata = (sample_weight, label_weight, category)
+        rules = read_rules(self.constraints, encoder)
+        rows, labels = read_data(self, X, y, metadata, encoder, reset=is_first)
+        net = stream_network(self, rows, labels, encoder)
+        return self._keep(net, encoder, rules, labels.categories)
+
+    def add_attributes(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        attributes: Mapping[Any, Any] | None = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+    ) -> Self:
+        """Learn further attributes on the features of the fitted network.
+
+        New branches are trained on the shared features, which stay as they are: what the
+        classifier predicts for its old attributes does not change by a bit. The branches are
+        trained as those of `fit` are, at the learning rate of features.
+
+        Parameters
+        ----------
+        X : n rows of the kind `fit` was given
+        y : array-like of shape (n,) or (n, n_new), Series or DataFrame
+            Labels of the new attributes; columns of an array are named on from the old ones.
+        attributes, classes
+            As the parameters of the classifier, for the new attributes.
+        sample_weight : array-like of shape (n,), default=None
+        label_weight : array-like of shape (n, n_new), default=None
+
+        Returns
+        -------
+        AttributeClassifier
+            The outputs of the new attributes follow the old ones.
+
+        Raises
+        ------
+        ValueError
+            If an attribute of that name is there already, or for what :meth:`fit` raises it.
+        """
         check_is_fitted(self)
-        return predict_rows(
-            self.net_,
-            open_rows(self, X, reset=False),
-            output,
-            batch_size=self.batch_size,
-            num_workers=self.num_workers,
-            verbose=int(self.verbose),
-        )
-
-    def _probabilities(self, X: Any) -> list[NDArray[Any]]:
-        return probabilities(self._outputs(X), self._network.layout)
-
-    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
-        return np.stack([proba.argmax(axis=1) for proba in self._probabilities(X)], axis=1)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the most probable label of each attribute.
-
-        Parameters
-        ----------
-        X : n rows of the kind `fit` was given
-
-        Returns
-        -------
-        ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it.
-        """
-        codes = self._predicted_codes(X)
-        return self.encoder_.inverse_transform(codes)
-
-    def predict_proba(self, X: Any) -> NDArray[Any] | list[NDArray[Any]]:
-        """Predict the probability of each class of each attribute.
-
-        Parameters
-        ----------
-        X : n rows of the kind `fit` was given
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes) for one attribute, else a list of them
-            Columns in the order of `classes_`.
-        """
-        probas = self._probabilities(X)
-        if self.n_outputs_ == 1:
-            return probas[0][:, np.argsort(self.encoder_.classes_[0])]
-        return probas
-
-    def transform(self, X: Any) -> NDArray[Any]:
-        """Return the outputs named by :meth:`get_feature_names_out`.
-
-        Parameters
-        ----------
-        X : n rows of the kind `fit` was given
-
-        Returns
-        -------
-        ndarray of shape (n, n_columns)
-            One column per binary attribute (its positive class) and one per class of the
-            others; or the shared features with ``transform_output="features"``.
-        """
-        if self.transform_output == "features":
-            return self._outputs(X, "features")
-        logits = self._outputs(X)
-        layout = self._network.layout
-        return columns_of(logits, layout, self.attribute_kinds_, self.transform_output)
+        features = self._outputs(X, "features")
+        y = name_new_attributes(y, self.output_names_)
+        params = parameters_of_growth(self, y) | {"attributes": attributes, "classes": classes}
+        head = type(self)(**params).fit(features, y, sample_weight, label_weight)
+        encoder = joined_encoder(self.encoder_, head.encoder_)
+        rules = read_rules(self.constraints, encoder)
+        self._network.grow(head._network.branches)
+        return self._keep(self.net_, encoder, rules, getattr(self, "categories_", None))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(
-        self, X: Any, y: Any = None, *, sample_weight: Any = None, label_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+        category: Any = None,
     ) -> NDArray[Any]:
         """Fit, and return outputs for the rows of X as `cross_fit` says.
 
         Parameters
         ----------
-        X, y, sample_weight, label_weight
+        X, y, sample_weight, label_weight, category
             As for :meth:`fit`.
 
         Returns
@@ -379,41 +483,5 @@ class AttributeClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
             was not trained on it; the fitted network is trained on all rows. A float: outputs
             for that share of rows, held out from the only network trained, and NaN elsewhere.
         """
-        encoder = self._fitted_encoder(y)
-        return cross_fit_transform(self, X, y, sample_weight, label_weight, encoder)
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of `transform`: "hat", "colour=red", or "feature0".
-
-        Parameters
-        ----------
-        input_features : ignored
-
-        Returns
-        -------
-        ndarray of shape (n_columns,), object
-        """
-        check_is_fitted(self)
-        if self.transform_output == "features":
-            n_features = self._network.n_features
-            return np.array([f"feature{j}" for j in range(n_features)], dtype=object)
-        return column_names(self.output_names_, self.encoder_.classes_, self.attribute_kinds_)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows all of whose known labels are predicted.
-
-        With one attribute this is the accuracy. Rows without a known label do not count.
-
-        Parameters
-        ----------
-        X : n rows of the kind `fit` was given
-        y : array-like of shape (n,) or (n, n_outputs)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        float
-        """
-        check_is_fitted(self)
-        codes = self.encoder_.transform(y)
-        return exact_match(codes, self._predicted_codes(X), sample_weight)
+        encoder = self._fitted_encoder(y, self.classes)
+        return cross_fit_transform(self, X, y, (sample_weight, label_weight, category), encoder)

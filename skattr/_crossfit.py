@@ -12,21 +12,22 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import indexable
 
-from skattr._fitting import random_generator
+from skattr._fitting import Metadata, random_generator
 from skattr.exceptions import InSampleWarning
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def cross_fit_transform(
-    classifier: Any, X: Any, y: Any, sample_weight: Any, label_weight: Any, encoder: Any
+    classifier: Any, X: Any, y: Any, metadata: Metadata, encoder: Any
 ) -> NDArray[Any]:
     """Fit `classifier`, and return the outputs its `cross_fit` asks for.
 
     Parameters
     ----------
     classifier : AttributeClassifier
-    X, y, sample_weight, label_weight
+    X, y : rows and labels
+    metadata : (sample_weight, label_weight, category)
         As for its `fit`.
     encoder : AttributeEncoder
         Fitted on all of y, so that all folds share the classes.
@@ -36,7 +37,6 @@ def cross_fit_transform(
     ndarray of shape (n, n_columns)
     """
     X, y = indexable(X, y)
-    weights = (sample_weight, label_weight)
     cross_fit = classifier.cross_fit
     if cross_fit is None:
         warnings.warn(
@@ -46,7 +46,7 @@ def cross_fit_transform(
             InSampleWarning,
             stacklevel=5,
         )
-        classifier._fit(X, y, *weights, encoder)
+        classifier._fit(X, y, metadata, encoder)
         return np.asarray(classifier.transform(X))
     splits = _splits(
         cross_fit, X, y, encoder.transform(y), random_generator(classifier.random_state)
@@ -54,13 +54,13 @@ def cross_fit_transform(
     if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
         [(train, test)] = splits
         return _scattered(
-            len(y), [(test, _held_out(classifier, X, y, weights, encoder, train, test))]
+            len(y), [(test, _held_out(classifier, X, y, metadata, encoder, train, test))]
         )
     parts = [
-        (test, _held_out(clone(classifier), X, y, weights, encoder, train, test))
+        (test, _held_out(clone(classifier), X, y, metadata, encoder, train, test))
         for train, test in splits
     ]
-    classifier._fit(X, y, *weights, encoder)
+    classifier._fit(X, y, metadata, encoder)
     return _scattered(len(y), parts)
 
 
@@ -68,14 +68,17 @@ def _held_out(
     classifier: Any,
     X: Any,
     y: Any,
-    weights: tuple[Any, Any],
+    metadata: Metadata,
     encoder: Any,
     train: NDArray[np.intp],
     test: NDArray[np.intp],
 ) -> NDArray[Any]:
     """Fit on `train` and return outputs for `test`."""
-    chosen = (None if weight is None else _safe_indexing(weight, train) for weight in weights)
-    classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), *chosen, encoder)
+    weight, label_weight, category = (
+        None if part is None else _safe_indexing(part, train) for part in metadata
+    )
+    chosen = (weight, label_weight, category)
+    classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), chosen, encoder)
     return np.asarray(classifier.transform(_safe_indexing(X, test)))
 
 

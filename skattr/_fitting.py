@@ -1,6 +1,9 @@
 """From a classifier's parameters and checked data to a trained net."""
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,14 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from skattr._category import (
+    category_codes,
+    category_for_fit,
+    category_series,
+    read_categories,
+    split_category,
+)
+from skattr._constraints import LogicalConstraints, parse_constraints
 from skattr._images import (
     FeatureRows,
     Rows,
@@ -16,16 +27,20 @@ from skattr._images import (
     open_files,
     open_pixels,
 )
+from skattr._recipes import augmentation_settings, fine_tuning_settings
 from skattr._targets import AttributeEncoder
-from skattr._validation import check_image_size
+from skattr._task import Labels, make_task
+from skattr._validation import check_image_size, check_label_weights
 from skattr.exceptions import UnknownLabelsWarning
 from skattr.nn import BranchLayout
-from skattr.training import Recipe, fit_net
+from skattr.training import PictureChanges, Recipe, Task, fit_net, make_net
 
+Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
+_PATIENCE = 5  # epochs
 _AUTO_LR = {"images": 1e-3, "features": 1e-2}
 
 
-def open_rows(classifier: Any, X: Any, *, reset: bool) -> Rows:
+def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     """Check X and return its rows.
 
     Parameters
@@ -37,52 +52,112 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> Rows:
 
     Returns
     -------
-    Rows
+    rows : Rows
+    category : Series of shape (n,), or None
+        The column ``category`` of X.
 
     Raises
     ------
     ValueError
         If X is of another kind than in `fit`, or not legal at all.
     """
+    is_used = classifier.category_prior is not None if reset else classifier._uses_categories
+    X, category = split_category(X, is_used)
     kind = kind_of_rows(X)
     is_features = kind == "features"
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
             classifier.__dict__.pop(name, None)
         classifier._is_features = is_features
+        classifier._uses_categories = is_used
     elif is_features != classifier._is_features:
         fitted, given = "2-D features", "pictures"
         if is_features:
             fitted, given = "pictures", "no pictures but what looks like 2-D features"
         raise ValueError(f"The network was fitted on {fitted}, but X holds {given}.")
     if kind == "pixels":
-        return open_pixels(X, check_image_size(classifier.image_size))
+        return open_pixels(X, check_image_size(classifier.image_size)), category
     if kind == "files":
-        return open_files(X, check_image_size(classifier.image_size))
+        return open_files(X, check_image_size(classifier.image_size)), category
     check_numeric_columns(X)
     X = validate_data(classifier, X, reset=reset, dtype=[np.float64, np.float32])
     if reset:
         classifier._feature_type = X.dtype
-    return FeatureRows(X.astype(classifier._feature_type, copy=False))
+    return FeatureRows(X.astype(classifier._feature_type, copy=False)), category
 
 
-def train_network(
-    classifier: Any,
-    rows: Rows,
-    codes: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    encoder: AttributeEncoder,
-) -> Any:
+def read_data(
+    classifier: Any, X: Any, y: Any, metadata: Metadata, encoder: AttributeEncoder, *, reset: bool
+) -> tuple[Rows, Labels]:
+    """Check what `fit` was given.
+
+    Parameters
+    ----------
+    classifier : AttributeClassifier
+    X, y : rows and labels
+    metadata : (sample_weight, label_weight, category)
+    encoder : AttributeEncoder
+    reset : bool
+        Whether the classifier learns kind of X and categories anew.
+
+    Returns
+    -------
+    rows : Rows
+    labels : Labels
+    """
+    sample_weight, label_weight, category = metadata
+    rows, column = open_rows(classifier, X, reset=reset)
+    codes = encoder.transform(y)
+    names = encoder.output_names_
+    weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
+    row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
+    category = category_for_fit(classifier.category_prior, column, category)
+    if category is None:
+        return rows, Labels(codes, weights, row_weights)
+    category = category_series(category, len(rows))
+    categories = None if reset else getattr(classifier, "categories_", None)
+    if categories is None:
+        categories = read_categories(category)
+    found = category_codes(category, categories)
+    return rows, Labels(codes, weights, row_weights, found, categories)
+
+
+def read_rules(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:
+    """Check logical constraints against the attributes of y."""
+    if constraints is None:
+        return None
+    n_classes = [len(classes) for classes in encoder.classes_]
+    return parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
+
+
+def category_for_prediction(classifier: Any, column: Any) -> NDArray[np.int64] | None:
+    """Return the category codes of rows to predict, None if the network does not take any.
+
+    Raises
+    ------
+    ValueError
+        If X has no column for them.
+    """
+    if not classifier._network.n_conditions:
+        return None
+    if column is None:
+        raise ValueError(
+            "The network was fitted with category_prior='condition', but X has no column "
+            "'category'; add it, with None where the category is unknown."
+        )
+    return category_codes(category_series(column, len(column)), classifier.categories_)
+
+
+def train_network(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
     """Train a net as the parameters of `classifier` say.
 
     Parameters
     ----------
     classifier : AttributeClassifier
     rows : Rows
-    codes, weights : ndarray of shape (n, n_attributes)
-        Class (-1 unknown) and weight of each label.
+    labels : Labels
     encoder : AttributeEncoder
-        The one that made `codes`.
+        The one that made the codes of `labels`.
 
     Returns
     -------
@@ -92,18 +167,52 @@ def train_network(
     recipe = _recipe(classifier, rows, seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
     train, validation = _split(len(rows), share, rng)
-    layout = BranchLayout(tuple(map(len, encoder.classes_)), classifier.binary_head)
-    weights_type = rows.array.dtype if isinstance(rows, FeatureRows) else np.float32
-    return fit_net(
-        recipe,
-        layout,
-        rows,
-        codes,
-        weights.astype(weights_type),
-        train,
-        validation,
-        start=_start(classifier, rows, encoder, layout),
-    )
+    task = make_task(classifier, encoder, rows, labels, train)
+    start = None
+    if classifier.warm_start:
+        start = _start(classifier, task, encoder, labels.categories, "warm_start=True")
+    return fit_net(recipe, task, train, validation, start)
+
+
+def stream_network(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
+    """Train a net for one pass over some more rows, at a constant learning rate.
+
+    Parameters
+    ----------
+    classifier : AttributeClassifier
+        Fitted or not.
+    rows, labels, encoder
+        As for :func:`train_network`.
+
+    Returns
+    -------
+    skorch.NeuralNet
+        The net of the stream, which keeps the state of its optimizer.
+    """
+    _refuse_balanced(classifier)
+    _check_batches(classifier, rows)
+    every = np.arange(len(rows))
+    task = make_task(classifier, encoder, rows, labels, every)
+    start = _start(classifier, task, encoder, labels.categories, "partial_fit")
+    if start is None or not start.streams:
+        seed = int(random_generator(classifier.random_state).integers(2**31))
+        recipe = _recipe(classifier, rows, seed)
+        recipe = replace(recipe, lr_schedule=None, max_epochs=1, patience=None)
+        start = make_net(recipe, task, len(rows), start)
+        start.streams = True
+    start.partial_fit(task.dataset(every))
+    return start
+
+
+def _refuse_balanced(classifier: Any) -> None:
+    for name in ("pos_weight", "class_weight", "attribute_weight"):
+        value = getattr(classifier, name)
+        values = value.values() if isinstance(value, Mapping) else value
+        values = [value] if value is None or isinstance(value, str | Real) else values
+        if any(isinstance(one, str) and one.startswith("balanced") for one in values):
+            raise ValueError(
+                f"{name}={value!r} counts labels that partial_fit has not seen yet; give numbers."
+            )
 
 
 def random_generator(random_state: Any) -> np.random.Generator:
@@ -126,54 +235,82 @@ def _split(
     return np.sort(order[n_validation:]), np.sort(order[:n_validation])
 
 
-def _recipe(classifier: Any, rows: Rows, seed: int) -> Recipe:
+def _check_batches(classifier: Any, rows: Rows) -> None:
     if rows.kind == "images" and min(classifier.batch_size, len(rows)) < 2:
         raise ValueError(
             "A network for pictures needs two rows or more per batch to train on, got "
             f"batch_size={classifier.batch_size} and {len(rows)} row(s)."
         )
+
+
+def _recipe(classifier: Any, rows: Rows, seed: int) -> Recipe:
+    _check_batches(classifier, rows)
+    net_params = dict(classifier.net_params or {})
+    stopping = classifier.early_stopping
+    patience = _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping)
     return Recipe(
         backbone=classifier.backbone,
         weights=classifier.weights,
         branch_hidden=classifier.branch_hidden,
         image_size=check_image_size(classifier.image_size),
-        augment=classifier.augment,
+        augment=_changes(classifier.augment),
         optimizer=classifier.optimizer,
         lr=_AUTO_LR[rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
         lr_schedule=classifier.lr_schedule,
         batch_size=classifier.batch_size,
         max_epochs=classifier.max_epochs,
-        patience=classifier.patience if classifier.early_stopping else None,
+        patience=patience if stopping else None,
         device=classifier.device,
         precision=classifier.precision,
-        compile=classifier.compile,
+        compile=bool(net_params.pop("compile", False)),
         num_workers=classifier.num_workers,
-        callbacks=classifier.callbacks,
-        net_params=classifier.net_params or {},
+        callbacks=net_params.pop("callbacks", None),
+        net_params=net_params,
+        ema_decay=classifier.ema_decay,
+        **fine_tuning_settings(classifier.freeze),
         seed=seed,
         verbose=int(classifier.verbose),
     )
 
 
-def _start(classifier: Any, rows: Rows, encoder: AttributeEncoder, layout: BranchLayout) -> Any:
-    """Return the net to go on from under `warm_start`."""
-    if not classifier.warm_start or not hasattr(classifier, "net_"):
+def _changes(augment: Any) -> Any:
+    """Return how batches are changed in training: a PictureChanges, a callable, or None."""
+    settings = augmentation_settings(augment)
+    return PictureChanges(**settings) if isinstance(settings, dict) else settings
+
+
+def _start(
+    classifier: Any,
+    task: Task,
+    encoder: AttributeEncoder,
+    categories: NDArray[Any] | None,
+    caller: str,
+) -> Any:
+    """Return the fitted net to go on from, None before the first fit."""
+    if not hasattr(classifier, "net_"):
         return None
-    same = classifier._network.layout == layout and all(
+    network = classifier._network
+    what = f"{caller} goes on from the previous fit, but"
+    if not isinstance(network.layout, BranchLayout):
+        raise ValueError(f"{what} attributes were added to it; fit all of them anew.")
+    same = network.layout == task.layout and all(
         np.array_equal(new, old)
         for new, old in zip(encoder.classes_, classifier.encoder_.classes_, strict=True)
     )
-    if not same:
+    if categories is not None:
+        same = same and np.array_equal(categories, getattr(classifier, "categories_", []))
+    if not same or network.n_conditions != task.n_conditions:
         raise ValueError(
-            "warm_start=True goes on from the previous fit, but the classes of y differ from "
-            "it; declare them in `classes`, or set warm_start=False."
+            f"{what} the classes of y, its categories or the form of its branches differ from "
+            "it; declare all labels in `classes`, or fit anew with warm_start=False."
         )
+    rows = task.rows
     n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
-    if n_inputs != classifier._network.n_inputs:
+    if n_inputs != network.n_inputs:
         raise ValueError(
-            "warm_start=True goes on from the previous fit, but X is of another kind or has "
-            "another number of features; set warm_start=False."
+            f"{what} X is of another kind or has another number of features; fit anew with "
+            "warm_start=False."
         )
     return classifier.net_
 

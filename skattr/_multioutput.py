@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._targets import AttributeEncoder
+from skattr._targets import AttributeEncoder, is_binary
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,16 +40,6 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.binary)
-
-
-def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
-    """Tell which outputs have a positive and a negative class."""
-    return np.array(
-        [
-            kind == "binary" and len(classes) == 2
-            for kind, classes in zip(encoder.kinds_, encoder.classes_, strict=True)
-        ]
-    )
 
 
 def missing_label_of(estimator: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 Floats = NDArray[np.floating[Any]]
 
@@ -14,8 +14,16 @@ class Layout(Protocol):
     """What is needed of :class:`skattr.nn.BranchLayout`."""
 
     @property
+    def outputs(self) -> tuple[int, ...]:
+        """The attributes that are outputs."""
+
+    @property
     def n_classes(self) -> tuple[int, ...]:
         """Classes per attribute."""
+
+    @property
+    def forms(self) -> tuple[Any, ...]:
+        """What the logits of each attribute mean."""
 
     @property
     def slices(self) -> tuple[slice, ...]:
@@ -23,20 +31,68 @@ class Layout(Protocol):
 
 
 def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
-    """Return the class probabilities of each attribute, (n, n_classes), in the user's order."""
-    return [
-        _probabilities(logits[:, columns], n_classes)
-        for columns, n_classes in zip(layout.slices, layout.n_classes, strict=True)
-    ]
+    """Return the class probabilities of each output, (n, n_classes), in the user's order."""
+    return [_probabilities(logits[:, layout.slices[j]], layout.forms[j]) for j in layout.outputs]
 
 
-def _probabilities(logits: Floats, n_classes: int) -> Floats:
-    if n_classes == 1:
+def _probabilities(logits: Floats, form: str) -> Floats:
+    if form == "constant":
         return np.ones((len(logits), 1), dtype=logits.dtype)
-    if logits.shape[1] == 1:
+    if form == "sigmoid":
         return np.concatenate([expit(-logits), expit(logits)], axis=1)
-    result: Floats = softmax(logits, axis=1)
-    return result
+    if form == "ordinal":
+        return np.exp(_ordinal_log_probabilities(logits))
+    shares: Floats = softmax(logits, axis=1)
+    if form == "joint":
+        return np.stack([shares[:, 0], shares[:, 1:].sum(axis=1)], axis=1)
+    return shares
+
+
+def _ordinal_log_probabilities(logits: Floats) -> Floats:
+    """Return log class probabilities for cumulative log odds, without loss in the tails.
+
+    expit(a) - expit(b) = expit(a) expit(-b) (1 - exp(b - a)), the least of which is not zero, so
+    that its logarithm is finite.
+    """
+    above, below = logits[:, :-1], logits[:, 1:]
+    gaps = np.maximum(-np.expm1(below - above), np.finfo(logits.dtype).tiny)
+    between = log_expit(above) + log_expit(-below) + np.log(gaps)
+    return np.concatenate([log_expit(-logits[:, :1]), between, log_expit(logits[:, -1:])], axis=1)
+
+
+def binary_log_odds(logits: Floats, layout: Layout, outputs: NDArray[np.intp]) -> Floats:
+    """Return the log odds (n, len(outputs)) of outputs of two classes."""
+    attributes = [layout.outputs[position] for position in outputs]
+    parts = [_log_odds(logits[:, layout.slices[j]], layout.forms[j]) for j in attributes]
+    return np.stack(parts, axis=1)
+
+
+def _log_odds(logits: Floats, form: str) -> Floats:
+    if form == "sigmoid":
+        return logits[:, 0]
+    if form == "joint":
+        odds: Floats = logsumexp(logits[:, 1:], axis=1) - logits[:, 0]
+        return odds
+    difference: Floats = logits[:, 1] - logits[:, 0]
+    return difference
+
+
+def predicted_codes(
+    probas: Sequence[Floats], kinds: Sequence[str], ordinal_predict: str
+) -> NDArray[np.int64]:
+    """Return the predicted class of each attribute, (n, n_outputs).
+
+    The most probable class, but for ordinal attributes with ``ordinal_predict="median"`` the
+    first class at which the probabilities add up to one half.
+    """
+    codes = []
+    for proba, kind in zip(probas, kinds, strict=True):
+        if kind == "ordinal" and ordinal_predict == "median":
+            below = proba.cumsum(axis=1)[:, :-1] < 0.5
+            codes.append(below.sum(axis=1))
+        else:
+            codes.append(proba.argmax(axis=1))
+    return np.stack(codes, axis=1).astype(np.int64)
 
 
 def columns_of(
@@ -49,7 +105,7 @@ def columns_of(
     logits : ndarray of shape (n, n_logits)
     layout : Layout
     kinds : sequence of str
-        Kind of each attribute.
+        Kind of each output.
     output : {"proba", "logit"}
         Probabilities, or log odds (binary) and log probabilities (other kinds).
 
@@ -58,18 +114,20 @@ def columns_of(
     ndarray of shape (n, n_columns)
     """
     parts = []
-    for columns, n_classes, kind in zip(layout.slices, layout.n_classes, kinds, strict=True):
-        part = logits[:, columns]
-        is_pair = kind == "binary" and n_classes == 2
+    for j, kind in zip(layout.outputs, kinds, strict=True):
+        part, form = logits[:, layout.slices[j]], layout.forms[j]
+        is_pair = kind == "binary" and layout.n_classes[j] == 2
         if output == "proba":
-            part = _probabilities(part, n_classes)
+            part = _probabilities(part, form)
             part = part[:, 1:] if is_pair else part
-        elif n_classes == 1:
+        elif form == "constant":
             part = np.zeros((len(logits), 1), dtype=logits.dtype)
-        elif is_pair:
-            part = part[:, 1:] - part[:, :1] if part.shape[1] == 2 else part
-        elif part.shape[1] == 1:
-            part = np.concatenate([-np.logaddexp(0, part), -np.logaddexp(0, -part)], axis=1)
+        elif layout.n_classes[j] == 2:
+            odds = _log_odds(part, form)[:, np.newaxis]
+            both = [log_expit(-odds), log_expit(odds)]
+            part = odds if is_pair else np.concatenate(both, axis=1)
+        elif form == "ordinal":
+            part = _ordinal_log_probabilities(part)
         else:
             part = log_softmax(part, axis=1)
         parts.append(part)

@@ -92,13 +92,13 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y is empty, no label at all is known, a column is continuous or mixes types, or
             `attributes`, `classes` or `missing_label` do not fit y.
         """
-        columns, names = _columns(y)
+        columns, names = label_columns(y)
         if len(columns[0]) == 0:
             raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
         if not pd.api.types.is_scalar(self.missing_label):
             raise ValueError(f"`missing_label` must be one value, got {self.missing_label!r}.")
-        declared = _by_name(self.attributes, names, "attributes")
-        levels = _by_name(_classes_per_name(self.classes, names), names, "classes")
+        declared = by_name(self.attributes, names, "attributes")
+        levels = by_name(_classes_per_name(self.classes, names), names, "classes")
         kinds: list[Kind] = []
         classes: list[NDArray[Any]] = []
         counts: list[int] = []
@@ -138,7 +138,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
-        columns, names = _columns(y)
+        columns, names = label_columns(y)
         if len(names) != self.n_outputs_:
             raise ValueError(
                 f"y has {len(names)} column(s), but {self.n_outputs_} were fitted: "
@@ -152,7 +152,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         codes = np.full((len(columns[0]), len(columns)), UNKNOWN, dtype=np.int64)
         for position, (column, classes) in enumerate(zip(columns, self.classes_, strict=True)):
             known = _known(column, self.missing_label)
-            found = _positions(column[known], classes)
+            found = positions(column[known], classes)
             if (found < 0).any():
                 row = np.flatnonzero(known)[np.argmax(found < 0)]
                 [label] = column.iloc[[row]].tolist()
@@ -193,7 +193,17 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         return np.stack([column.astype(object) for column in columns], axis=1)
 
 
-def _columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
+def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
+    """Tell which outputs have a positive and a negative class."""
+    return np.array(
+        [
+            kind == "binary" and len(classes) == 2
+            for kind, classes in zip(encoder.kinds_, encoder.classes_, strict=True)
+        ]
+    )
+
+
+def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
     """Split y into Series of native dtypes; also return their names."""
     if y is None:
         raise ValueError("This estimator requires y to be passed, but the target y is None.")
@@ -262,7 +272,7 @@ def _without_missing_category(known: pd.Series, missing_label: Any) -> pd.Series
     return known.cat.set_categories(categories[_known(pd.Series(categories), missing_label)])
 
 
-def _by_name(given: Mapping[Any, Any] | None, names: list[Any], parameter: str) -> dict[Any, Any]:
+def by_name(given: Mapping[Any, Any] | None, names: list[Any], parameter: str) -> dict[Any, Any]:
     """Key a parameter by output name; an integer key is a position unless it is a name."""
     result: dict[Any, Any] = {}
     for key, value in (given or {}).items():
@@ -323,7 +333,7 @@ def _kind_and_classes(
         classes = np.array([0, 1]).astype(values.dtype)
     else:
         classes = seen
-    unseen = seen[_positions(pd.Series(seen), classes) < 0]
+    unseen = seen[positions(pd.Series(seen), classes) < 0]
     if len(unseen):
         raise UnseenLabelError(
             f"Column {name!r} of y holds the label(s) {_shown(unseen)}, which are not among its "
@@ -375,7 +385,7 @@ def _label_array(values: pd.Series, name: Any) -> NDArray[Any]:
     )
 
 
-def _positions(values: pd.Series, classes: NDArray[Any]) -> NDArray[np.intp]:
+def positions(values: pd.Series, classes: NDArray[Any]) -> NDArray[np.intp]:
     """Return where each value stands in `classes`, -1 where it does not (1 == 1.0 == True)."""
     table = {label: position for position, label in enumerate(classes.tolist())}
     distinct, inverse = _factorized(values)

@@ -64,8 +64,8 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     pos_weight : number, array-like, dict by name or "balanced", default=None
         For ``method="prior"``, what positives weighed in training: one number, one per binary
         attribute or per output, or by name (1 for those not named). "balanced" is the number
-        of negatives over that of positives among the known labels of y. None reads the
-        estimator's own `pos_weight`.
+        of negatives over that of positives among the known labels of y, "balanced:20" that
+        but at most 20. None reads the estimator's own `pos_weight`.
     min_support : int, default=None
         Known labels, of weight above 0, that an attribute needs to be calibrated: of each class
         if it is binary, else in all. With fewer it stays as it is, with a warning. None: 10
@@ -153,7 +153,7 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
             Interval(Real, 0, None, closed="neither"),
             "array-like",
             Mapping,
-            StrOptions({"balanced"}),
+            str,
             None,
         ],
         "min_support": [Interval(Integral, 1, None, closed="left"), None],
@@ -332,7 +332,7 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         if self.method != "prior":
             return fit_all(answers, encoder, codes, weights, self.method, self.min_support)
         is_proba = self.response_method != "decision_function" and hasattr(fitted, "predict_proba")
-        return fit_priors(pos_weight_of(self), encoder, codes, is_proba)
+        return fit_priors(pos_weight_of(self), encoder, codes, weights, is_proba)
 
     def predict_proba(self, X: Any) -> Any:
         """Predict the calibrated probability of each class of each attribute.

@@ -35,3 +35,7 @@ class InSampleWarning(SkattrWarning):
 
 class UntunedWarning(SkattrWarning):
     """An attribute's threshold could not be found, or not be guaranteed."""
+
+
+class UnseenCategoryWarning(SkattrWarning):
+    """An object's category was not seen in training and counts as unknown."""

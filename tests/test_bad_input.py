@@ -336,6 +336,36 @@ ILLEGAL = {
     "attributes": [(3, "Mapping.* or None"), ({"hat": "nominal"}, "'binary', 'categorical' or")],
     "binary_head": [("tanh", "'sigmoid'"), ("tanh", "'softmax'"), (None, "'sigmoid'")],
     "branch_hidden": [(0, r"range \[1, inf\) or None"), (2.5, "int"), ("big", "int")],
+    "ordinal_predict": [("mean", "'median'"), (None, "'mode'")],
+    "category_prior": [("film", "'auxiliary'"), ("film", "'condition'"), (3, "'joint'.* or None")],
+    "constraints": [
+        (3, "Mapping.* or None"),
+        ({"xor": []}, "'at_most_one', 'exactly_one'.*'implies'"),
+        ({"implies": [("hat", "colour")]}, "'colour', which is categorical"),
+    ],
+    "loss": [("hinge", "'focal'"), ("hinge", "'asymmetric'"), (3, "callable")],
+    "pos_weight": [
+        (0, "'balanced'|range"),
+        (-1, "range"),
+        ("even", "'balanced:CAP'"),
+        ({"colour": 3}, r"no binary attribute; those are \['hat'\]"),
+        ({"hat": -1}, "above 0"),
+        ([1, 2], "one number for each"),
+    ],
+    "class_weight": [
+        ("even", "'balanced' or a dict"),
+        (3, "list"),
+        ({"zz": "balanced"}, "'zz', which is no"),
+        ({"colour": {"pink": 2}}, "'pink', which is not among"),
+        ({"colour": {"red": -1}}, "at least 0"),
+    ],
+    "attribute_weight": [
+        ("even", "'uncertainty'"),
+        ({"zz": 1}, "'zz', which is no attribute"),
+        ({"hat": -1}, "at least 0"),
+        ([1, 2], r"2 number\(s\), y 3 attribute"),
+        ([0, 0, 0], "one must be above 0"),
+    ],
     "classes": [(3, "array-like"), ({"zz": [1]}, "'zz', which is no attribute")],
     "missing_label": [([-1, 0], "must be one value")],
     "image_size": [
@@ -346,11 +376,18 @@ ILLEGAL = {
         ((12, 10, 3), "positive int or a pair"),
         ((12.5, 10), "positive int or a pair"),
     ],
-    "augment": [("spin", "'flip'"), ("spin", "'shift'"), (3, "callable or None")],
+    "augment": [("spin", "'flip'"), ("spin", "'shift'"), (3, "callable")],
+    "freeze": [
+        ("all", "'backbone'"),
+        ("stages:0", "'stages:N'"),
+        ("stages:9", "stages:1"),
+        (3, "str"),
+    ],
     "optimizer": [("lion", "'adamw'"), ("lion", "'sgd'"), (None, "callable")],
     "lr": [(-1, r"range \(0.0, inf\)"), (0, r"range \(0.0"), ("fast", "'auto'"), (np.nan, "float")],
     "weight_decay": [(-1, r"range \[0.0, inf\)"), (None, "float")],
     "lr_schedule": [("x", "'onecycle'"), ("x", "'cosine'"), (3, "None")],
+    "ema_decay": [(1.0, r"range \(0.0, 1.0\) or None"), ("slow", "float")],
     "batch_size": [(0, r"range \[1, inf\)"), (2.5, "int")],
     "max_epochs": [(0, r"range \[1, inf\)"), ("many", "int")],
     "validation_fraction": [
@@ -358,15 +395,12 @@ ILLEGAL = {
         (1.0, r"range \(0.0, 1.0\)"),
         (0.99, "leaves none to train on"),
     ],
-    "early_stopping": [("yes", "bool"), (None, "bool")],
-    "patience": [(0, r"range \[1, inf\)")],
+    "early_stopping": [("yes", "bool"), (None, "bool"), (0, r"range \[1, inf\)")],
     "transform_output": [("x", "'features'"), ("x", "'logit'"), (None, "'proba'")],
     "cross_fit": [(1, r"range \[2, inf\)"), (1.5, r"range \(0.0, 1.0\)"), ("five", "'split'")],
     "device": [("nope", "'auto', 'cpu' or another"), ("", "'auto', 'cpu' or"), (0, "'str'")],
     "precision": [("int8", "'bfloat16'"), (32, "'float32'"), (None, "'auto'")],
-    "compile": [("yes", "bool")],
     "num_workers": [(-1, r"range \[0, inf\)"), (None, "int")],
-    "callbacks": [("early", "'list'"), (3, "'tuple' or None")],
     "net_params": [(3, "Mapping.* or None"), ({"nope": 3}, "unexpected argument.* nope")],
     "warm_start": [("no", "bool")],
     "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],
@@ -419,7 +453,7 @@ def test_warm_start_with_other_classes(pictures, table):
     """Other attributes or classes than before cannot be gone on with."""
     classifier = tiny(warm_start=True).fit(pictures, table)
     for y in (table[["hat"]], table.assign(colour=table["colour"].replace("red", "pink"))):
-        with pytest.raises(ValueError, match="the classes of y differ"):
+        with pytest.raises(ValueError, match="the classes of y, its categories"):
             classifier.fit(pictures, y)
 
 
@@ -447,9 +481,7 @@ def test_a_failed_first_fit_is_no_fit(features, table):
         classifier.predict(features)
 
 
-@pytest.mark.parametrize(
-    "net_params", [{"lr": 0.1}, {"max_epochs": 2}, {"callbacks": []}, {"iterator_train__x": 1}]
-)
+@pytest.mark.parametrize("net_params", [{"lr": 0.1}, {"max_epochs": 2}, {"iterator_train__x": 1}])
 def test_net_params_that_have_a_parameter_are_refused(pictures, table, net_params):
     """What the classifier sets itself cannot be set a second time through `net_params`."""
     with pytest.raises(ValueError, match=f"net_params sets .*{next(iter(net_params))}"):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, softmax
 
-from skattr import AttributeEncoder
 from skattr._calibrators import (
     MIN_SUPPORT,
     Beta,
@@ -18,7 +17,6 @@ from skattr._calibrators import (
     Temperature,
     fit_calibrator,
     pos_weight_of,
-    prior_weights,
 )
 
 BINARY = sorted(MIN_SUPPORT)
@@ -277,26 +275,3 @@ def test_pos_weight_of_wrapped_estimators():
     assert pos_weight_of(Holder(pos_weight=None, estimator=Holder(pos_weight=4))) == 4
     with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter .* of Holder"):
         pos_weight_of(Holder(pos_weight=None, estimator=Holder()))
-
-
-def test_prior_weights_in_every_form():
-    """A number, one per output or binary attribute, by name, and balanced over known labels."""
-    table = np.array([[0, "a", 1], [1, "b", None], [None, "c", None], [0, "a", None]], dtype=object)
-    encoder = AttributeEncoder().fit(table)
-    codes = encoder.transform(table)
-
-    def read(pos_weight):
-        return prior_weights(pos_weight, encoder, codes).tolist()
-
-    assert read(3) == [3, 1, 3]
-    assert read([2, 5]) == [2, 1, 5]
-    assert read([2, np.nan, 5]) == [2, 1, 5]
-    assert read({"y2": 5}) == [1, 1, 5]
-    np.testing.assert_array_equal(read("balanced"), [2, 1, np.nan])  # y2 has no negative
-    for bad, sentence in [
-        ([1, 2, 3, 4], r"shape \(4,\); it must have one number for each of the 2 binary"),
-        ({"y1": 3}, r"names 'y1', which is no binary attribute; those are \['y0', 'y2'\]"),
-        ([2, -1], "pos_weight of 'y2' is -1; weights must be finite and above 0"),
-    ]:
-        with pytest.raises(ValueError, match=sentence):
-            read(bad)

@@ -16,11 +16,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Rooms of one line may not import each other.
 LAYERS = [
     {"exceptions"},
-    {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "nn", "datasets"},
-    {"_multioutput", "training"},
-    {"metrics", "model_selection", "_fitting"},
-    {"_crossfit", "_calibrators", "thresholds"},
-    {"_classifier", "calibration"},
+    {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "_constraints"},
+    {"_recipes", "nn", "datasets"},
+    {"_category", "_growth", "_multioutput", "_weights", "losses", "training"},
+    {"metrics", "model_selection", "_task"},
+    {"_fitting", "_calibrators", "thresholds"},
+    {"_answers", "_crossfit", "calibration"},
+    {"_classifier"},
     {"inspection"},
     {"__init__"},
 ]

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
-from skattr._outputs import column_names, columns_of, probabilities
+from skattr._outputs import (
+    binary_log_odds,
+    column_names,
+    columns_of,
+    predicted_codes,
+    probabilities,
+)
 from skattr.nn import BranchLayout
 
 heads = pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
@@ -149,3 +155,111 @@ def test_names_of_columns():
     )
     assert names.tolist() == ["hat", "colour=red", "colour=NA", "3=1.0", "3=2.0", "3=3.0"]
     assert column_names(["hat"], [np.array([True])], ["binary"]).tolist() == ["hat=True"]
+
+
+def falling(rng, n, width, dtype=np.float64, scale=3):
+    """Return cumulative log odds."""
+    return -np.sort(-rng.normal(scale=scale, size=(n, width)), axis=1).astype(dtype)
+
+
+@dtypes
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(3, 9), st.floats(0.1, 300))
+def test_ordinal_probabilities_are_differences(dtype, seed, n_classes, scale):
+    """P(k) = expit(c_k) - expit(c_k+1): never negative, and of sum one, in float32 too."""
+    logits = falling(np.random.default_rng(seed), 20, n_classes - 1, dtype, scale)
+    [found] = probabilities(logits, BranchLayout((n_classes,), ordinal=(0,)))
+    assert found.dtype == dtype
+    above = np.hstack([np.ones((20, 1)), expit(logits.astype(np.float64)), np.zeros((20, 1))])
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    np.testing.assert_allclose(found, -np.diff(above, axis=1), atol=tolerance)
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=tolerance)
+    at_least = found[:, ::-1].cumsum(axis=1, dtype=np.float64)[:, ::-1]
+    assert (np.diff(at_least, axis=1) <= 0).all()
+    np.testing.assert_allclose(at_least, above[:, :-1], atol=2 * tolerance)
+
+
+def test_ordinal_tails_keep_their_digits():
+    """Where both sigmoids are 1 in float64, the probability between them is still right."""
+    logits = np.array([[50.0, 49.0, -800.0]])
+    layout = BranchLayout((4,), ordinal=(0,))
+    [[lowest, low, _, highest]] = columns_of(logits, layout, ["ordinal"], "logit")
+    assert lowest == pytest.approx(-50)
+    assert low == pytest.approx(np.log(np.exp(-49.0) - np.exp(-50.0)))
+    assert highest == -800
+    assert probabilities(logits, layout)[0][0, 1] == pytest.approx(np.exp(-49.0) - np.exp(-50.0))
+
+
+def test_thresholds_that_meet_leave_nothing_between():
+    """Equal cumulative log odds give as good as no probability; its logarithm stays finite."""
+    logits = np.array([[1.0, 1.0], [-500.0, -500.0]], dtype=np.float32)
+    layout = BranchLayout((3,), ordinal=(0,))
+    assert (probabilities(logits, layout)[0][:, 1] <= np.finfo(np.float32).tiny).all()
+    logs = columns_of(logits, layout, ["ordinal"], "logit")
+    assert logs.dtype == np.float32
+    assert np.isfinite(logs).all()
+    assert (logs[:, 1] < -85).all()
+
+
+def test_joint_presence_is_one_minus_absence():
+    """P(attribute) = 1 - P(absent) of a softmax over {absent} and the categories."""
+    layout = BranchLayout((2, 3, 2), n_categories=4)
+    logits = np.random.default_rng(0).normal(scale=4, size=(6, layout.n_logits))
+    for j in (0, 2):
+        part = np.exp(logits[:, layout.slices[j]])
+        absent = part[:, 0] / part.sum(axis=1)
+        found = probabilities(logits, layout)[j]
+        np.testing.assert_allclose(found, np.stack([absent, 1 - absent], axis=1))
+        odds = binary_log_odds(logits, layout, np.array([j]))[:, 0]
+        np.testing.assert_allclose(odds, np.log1p(-absent) - np.log(absent))
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_log_odds_of_pairs(problem):
+    """The log odds of attributes of two classes are the logarithm of p / (1 - p)."""
+    logits, layout, _ = problem
+    pairs = np.flatnonzero(np.array(layout.n_classes) == 2)
+    if len(pairs):
+        found = binary_log_odds(logits, layout, pairs)
+        probas = probabilities(logits, layout)
+        expected = [np.log(probas[j][:, 1]) - np.log(probas[j][:, 0]) for j in pairs]
+        np.testing.assert_allclose(found, np.transpose(expected), rtol=1e-9, atol=1e-12)
+
+
+def test_huge_joint_and_ordinal_logits():
+    """At +-1000 they neither overflow nor warn."""
+    layout = BranchLayout((2, 3), n_categories=2, ordinal=(1,))
+    logits = np.array([[1000, -1000, -1000, 1000, -1000], [-1000, 1000, 1000, -999, -1000]], float)
+    joint, ordinal = probabilities(logits, layout)
+    assert joint.tolist() == [[1, 0], [0, 1]]
+    np.testing.assert_allclose(ordinal, [[0, 1, 0], [1, 0, 0]], atol=1e-300)
+    assert binary_log_odds(logits, layout, np.array([0]))[0, 0] == pytest.approx(-2000 + np.log(2))
+
+
+def test_auxiliary_attributes_are_left_out():
+    """What only training needs is in neither probabilities nor columns."""
+    layout = BranchLayout((2, 3, 4), n_auxiliary=1)
+    logits = np.random.default_rng(0).normal(size=(3, layout.n_logits))
+    assert [proba.shape[1] for proba in probabilities(logits, layout)] == [2, 3]
+    assert columns_of(logits, layout, ["binary", "categorical"]).shape == (3, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 7), st.sampled_from(["median", "mode"]))
+def test_predicted_class_of_ordinal_attributes(seed, n_classes, ordinal_predict):
+    """The median is the first class with half the probability at or below it; ties go low."""
+    rng = np.random.default_rng(seed)
+    proba = rng.multinomial(8, np.full(n_classes, 1 / n_classes), size=10) / 8
+    found = predicted_codes([proba, proba], ["ordinal", "categorical"], ordinal_predict)
+    assert found.dtype == np.int64
+    for row, (ordinal, categorical) in zip(proba, found, strict=True):
+        best = max(range(n_classes), key=lambda k: (row[k], -k))
+        assert categorical == best
+        if ordinal_predict == "mode":
+            assert ordinal == best
+        else:
+            assert row[: ordinal + 1].sum() >= 0.5 > row[:ordinal].sum()
+            costs = [np.abs(np.arange(n_classes) - k) @ row for k in range(n_classes)]
+            assert costs[ordinal] == min(costs)  # the median costs least absolute error

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._multioutput import is_binary
 from skattr._outputs import column_names
-from skattr._targets import UNKNOWN, AttributeEncoder
+from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
 from skattr.inspection._heatmap import (
     diverging,
     places_of,

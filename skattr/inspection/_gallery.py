@@ -10,8 +10,7 @@ from PIL import ExifTags, Image
 from sklearn.utils import check_random_state
 
 from skattr._images import FileRows, kind_of_rows, open_files, open_pixels, read_image
-from skattr._multioutput import is_binary
-from skattr._targets import UNKNOWN
+from skattr._targets import UNKNOWN, is_binary
 from skattr.inspection._inputs import Judged, judge, judged, positions_of
 from skattr.inspection._style import GREY, RIGHT, WRONG, drawing, key, shown, subfigure
 

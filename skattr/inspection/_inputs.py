@@ -16,11 +16,10 @@ from skattr._multioutput import (
     align,
     classes_per_output,
     encoder_for,
-    is_binary,
     missing_label_of,
     response_of,
 )
-from skattr._targets import UNKNOWN, AttributeEncoder
+from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
 from skattr.metrics import UndefinedAttributeWarning
 from skattr.thresholds._table import check_same_columns
 from skattr.thresholds.search import looks_like_proba

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._multioutput import is_binary
+from skattr._targets import is_binary
 from skattr.inspection._inputs import Declared, Levels, of_predictions, positions_of
 
 Array = NDArray[Any]

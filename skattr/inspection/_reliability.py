@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
-from skattr._multioutput import is_binary
+from skattr._targets import is_binary
 from skattr.inspection._inputs import (
     Declared,
     Levels,

@@ -13,6 +13,7 @@ from skattr.metrics._classification import matthews_corrcoef as matthews_corrcoe
 from skattr.metrics._classification import precision_score as precision_score
 from skattr.metrics._classification import recall_score as recall_score
 from skattr.metrics._classification import subset_accuracy as subset_accuracy
+from skattr.metrics._consistency import consistency_score as consistency_score
 from skattr.metrics._ordinal import mean_absolute_error as mean_absolute_error
 from skattr.metrics._ordinal import quadratic_kappa as quadratic_kappa
 from skattr.metrics._probabilistic import brier_score_loss as brier_score_loss
@@ -48,6 +49,7 @@ __all__ = [
     "chexpert_auc",
     "coco_metrics",
     "confusion_counts",
+    "consistency_score",
     "embedding_similarity",
     "f1_score",
     "get_scorer",

@@ -11,8 +11,8 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from skattr._multioutput import Scores, align, is_binary
-from skattr._targets import UNKNOWN, AttributeEncoder, _by_name, _classes_per_name
+from skattr._multioutput import Scores, align
+from skattr._targets import UNKNOWN, AttributeEncoder, _classes_per_name, by_name, is_binary
 from skattr._validation import check_label_weights
 from skattr.exceptions import UnseenLabelError
 
@@ -284,8 +284,8 @@ def _encode_both(
         raise type(error)(f"y_pred cannot be read. {error}") from error
     _check_shapes(codes, predicted, "y_pred")
     names = truth.output_names_
-    declared = _by_name(attributes, names, "attributes")
-    levels = _by_name(_classes_per_name(classes, names), names, "classes")
+    declared = by_name(attributes, names, "attributes")
+    levels = by_name(_classes_per_name(classes, names), names, "classes")
     table = _Table(names, list(truth.kinds_), list(truth.classes_), codes)
     for j, name in enumerate(names):
         known = (codes[:, j] >= 0) & (predicted[:, j] >= 0)
@@ -390,7 +390,7 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
 def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: Any) -> Scores:
     """Bring scores into one form; the columns of a single output are in sorted order."""
     names = encoder.output_names_
-    levels = _by_name(_classes_per_name(classes, names), names, "classes")
+    levels = by_name(_classes_per_name(classes, names), names, "classes")
     for name, kind, labels in zip(names, encoder.kinds_, encoder.classes_, strict=True):
         if name in levels and kind != "ordinal" and list(levels[name]) != labels.tolist():
             raise ValueError(

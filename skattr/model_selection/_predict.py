@@ -16,12 +16,11 @@ from skattr._multioutput import (
     Scores,
     align,
     classes_per_output,
-    is_binary,
     missing_label_of,
     response_of,
     to_list,
 )
-from skattr._targets import AttributeEncoder
+from skattr._targets import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
     MultilabelStratifiedKFold,
     MultilabelStratifiedShuffleSplit,

@@ -1,28 +1,33 @@
-"""Branches of all attributes as one fused linear map, and where each stands in its output.
+"""Branches of all attributes as one fused map, and where each stands in its output.
 
-The logits of all attributes leave the network as one tensor. Inside it, attributes of equal
-width stand next to each other, narrow ones first, so that all branches of one width are a
-contiguous block which reshapes to (n, branches, width) without a copy: losses and hidden layers
-loop over the few distinct widths, never over the attributes, and need no scatter.
+The logits of all attributes leave the network as one tensor. Inside it, attributes of equal form
+and width stand next to each other, so that all branches of a kind are a contiguous block which
+reshapes to (n, branches, width) without a copy: losses and hidden layers loop over the few
+distinct blocks, never over the attributes, and need no scatter.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+Form = Literal["sigmoid", "softmax", "joint", "ordinal", "constant"]
+_FORMS: tuple[Form, ...] = ("sigmoid", "softmax", "joint", "ordinal")  # in the order of columns
+
 
 @dataclass(frozen=True)
 class Block:
-    """All branches of one width.
+    """All branches of one form and width.
 
     Attributes
     ----------
+    form : {"sigmoid", "softmax", "joint", "ordinal"}
     width : int
         Logits per branch.
     branches : slice
@@ -31,14 +36,43 @@ class Block:
         The block's columns in the logits.
     """
 
+    form: Form
     width: int
     branches: slice
     columns: slice
 
+    @property
+    def n_branches(self) -> int:
+        """Number of branches."""
+        return int(self.branches.stop - self.branches.start)
+
+    @property
+    def n_targets(self) -> int:
+        """Number of distinct targets of a branch in training (see :class:`BranchLayout`)."""
+        return self.width if self.form == "softmax" else self.width + 1
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether a branch tells absent (target 0) from present (any other)."""
+        return self.form in ("sigmoid", "joint") or (self.form == "softmax" and self.width == 2)
+
 
 @dataclass(frozen=True)
 class BranchLayout:
-    """Where the logits of each attribute stand.
+    """Where the logits of each attribute stand, and what they mean.
+
+    ========  ======================  ======  ==============================================
+    form      for attributes of       logits  targets in training
+    ========  ======================  ======  ==============================================
+    constant  one class               0       none
+    sigmoid   two classes             1       0, 1
+    softmax   two classes, or more    K       0 ... K - 1
+    joint     two classes             C + 1   0 absent, 1 ... C present on an object of that
+                                              category, C + 1 present, category unknown
+    ordinal   three classes or more   K - 1   0 ... K - 1
+    ========  ======================  ======  ==============================================
+
+    The logits of an ordinal branch are cumulative: the k-th is the log odds of class k or above.
 
     Parameters
     ----------
@@ -46,10 +80,13 @@ class BranchLayout:
         Classes per attribute, in the user's order.
     binary_head : {"sigmoid", "softmax"}
         Whether an attribute of two classes has one logit or two.
-
-    Notes
-    -----
-    An attribute of one class is constant: it has no logit and its slice is empty.
+    ordinal : tuple of int
+        Attributes whose classes are ordered.
+    n_categories : int
+        If positive, the branch of every attribute of two classes is over {absent} and so many
+        categories of objects.
+    n_auxiliary : int
+        The last so many attributes are trained, but are no outputs.
 
     Examples
     --------
@@ -62,18 +99,52 @@ class BranchLayout:
 
     n_classes: tuple[int, ...]
     binary_head: str = "sigmoid"
+    ordinal: tuple[int, ...] = ()
+    n_categories: int = 0
+    n_auxiliary: int = 0
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The attributes that are outputs."""
+        return tuple(range(len(self.n_classes) - self.n_auxiliary))
+
+    @cached_property
+    def forms(self) -> tuple[Form, ...]:
+        """Form of each attribute's branch, in the user's order."""
+        return tuple(self._form(j, count) for j, count in enumerate(self.n_classes))
+
+    def _form(self, attribute: int, n_classes: int) -> Form:
+        if n_classes == 1:
+            return "constant"
+        if n_classes == 2:
+            if self.n_categories:
+                return "joint"
+            return "sigmoid" if self.binary_head == "sigmoid" else "softmax"
+        return "ordinal" if attribute in self.ordinal else "softmax"
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Logits per attribute, in the user's order."""
-        narrow = {1: 0, 2: 1 if self.binary_head == "sigmoid" else 2}
-        return tuple(narrow.get(count, count) for count in self.n_classes)
+        return tuple(
+            {
+                "constant": 0,
+                "sigmoid": 1,
+                "softmax": count,
+                "joint": self.n_categories + 1,
+                "ordinal": count - 1,
+            }[form]
+            for form, count in zip(self.forms, self.n_classes, strict=True)
+        )
 
     @cached_property
     def order(self) -> tuple[int, ...]:
         """The attributes that have logits, in the order of the layout."""
         attributes = [j for j, width in enumerate(self.widths) if width > 0]
-        return tuple(sorted(attributes, key=lambda j: self.widths[j]))
+        return tuple(sorted(attributes, key=self._place))
+
+    def _place(self, attribute: int) -> tuple[int, int]:
+        """Return by what attributes are ordered."""
+        return _FORMS.index(self.forms[attribute]), self.widths[attribute]
 
     @cached_property
     def n_logits(self) -> int:
@@ -92,14 +163,15 @@ class BranchLayout:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The contiguous blocks of equal width, narrow ones first."""
+        """The contiguous blocks of equal form and width."""
         blocks: list[Block] = []
         branch = column = 0
-        ordered = [self.widths[attribute] for attribute in self.order]
-        for width in sorted(set(ordered)):
-            count = ordered.count(width)
+        places = [self._place(attribute) for attribute in self.order]
+        for place in sorted(set(places)):
+            count, width = places.count(place), place[1]
+            branches = slice(branch, branch + count)
             blocks.append(
-                Block(width, slice(branch, branch + count), slice(column, column + count * width))
+                Block(_FORMS[place[0]], width, branches, slice(column, column + count * width))
             )
             branch += count
             column += count * width
@@ -109,6 +181,12 @@ class BranchLayout:
 class FusedBranches(nn.Module):
     """One branch per attribute, computed together.
 
+    A branch maps the shared features to its logits. Of an ordinal branch the map gives the first
+    cumulative logit, and for each of the others how far it is below the one before, through
+    softplus: the logits fall from class to class, so no class probability is negative. It is the
+    partial proportional odds model (Peterson & Harrell 1990), whose thresholds may depend on the
+    features, with thresholds that cannot cross.
+
     Parameters
     ----------
     n_features : int
@@ -117,6 +195,8 @@ class FusedBranches(nn.Module):
     hidden : int, optional
         If given, every branch has a layer of `hidden` rectified units of its own before its
         logits.
+    dropout : float
+        Probability to drop a hidden unit in training.
 
     Notes
     -----
@@ -124,9 +204,19 @@ class FusedBranches(nn.Module):
     its biases (see :meth:`set_prior`), and a branch that is never trained stays there.
     """
 
-    def __init__(self, n_features: int, layout: BranchLayout, hidden: int | None = None) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        layout: BranchLayout,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.layout = layout
+        self.ordinal_blocks = [block for block in layout.blocks if block.form == "ordinal"]
+        self.n_plain = layout.n_logits
+        if self.ordinal_blocks:
+            self.n_plain = self.ordinal_blocks[0].columns.start
         self.bias = nn.Parameter(torch.zeros(layout.n_logits))
         self.n_hidden = hidden if layout.order else None
         if self.n_hidden is None:
@@ -134,27 +224,70 @@ class FusedBranches(nn.Module):
         else:
             self.hidden = nn.Linear(n_features, self.n_hidden * len(layout.order))
             nn.init.kaiming_uniform_(self.hidden.weight, a=math.sqrt(5))
+            self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
             self.weights = nn.ParameterList(
-                torch.zeros(block.branches.stop - block.branches.start, self.n_hidden, block.width)
-                for block in layout.blocks
+                torch.zeros(block.n_branches, self.n_hidden, block.width) for block in layout.blocks
             )
 
     def set_prior(self, logits: Tensor) -> None:
         """Let the untrained branches predict `logits`, (n_logits,), for every input."""
+        scores = logits.clone()
+        for block in self.ordinal_blocks:
+            cumulative = scores[block.columns].view(-1, block.width)
+            steps = -cumulative.diff(dim=1)
+            cumulative[:, 1:] = steps + torch.log(-torch.expm1(-steps))  # undoes softplus
         with torch.no_grad():
-            self.bias.copy_(logits)
+            self.bias.copy_(scores)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (n, n_features) to logits (n, n_logits)."""
         if self.n_hidden is None:
-            return nn.functional.linear(features, self.weight, self.bias)
-        hidden = torch.relu(self.hidden(features))
+            scores = nn.functional.linear(features, self.weight, self.bias)
+        else:
+            scores = self._through_hidden(features) + self.bias
+        if not self.ordinal_blocks:
+            return scores
+        parts = [scores[:, : self.n_plain]]
+        for block in self.ordinal_blocks:
+            part = scores[:, block.columns].reshape(len(scores), -1, block.width)
+            first, gaps = part[..., :1], nn.functional.softplus(part[..., 1:])
+            parts.append(torch.cat([first, first - gaps.cumsum(dim=-1)], dim=-1).flatten(1))
+        return torch.cat(parts, dim=1)
+
+    def _through_hidden(self, features: Tensor) -> Tensor:
+        """Return what branches with a hidden layer give, (n, n_logits), without their biases."""
+        hidden = self.dropout(torch.relu(self.hidden(features)))
         hidden = hidden.view(len(features), -1, self.n_hidden).transpose(0, 1)
         blocks = [
             torch.bmm(hidden[block.branches], weight).transpose(0, 1).reshape(len(features), -1)
             for block, weight in zip(self.layout.blocks, self.weights, strict=True)
         ]
-        return torch.cat(blocks, dim=1) + self.bias
+        return torch.cat(blocks, dim=1)
+
+
+class CategoryModulation(nn.Module):
+    """Scale and shift shared features by the category of the object (FiLM, Perez et al. 2018).
+
+    Parameters
+    ----------
+    n_categories, n_features : int
+    dropout : float
+        Share of rows in training whose category is taken for unknown, so that the network
+        learns what to do without it.
+    """
+
+    def __init__(self, n_categories: int, n_features: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.unknown = n_categories
+        self.table = nn.Parameter(torch.zeros(n_categories + 1, 2 * n_features))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor, category: Tensor) -> Tensor:
+        """Modulate features (n, n_features) by categories (n,), int64, -1 where unknown."""
+        is_kept = self.dropout(torch.ones_like(category, dtype=features.dtype)) > 0
+        rows = torch.where(is_kept & (category >= 0), category, self.unknown)
+        scale, shift = self.table.index_select(0, rows).chunk(2, dim=1)
+        return torch.addcmul(features + shift, features, scale)
 
 
 def prior_logits(layout: BranchLayout, counts: Sequence[NDArray[np.float64]]) -> Tensor:
@@ -163,20 +296,31 @@ def prior_logits(layout: BranchLayout, counts: Sequence[NDArray[np.float64]]) ->
     Parameters
     ----------
     layout : BranchLayout
-    counts : sequence of ndarray of shape (n_classes,)
-        The weight of the known labels of each class, per attribute in the user's order.
+    counts : sequence of ndarray of shape (n_targets,)
+        The weight of the known labels of each target, per attribute in the user's order. What
+        is present on objects of unknown category counts for all categories alike.
 
     Returns
     -------
     Tensor of shape (n_logits,)
-        Log odds for one logit, log frequencies otherwise; one is added to each count
-        (Laplace), so no labels at all give equal frequencies.
+        Log odds for one logit, cumulative log odds for ordinal attributes, log frequencies
+        otherwise; one is added to each count (Laplace), so no labels at all give equal
+        frequencies.
     """
-    logits = torch.zeros(layout.n_logits, dtype=torch.float64)
-    for columns, count in zip(layout.slices, counts, strict=True):
-        width = columns.stop - columns.start
-        if width == 0:
+    logits = np.zeros(layout.n_logits)
+    for columns, form, count in zip(layout.slices, layout.forms, counts, strict=True):
+        if form == "constant":
             continue
-        log = torch.tensor(np.log(count + 1), dtype=torch.float64)
-        logits[columns] = log[1] - log[0] if width == 1 else log - torch.logsumexp(log, 0)
-    return logits
+        if form == "joint":
+            absent, present, anywhere = count[0], count[1:-1], count[-1]
+            share = (present + 1) / (present + 1).sum()
+            log = np.log(np.concatenate([[absent + 1], share * (present.sum() + anywhere + 1)]))
+            logits[columns] = log - np.logaddexp.reduce(log)
+            continue
+        count = count + 1
+        if form == "softmax":
+            logits[columns] = np.log(count / count.sum())
+        else:
+            above = count[::-1].cumsum()[::-1][1:]
+            logits[columns] = np.log(above) - np.log(count.cumsum()[:-1])
+    return torch.from_numpy(logits)

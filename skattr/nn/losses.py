@@ -1,35 +1,127 @@
 """Losses over all branches at once, with unknown labels masked."""
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skattr.nn.heads import BranchLayout
+from skattr.nn.heads import Block, BranchLayout
+
+Unknown = Literal["ignore", "negative", "selective"]
+_LEAST_GAP = 1e-6  # of two cumulative logits: below, their class has no probability to take logs of
 
 
 class SummedCrossEntropy(nn.Module):
     r"""Sum over attributes of the weighted mean cross-entropy over their known labels.
 
-    .. math:: \sum_j \frac{\sum_i w_{ij} \ell_{ij}}{\sum_i w_{ij}}
+    .. math:: \sum_j \omega_j
+        \frac{\sum_i w_{ij} \sum_c t_{ijc} v_{jc} \ell_{ijc}}{\sum_i w_{ij} m_{j c_{ij}}}
 
-    where :math:`\ell_{ij}` is the binary cross-entropy of a branch of one logit, the
-    cross-entropy of its softmax otherwise, and :math:`w_{ij}` is zero where the label is
-    unknown. An attribute with no known label in the batch adds nothing.
+    where :math:`\ell_{ijc}` is minus the log probability of class c, :math:`t_{ijc}` is 1 for
+    the label's class and 0 otherwise unless labels are smoothed, and :math:`w_{ij}` is zero where
+    the label is unknown. An attribute with no known label in the batch adds nothing. All of v, m
+    and :math:`\omega` are 1 unless given.
 
     Parameters
     ----------
     layout : BranchLayout
+    loss_factors : sequence of array-like of shape (n_targets,) or None, optional
+        :math:`v_j`, per attribute in the user's order: what the loss of a label of that target is
+        multiplied by.
+    mean_factors : sequence of array-like of shape (n_targets,) or None, optional
+        :math:`m_j`: what the label's weight is multiplied by in the divisor. A class weight
+        stands in both, as in torch's ``CrossEntropyLoss(weight=)``; a positive weight in
+        `loss_factors` only, as in its ``BCEWithLogitsLoss(pos_weight=)``.
+    attribute_weights : array-like of shape (n_attributes,) or "uncertainty", optional
+        :math:`\omega`. With ``"uncertainty"`` it is learned: attribute j adds
+        :math:`e^{-s_j}` times its mean loss and :math:`s_j / 2`, where :math:`s_j` are the
+        parameters `log_variances` (Kendall, Gal & Cipolla 2018), in the order of the layout.
+    label_smoothing : float
+        This share of a label is spread evenly over the classes of its attribute: 0, 1 for one
+        logit; the logits otherwise, as torch's losses do.
+    unknown : {"ignore", "negative", "selective"}
+        What an unknown label of a binary branch is: nothing; a negative; or a negative unless it
+        is likely to be positive (Ben-Baruch et al. 2022), in which case it adds nothing to the
+        numerator. Unknown labels of other branches are always ignored.
+    priors : array-like of shape (n_attributes,), optional
+        Share of positives of each attribute, NaN where there is none.
+    prior_threshold : float, optional
+        Under ``unknown="selective"`` the unknown labels of attributes with a larger prior are
+        likely positives.
+    top_k : int
+        And so are those, `top_k` per row on average, with the largest predicted probability in
+        the batch. A batch with no more unknown labels than that ignores all of them.
+    dtype : torch.dtype
+        Of the factors and of what is learned.
 
     Notes
     -----
-    Another loss is a subclass with another :meth:`entry_losses`.
+    Another loss is a subclass with another :meth:`label_losses`, which is elementwise; factors,
+    smoothing and unknown labels need no thought there.
+
+    Examples
+    --------
+    >>> loss = SummedCrossEntropy(BranchLayout((2, 3)), loss_factors=[[1, 9], None])
+    >>> logits, codes = torch.zeros(5, 4), torch.tensor([[1, 0]] * 5)
+    >>> round(loss(logits, codes, torch.ones(5, 2)).item(), 3)  # 9 log 2 + log 3
+    7.337
     """
 
-    def __init__(self, layout: BranchLayout) -> None:
+    order: Tensor
+    is_binary: Tensor
+    loss_table: Tensor | None
+    mean_table: Tensor | None
+    attribute_weights: Tensor | None
+    is_frequent: Tensor | None
+
+    def __init__(
+        self,
+        layout: BranchLayout,
+        *,
+        loss_factors: Sequence[ArrayLike | None] | None = None,
+        mean_factors: Sequence[ArrayLike | None] | None = None,
+        attribute_weights: ArrayLike | Literal["uncertainty"] | None = None,
+        label_smoothing: float = 0.0,
+        unknown: Unknown = "ignore",
+        priors: ArrayLike | None = None,
+        prior_threshold: float | None = 0.05,
+        top_k: int = 5,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
+        if unknown not in get_args(Unknown):
+            raise ValueError(f"unknown must be one of {get_args(Unknown)}, got {unknown!r}.")
         self.layout = layout
-        self.order: Tensor
+        self.label_smoothing = label_smoothing
+        self.unknown = unknown
+        self.top_k = top_k
+        binary = [block.is_binary for block in layout.blocks for _ in range(block.n_branches)]
+        self._is_ordered = layout.order == tuple(range(len(layout.n_classes)))
         self.register_buffer("order", torch.tensor(layout.order, dtype=torch.long))
+        self.register_buffer("is_binary", torch.tensor(binary, dtype=torch.bool))
+        for name, factors in (("loss", loss_factors), ("mean", mean_factors)):
+            table = _table(layout, f"{name}_factors", factors)
+            self.register_buffer(f"{name}_table", None if table is None else table.to(dtype))
+        is_learned = isinstance(attribute_weights, str)
+        if is_learned and attribute_weights != "uncertainty":
+            raise ValueError(
+                'attribute_weights must be an array, "uncertainty" or None, got '
+                f"{attribute_weights!r}."
+            )
+        fixed = None if is_learned else _vector(layout, "attribute_weights", attribute_weights)
+        self.register_buffer("attribute_weights", None if fixed is None else fixed.to(dtype))
+        self.log_variances = (
+            nn.Parameter(torch.zeros(len(binary), dtype=dtype)) if is_learned else None
+        )
+        shares = _vector(layout, "priors", priors)
+        is_frequent = None
+        if shares is not None and prior_threshold is not None:
+            is_frequent = shares > prior_threshold
+        self.register_buffer("is_frequent", is_frequent)
 
     def forward(self, logits: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
         """Return the loss, a scalar.
@@ -38,9 +130,11 @@ class SummedCrossEntropy(nn.Module):
         ----------
         logits : Tensor of shape (n, n_logits)
         codes : Tensor of shape (n, n_attributes), int64
-            Class of each label in the user's order of attributes, -1 where unknown.
+            Target of each label (see :class:`BranchLayout`) in the user's order of attributes,
+            -1 where unknown.
         weights : Tensor of shape (n, n_attributes)
-            Weight of each label; what stands at an unknown one is ignored.
+            Weight of each label. What stands at an unknown one is ignored, unless `unknown` makes
+            it count.
         """
         return self.total(*self.sums(logits, codes, weights))
 
@@ -49,18 +143,41 @@ class SummedCrossEntropy(nn.Module):
 
         Both add up over batches, so the loss of a whole epoch is :meth:`total` of their sums.
         """
-        codes = codes.index_select(1, self.order)
-        weights = weights.to(logits.dtype).index_select(1, self.order)
-        weights = torch.where(codes >= 0, weights, torch.zeros_like(weights))
-        losses = self.entry_losses(logits, codes.clamp(min=0))
-        losses = torch.where(weights > 0, losses, torch.zeros_like(losses))
-        return (losses * weights).sum(0), weights.sum(0)
+        codes, weights = self._arranged(codes, weights.to(logits.dtype))
+        divisors = self._divisors(codes, weights)
+        if self.unknown == "selective":
+            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
+        losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
+        return (losses * weights).sum(0), divisors
 
-    @staticmethod
-    def total(loss_sums: Tensor, weight_sums: Tensor) -> Tensor:
-        """Return the sum over branches of their weighted mean losses."""
-        divisors = torch.where(weight_sums > 0, weight_sums, torch.ones_like(weight_sums))
-        return (loss_sums / divisors).sum()
+    def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
+        """Return the second of :meth:`sums` alone, in the dtype of `weights`.
+
+        It does not depend on the logits: an unknown label counts in it wherever it may count as a
+        negative, even if the selective policy ignores it in the end.
+        """
+        return self._divisors(*self._arranged(codes, weights))
+
+    def total(self, loss_sums: Tensor, weight_sums: Tensor, share: float = 1.0) -> Tensor:
+        """Return the sum over branches of their weighted mean losses.
+
+        Parameters
+        ----------
+        loss_sums, weight_sums : Tensor of shape (n branches,)
+        share : float
+            What a term that does not depend on the losses is multiplied by (there is one under
+            ``attribute_weights="uncertainty"``). If the parts of a batch are each divided by the
+            weight sums of the whole, and their shares sum to one, so do their totals to the
+            whole batch's.
+        """
+        is_unknown = weight_sums <= 0
+        means = loss_sums / weight_sums.masked_fill(is_unknown, 1)
+        if self.log_variances is not None:
+            means = means * torch.exp(-self.log_variances)
+            means = means + (self.log_variances * (share / 2)).masked_fill(is_unknown, 0)
+        elif self.attribute_weights is not None:
+            means = means * self.attribute_weights
+        return means.sum()
 
     def entry_losses(self, logits: Tensor, codes: Tensor) -> Tensor:
         """Return the loss of every label, (n, n branches), in the order of the layout.
@@ -68,19 +185,187 @@ class SummedCrossEntropy(nn.Module):
         Parameters
         ----------
         logits : Tensor of shape (n, n_logits)
-        codes : Tensor of shape (n, n branches), int64, at least 0
+        codes : Tensor of shape (n, n branches), int64
+            Targets; what is returned at a negative one is the loss of target 0.
         """
-        parts = [logits[:, :0]]  # all there is if every attribute is constant
-        for block in self.layout.blocks:
-            block_codes = codes[:, block.branches]
-            block_logits = logits[:, block.columns]
-            if block.width == 1:
-                parts.append(
-                    functional.binary_cross_entropy_with_logits(
-                        block_logits, block_codes.to(logits.dtype), reduction="none"
-                    )
-                )
-            else:
-                scores = block_logits.reshape(len(logits), -1, block.width).log_softmax(dim=-1)
-                parts.append(-scores.gather(-1, block_codes.unsqueeze(-1)).squeeze(-1))
-        return torch.cat(parts, dim=1)
+        blocks = self.layout.blocks
+        if not blocks:  # every attribute is constant
+            return logits
+        if len(blocks) == 1:
+            return self._block_losses(blocks[0], logits, codes)
+        columns = logits.split_with_sizes(
+            [block.n_branches * block.width for block in blocks], dim=1
+        )
+        branches = codes.split_with_sizes([block.n_branches for block in blocks], dim=1)
+        parts = map(self._block_losses, blocks, columns, branches)
+        return torch.cat(list(parts), dim=1)
+
+    def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
+        """Return the loss of labels whose cross-entropies are given: these themselves.
+
+        Parameters
+        ----------
+        cross_entropies : Tensor
+            Minus the log probability of each label's target, of any shape.
+        codes : Tensor of that shape, int64
+            The target; negative for an unknown label that may count as a negative, whose
+            cross-entropy is that of target 0.
+        block : Block
+            The block all of them belong to.
+        """
+        return cross_entropies
+
+    def _block_losses(self, block: Block, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return the loss of every label of a block, (n, branches)."""
+        targets = codes.clamp(min=0)
+        losses = self.label_losses(_cross_entropies(block, logits, targets), codes, block)
+        factors = None if self.loss_table is None else self.loss_table[:, block.branches]
+        if factors is not None:
+            losses = losses * factors.gather(0, targets)
+        if not self.label_smoothing:
+            return losses
+        n_classes = max(block.width, 2) if block.form != "ordinal" else block.n_targets
+        every = -log_probabilities(block, logits)[..., :n_classes]
+        classes = torch.arange(n_classes, device=logits.device).expand_as(every)
+        spread = self.label_losses(every, classes, block)
+        if factors is not None:
+            spread = spread * factors[:n_classes].T
+        return torch.lerp(losses, spread.mean(-1), self.label_smoothing)
+
+    def _arranged(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both in the order of the layout, with weight 0 where a label counts nothing."""
+        if not self._is_ordered:
+            codes = codes.index_select(1, self.order)
+            weights = weights.index_select(1, self.order)
+        is_ignored = codes < 0
+        if self.unknown != "ignore":
+            is_ignored = is_ignored & ~self.is_binary
+        return codes, weights.masked_fill(is_ignored, 0)
+
+    def _divisors(self, codes: Tensor, weights: Tensor) -> Tensor:
+        if self.mean_table is not None:
+            weights = weights * self.mean_table.gather(0, codes.clamp(min=0))
+        return weights.sum(0)
+
+    def _likely_positive(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return which labels the selective policy ignores, (n, n branches)."""
+        is_open = (codes < 0) & self.is_binary
+        n_likely = min(self.top_k * len(codes), codes.numel())
+        odds = present_log_odds(self.layout, logits.detach())
+        places = odds.masked_fill(~is_open, -torch.inf).flatten().topk(n_likely, sorted=False)[1]
+        is_likely = torch.zeros_like(is_open).flatten().index_fill(0, places, True)
+        is_likely = is_likely.view_as(is_open)
+        if self.is_frequent is not None:
+            is_likely = is_likely | self.is_frequent
+        return is_likely & is_open
+
+
+def log_probabilities(block: Block, logits: Tensor) -> Tensor:
+    r"""Return the log probability of every target of a block, (n, branches, n_targets).
+
+    A cumulative link (McCullagh 1980) with logits :math:`c_k`, the log odds of class k or above,
+    gives class k the probability :math:`\sigma(c_k) - \sigma(c_{k + 1})`, computed as
+    :math:`\sigma(c_k) \sigma(-c_{k + 1}) (1 - e^{c_{k + 1} - c_k})`. The last target of a joint
+    branch is "present on an object of any category". Log probabilities of finite logits are
+    finite, as long as the logits' differences are.
+
+    Parameters
+    ----------
+    block : Block
+    logits : Tensor of shape (n, branches * width)
+        The block's columns.
+
+    Examples
+    --------
+    >>> (block,) = BranchLayout((3,), ordinal=(0,)).blocks
+    >>> log_probabilities(block, torch.tensor([[1.0, -1.0]])).exp()
+    tensor([[[0.2689, 0.4621, 0.2689]]])
+    """
+    logits = logits.reshape(len(logits), block.n_branches, block.width)
+    if block.form == "softmax":
+        return logits.log_softmax(dim=-1)
+    if block.form == "joint":
+        scores = logits.log_softmax(dim=-1)
+        return torch.cat([scores, scores[..., 1:].logsumexp(dim=-1, keepdim=True)], dim=-1)
+    below, above = functional.logsigmoid(-logits), functional.logsigmoid(logits)
+    if block.form == "sigmoid":
+        return torch.cat([below, above], dim=-1)
+    gaps = logits.diff(dim=-1).clamp(max=-_LEAST_GAP)
+    between = above[..., :-1] + below[..., 1:] + torch.log(-torch.expm1(gaps))
+    return torch.cat([below[..., :1], between, above[..., -1:]], dim=-1)
+
+
+def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
+    """Return the log odds of present of every binary branch, minus infinity of the others.
+
+    Parameters
+    ----------
+    layout : BranchLayout
+    logits : Tensor of shape (n, n_logits)
+
+    Returns
+    -------
+    Tensor of shape (n, n branches)
+        In the order of the layout.
+    """
+    parts = [logits[:, :0]]
+    for block in layout.blocks:
+        part = logits[:, block.columns]
+        if block.form == "sigmoid":
+            parts.append(part)
+            continue
+        if not block.is_binary:
+            parts.append(part.new_full((len(part), block.n_branches), -torch.inf))
+            continue
+        part = part.reshape(len(part), -1, block.width)
+        parts.append(part[..., 1:].logsumexp(dim=-1) - part[..., 0])
+    return torch.cat(parts, dim=1)
+
+
+def _cross_entropies(block: Block, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return minus the log probability of each target, (n, branches)."""
+    if block.form == "sigmoid":
+        return functional.binary_cross_entropy_with_logits(
+            logits, targets.to(logits.dtype), reduction="none"
+        )
+    scores = log_probabilities(block, logits)
+    return -scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+
+def _table(
+    layout: BranchLayout, name: str, factors: Sequence[ArrayLike | None] | None
+) -> Tensor | None:
+    """Return factors by target and branch, 1 where there is none."""
+    if factors is None:
+        return None
+    if len(factors) != len(layout.n_classes):
+        raise ValueError(
+            f"{name} must have an entry for each of the {len(layout.n_classes)} attributes, got "
+            f"{len(factors)}."
+        )
+    n_targets = [block.n_targets for block in layout.blocks for _ in range(block.n_branches)]
+    table = np.ones((max(n_targets, default=1), len(n_targets)))
+    for branch, (attribute, count) in enumerate(zip(layout.order, n_targets, strict=True)):
+        factor = factors[attribute]
+        if factor is None:
+            continue
+        if np.shape(factor) != (count,):
+            raise ValueError(
+                f"{name}[{attribute}] must have shape ({count},), a number for each target, got "
+                f"{np.shape(factor)}."
+            )
+        table[:count, branch] = factor
+    return torch.from_numpy(table)
+
+
+def _vector(layout: BranchLayout, name: str, values: ArrayLike | None) -> Tensor | None:
+    """Return one number per attribute in the order of the layout."""
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(layout.n_classes),):
+        raise ValueError(
+            f"{name} must have shape ({len(layout.n_classes)},), a number for each attribute, "
+            f"got {array.shape}."
+        )
+    return torch.from_numpy(array[list(layout.order)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,8 @@ from skattr.nn.backbones import (
     build_image_backbone,
     load_backbone_weights,
 )
-from skattr.nn.heads import BranchLayout, FusedBranches
+from skattr.nn.growth import GrownBranches
+from skattr.nn.heads import BranchLayout, CategoryModulation, FusedBranches
 
 Backbone = str | Callable[..., nn.Module]
 
@@ -36,6 +38,11 @@ class MultiBranchNetwork(nn.Module):
         state dict.
     branch_hidden : int, optional
         Hidden units of each branch.
+    dropout : float
+        Probability to drop a shared feature, and a hidden unit of a branch, in training.
+    n_conditions : int
+        If positive, the category of the object, one of so many, is an input too and modulates
+        the shared features.
     prior : Tensor of shape (n_logits,), optional
         What the network predicts before it is trained.
     dtype : torch.dtype
@@ -51,12 +58,14 @@ class MultiBranchNetwork(nn.Module):
         image_size: tuple[int, int] = (224, 224),
         weights: str | None = None,
         branch_hidden: int | None = None,
+        dropout: float = 0.0,
+        n_conditions: int = 0,
         prior: Tensor | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        self.layout = layout
         self.n_inputs = n_inputs
+        self.n_conditions = n_conditions
         self.normalization: nn.Module
         is_file = weights is not None and Path(weights).is_file()
         if n_inputs is None:
@@ -72,26 +81,50 @@ class MultiBranchNetwork(nn.Module):
         if is_file and weights is not None:
             own = self.backbone.get_submodule("0" if callable(backbone) else "")
             load_backbone_weights(own, weights)
-        self.branches = FusedBranches(self.n_features, layout, branch_hidden)
+        self.modulation = (
+            CategoryModulation(n_conditions, self.n_features) if n_conditions else None
+        )
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        branches = FusedBranches(self.n_features, layout, branch_hidden, dropout)
+        self.branches: FusedBranches | GrownBranches = branches
         self.to(dtype)
         if prior is not None:
-            self.branches.set_prior(prior)
+            branches.set_prior(prior)
 
-    def forward_features(self, inputs: Tensor) -> Tensor:
-        """Map uint8 pictures (n, H, W, 3), or features, to shared features (n, n_features)."""
+    @property
+    def layout(self) -> Any:
+        """Where the logits of each attribute stand."""
+        return self.branches.layout
+
+    def grow(self, branches: FusedBranches) -> None:
+        """Add branches to those that are there, which stay as they are to the bit."""
+        self.branches = GrownBranches(self.branches, branches)
+
+    def forward_features(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
+        """Map inputs to shared features (n, n_features).
+
+        Parameters
+        ----------
+        inputs : Tensor
+            uint8 pictures (n, H, W, 3), or features (n, n_inputs).
+        category : Tensor of shape (n,), int64, optional
+            With `n_conditions`: the category of each object, -1 where unknown.
+        """
         if inputs.is_floating_point():
             inputs = inputs.to(self.branches.bias.dtype)
         features: Tensor = self.backbone(self.normalization(inputs))
+        if self.modulation is not None:
+            features = self.modulation(features, category)
         return features
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
-        logits: Tensor = self.branches(features)
+        logits: Tensor = self.branches(self.dropout(features))
         return logits
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
         """Map inputs to the logits (n, n_logits) of all branches."""
-        return self.forward_head(self.forward_features(inputs))
+        return self.forward_head(self.forward_features(inputs, category))
 
 
 class MultiBranchResNet(MultiBranchNetwork):

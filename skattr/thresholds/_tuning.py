@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skattr._multioutput import is_binary
-from skattr._targets import AttributeEncoder
+from skattr._targets import AttributeEncoder, is_binary
 from skattr.exceptions import UntunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
 from skattr.thresholds._cuts import Cuts

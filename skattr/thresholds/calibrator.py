@@ -13,13 +13,12 @@ from skattr._multioutput import (
     align,
     codes_from,
     exact_match,
-    is_binary,
     public_classes,
     refuse_nan,
     to_list,
 )
 from skattr._outputs import column_names
-from skattr._targets import AttributeEncoder
+from skattr._targets import AttributeEncoder, is_binary
 from skattr._validation import check_label_weights
 from skattr.thresholds._table import check_same_columns
 from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, of_binary, table_of, tune

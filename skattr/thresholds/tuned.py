@@ -39,14 +39,13 @@ from skattr._multioutput import (
     codes_from,
     encoder_for,
     exact_match,
-    is_binary,
     missing_label_of,
     public_classes,
     refuse_nan,
     response_of,
     to_list,
 )
-from skattr._targets import AttributeEncoder
+from skattr._targets import AttributeEncoder, is_binary
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection import FoldAnswer, fold_answers, gather, make_splits

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from skattr._images import Rows
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
+Inputs = Tensor | tuple[Tensor, Tensor]
 Targets = tuple[Tensor, Tensor]
-Batch = tuple[Tensor, Targets]
+Batch = tuple[Inputs, Targets]
 
 
 class AttributeDataset(Dataset[Any]):
@@ -28,6 +29,8 @@ class AttributeDataset(Dataset[Any]):
     codes : ndarray of shape (len(rows), n_attributes), int64, optional
         -1 where unknown; None for inference.
     weights : ndarray of shape (len(rows), n_attributes), float, optional
+    category : ndarray of shape (len(rows),), int64, optional
+        If given, the inputs of a batch are the pair of what `rows` gives and this.
     """
 
     def __init__(
@@ -36,11 +39,13 @@ class AttributeDataset(Dataset[Any]):
         indices: NDArray[np.intp],
         codes: NDArray[np.int64] | None = None,
         weights: NDArray[np.floating[Any]] | None = None,
+        category: NDArray[np.int64] | None = None,
     ) -> None:
         self.rows = rows
         self.indices = indices
         self.codes = codes
         self.weights = weights
+        self.category = category
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -50,16 +55,19 @@ class AttributeDataset(Dataset[Any]):
         """Return a batch of one row."""
         return self.__getitems__([index])
 
-    def __getitems__(self, positions: list[int]) -> Batch | Tensor | Exception:
+    def __getitems__(self, positions: list[int]) -> Batch | Inputs | Exception:
         """Return a batch; an unreadable picture is returned, not raised.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
         """
         indices = self.indices[positions]
         try:
-            inputs = torch.from_numpy(self.rows.take(indices))
+            taken = torch.from_numpy(self.rows.take(indices))
         except (ImageReadError, InvalidBoxError) as error:
             return error
+        inputs: Inputs = taken
+        if self.category is not None:
+            inputs = taken, torch.from_numpy(np.take(self.category, indices))
         if self.codes is None or self.weights is None:
             return inputs
         codes = torch.from_numpy(np.take(self.codes, indices, axis=0))

@@ -9,6 +9,7 @@ from tqdm.auto import tqdm
 
 from skattr._images import Rows
 from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr.training.labelled import moved
 from skattr.training.net import AttributeNet, computing_in
 
 
@@ -18,6 +19,8 @@ def predict_rows(
     output: Literal["logits", "features"] = "logits",
     *,
     batch_size: int,
+    category: NDArray[np.int64] | None = None,
+    flip: bool | None = None,
     num_workers: int = 0,
     verbose: int = 0,
 ) -> NDArray[np.floating[Any]]:
@@ -29,7 +32,12 @@ def predict_rows(
         Fitted.
     rows : Rows
     output : {"logits", "features"}
-    batch_size, num_workers : int
+    batch_size : int
+    category : ndarray of shape (n,), int64, optional
+        The object's category, if the network is given it; -1 unknown.
+    flip : bool, optional
+        Average over each picture and its mirror image; None does what the net was told.
+    num_workers : int
     verbose : int
         From 1, a progress bar.
 
@@ -40,18 +48,22 @@ def predict_rows(
     """
     network: Any = net.module_
     compute = network.forward_features if output == "features" else network
-    dataset = AttributeDataset(rows, np.arange(len(rows)))
+    dataset = AttributeDataset(rows, np.arange(len(rows)), category=category)
     device = torch.device(net.device)
     loader = BatchLoader(
         dataset, batch_size, num_workers=num_workers, pin_memory=device.type == "cuda"
     )
+    flip = net.test_flip if flip is None else flip
     result: NDArray[Any] | None = None
     start = 0
     network.eval()
     with torch.inference_mode(), tqdm(total=len(rows), disable=verbose < 1, unit="row") as bar:
         for inputs in loader:
             with computing_in(net.autocast, device):
-                values = compute(inputs.to(device, non_blocking=True))
+                x, *others = moved(inputs, device)
+                values = compute(x, *others)
+                if flip:
+                    values = (values + compute(x.flip(2), *others)) / 2
             values = values.float() if net.autocast is not None else values
             if result is None:
                 result = np.empty((len(rows), values.shape[1]), dtype=_numpy_type(values))

@@ -1,7 +1,7 @@
 """The skorch net: several branches, masked losses, and no global random state."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,17 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils import clip_grad_norm_
 
 from skattr.exceptions import DivergedError
 from skattr.nn.initialization import drawing_from
 from skattr.training.augmentation import Augmentation
+from skattr.training.averaging import WeightAverage
 from skattr.training.batches import AttributeDataset, Batch, BatchLoader, Targets
+from skattr.training.freezing import Freezing, parameter_groups
+from skattr.training.labelled import LabelledBatch, moved
 from skattr.training.progress import ProgressBar
+from skattr.training.randomness import forked_randomness, seed_of
 
 
 class AttributeNet(NeuralNet):
@@ -32,6 +37,24 @@ class AttributeNet(NeuralNet):
         Of all randomness.
     augment : callable, optional
         Maps a batch of pictures and a generator to pictures, in training only.
+    mixup : float
+        Rows are mixed by shares from Beta(mixup, mixup), in training only; 0 is off.
+    test_flip : bool
+        Predict from pictures and their mirror images. ``valid_loss`` is without.
+    ema_decay : float in [0, 1), optional
+        Of the average of the weights that validation and prediction use.
+    freeze : {"backbone", "stages:N"}, optional
+        What of the backbone is not trained.
+    unfreeze_every : int, optional
+        Epochs after which a frozen stage is thawed, the last first.
+    layer_decay : float in (0, 1]
+        What the learning rate is multiplied by from stage to stage, away from the branches.
+    clip_norm : float, optional
+        Largest norm of the gradient of all parameters together.
+    accumulate : int
+        Parts of about equal size, of two rows or more, that a batch is cut into to need less
+        memory. The step is that of the whole batch, but for what sees a part at a time:
+        BatchNorm, and losses that compare the rows of a batch.
     autocast : torch.dtype, optional
         The type matrix products and convolutions are computed in.
     num_workers : int
@@ -41,12 +64,25 @@ class AttributeNet(NeuralNet):
     """
 
     module_: torch.nn.Module
+    average_: WeightAverage | None = None
+    freezing_: Freezing | None = None
+    epochs_before_ = 0
+    streams = False  # whether it was made to be trained chunk by chunk
+    cuda_dependent_attributes_ = ["average_"]
 
     def __init__(
         self,
         *args: Any,
         seed: int = 0,
         augment: Augmentation | None = None,
+        mixup: float = 0.0,
+        test_flip: bool = False,
+        ema_decay: float | None = None,
+        freeze: str | None = None,
+        unfreeze_every: int | None = None,
+        layer_decay: float = 1.0,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
         autocast: torch.dtype | None = None,
         num_workers: int = 0,
         validation: AttributeDataset | None = None,
@@ -55,6 +91,14 @@ class AttributeNet(NeuralNet):
         super().__init__(*args, **{"train_split": None, **kwargs})
         self.seed = seed
         self.augment = augment
+        self.mixup = mixup
+        self.test_flip = test_flip
+        self.ema_decay = ema_decay
+        self.freeze = freeze
+        self.unfreeze_every = unfreeze_every
+        self.layer_decay = layer_decay
+        self.clip_norm = clip_norm
+        self.accumulate = accumulate
         self.autocast = autocast
         self.num_workers = num_workers
         self.validation = validation
@@ -64,17 +108,40 @@ class AttributeNet(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def generator(self, purpose: str, device: str = "cpu") -> torch.Generator:
-        """Return a generator for one of the purposes that draw random numbers."""
-        purposes = ("initialization", "shuffling", "augmentation", "dropout")
-        sequence = np.random.SeedSequence([self.seed, purposes.index(purpose)])
-        seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        return torch.Generator(device).manual_seed(seed)
+        """Return a generator for one of the purposes that draw random numbers.
+
+        It is the same for the same `seed` and number of epochs before the present training.
+        """
+        return torch.Generator(device).manual_seed(self._seed_of(purpose))
+
+    def _seed_of(self, purpose: str) -> int:
+        is_first = purpose == "initialization"
+        return seed_of(purpose, self.seed, 0 if is_first else self.epochs_before_)
 
     def initialize_module(self) -> "AttributeNet":
         """Build the module without touching the global random state."""
         with drawing_from(self.generator("initialization")):
             super().initialize_module()
+        self.average_ = None
         return self
+
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the parameter groups, one per stage of the backbone if they learn unequally."""
+        named = list(named_parameters)
+        args, kwargs = super().get_params_for_optimizer(prefix, named)
+        if self.layer_decay == 1:
+            return args, kwargs
+        if len(args[0]) > 1:
+            raise ValueError(
+                f"layer_decay={self.layer_decay} makes parameter groups of its own; it goes with "
+                "no optimizer__param_groups."
+            )
+        parameters = [parameter for _, parameter in named]
+        backbone: Any = self.module_.backbone
+        groups = parameter_groups(backbone, parameters, kwargs["lr"], self.layer_decay)
+        return (groups,), kwargs
 
     def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
         """Compile the network in place, so that its state dict keeps its keys."""
@@ -96,24 +163,83 @@ class AttributeNet(NeuralNet):
             pin_memory=str(self.device).startswith("cuda"),
         )
 
-    def infer(self, x: Tensor, **_: Any) -> Tensor:
-        """Compute the logits of a batch, augmented in training, in full precision."""
-        x = x.to(self.device, non_blocking=True)
-        if self.augment is not None and self.module_.training:
-            x = self.augment(x, self.augmentation_generator_)
-        with computing_in(self.autocast, x.device), self._drawing():
-            logits: Tensor = self.module_(x)
+    def infer(self, x: Tensor | tuple[Tensor, ...], **_: Any) -> Tensor:
+        """Compute the logits of a batch in full precision."""
+        inputs = moved(x, self.device)
+        with computing_in(self.autocast, inputs[0].device), self._drawing():
+            logits: Tensor = self.module_(*inputs)
         return logits.float() if self.autocast is not None else logits
 
     def get_loss(
         self, y_pred: Tensor, y_true: Targets, X: Any = None, training: bool = False
     ) -> Tensor:
         """Compute the loss of a batch and add its parts to those of the epoch."""
-        codes, weights = (part.to(self.device, non_blocking=True) for part in y_true)
-        loss_sums, weight_sums = self.criterion_.sums(y_pred, codes, weights)
+        codes, weights = moved(y_true, self.device)
+        return self._loss(y_pred, [(codes, weights)])
+
+    def _loss(
+        self,
+        logits: Tensor,
+        labels: Sequence[tuple[Tensor, Tensor]],
+        divisors: Tensor | None = None,
+        share: float = 1.0,
+    ) -> Tensor:
+        """Return the loss of rows with all their `labels`.
+
+        If the rows are a part of a batch, `divisors` are the weight sums of the whole and
+        `share` is the part's share of what is added once per batch.
+        """
+        both = [self.criterion_.sums(logits, codes, weights) for codes, weights in labels]
+        loss_sums, weight_sums = (sum(sums[1:], sums[0]) for sums in zip(*both, strict=True))
         self.epoch_sums_.append((loss_sums.detach(), weight_sums))
-        loss: Tensor = self.criterion_.total(loss_sums, weight_sums)
+        loss: Tensor
+        if divisors is None:
+            loss = self.criterion_.total(loss_sums, weight_sums)
+        else:
+            loss = self.criterion_.total(loss_sums, divisors, share=share)
         return loss
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        """Take a step and average the weights."""
+        step: dict[str, Any] = super().train_step(batch, **fit_params)
+        if self.average_ is not None:
+            self.average_.update(self.module_)
+        return step
+
+    def train_step_single(self, batch: Batch, **_: Any) -> dict[str, Any]:
+        """Compute the gradient of a batch: augmented, mixed, part by part, clipped."""
+        self._set_training(True)
+        whole = self._augmented(LabelledBatch.of(batch, self.device))
+        n_parts = max(1, min(self.accumulate, len(whole) // 2))
+        divisors = None
+        if n_parts > 1:
+            sums = [self.criterion_.weight_sums(*pair) for pair in whole.labels]
+            divisors = sum(sums[1:], sums[0])
+        losses, outputs = [], []
+        for part in whole.parts(n_parts):
+            logits = self.infer(part.inputs)
+            loss = self._loss(logits, part.labels, divisors, share=1 / n_parts)
+            torch.autograd.backward(loss)
+            losses.append(loss.detach())
+            outputs.append(logits.detach())
+        if self.clip_norm is not None:
+            clip_grad_norm_([p for _, p in self.get_all_learnable_params()], self.clip_norm)
+        return {"loss": torch.stack(losses).sum(), "y_pred": torch.cat(outputs)}
+
+    def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
+        """Change the pictures of a batch, and mix its rows, if asked for."""
+        if self.augment is not None:
+            x, *category = batch.inputs
+            changed = self.augment(x, self.augmentation_generator_)
+            batch = LabelledBatch((changed, *category), batch.labels)
+        if self.mixup:
+            share = self.mixing_generator_.beta(self.mixup, self.mixup)
+            # Partners are drawn evenly, so this changes no distribution; but a row keeps the
+            # larger share, to whose labels its category, which is not mixed, belongs.
+            share = max(share, 1 - share)
+            order = torch.from_numpy(self.mixing_generator_.permutation(len(batch)))
+            batch = batch.mixed(share, order.to(batch.inputs[0].device))
+        return batch
 
     def run_single_epoch(
         self,
@@ -126,6 +252,8 @@ class AttributeNet(NeuralNet):
         """Go once over the batches and record the loss of the whole epoch."""
         if iterator is None:
             return
+        if training:
+            self._start_training()
         self.epoch_sums_: list[tuple[Tensor, Tensor]] = []
         n_batches = 0
         for batch in iterator:
@@ -137,7 +265,22 @@ class AttributeNet(NeuralNet):
             torch.stack(sums).sum(0) for sums in zip(*self.epoch_sums_, strict=True)
         )
         del self.epoch_sums_
-        self._record(prefix, float(self.criterion_.total(loss_sums, weight_sums)), n_batches)
+        loss = self.criterion_.total(loss_sums, weight_sums).detach()
+        if training and self.average_ is not None:
+            self.average_.exchange(self.module_)
+        self._record(prefix, float(loss), n_batches)
+
+    def _start_training(self) -> None:
+        """Freeze what the epoch freezes, and go on from the weights, not their averages."""
+        if self.freezing_ is not None:
+            self.freezing_.start_epoch(len(self.history) - 1)
+        if self.average_ is not None and self.average_.network_holds_averages:
+            self.average_.exchange(self.module_)
+
+    def _set_training(self, training: bool = True) -> None:
+        super()._set_training(training)
+        if training and self.freezing_ is not None:
+            self.freezing_.keep_in_evaluation_mode()
 
     def _record(self, prefix: str, loss: float, n_batches: int) -> None:
         if not np.isfinite(loss):
@@ -151,12 +294,18 @@ class AttributeNet(NeuralNet):
         self.history.record(f"{prefix}_batch_count", n_batches)
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **_: Any) -> "AttributeNet":
-        """Train for `max_epochs`; unlike skorch's, it does not swallow Ctrl-C."""
+        """Train for `max_epochs`; unlike skorch's, it does not swallow Ctrl-C.
+
+        Called again, it goes on: with other random numbers, from the weights, not the averages.
+        """
         if not self.initialized_:
             self.initialize()
+        self.epochs_before_ = len(self.history)
+        if self.ema_decay is not None and self.average_ is None:
+            self.average_ = WeightAverage(self.module_, self.ema_decay)
         self.notify("on_train_begin", X=X, y=y)
         try:
-            with self._training_randomness():
+            with self._training_randomness(), self._freezing():
                 self.fit_loop(X, y)
         except BaseException as error:
             if not _stopped_early(error):
@@ -174,16 +323,31 @@ class AttributeNet(NeuralNet):
         )
         dropout = self.generator("dropout", str(self.device))
         self.augmentation_generator_ = self.generator("augmentation", str(self.device))
+        self.mixing_generator_ = np.random.default_rng(self._seed_of("mixup"))
         self.dropout_generator_ = dropout if draws and not self.compile else None
         try:
             with (
-                _forked_randomness(dropout.initial_seed())
+                forked_randomness(dropout.initial_seed())
                 if draws and self.compile
                 else contextlib.nullcontext()
             ):
                 yield
         finally:
-            del self.augmentation_generator_, self.dropout_generator_
+            del self.augmentation_generator_, self.dropout_generator_, self.mixing_generator_
+
+    @contextlib.contextmanager
+    def _freezing(self) -> Iterator[None]:
+        """Freeze stages of the backbone, if asked for."""
+        if self.freeze is None:
+            yield
+            return
+        backbone: Any = self.module_.backbone
+        self.freezing_ = freezing = Freezing(backbone, self.freeze, self.unfreeze_every)
+        try:
+            yield
+        finally:
+            freezing.restore()
+            self.freezing_ = None
 
     def _drawing(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which the network draws from our generator, if it draws."""
@@ -191,10 +355,11 @@ class AttributeNet(NeuralNet):
         return contextlib.nullcontext() if generator is None else drawing_from(generator)
 
     def release_training_state(self) -> None:
-        """Forget what only training needs: gradients, momenta, validation rows, the schedule."""
+        """Forget what only training needs: gradients, momenta, averages, validation rows."""
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.validation = None
+        self.average_ = None
         for _, callback in self.callbacks_:
             if hasattr(callback, "lr_scheduler_"):
                 callback.lr_scheduler_ = None
@@ -205,13 +370,6 @@ class AttributeNet(NeuralNet):
         for _, callback in self.callbacks_:
             if isinstance(callback, ProgressBar):
                 callback.close()
-
-
-@contextlib.contextmanager
-def _forked_randomness(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
 
 
 def computing_in(

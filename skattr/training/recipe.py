@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._images import FeatureRows, Rows
 from skattr.nn import BranchLayout, MultiBranchNetwork, SummedCrossEntropy
-from skattr.nn.heads import prior_logits
-from skattr.training.augmentation import AUGMENTATIONS
+from skattr.training.augmentation import AUGMENTATIONS, PictureChanges
 from skattr.training.batches import AttributeDataset, BatchPositions
 from skattr.training.net import AttributeNet
 from skattr.training.progress import ProgressBar
@@ -54,18 +54,58 @@ class Recipe:
     num_workers: int
     callbacks: Sequence[Any] | None
     net_params: Mapping[str, Any] = field(default_factory=dict)
+    ema_decay: float | None = None
+    freeze: str | None = None
+    unfreeze_every: int | None = None
+    layer_decay: float = 1.0
     seed: int = 0
     verbose: int = 0
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned of which rows.
+
+    Attributes
+    ----------
+    rows : Rows
+        All rows of X.
+    layout : BranchLayout
+    targets : ndarray of shape (len(rows), n_attributes), int64
+        As the layout defines them; -1 unknown.
+    weights : ndarray of shape (len(rows), n_attributes), float
+        Of the targets.
+    criterion : callable
+        Makes the loss of a `layout` and `criterion_params`.
+    criterion_params : dict
+    prior : Tensor of shape (n_logits,), optional
+        What the network predicts before it is trained.
+    category : ndarray of shape (len(rows),), int64, optional
+        The object's category, an input of the network; -1 unknown.
+    n_conditions : int
+        Number of these categories; 0 if they are no input.
+    """
+
+    rows: Rows
+    layout: BranchLayout
+    targets: NDArray[np.int64]
+    weights: NDArray[np.floating[Any]]
+    criterion: Callable[..., nn.Module] = SummedCrossEntropy
+    criterion_params: Mapping[str, Any] = field(default_factory=dict)
+    prior: torch.Tensor | None = None
+    category: NDArray[np.int64] | None = None
+    n_conditions: int = 0
+
+    def dataset(self, indices: NDArray[np.intp]) -> AttributeDataset:
+        """Return some of the rows, to train or validate on."""
+        return AttributeDataset(self.rows, indices, self.targets, self.weights, self.category)
+
+
 def fit_net(
     recipe: Recipe,
-    layout: BranchLayout,
-    rows: Rows,
-    codes: NDArray[np.int64],
-    weights: NDArray[np.floating[Any]],
+    task: Task,
     train: NDArray[np.intp],
-    validation: NDArray[np.intp] | None,
+    validation: NDArray[np.intp] | None = None,
     start: AttributeNet | None = None,
 ) -> AttributeNet:
     """Build a net and train it.
@@ -73,11 +113,7 @@ def fit_net(
     Parameters
     ----------
     recipe : Recipe
-    layout : BranchLayout
-    rows : Rows
-        All rows of X.
-    codes, weights : ndarray of shape (len(rows), n_attributes)
-        Class (-1 unknown) and weight of each label.
+    task : Task
     train, validation : ndarray of int
         Rows to train and to validate on.
     start : AttributeNet, optional
@@ -88,22 +124,52 @@ def fit_net(
     AttributeNet
         Fitted, without what only training needs.
     """
-    n_steps = recipe.max_epochs * len(BatchPositions(len(train), recipe.batch_size))
+    net = make_net(recipe, task, len(train), start)
+    if validation is not None:
+        net.validation = task.dataset(validation)
+    net.partial_fit(task.dataset(train))
+    net.release_training_state()
+    return net
+
+
+def make_net(
+    recipe: Recipe, task: Task, n_train: int, start: AttributeNet | None = None
+) -> AttributeNet:
+    """Build a net that is ready to be trained on `n_train` rows.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    task : Task
+    n_train : int
+    start : AttributeNet, optional
+        A net with the same layout whose weights it starts from.
+
+    Returns
+    -------
+    AttributeNet
+        Initialized.
+    """
+    rows = task.rows
+    n_steps = recipe.max_epochs * len(BatchPositions(n_train, recipe.batch_size))
     device = resolve_device(recipe.device)
     dtype, autocast = _types(recipe.precision, rows, device)
     n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
     optimizer = _optimizer(recipe.optimizer)
     params: dict[str, Any] = {
         "module__backbone": _backbone(recipe.backbone, rows),
-        "module__layout": layout,
+        "module__layout": task.layout,
         "module__n_inputs": n_inputs,
         "module__image_size": recipe.image_size,
         "module__weights": recipe.weights,
         "module__branch_hidden": recipe.branch_hidden,
-        "module__prior": prior_logits(layout, class_weights(layout, codes[train], weights[train])),
+        "module__n_conditions": task.n_conditions,
+        "module__prior": task.prior,
         "module__dtype": dtype,
-        "criterion": SummedCrossEntropy,
-        "criterion__layout": layout,
+        "criterion": task.criterion,
+        "criterion__layout": task.layout,
+        "criterion__dtype": dtype,
+        **{f"criterion__{name}": value for name, value in task.criterion_params.items()},
         "optimizer": optimizer,
         "optimizer__weight_decay": recipe.weight_decay,
         "lr": recipe.lr,
@@ -113,7 +179,11 @@ def fit_net(
         "compile": recipe.compile,
         "verbose": int(recipe.verbose > 1),
         "seed": recipe.seed,
-        "augment": _augmentation(recipe.augment),
+        **_augmentation(recipe.augment, rows),
+        "ema_decay": recipe.ema_decay,
+        "freeze": recipe.freeze,
+        "unfreeze_every": recipe.unfreeze_every,
+        "layer_decay": recipe.layer_decay,
         "autocast": autocast,
         "num_workers": recipe.num_workers,
         "callbacks": _callbacks(recipe, n_steps, optimizer),
@@ -124,11 +194,13 @@ def fit_net(
     net = AttributeNet(MultiBranchNetwork, **{**params, **recipe.net_params})
     net.initialize()
     if start is not None:
-        net.module_.load_state_dict(start.module_.state_dict())
-    if validation is not None:
-        net.validation = AttributeDataset(rows, validation, codes, weights)
-    net.partial_fit(AttributeDataset(rows, train, codes, weights))
-    net.release_training_state()
+        try:
+            net.module_.load_state_dict(start.module_.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                "The network to go on from has other layers than the one that is asked for; keep "
+                f"`backbone` and `branch_hidden`, or fit anew with warm_start=False. {error}"
+            ) from error
     return net
 
 
@@ -141,17 +213,13 @@ def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> 
             f"net_params sets {taken}, which the classifier sets itself; use its own parameters "
             "(lr, batch_size, callbacks, ...) for that."
         )
-
-
-def class_weights(
-    layout: BranchLayout, codes: NDArray[np.int64], weights: NDArray[np.floating[Any]]
-) -> list[NDArray[np.float64]]:
-    """Return the summed weight of each class of each attribute."""
-    return [
-        np.bincount(column[known], weight[known], n_classes).astype(np.float64)
-        for n_classes, column, weight in zip(layout.n_classes, codes.T, weights.T, strict=True)
-        for known in [column >= 0]
-    ]
+    accumulate, clip_norm = net_params.get("accumulate", 1), net_params.get("clip_norm")
+    if not isinstance(accumulate, Integral) or accumulate < 1:
+        raise ValueError(f"accumulate={accumulate!r} in net_params must be an int of at least 1.")
+    if clip_norm is not None and not (isinstance(clip_norm, Real) and float(clip_norm) > 0):
+        raise ValueError(
+            f"clip_norm={clip_norm!r} in net_params must be a positive number or None."
+        )
 
 
 def resolve_device(device: str) -> str:
@@ -194,8 +262,18 @@ def _optimizer(optimizer: Any) -> Any:
     return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
 
 
-def _augmentation(augment: Any) -> Any:
-    return AUGMENTATIONS[augment] if isinstance(augment, str) else augment
+def _augmentation(augment: Any, rows: Rows) -> dict[str, Any]:
+    """Return the net's parameters for an augmentation."""
+    if isinstance(augment, str):
+        augment = AUGMENTATIONS[augment]
+    if not isinstance(augment, PictureChanges):
+        return {"augment": augment, "mixup": 0.0, "test_flip": False}
+    if augment.needs_pictures and isinstance(rows, FeatureRows):
+        raise ValueError(
+            f"augment has {', '.join(augment.needs_pictures)}, which change pictures, but X holds "
+            "2-D features; only mixup is for them."
+        )
+    return {"augment": augment, "mixup": augment.mixup, "test_flip": augment.test_flip}
 
 
 def _callbacks(recipe: Recipe, n_steps: int, optimizer: Any) -> list[Any]:
@@ -203,7 +281,7 @@ def _callbacks(recipe: Recipe, n_steps: int, optimizer: Any) -> list[Any]:
     if recipe.lr_schedule == "onecycle":
         own_momentum = {"optimizer__momentum", "optimizer__betas"} & recipe.net_params.keys()
         has_momentum = optimizer in OPTIMIZERS.values() and not own_momentum
-        schedule = {"policy": OneCycleLR, "max_lr": recipe.lr, "total_steps": n_steps}
+        schedule = {"policy": _one_cycle, "total_steps": n_steps}
         schedule["cycle_momentum"] = has_momentum
         callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))
     elif recipe.lr_schedule == "cosine":
@@ -218,6 +296,12 @@ def _callbacks(recipe: Recipe, n_steps: int, optimizer: Any) -> list[Any]:
     elif recipe.verbose > 1:
         callbacks.append(("print_log", PrintLog()))
     return callbacks + list(recipe.callbacks or [])
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:
+    """Return a schedule in which each group's peak is the learning rate it was given."""
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return OneCycleLR(optimizer, max_lr=peaks, **params)
 
 
 _BY_BATCH: dict[str, Any] = {"step_every": "batch", "event_name": None}

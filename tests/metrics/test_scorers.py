@@ -124,13 +124,13 @@ def test_mixed_attributes(name, mixed):
         y = y[["size"]]
     grid = GridSearchCV(
         classifier,
-        {"max_epochs": [2, 10]},
+        {"max_epochs": [2, 30]},
         scoring=get_scorer(name),
         cv=KFold(2),
         error_score="raise",
     ).fit(X, y)
     assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
-    assert grid.best_params_ == {"max_epochs": 10}
+    assert grid.best_params_ == {"max_epochs": 30}
 
 
 def test_a_number_per_attribute(mixed):

@@ -7,13 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from skattr.nn import BranchLayout, FusedBranches
-from skattr.nn.heads import prior_logits
+from skattr.nn import BranchLayout, FusedBranches, SummedCrossEntropy
+from skattr.nn.heads import CategoryModulation, prior_logits
 
 layouts = st.builds(
     BranchLayout,
     st.lists(st.integers(1, 6), min_size=1, max_size=12).map(tuple),
     st.sampled_from(["sigmoid", "softmax"]),
+    st.sampled_from([(), (0, 1, 4)]),
+    st.sampled_from([0, 3]),
 )
 MIXED = (3, 2, 1, 2, 5, 3, 2)
 
@@ -42,9 +44,13 @@ def separate_linears(branches):
 
 @given(layouts)
 def test_widths(layout):
-    """One class has no logit, two have one (sigmoid) or two (softmax), K have K."""
-    two = 1 if layout.binary_head == "sigmoid" else 2
-    assert layout.widths == tuple({1: 0, 2: two}.get(k, k) for k in layout.n_classes)
+    """Classes have 0, 1, 2, one per category more, K (softmax) or K - 1 (ordinal) logits."""
+    two = layout.n_categories + 1
+    if not layout.n_categories:
+        two = {"sigmoid": 1, "softmax": 2}[layout.binary_head]
+    assert layout.widths == tuple(
+        {1: 0, 2: two}.get(k, k - (j in layout.ordinal)) for j, k in enumerate(layout.n_classes)
+    )
     assert [s.stop - s.start for s in layout.slices] == list(layout.widths)
     assert layout.n_logits == sum(layout.widths)
 
@@ -58,10 +64,12 @@ def test_slices_partition_the_columns(layout):
 
 @given(layouts)
 def test_order_is_that_of_the_columns(layout):
-    """The layout's order lists the attributes with logits by their place, narrow ones first."""
+    """The layout's order lists the attributes with logits by place: by form, narrow ones first."""
     with_logits = [j for j, width in enumerate(layout.widths) if width]
     assert list(layout.order) == sorted(with_logits, key=lambda j: layout.slices[j].start)
-    assert list(layout.order) == sorted(with_logits, key=lambda j: (layout.widths[j], j))
+    forms = ["sigmoid", "softmax", "joint", "ordinal"]
+    by_form = sorted(with_logits, key=lambda j: (forms.index(layout.forms[j]), layout.widths[j], j))
+    assert list(layout.order) == by_form
 
 
 @given(layouts)
@@ -71,14 +79,13 @@ def test_blocks_are_contiguous(layout):
     for block in layout.blocks:
         assert (block.branches.start, block.columns.start) == (branch, column)
         attributes = layout.order[block.branches]
-        assert attributes
+        assert {layout.forms[j] for j in attributes} == {block.form}
         for place, attribute in enumerate(attributes):
             start = column + place * block.width
             assert layout.slices[attribute] == slice(start, start + block.width)
         branch, column = block.branches.stop, block.columns.stop
     assert (branch, column) == (len(layout.order), layout.n_logits)
-    widths = [block.width for block in layout.blocks]
-    assert widths == sorted(set(widths))
+    assert len({(block.form, block.width) for block in layout.blocks}) == len(layout.blocks)
 
 
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
@@ -166,3 +173,213 @@ def test_prior_without_labels_is_even():
     logits = prior_logits(layout, [np.zeros(4), np.zeros(2)])
     np.testing.assert_allclose(logits[layout.slices[0]].softmax(0), 0.25)
     np.testing.assert_allclose(logits[layout.slices[1]].sigmoid(), 0.5)
+
+
+FORMS = BranchLayout((3, 2, 1, 2, 5, 3, 4, 3), "softmax", ordinal=(0, 4, 5), n_categories=3)
+
+
+def class_probabilities(cumulative):
+    """Class probabilities of cumulative log odds (n, K - 1), as differences in float64 NumPy."""
+    above = 1 / (1 + np.exp(-np.asarray(cumulative, dtype=np.float64)))
+    ones, zeros = np.ones((len(above), 1)), np.zeros((len(above), 1))
+    return -np.diff(np.hstack([ones, above, zeros]), axis=1)
+
+
+def test_forms_and_widths():
+    """Each attribute has its form; equal ones stand together, and every logit in one block."""
+    assert FORMS.forms == (
+        "ordinal", "joint", "constant", "joint", "ordinal", "ordinal", "softmax", "softmax",
+    )  # fmt: skip
+    assert FORMS.widths == (2, 4, 0, 4, 4, 2, 4, 3)
+    assert [(block.form, block.width, block.n_branches) for block in FORMS.blocks] == [
+        ("softmax", 3, 1), ("softmax", 4, 1), ("joint", 4, 2), ("ordinal", 2, 2), ("ordinal", 4, 1),
+    ]  # fmt: skip
+    assert [block.n_targets for block in FORMS.blocks] == [3, 4, 5, 3, 5]
+    assert [block.is_binary for block in FORMS.blocks] == [False, False, True, False, False]
+    assert BranchLayout((2, 3, 4), n_auxiliary=1).outputs == (0, 1)
+
+
+def cumulative_link(scores):
+    """Cumulative log odds of a branch, term by term: the first, less one step after another."""
+    first, *steps = scores.unbind(1)
+    thresholds = [torch.zeros_like(first)]
+    for step in steps:
+        thresholds.append(thresholds[-1] + torch.log1p(torch.exp(step)))
+    return torch.stack([first - threshold for threshold in thresholds], dim=1)
+
+
+def test_ordinal_equals_one_cumulative_link_per_attribute():
+    """Outputs and gradients equal those of a separate cumulative link per ordinal attribute."""
+    branches = randomised(FusedBranches(6, FORMS))
+    layout = branches.layout
+    x = torch.randn(9, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    x_fused, x_separate = x.clone().requires_grad_(), x.clone().requires_grad_()
+    logits = branches(x_fused)
+    fused, expected, linears = 0, 0, {}
+    for attribute in (0, 4, 5):
+        columns = layout.slices[attribute]
+        linear = nn.Linear(6, layout.widths[attribute]).double()
+        with torch.no_grad():
+            linear.weight.copy_(branches.weight[columns])
+            linear.bias.copy_(branches.bias[columns])
+        part = cumulative_link(linear(x_separate))
+        torch.testing.assert_close(logits[:, columns], part)
+        fused, expected = fused + logits[:, columns].sin().sum(), expected + part.sin().sum()
+        linears[attribute] = linear
+    fused.backward()
+    expected.backward()
+    torch.testing.assert_close(x_fused.grad, x_separate.grad)
+    for attribute, linear in linears.items():
+        columns = layout.slices[attribute]
+        torch.testing.assert_close(branches.weight.grad[columns], linear.weight.grad)
+        torch.testing.assert_close(branches.bias.grad[columns], linear.bias.grad)
+
+
+def test_ordinal_with_hidden_layers():
+    """With `hidden`, an ordinal branch is a cumulative link of its own hidden units."""
+    n_hidden = 4
+    branches = randomised(FusedBranches(6, FORMS, n_hidden))
+    layout = branches.layout
+    x = torch.randn(9, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    x.requires_grad_()
+    logits = branches(x)
+    fused, separate = 0, 0
+    ordinal_weights = branches.weights[-len(branches.ordinal_blocks) :]
+    for block, weights in zip(branches.ordinal_blocks, ordinal_weights, strict=True):
+        for place, attribute in enumerate(layout.order[block.branches]):
+            first = (block.branches.start + place) * n_hidden
+            units = slice(first, first + n_hidden)
+            columns = layout.slices[attribute]
+            hidden = (x @ branches.hidden.weight[units].T + branches.hidden.bias[units]).relu()
+            part = cumulative_link(hidden @ weights[place] + branches.bias[columns])
+            torch.testing.assert_close(logits[:, columns], part)
+            fused = fused + logits[:, columns].cos().sum()
+            separate = separate + part.cos().sum()
+    parameters = [x, branches.hidden.weight, branches.bias, *ordinal_weights]
+    found = torch.autograd.grad(fused, parameters, retain_graph=True)
+    torch.testing.assert_close(found, torch.autograd.grad(separate, parameters))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(st.integers(0, 2**31), st.integers(3, 9), st.floats(0.01, 30))
+def test_ordinal_logits_fall(dtype, seed, n_classes, scale):
+    """Whatever the weights, log odds of "k or above" fall with k: no probability is negative."""
+    generator = torch.Generator().manual_seed(seed)
+    branches = FusedBranches(3, BranchLayout((n_classes,), ordinal=(0,)), 2 if seed % 2 else None)
+    with torch.no_grad():
+        for parameter in branches.parameters():
+            parameter.normal_(std=scale, generator=generator)
+    logits = branches.to(dtype)(torch.randn(20, 3, dtype=dtype, generator=generator))
+    assert logits.shape == (20, n_classes - 1)
+    assert (logits.diff(dim=1) <= 0).all()
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fresh_branches_of_every_form_predict_the_frequencies(hidden, dtype):
+    """Untrained branches predict (count + 1) / (n + K): ordinal ones as cumulative log odds."""
+    rng = np.random.default_rng(0)
+    layout = FORMS
+    n_targets = [
+        5 if f == "joint" else n for f, n in zip(layout.forms, layout.n_classes, strict=True)
+    ]
+    counts = [rng.integers(0, 50, n).astype(float) for n in n_targets]
+    branches = FusedBranches(6, layout, hidden).to(dtype)
+    branches.set_prior(prior_logits(layout, counts))
+    logits = branches(100 * torch.randn(5, 6, dtype=dtype)).detach().double().numpy()
+    for columns, form, count in zip(layout.slices, layout.forms, counts, strict=True):
+        part = logits[:, columns]
+        smooth = (count + 1) / (count + 1).sum()
+        if form == "ordinal":
+            found = class_probabilities(part)
+        elif form == "softmax":
+            found = np.exp(part) / np.exp(part).sum(axis=1, keepdims=True)
+        else:
+            continue
+        rtol = 1e-5 if dtype == torch.float32 else 1e-12
+        np.testing.assert_allclose(found, np.tile(smooth, (5, 1)), rtol=rtol)
+
+
+def test_rare_and_common_levels_have_finite_gaps():
+    """A level seen once in ten million, and weights as large as 1e60, start with finite gaps."""
+    layout = BranchLayout((4,), ordinal=(0,))
+    for counts in ([5e6, 1.0, 5e6, 1.0], [0.0, 1e60, 0.0, 0.0]):
+        branches = FusedBranches(2, layout)
+        branches.set_prior(prior_logits(layout, [np.array(counts)]))
+        assert torch.isfinite(branches(torch.ones(1, 2))).all(), counts
+        assert torch.isfinite(branches.bias).all(), counts
+    branches.set_prior(prior_logits(layout, [np.array([5e6, 9.0, 5e6, 9.0])]))
+    steps = nn.functional.softplus(branches.bias[1:].double())
+    assert steps[0].item() == pytest.approx(4 * 10 / 1e7, rel=1e-3)  # the slope of logit at 1/2
+
+
+def test_joint_prior_adds_what_is_present_anywhere():
+    """P(absent) is that of one logit; the rest is shared as the known categories are."""
+    layout = BranchLayout((2,), n_categories=3)
+    counts = np.array([20.0, 5.0, 0.0, 3.0, 8.0])  # absent, three categories, anywhere
+    probabilities = prior_logits(layout, [counts]).softmax(0).numpy()
+    one = prior_logits(BranchLayout((2,)), [np.array([20.0, 5 + 0 + 3 + 8])]).sigmoid().item()
+    np.testing.assert_allclose([probabilities[0], 1 - one], 21 / (21 + 17), rtol=1e-12)
+    shares = np.array([6, 1, 4]) / 11
+    np.testing.assert_allclose(probabilities[1:] / probabilities[1:].sum(), shares, rtol=1e-12)
+
+
+def test_modulation_starts_as_the_identity():
+    """Fresh, it changes nothing, for known and unknown categories alike."""
+    modulation = CategoryModulation(3, 5)
+    features = torch.randn(6, 5)
+    assert torch.equal(modulation(features, torch.tensor([0, 1, 2, -1, 0, -1])), features)
+
+
+def test_modulation_is_film():
+    """It is gamma x + beta by category; the last row of the table is for unknown ones."""
+    modulation = CategoryModulation(3, 5).double().eval()
+    nn.init.normal_(modulation.table, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(4, 5, dtype=torch.float64)
+    category = torch.tensor([2, -1, 0, 1])
+    found = modulation(features, category).detach().numpy()
+    table = modulation.table.detach().numpy()
+    for row, place in enumerate([2, 3, 0, 1]):
+        gamma, beta = 1 + table[place, :5], table[place, 5:]
+        np.testing.assert_allclose(found[row], gamma * features[row].numpy() + beta)
+
+
+def test_modulation_forgets_some_categories_in_training():
+    """In training about `dropout` of the rows are taken for unknown, in evaluation none."""
+    modulation = CategoryModulation(1, 1, dropout=0.25)
+    with torch.no_grad():
+        modulation.table[1, 1] = 7  # the shift of unknown
+    features, category = torch.zeros(4000, 1), torch.zeros(4000, dtype=torch.long)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        forgotten = modulation(features, category) == 7
+    assert 0.22 < forgotten.double().mean() < 0.28
+    assert not modulation.eval()(features, category).any()
+
+
+@pytest.mark.parametrize("layouts", [
+    [BranchLayout((2,) * count) for count in (2, 40)],
+    [BranchLayout((2, 3, 5) * count, ordinal=tuple(range(1, 3 * count, 3))) for count in (2, 40)],
+    [BranchLayout((2, 2, 4) * count, n_categories=3) for count in (2, 40)],
+])  # fmt: skip
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_operations_do_not_grow_with_the_attributes(layouts, hidden):
+    """Forward, loss and backward dispatch as many operations for 40 times as for 2 times."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Counting(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    counts = []
+    for layout in layouts:
+        branches = FusedBranches(6, layout, hidden, dropout=0.1)
+        loss = SummedCrossEntropy(layout)
+        codes = torch.ones(8, len(layout.n_classes), dtype=torch.long)
+        with Counting() as counting:
+            loss(branches(torch.ones(8, 6)), codes, torch.ones(codes.shape)).backward()
+        counts.append(counting.count)
+    assert counts[0] == counts[1]

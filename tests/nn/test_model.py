@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from skattr.nn import BranchLayout, MultiBranchNetwork, MultiBranchResNet
+from skattr.nn import BranchLayout, FusedBranches, MultiBranchNetwork, MultiBranchResNet
 from tests.tiny import tiny_backbone
 
 LAYOUT = BranchLayout((2, 3, 1, 2))
@@ -89,3 +89,54 @@ def test_features_have_no_weights():
     """Pretrained weights for 2-D features are an error."""
     with pytest.raises(ValueError, match="weights='DEFAULT' needs pictures"):
         MultiBranchNetwork("mlp", LAYOUT, n_inputs=5, weights="DEFAULT")
+
+
+def conditioned(**params):
+    """Return a network of features that is given one of three categories."""
+    network = MultiBranchNetwork("mlp", LAYOUT, n_inputs=5, n_conditions=3, **params).eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in [*network.branches.parameters(), network.modulation.table]:
+        nn.init.normal_(parameter, generator=generator)
+    return network
+
+
+def test_the_category_modulates_the_features():
+    """Features and logits depend on the category; a network without conditions has no place."""
+    network, x = conditioned(), torch.randn(4, 5)
+    plain = network.backbone(x)
+    category = torch.tensor([0, 2, -1, 0])
+    features = network.forward_features(x, category)
+    assert torch.equal(features, network.modulation(plain, category))
+    assert torch.equal(network(x, category), network.forward_head(features))
+    other = network(x, torch.tensor([1, 2, -1, 0]))
+    assert [torch.equal(a, b) for a, b in zip(other, network(x, category), strict=True)] == [
+        False, True, True, True,
+    ]  # fmt: skip
+    assert MultiBranchNetwork("mlp", LAYOUT, n_inputs=5).modulation is None
+
+
+def test_dropout_of_features_and_hidden_units():
+    """In training shared features and hidden units are dropped; in evaluation nothing is."""
+    network = conditioned(dropout=0.5, branch_hidden=3)
+    x, category = torch.randn(4, 5), torch.zeros(4, dtype=torch.long)
+    assert torch.equal(network(x, category), network(x, category))
+    network.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        assert not torch.equal(network(x, category), network(x, category))
+    assert [type(part) for part in (network.dropout, network.branches.dropout)] == [nn.Dropout] * 2
+
+
+@pytest.mark.parametrize("branch_hidden", [None, 3])
+def test_a_grown_network_computes_both(branch_hidden):
+    """Old columns are what they were to the bit, new ones what the new branches compute."""
+    network = conditioned(branch_hidden=branch_hidden)
+    x, category = torch.randn(70, 5), torch.arange(70) % 3
+    before = network(x, category)
+    new = FusedBranches(network.n_features, BranchLayout((3, 2)))
+    nn.init.normal_(new.weight, generator=torch.Generator().manual_seed(3))
+    network.grow(new)
+    after = network(x, category)
+    assert torch.equal(after[:, : LAYOUT.n_logits], before)
+    assert torch.equal(after[:, LAYOUT.n_logits :], new(network.forward_features(x, category)))
+    assert torch.equal(pickle.loads(pickle.dumps(network))(x, category), after)

@@ -17,9 +17,9 @@ class CountedClassifier(AttributeClassifier):
 
     trained = 0
 
-    def _fit(self, X, y, sample_weight, label_weight, encoder):
+    def _fit(self, X, y, metadata, encoder):
         CountedClassifier.trained += 1
-        return super()._fit(X, y, sample_weight, label_weight, encoder)
+        return super()._fit(X, y, metadata, encoder)
 
 
 @pytest.fixture

@@ -1,10 +1,28 @@
 """Augmentations against numpy, picture by picture."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as vision
 
-from skattr.training.augmentation import AUGMENTATIONS, flip, flip_shift, shift
+from skattr._recipes import AUGMENTATION_PRESETS, Augmentation
+from skattr.nn.backbones import IMAGENET_MEAN
+from skattr.training.augmentation import (
+    AUGMENTATIONS,
+    PictureChanges,
+    change_colours,
+    erase,
+    flip,
+    flip_shift,
+    shift,
+    zoom_and_rotate,
+)
 
 
 def pictures(n, height=33, width=48):
@@ -74,3 +92,173 @@ def test_flip_shift_is_both():
     pixels = pictures(20)
     generator = seeded(3)
     assert torch.equal(flip_shift(pixels, seeded(3)), shift(flip(pixels, generator), generator))
+
+
+CHANGES = {
+    name: PictureChanges(**preset.settings()) for name, preset in AUGMENTATION_PRESETS.items()
+}
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_presets_are_the_functions(name):
+    """The presets draw and do to the bit what the functions of their names do."""
+    pixels = pictures(20)
+    assert torch.equal(CHANGES[name](pixels, seeded(7)), AUGMENTATIONS[name](pixels, seeded(7)))
+
+
+def test_the_same_fields():
+    """What training is told are the parameters of the public object, with its defaults."""
+    assert dataclasses.asdict(PictureChanges()) == Augmentation().get_params()
+
+
+ALONE = {
+    "shift": 0.2,
+    "zoom": 0.4,
+    "rotation": 30.0,
+    "brightness": 0.5,
+    "contrast": 0.5,
+    "saturation": 0.5,
+    "hue": 0.2,
+    "erase": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    "changes", [*CHANGES.values(), *(PictureChanges(**{k: v}) for k, v in ALONE.items())]
+)
+def test_changes_are_reproducible_and_nothing_but_values(changes):
+    """The result depends on the generator alone; input, shape, dtype and global state stay."""
+    pixels = pictures(20)
+    copy, state = pixels.clone(), torch.get_rng_state()
+    results = [changes(pixels, seeded(seed)) for seed in (1, 1, 2)]
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+    assert results[0].shape == pixels.shape
+    assert results[0].dtype == torch.uint8
+    assert torch.equal(pixels, copy)
+    assert torch.equal(torch.get_rng_state(), state)
+    one = pixels[:1].repeat(20, 1, 1, 1)
+    assert len(torch.unique(changes(one, seeded(0)), dim=0)) > 1  # each picture in its own way
+
+
+def test_nothing_on_draws_nothing():
+    """Without a strength, and with mixup or test-time flips alone, pictures stay."""
+    pixels, generator = pictures(4), seeded(0)
+    state = generator.get_state()
+    assert PictureChanges(mixup=0.3, test_flip=True)(pixels, generator) is pixels
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_what_needs_pictures():
+    """All that is on makes no sense of 2-D features, but mixup."""
+    assert PictureChanges(mixup=1.0).needs_pictures == ()
+    assert PictureChanges(flip=True, hue=0.1, mixup=1, test_flip=True).needs_pictures == (
+        "flip",
+        "hue",
+        "test_flip",
+    )
+
+
+def drawn(seed, n, largest):
+    """Return the numbers within +- largest that a generator of this seed gives first."""
+    return ((2 * torch.rand(n, generator=seeded(seed)) - 1) * largest).tolist()
+
+
+def close(ours, theirs, within=1):
+    """Whether pixels differ by rounding only."""
+    return (ours.int() - theirs.int()).abs().max() <= within
+
+
+@pytest.mark.parametrize(("height", "width"), [(33, 48), (40, 40), (21, 15)])
+def test_zoom_and_rotation_are_torchvisions(height, width):
+    """Inside, each picture is torchvision's affine map at the same factor and angle."""
+    n, zoom, rotation = 12, 0.5, 40.0
+    smooth = vision.gaussian_blur(pictures(n, height, width).permute(0, 3, 1, 2), [5, 5])
+    generator = seeded(4)
+    factors = torch.exp((2 * torch.rand(n, generator=generator) - 1) * math.log1p(zoom)).tolist()
+    angles = ((2 * torch.rand(n, generator=generator) - 1) * rotation).tolist()
+    ours = zoom_and_rotate(smooth.permute(0, 2, 3, 1), seeded(4), zoom, rotation)
+    for mine, picture, factor, angle in zip(ours, smooth, factors, angles, strict=True):
+        options = {
+            "angle": angle,
+            "translate": [0, 0],
+            "scale": factor,
+            "shear": [0.0],
+            "interpolation": InterpolationMode.BILINEAR,
+        }
+        theirs = vision.affine(picture.float(), **options)
+        inside = vision.affine(torch.ones(1, height, width), **options)[0] == 1
+        assert inside.float().mean() > 0.3
+        assert close(mine[inside], theirs.permute(1, 2, 0)[inside].round())
+
+
+def test_zoom_repeats_the_border():
+    """A constant picture stays as it is, however far it is turned or reduced."""
+    pixels = pictures(20, 1, 1).expand(20, 9, 14, 3)
+    assert torch.equal(zoom_and_rotate(pixels, seeded(0), 0.9, 180), pixels)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("brightness", vision.adjust_brightness),
+        ("contrast", vision.adjust_contrast),
+        ("saturation", vision.adjust_saturation),
+    ],
+)
+def test_colours_are_torchvisions(name, function):
+    """Alone, each factor does what torchvision's function does with it."""
+    pixels, strength = pictures(12), 0.8
+    ours = PictureChanges(**{name: strength})(pixels, seeded(3))
+    for mine, picture, change in zip(ours, pixels, drawn(3, 12, strength), strict=True):
+        theirs = function(picture.permute(2, 0, 1), 1 + change).permute(1, 2, 0)
+        assert close(mine, theirs, within=2)  # torchvision cuts where we round
+
+
+@given(st.integers(0, 2**32), st.tuples(*[st.floats(0, 0.99)] * 3), st.floats(0, 0.5))
+@settings(deadline=None, max_examples=40)
+def test_colours_by_the_formula(seed, strengths, hue):
+    """All together are brightness, contrast and saturation in turn, then a turn in YIQ."""
+    pixels = pictures(3, 4, 5)
+    ours = change_colours(pixels, seeded(seed), *strengths, hue).numpy()
+    generator = seeded(seed)
+    light, spread, vividness, turn = (
+        (2 * torch.rand(3, generator=generator) - 1).double().numpy() * strength
+        if strength
+        else np.zeros(3)
+        for strength in (*strengths, hue)
+    )
+    to_yiq = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+    for j in range(3):
+        x = pixels[j].numpy() * (1 + light[j])
+        mean = (x @ to_yiq[0]).mean()
+        x = mean + (x - mean) * (1 + spread[j])
+        grey = (x @ to_yiq[0])[..., None]
+        x = grey + (x - grey) * (1 + vividness[j])
+        y, i, q = np.moveaxis(x @ to_yiq.T, -1, 0)
+        colour = (i + 1j * q) * np.exp(2j * np.pi * turn[j])
+        x = np.stack([y, colour.real, colour.imag], axis=-1) @ np.linalg.inv(to_yiq).T
+        np.testing.assert_allclose(ours[j], np.clip(x, 0, 255), rtol=0, atol=0.51)
+
+
+def test_hue_keeps_grey():
+    """Pixels without a colour get none."""
+    grey = pictures(10)[..., :1].expand(-1, -1, -1, 3)
+    assert close(PictureChanges(hue=0.5)(grey, seeded(0)), grey, within=0)
+
+
+def test_erase_paints_one_rectangle():
+    """What is changed is one rectangle of the mean colour, at most so large."""
+    pixels = torch.zeros(300, 20, 30, 3, dtype=torch.uint8)
+    hidden = (erase(pixels, seeded(0), 0.5) != 0).all(dim=3).numpy()
+    colour = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN])
+    assert (erase(pixels, seeded(0), 0.5)[torch.from_numpy(hidden)] == colour).all()
+    for mask in hidden:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert len(rows) <= 10
+        assert len(columns) <= 15
+        assert mask.sum() == len(rows) * len(columns)
+        if len(rows):
+            assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    assert hidden.any(axis=(0, 1)).all()
+    assert hidden.any(axis=(0, 2)).all()

@@ -77,7 +77,7 @@ def test_callbacks_see_every_event(data):
     """A user's callback gets all of skorch's events in order, each batch with its loss."""
     recorder = Recorder()
     AttributeClassifier(
-        max_epochs=2, batch_size=20, validation_fraction=0.25, callbacks=[recorder]
+        max_epochs=2, batch_size=20, validation_fraction=0.25, net_params={"callbacks": [recorder]}
     ).fit(*data)
     epoch = ["epoch begins", *["train batch"] * 3, "valid batch", "epoch ends"]
     assert recorder.events == ["train begins", *epoch, *epoch, "train ends"]
@@ -109,7 +109,7 @@ def test_epoch_loss_is_that_of_the_whole_set(data, batch_size):
         max_epochs=2,
         batch_size=batch_size,
         validation_fraction=0.3,
-        callbacks=[keep],
+        net_params={"callbacks": [keep]},
         random_state=0,
     )
     classifier.fit(X, y)
@@ -172,7 +172,7 @@ def send_interrupt():
 def test_ctrl_c_is_raised(data, event, interrupt, early_stopping):
     """Ctrl-C ends fit with KeyboardInterrupt; no half-trained network is passed off as fitted."""
     classifier = AttributeClassifier(
-        callbacks=[Interrupter(event, interrupt)], early_stopping=early_stopping
+        net_params={"callbacks": [Interrupter(event, interrupt)]}, early_stopping=early_stopping
     )
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(*data)
@@ -206,9 +206,10 @@ def test_early_stopping_restores_the_best_epoch(rng, mine, backbone):
         lr_schedule=None,
         random_state=0,
         validation_fraction=0.3,
-        early_stopping=mine is None,
-        patience=4,
-        callbacks=[keep] if mine is None else [keep, mine(patience=4, load_best=True)],
+        early_stopping=4 if mine is None else False,
+        net_params={
+            "callbacks": [keep] if mine is None else [keep, mine(patience=4, load_best=True)]
+        },
     ).fit(X, y)
     losses = [row["valid_loss"] for row in classifier.history_]
     best = int(np.argmin(losses))
@@ -226,7 +227,7 @@ def test_checkpoint_callback(data, tmp_path):
     classifier = AttributeClassifier(
         max_epochs=4,
         validation_fraction=0.3,
-        callbacks=[Checkpoint(dirname=str(tmp_path), load_best=True)],
+        net_params={"callbacks": [Checkpoint(dirname=str(tmp_path), load_best=True)]},
     ).fit(X, y)
     assert (tmp_path / "params.pt").is_file()
     saved = torch.load(tmp_path / "params.pt", weights_only=True)
@@ -295,7 +296,9 @@ def test_others_draw_as_they_did(data):
     fits = []
     before = torch.get_rng_state()
     for callbacks in (None, [DrawsElsewhere()]):
-        classifier = AttributeClassifier(drops_by_layer, callbacks=callbacks, random_state=0)
+        classifier = AttributeClassifier(
+            drops_by_layer, net_params={"callbacks": callbacks}, random_state=0
+        )
         fits.append(classifier.fit(X, y).predict_proba(X)[0])
     np.testing.assert_array_equal(*fits)
     assert not torch.equal(torch.get_rng_state(), before)
@@ -405,7 +408,7 @@ def test_compiled_network(data, backend):
     """Compiled, a network learns what it learns otherwise, and its state dict keeps its keys."""
     X, y = data
     plain = AttributeClassifier("mlp", max_epochs=2, random_state=0).fit(X, y)
-    compiled = clone(plain).set_params(compile=True, net_params={"compile__backend": backend})
+    compiled = clone(plain).set_params(net_params={"compile": True, "compile__backend": backend})
     compiled.fit(X, y)
     torch._dynamo.reset()
     expected, state = (one.net_.module_.state_dict() for one in (plain, compiled))
@@ -423,8 +426,8 @@ def test_compiled_dropout(data):
     before = torch.get_rng_state()
     states = [
         AttributeClassifier(
-            drops_by_layer, max_epochs=2, random_state=0, compile=True,
-            net_params={"compile__backend": "eager"},
+            drops_by_layer, max_epochs=2, random_state=0,
+            net_params={"compile": True, "compile__backend": "eager"},
         ).fit(X, y).net_.module_.state_dict()
         for _ in range(2)
     ]  # fmt: skip

@@ -25,7 +25,7 @@ def test_bar_counts_training_batches(data, validation_fraction, per_epoch, capsy
     """Its end is reached exactly, validation or not; it shows epoch and losses; it is closed."""
     watch = Watch()
     AttributeClassifier(
-        max_epochs=3, batch_size=7, verbose=1, callbacks=[watch],
+        max_epochs=3, batch_size=7, verbose=1, net_params={"callbacks": [watch]},
         validation_fraction=validation_fraction,
     ).fit(*data)  # fmt: skip
     shown = capsys.readouterr().err
@@ -40,8 +40,8 @@ def test_bar_is_closed_by_early_stopping(data):
     """It is closed before its end if the fit stops before its end."""
     watch = Watch()
     classifier = AttributeClassifier(
-        max_epochs=60, lr=0.3, lr_schedule=None, early_stopping=True, patience=2, verbose=1,
-        callbacks=[watch], random_state=0,
+        max_epochs=60, lr=0.3, lr_schedule=None, early_stopping=2, verbose=1,
+        net_params={"callbacks": [watch]}, random_state=0,
     ).fit(*data)  # fmt: skip
     assert classifier.n_iter_ < 60
     assert watch.bar.n < watch.bar.total
@@ -61,5 +61,5 @@ def test_bar_is_closed_by_an_interrupted_fit(data):
     """No bar is left open behind Ctrl-C."""
     watch = Interrupt()
     with pytest.raises(KeyboardInterrupt):
-        AttributeClassifier(max_epochs=3, verbose=1, callbacks=[watch]).fit(*data)
+        AttributeClassifier(max_epochs=3, verbose=1, net_params={"callbacks": [watch]}).fit(*data)
     assert watch.bar.disable

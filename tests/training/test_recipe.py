@@ -9,8 +9,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr import AttributeClassifier
 from skattr._images import FeatureRows, PixelRows
-from skattr.nn import BranchLayout
-from skattr.training.recipe import _types, class_weights, resolve_device
+from skattr.training.recipe import _types, resolve_device
 
 
 @pytest.fixture
@@ -59,7 +58,7 @@ def test_schedules_are_torchs(data, name, batch_size, per_epoch):
     recorder = StepRecorder()
     AttributeClassifier(
         optimizer="sgd", lr=0.2, lr_schedule=name, max_epochs=4, batch_size=batch_size,
-        callbacks=[recorder],
+        net_params={"callbacks": [recorder]},
     ).fit(*data)  # fmt: skip
     np.testing.assert_allclose(recorder.steps, torch_schedule(schedule, n_steps), rtol=1e-9)
 
@@ -68,8 +67,8 @@ def test_a_momentum_of_ones_own_is_kept(data):
     """A momentum given in net_params is not cycled, the learning rate still is."""
     recorder = StepRecorder()
     AttributeClassifier(
-        optimizer="sgd", lr=0.2, max_epochs=5, callbacks=[recorder],
-        net_params={"optimizer__momentum": 0.5},
+        optimizer="sgd", lr=0.2, max_epochs=5,
+        net_params={"callbacks": [recorder], "optimizer__momentum": 0.5},
     ).fit(*data)  # fmt: skip
     rates, momenta = zip(*recorder.steps, strict=True)
     assert set(momenta) == {0.5}
@@ -129,18 +128,6 @@ def test_fresh_network_predicts_the_known_frequencies(data):
         known = ~np.isnan(labels[:, j])
         counts = np.bincount(y[known, j], weight[known, j]) + 1
         np.testing.assert_allclose(proba, np.tile(counts / counts.sum(), (50, 1)), rtol=1e-10)
-
-
-def test_class_weights(rng):
-    """They are the sums, class by class, of the weights of the known labels."""
-    n_classes = (2, 3, 1, 4)
-    codes = np.stack([rng.integers(-1, k, 30) for k in n_classes], axis=1)
-    codes[:, 3] = -1
-    weights = rng.random(codes.shape)
-    result = class_weights(BranchLayout(n_classes), codes, weights)
-    for j, k in enumerate(n_classes):
-        expected = [sum(weights[i, j] for i in range(30) if codes[i, j] == c) for c in range(k)]
-        np.testing.assert_allclose(result[j], expected)
 
 
 def test_net_params_reach_skorch(data):

@@ -1,0 +1,157 @@
+"""What a fitted network answers: labels, probabilities, columns and a score."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from skattr._constraints import decode
+from skattr._fitting import category_for_prediction, open_rows
+from skattr._multioutput import exact_match
+from skattr._outputs import (
+    binary_log_odds,
+    column_names,
+    columns_of,
+    predicted_codes,
+    probabilities,
+)
+from skattr._targets import AttributeEncoder
+from skattr.training import predict_rows
+
+
+class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """The half of :class:`AttributeClassifier` that only reads what `fit` has left."""
+
+    net_: Any
+    encoder_: AttributeEncoder
+    output_names_: list[Any]
+    attribute_kinds_: list[Any]
+    n_outputs_: int
+    batch_size: int
+    num_workers: int
+    verbose: int
+    ordinal_predict: str
+    transform_output: str
+    _rules: Any
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit has succeeded; one that failed may have left ``n_features_in_``."""
+        return hasattr(self, "net_")
+
+    @property
+    def _network(self) -> Any:
+        return self.net_.module_
+
+    def _outputs(self, X: Any, output: Any = "logits") -> NDArray[Any]:
+        check_is_fitted(self)
+        rows, column = open_rows(self, X, reset=False)
+        return predict_rows(
+            self.net_,
+            rows,
+            output,
+            category=category_for_prediction(self, column),
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            verbose=int(self.verbose),
+        )
+
+    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
+        logits, layout = self._outputs(X), self._network.layout
+        probas = probabilities(logits, layout)
+        codes = predicted_codes(probas, self.attribute_kinds_, self.ordinal_predict)
+        if self._rules is not None:
+            odds = binary_log_odds(logits, layout, self._rules.columns)
+            codes[:, self._rules.columns] = decode(odds, self._rules)
+        return codes
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the most probable label of each attribute.
+
+        Of an ordinal attribute it is the median label with ``ordinal_predict="median"``. With
+        `constraints`, binary attributes get the most probable labels that break none of them.
+
+        Parameters
+        ----------
+        X : n rows of the kind `fit` was given
+
+        Returns
+        -------
+        ndarray of shape (n,) for one attribute, else (n, n_outputs)
+            In the dtype of y; object if the attributes differ in it.
+        """
+        codes = self._predicted_codes(X)
+        return self.encoder_.inverse_transform(codes)
+
+    def predict_proba(self, X: Any) -> NDArray[Any] | list[NDArray[Any]]:
+        """Predict the probability of each class of each attribute.
+
+        Parameters
+        ----------
+        X : n rows of the kind `fit` was given
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes) for one attribute, else a list of them
+            Columns in the order of `classes_`.
+        """
+        probas = probabilities(self._outputs(X), self._network.layout)
+        if self.n_outputs_ == 1:
+            return probas[0][:, np.argsort(self.encoder_.classes_[0])]
+        return probas
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return the outputs named by :meth:`get_feature_names_out`.
+
+        Parameters
+        ----------
+        X : n rows of the kind `fit` was given
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns)
+            One column per binary attribute (its positive class) and one per class of the
+            others; or the shared features with ``transform_output="features"``.
+        """
+        if self.transform_output == "features":
+            return self._outputs(X, "features")
+        logits = self._outputs(X)
+        layout = self._network.layout
+        return columns_of(logits, layout, self.attribute_kinds_, self.transform_output)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name the columns of `transform`: "hat", "colour=red", or "feature0".
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of shape (n_columns,), object
+        """
+        check_is_fitted(self)
+        if self.transform_output == "features":
+            n_features = self._network.n_features
+            return np.array([f"feature{j}" for j in range(n_features)], dtype=object)
+        return column_names(self.output_names_, self.encoder_.classes_, self.attribute_kinds_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows all of whose known labels are predicted.
+
+        With one attribute this is the accuracy. Rows without a known label do not count.
+
+        Parameters
+        ----------
+        X : n rows of the kind `fit` was given
+        y : array-like of shape (n,) or (n, n_outputs)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        codes = self.encoder_.transform(y)
+        return exact_match(codes, self._predicted_codes(X), sample_weight)

@@ -1,0 +1,178 @@
+"""From labels and a classifier's parameters to what its network is to learn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skattr._images import FeatureRows, Rows
+from skattr._targets import AttributeEncoder
+from skattr._weights import attribute_weights, class_weights, positive_weights
+from skattr.losses import criterion_of
+from skattr.nn import BranchLayout
+from skattr.nn.heads import prior_logits
+from skattr.training import Task
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of all rows.
+
+    Attributes
+    ----------
+    codes : ndarray of shape (n, n_outputs), int64
+        -1 where unknown.
+    weights : ndarray of shape (n, n_outputs)
+        0 where unknown.
+    row_weights : ndarray of shape (n,)
+        What an unknown label would weigh.
+    category : ndarray of shape (n,), int64, or None
+        -1 where unknown; None if categories are not used.
+    categories : ndarray of shape (n_categories,), or None
+    """
+
+    codes: Codes
+    weights: Floats
+    row_weights: Floats
+    category: Codes | None = None
+    categories: NDArray[Any] | None = None
+
+    @property
+    def n_categories(self) -> int:
+        """Number of categories."""
+        return 0 if self.categories is None else len(self.categories)
+
+
+def make_task(
+    classifier: Any, encoder: AttributeEncoder, rows: Rows, labels: Labels, train: NDArray[np.intp]
+) -> Task:
+    """Return what the parameters of `classifier` make of rows and labels.
+
+    Parameters
+    ----------
+    classifier : AttributeClassifier
+    encoder : AttributeEncoder
+    rows : Rows
+    labels : Labels
+        Of the rows.
+    train : ndarray of int
+        The rows to count labels in.
+    """
+    prior = classifier.category_prior
+    layout = layout_of(classifier, encoder, labels.n_categories)
+    targets, weights = _targets(labels, layout, prior)
+    counted = (labels.codes[train], labels.weights[train])
+    weights[:, : encoder.n_outputs_] *= (counted[1] > 0).any(axis=0)  # not a label: untrained
+    factors, mean_factors = _factors(classifier, encoder, layout, *counted)
+    criterion, params = criterion_of(classifier.loss)
+    unknown_is_negative = params.get("unknown", "ignore") != "ignore"
+    extra = {
+        "loss_factors": factors,
+        "mean_factors": mean_factors,
+        "attribute_weights": _importance(classifier, encoder, layout, *counted),
+        "priors": _shares_of_positives(layout, *counted) if unknown_is_negative else None,
+    }
+    counts = _counts(targets[train], weights[train], layout, factors, unknown_is_negative)
+    is_float64 = isinstance(rows, FeatureRows) and rows.array.dtype == np.float64
+    return Task(
+        rows=rows,
+        layout=layout,
+        targets=targets,
+        weights=weights if is_float64 else weights.astype(np.float32),
+        criterion=criterion,
+        criterion_params={**params, **{k: v for k, v in extra.items() if v is not None}},
+        prior=prior_logits(layout, counts),
+        category=labels.category if prior == "condition" else None,
+        n_conditions=labels.n_categories if prior == "condition" else 0,
+    )
+
+
+def layout_of(classifier: Any, encoder: AttributeEncoder, n_categories: int) -> BranchLayout:
+    """Return the layout of the branches that `classifier` has for these attributes."""
+    prior = classifier.category_prior
+    n_classes = tuple(map(len, encoder.classes_))
+    return BranchLayout(
+        n_classes + ((n_categories,) if prior == "auxiliary" else ()),
+        classifier.binary_head,
+        ordinal=tuple(j for j, kind in enumerate(encoder.kinds_) if kind == "ordinal"),
+        n_categories=n_categories if prior == "joint" else 0,
+        n_auxiliary=int(prior == "auxiliary"),
+    )
+
+
+def _targets(labels: Labels, layout: BranchLayout, prior: str | None) -> tuple[Codes, Floats]:
+    """Return the targets of all branches and their weights, unknown ones weighed by row."""
+    targets = labels.codes
+    weights = np.where(targets >= 0, labels.weights, labels.row_weights[:, np.newaxis])
+    if labels.category is None or prior not in ("joint", "auxiliary"):
+        return targets, weights
+    category = labels.category[:, np.newaxis]
+    if prior == "auxiliary":
+        known = np.where(category >= 0, labels.row_weights[:, np.newaxis], 0)  # under any policy
+        return np.hstack([targets, category]), np.hstack([weights, known])
+    present = np.where(category >= 0, category, labels.n_categories) + 1
+    is_joint = np.array([form == "joint" for form in layout.forms])
+    return np.where(is_joint & (targets == 1), present, targets), weights
+
+
+def _factors(
+    classifier: Any, encoder: AttributeEncoder, layout: BranchLayout, codes: Codes, weights: Floats
+) -> tuple[list[Floats] | None, list[Floats] | None]:
+    """Return what each target weighs in the sum of losses, and in the divisor of their mean."""
+    if classifier.pos_weight is None and classifier.class_weight is None:
+        return None, None
+    by_class = class_weights(classifier.class_weight, encoder, codes, weights)
+    positive = np.ones(len(by_class))
+    if classifier.pos_weight is not None:
+        positive = positive_weights(classifier.pos_weight, encoder, codes, weights)
+    sums, means = [], []
+    for j, form in enumerate(layout.forms):
+        mean = by_class[j] if j < len(by_class) else np.ones(layout.n_classes[j])
+        factor = mean.copy()
+        if j < len(positive) and len(factor) == 2:
+            factor[1] *= 1 if np.isnan(positive[j]) else positive[j]
+        repeats = [1, layout.n_categories + 1] if form == "joint" else 1
+        sums.append(np.repeat(factor, repeats))
+        means.append(np.repeat(mean, repeats))
+    return sums, None if classifier.class_weight is None else means
+
+
+def _importance(
+    classifier: Any, encoder: AttributeEncoder, layout: BranchLayout, codes: Codes, weights: Floats
+) -> Floats | str | None:
+    importance = attribute_weights(classifier.attribute_weight, encoder, codes, weights)
+    if isinstance(importance, np.ndarray):
+        return np.append(importance, np.ones(layout.n_auxiliary))
+    return importance
+
+
+def _shares_of_positives(layout: BranchLayout, codes: Codes, weights: Floats) -> Floats:
+    """Return the share of the second class among the known labels, 0 if there is none."""
+    known = np.where(codes >= 0, weights, 0).sum(axis=0)
+    positive = np.where(codes == 1, weights, 0).sum(axis=0)
+    shares = np.where(known > 0, positive / np.where(known > 0, known, 1), 0.0)
+    return np.append(shares, np.zeros(layout.n_auxiliary))
+
+
+def _counts(
+    targets: Codes,
+    weights: Floats,
+    layout: BranchLayout,
+    factors: list[Floats] | None,
+    unknown_is_negative: bool,
+) -> list[Floats]:
+    """Return what the labels of each target weigh together, per branch."""
+    result = []
+    for j, form in enumerate(layout.forms):
+        n_targets = layout.n_categories + 2 if form == "joint" else layout.n_classes[j]
+        column, weight = targets[:, j], weights[:, j]
+        if unknown_is_negative and layout.n_classes[j] == 2:
+            column = np.maximum(column, 0)
+        known = column >= 0
+        count = np.bincount(column[known], weight[known], n_targets).astype(np.float64)
+        result.append(count if factors is None else count * factors[j])
+    return result
