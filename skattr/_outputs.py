@@ -42,9 +42,10 @@ def _probabilities(logits: Floats, form: str) -> Floats:
         return np.concatenate([expit(-logits), expit(logits)], axis=1)
     if form == "ordinal":
         return np.exp(_ordinal_log_probabilities(logits))
-    shares: Floats = softmax(logits, axis=1)
     if form == "joint":
-        return np.stack([shares[:, 0], shares[:, 1:].sum(axis=1)], axis=1)
+        odds = _log_odds(logits, form)  # a sum of shares may come out above 1
+        return np.stack([expit(-odds), expit(odds)], axis=1)
+    shares: Floats = softmax(logits, axis=1)
     return shares
 
 

@@ -263,3 +263,14 @@ def test_predicted_class_of_ordinal_attributes(seed, n_classes, ordinal_predict)
             assert row[: ordinal + 1].sum() >= 0.5 > row[:ordinal].sum()
             costs = [np.abs(np.arange(n_classes) - k) @ row for k in range(n_classes)]
             assert costs[ordinal] == min(costs)  # the median costs least absolute error
+
+
+def test_joint_probabilities_are_at_most_one():
+    """However the shares of many categories are rounded, no probability leaves [0, 1]."""
+    layout = BranchLayout((2,), n_categories=40)
+    logits = np.random.default_rng(0).normal(size=(20_000, 41)).astype(np.float32)
+    logits[:, 0] -= 30
+    (proba,) = probabilities(logits, layout)
+    assert proba.dtype == np.float32
+    assert (proba <= 1).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
