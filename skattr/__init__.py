@@ -9,6 +9,7 @@ from skattr import metrics as metrics
 from skattr import model_selection as model_selection
 from skattr import thresholds as thresholds
 from skattr._classifier import AttributeClassifier as AttributeClassifier
+from skattr._embedder import ImageEmbedder as ImageEmbedder
 from skattr._recipes import Augmentation as Augmentation
 from skattr._recipes import FineTuning as FineTuning
 from skattr._targets import AttributeEncoder as AttributeEncoder
@@ -24,6 +25,7 @@ __all__ = [
     "Augmentation",
     "CalibratedMultiOutputCV",
     "FineTuning",
+    "ImageEmbedder",
     "ThresholdCalibrator",
     "TunedThresholdMultiOutputCV",
     "__version__",

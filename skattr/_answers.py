@@ -17,7 +17,8 @@ from skattr._outputs import (
     predicted_codes,
     probabilities,
 )
-from skattr._targets import AttributeEncoder
+from skattr._targets import UNKNOWN, AttributeEncoder
+from skattr._unreadable import refuse_if_all, unreadable_of, warn_of_unreadable
 from skattr.training import predict_rows
 
 
@@ -44,10 +45,16 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _network(self) -> Any:
         return self.net_.module_
 
-    def _outputs(self, X: Any, output: Any = "logits") -> NDArray[Any]:
+    def _outputs(
+        self, X: Any, output: Any = "logits", *, needs_some: bool = False
+    ) -> tuple[NDArray[Any], NDArray[np.intp]]:
+        """Return outputs, and which rows could not be read: their outputs are zeros.
+
+        With `needs_some` it is an error if none could.
+        """
         check_is_fitted(self)
         rows, column = open_rows(self, X, reset=False)
-        return predict_rows(
+        values = predict_rows(
             self.net_,
             rows,
             output,
@@ -56,14 +63,19 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
             num_workers=self.num_workers,
             verbose=int(self.verbose),
         )
+        if needs_some:
+            refuse_if_all(rows)
+        warn_of_unreadable(rows, "their outputs are NaN, their labels unknown")
+        return values, unreadable_of(rows)
 
-    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
-        logits, layout = self._outputs(X), self._network.layout
+    def _predicted_codes(self, X: Any, *, needs_some: bool = False) -> NDArray[np.int64]:
+        (logits, bad), layout = self._outputs(X, needs_some=needs_some), self._network.layout
         probas = probabilities(logits, layout)
         codes = predicted_codes(probas, self.attribute_kinds_, self.ordinal_predict)
         if self._rules is not None:
             odds = binary_log_odds(logits, layout, self._rules.columns)
             codes[:, self._rules.columns] = decode(odds, self._rules)
+        codes[bad] = UNKNOWN
         return codes
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -79,7 +91,8 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it.
+            In the dtype of y; object if the attributes differ in it, or a row could not be read
+            (``on_bad_image="warn"``): its labels are None.
         """
         codes = self._predicted_codes(X)
         return self.encoder_.inverse_transform(codes)
@@ -94,9 +107,13 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes) for one attribute, else a list of them
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`; NaN where a row could not be read
+            (``on_bad_image="warn"``).
         """
-        probas = probabilities(self._outputs(X), self._network.layout)
+        logits, bad = self._outputs(X)
+        probas = probabilities(logits, self._network.layout)
+        for proba in probas:
+            proba[bad] = np.nan
         if self.n_outputs_ == 1:
             return probas[0][:, np.argsort(self.encoder_.classes_[0])]
         return probas
@@ -112,13 +129,16 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_columns)
             One column per binary attribute (its positive class) and one per class of the
-            others; or the shared features with ``transform_output="features"``.
+            others; or the shared features with ``transform_output="features"``. NaN where a row
+            could not be read (``on_bad_image="warn"``).
         """
-        if self.transform_output == "features":
-            return self._outputs(X, "features")
-        logits = self._outputs(X)
-        layout = self._network.layout
-        return columns_of(logits, layout, self.attribute_kinds_, self.transform_output)
+        is_features = self.transform_output == "features"
+        values, bad = self._outputs(X, "features" if is_features else "logits")
+        if not is_features:
+            layout = self._network.layout
+            values = columns_of(values, layout, self.attribute_kinds_, self.transform_output)
+        values[bad] = np.nan
+        return values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the columns of `transform`: "hat", "colour=red", or "feature0".
@@ -140,7 +160,9 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows all of whose known labels are predicted.
 
-        With one attribute this is the accuracy. Rows without a known label do not count.
+        With one attribute this is the accuracy. Rows without a known label do not count, nor do
+        those that cannot be read (``on_bad_image="warn"``): in `score`, as in `fit`, their
+        labels are unknown.
 
         Parameters
         ----------
@@ -154,4 +176,5 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         codes = self.encoder_.transform(y)
-        return exact_match(codes, self._predicted_codes(X), sample_weight)
+        predicted = self._predicted_codes(X, needs_some=True)
+        return exact_match(codes, predicted, sample_weight)

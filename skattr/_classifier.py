@@ -18,7 +18,12 @@ from skattr._fitting import (
     train_network,
     warn_of_unknown_columns,
 )
-from skattr._growth import joined_encoder, name_new_attributes, parameters_of_growth
+from skattr._growth import (
+    joined_encoder,
+    name_new_attributes,
+    parameters_of_growth,
+    rows_without,
+)
 from skattr._targets import AttributeEncoder
 from skattr._validation import PARAMETER_CONSTRAINTS
 
@@ -130,6 +135,14 @@ class AttributeClassifier(NetworkAnswers):
         bfloat16 products on CUDA.
     num_workers : int, default=0
         Processes that decode picture files.
+    on_bad_image : {"raise", "warn"}, default="raise"
+        What is done about pictures that cannot be read: the file is missing, truncated or no
+        picture, the box leaves it, ... "raise" names path and row. "warn" counts and names them
+        in one :class:`~skattr.exceptions.BadImageWarning` per call; `fit` learns nothing from
+        such rows, as if all their labels were unknown (it reads every file once beforehand), and
+        what is predicted of them is missing: probabilities and outputs are NaN, labels None. A
+        row of 2-D features that is NaN throughout, as :class:`ImageEmbedder` returns it for such
+        a picture, is one of them.
     net_params : dict, default=None
         Further parameters of the skorch net in its notation, none that the classifier has
         itself: ``{"callbacks": [...]}`` (skorch's, or your own), ``{"compile": True}``
@@ -239,6 +252,7 @@ class AttributeClassifier(NetworkAnswers):
         device: str = "auto",
         precision: str = "auto",
         num_workers: int = 0,
+        on_bad_image: str = "raise",
         net_params: Mapping[str, Any] | None = None,
         warm_start: bool = False,
         random_state: Any = None,
@@ -275,6 +289,7 @@ class AttributeClassifier(NetworkAnswers):
         self.device = device
         self.precision = precision
         self.num_workers = num_workers
+        self.on_bad_image = on_bad_image
         self.net_params = net_params
         self.warm_start = warm_start
         self.random_state = random_state
@@ -330,7 +345,8 @@ class AttributeClassifier(NetworkAnswers):
         ValueError
             If a parameter, X, y or a weight is illegal, or no label is known.
         ImageReadError, InvalidBoxError
-            If a picture cannot be read or a box leaves it; path and row are named.
+            If a picture cannot be read or a box leaves it; path and row are named. With
+            ``on_bad_image="warn"`` only if that is so of all pictures.
         """
         encoder = self._fitted_encoder(y, self.classes)
         return self._fit(X, y, (sample_weight, label_weight, category), encoder)
@@ -449,8 +465,11 @@ class AttributeClassifier(NetworkAnswers):
             If an attribute of that name is there already, or for what :meth:`fit` raises it.
         """
         check_is_fitted(self)
-        features = self._outputs(X, "features")
+        features, bad = self._outputs(X, "features", needs_some=True)
         y = name_new_attributes(y, self.output_names_)
+        if len(bad):
+            parts = (features, y, sample_weight, label_weight)
+            features, y, sample_weight, label_weight = rows_without(bad, *parts)
         params = parameters_of_growth(self, y) | {"attributes": attributes, "classes": classes}
         head = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = joined_encoder(self.encoder_, head.encoder_)

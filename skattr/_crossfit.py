@@ -1,7 +1,7 @@
 """Outputs of a classifier for rows it was not trained on."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import indexable
 
-from skattr._fitting import Metadata, random_generator
+from skattr._fitting import Metadata, find_readable, open_rows, random_generator
 from skattr.exceptions import InSampleWarning
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -37,8 +37,9 @@ def cross_fit_transform(
     ndarray of shape (n, n_columns)
     """
     X, y = indexable(X, y)
-    cross_fit = classifier.cross_fit
-    if cross_fit is None:
+    n_rows = len(y)
+    splits = None
+    if classifier.cross_fit is None:
         warnings.warn(
             "fit_transform returns outputs for the very rows the network was trained on: a "
             "threshold or model fitted on them looks better than it is. Set cross_fit=5 for "
@@ -46,11 +47,52 @@ def cross_fit_transform(
             InSampleWarning,
             stacklevel=5,
         )
+    else:
+        rng = random_generator(classifier.random_state)
+        splits = _splits(classifier.cross_fit, X, y, encoder.transform(y), rng)
+    usable = _usable_rows(classifier, X, n_rows)
+    if len(usable) == n_rows:
+        return _outputs(classifier, X, y, metadata, encoder, splits)
+    X, y, *rest = (
+        None if part is None else _safe_indexing(part, usable)
+        for part in indexable(X, y, *metadata)
+    )
+    weight, label_weight, category = rest
+    splits = None if splits is None else _among(usable, splits)
+    values = _outputs(classifier, X, y, (weight, label_weight, category), encoder, splits)
+    return _scattered(n_rows, [(usable, values)])
+
+
+def _usable_rows(classifier: Any, X: Any, n_rows: int) -> NDArray[np.intp]:
+    """Return the rows that can be read, having warned of the others, so that folds need not."""
+    if classifier.on_bad_image != "warn":
+        return np.arange(n_rows)
+    rows, _ = open_rows(classifier, X, reset=True)
+    return find_readable(classifier, rows)
+
+
+def _among(usable: NDArray[np.intp], splits: Iterable[Split]) -> Iterator[Split]:
+    """Restrict splits to some rows, and number those from zero."""
+    for split in splits:
+        positions = np.full(1 + max(part.max(initial=0) for part in (usable, *split)), -1)
+        positions[usable] = np.arange(len(usable))
+        train, test = (positions[part] for part in split)
+        yield train[train >= 0], test[test >= 0]
+
+
+def _outputs(
+    classifier: Any,
+    X: Any,
+    y: Any,
+    metadata: Metadata,
+    encoder: Any,
+    splits: Iterable[Split] | None,
+) -> NDArray[Any]:
+    """Fit `classifier`, and return outputs: of held-out rows, or without splits of all rows."""
+    cross_fit = classifier.cross_fit
+    if splits is None:
         classifier._fit(X, y, metadata, encoder)
         return np.asarray(classifier.transform(X))
-    splits = _splits(
-        cross_fit, X, y, encoder.transform(y), random_generator(classifier.random_state)
-    )
     if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
         [(train, test)] = splits
         return _scattered(
@@ -79,6 +121,8 @@ def _held_out(
     )
     chosen = (weight, label_weight, category)
     classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), chosen, encoder)
+    if not len(test):  # none of them can be read
+        return np.empty((0, len(classifier.get_feature_names_out())))
     return np.asarray(classifier.transform(_safe_indexing(X, test)))
 
 

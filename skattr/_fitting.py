@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skattr._category import (
@@ -30,13 +30,15 @@ from skattr._images import (
 from skattr._recipes import augmentation_settings, fine_tuning_settings
 from skattr._targets import AttributeEncoder
 from skattr._task import Labels, make_task
+from skattr._unreadable import level_of_user, readable, refuse_if_all, warn_of_unreadable
 from skattr._validation import check_image_size, check_label_weights
 from skattr.exceptions import UnknownLabelsWarning
 from skattr.nn import BranchLayout
-from skattr.training import PictureChanges, Recipe, Task, fit_net, make_net
+from skattr.training import PictureChanges, Recipe, Task, find_unreadable, fit_net, make_net
 
 Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
 _PATIENCE = 5  # epochs
+_BROKEN_SINCE = "they could be when `fit` began, and were left out where they could not"
 _AUTO_LR = {"images": 1e-3, "features": 1e-2}
 
 
@@ -78,12 +80,49 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     if kind == "pixels":
         return open_pixels(X, check_image_size(classifier.image_size)), category
     if kind == "files":
-        return open_files(X, check_image_size(classifier.image_size)), category
+        size = check_image_size(classifier.image_size)
+        return open_files(X, size, classifier.on_bad_image), category
+    return _open_features(classifier, X, reset=reset), category
+
+
+def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
     check_numeric_columns(X)
-    X = validate_data(classifier, X, reset=reset, dtype=[np.float64, np.float32])
+    is_lenient = classifier.on_bad_image == "warn"
+    allowed = "allow-nan" if is_lenient else True
+    X = validate_data(
+        classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=allowed
+    )
+    unreadable = None
+    if is_lenient:
+        is_nan = np.isnan(X).all(axis=1)
+        rest = X[~is_nan] if is_nan.any() else X
+        assert_all_finite(rest, estimator_name=type(classifier).__name__, input_name="X")
+        unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
     if reset:
         classifier._feature_type = X.dtype
-    return FeatureRows(X.astype(classifier._feature_type, copy=False)), category
+    return FeatureRows(X.astype(classifier._feature_type, copy=False), unreadable)
+
+
+def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
+    """Return the rows that can be read, having warned of the others; by default these are all.
+
+    With ``on_bad_image="warn"`` every file is read for that before training, so that labels are
+    counted, rows held out and batches filled with what can be read only.
+
+    Raises
+    ------
+    ImageReadError
+        If no row can be read.
+    """
+    find_unreadable(
+        rows,
+        batch_size=classifier.batch_size,
+        num_workers=classifier.num_workers,
+        verbose=int(classifier.verbose),
+    )
+    refuse_if_all(rows)
+    warn_of_unreadable(rows, "their labels count as unknown")
+    return readable(rows)
 
 
 def read_data(
@@ -148,6 +187,24 @@ def category_for_prediction(classifier: Any, column: Any) -> NDArray[np.int64] |
     return category_codes(category_series(column, len(column)), classifier.categories_)
 
 
+def _usable_rows(classifier: Any, rows: Rows, labels: Labels, names: list[Any]) -> NDArray[np.intp]:
+    """Return the rows to train on; warn of attributes that have their labels elsewhere."""
+    usable = find_readable(classifier, rows)
+    if rows.unreadable:
+        known = (labels.codes >= 0).any(axis=0)
+        left = (labels.codes[usable] >= 0).any(axis=0)
+        if not left.any():
+            raise ValueError("No label is known of those rows of X that can be read.")
+        lost = [names[j] for j in np.flatnonzero(known & ~left)]
+        if lost:
+            warnings.warn(
+                f"No label of {lost} is known of those rows of X that can be read.",
+                UnknownLabelsWarning,
+                stacklevel=level_of_user(),
+            )
+    return usable
+
+
 def train_network(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
     """Train a net as the parameters of `classifier` say.
 
@@ -163,15 +220,18 @@ def train_network(classifier: Any, rows: Rows, labels: Labels, encoder: Attribut
     -------
     skorch.NeuralNet
     """
+    usable = _usable_rows(classifier, rows, labels, encoder.output_names_)
     rng = random_generator(classifier.random_state)
-    recipe = _recipe(classifier, rows, seed=int(rng.integers(2**31)))
+    recipe = _recipe(classifier, rows, len(usable), seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(len(rows), share, rng)
+    train, validation = _split(usable, share, rng)
     task = make_task(classifier, encoder, rows, labels, train)
     start = None
     if classifier.warm_start:
         start = _start(classifier, task, encoder, labels.categories, "warm_start=True")
-    return fit_net(recipe, task, train, validation, start)
+    net = fit_net(recipe, task, train, validation, start)
+    warn_of_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
+    return net
 
 
 def stream_network(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
@@ -190,17 +250,18 @@ def stream_network(classifier: Any, rows: Rows, labels: Labels, encoder: Attribu
         The net of the stream, which keeps the state of its optimizer.
     """
     _refuse_balanced(classifier)
-    _check_batches(classifier, rows)
-    every = np.arange(len(rows))
-    task = make_task(classifier, encoder, rows, labels, every)
+    usable = _usable_rows(classifier, rows, labels, encoder.output_names_)
+    _check_batches(classifier, rows, len(usable))
+    task = make_task(classifier, encoder, rows, labels, usable)
     start = _start(classifier, task, encoder, labels.categories, "partial_fit")
     if start is None or not start.streams:
         seed = int(random_generator(classifier.random_state).integers(2**31))
-        recipe = _recipe(classifier, rows, seed)
+        recipe = _recipe(classifier, rows, len(usable), seed)
         recipe = replace(recipe, lr_schedule=None, max_epochs=1, patience=None)
-        start = make_net(recipe, task, len(rows), start)
+        start = make_net(recipe, task, len(usable), start)
         start.streams = True
-    start.partial_fit(task.dataset(every))
+    start.partial_fit(task.dataset(usable))
+    warn_of_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
     return start
 
 
@@ -223,28 +284,29 @@ def random_generator(random_state: Any) -> np.random.Generator:
 
 
 def _split(
-    n: int, share: float | None, rng: np.random.Generator
+    usable: NDArray[np.intp], share: float | None, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
     """Return the rows to train on and, if asked for, those to validate on."""
     if share is None:
-        return np.arange(n), None
+        return usable, None
+    n = len(usable)
     n_validation = max(1, round(share * n))
     if n_validation >= n:
         raise ValueError(f"validation_fraction={share} of {n} row(s) leaves none to train on.")
     order = rng.permutation(n)
-    return np.sort(order[n_validation:]), np.sort(order[:n_validation])
+    return usable[np.sort(order[n_validation:])], usable[np.sort(order[:n_validation])]
 
 
-def _check_batches(classifier: Any, rows: Rows) -> None:
-    if rows.kind == "images" and min(classifier.batch_size, len(rows)) < 2:
+def _check_batches(classifier: Any, rows: Rows, n_usable: int) -> None:
+    if rows.kind == "images" and min(classifier.batch_size, n_usable) < 2:
         raise ValueError(
             "A network for pictures needs two rows or more per batch to train on, got "
-            f"batch_size={classifier.batch_size} and {len(rows)} row(s)."
+            f"batch_size={classifier.batch_size} and {n_usable} row(s)."
         )
 
 
-def _recipe(classifier: Any, rows: Rows, seed: int) -> Recipe:
-    _check_batches(classifier, rows)
+def _recipe(classifier: Any, rows: Rows, n_usable: int, seed: int) -> Recipe:
+    _check_batches(classifier, rows, n_usable)
     net_params = dict(classifier.net_params or {})
     stopping = classifier.early_stopping
     patience = _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_consistent_length
 
 from skattr._targets import AttributeEncoder, label_columns
 
@@ -74,3 +77,11 @@ def joined_encoder(old: AttributeEncoder, new: AttributeEncoder) -> AttributeEnc
     both.output_names_ = [*old.output_names_, *new.output_names_]
     both.n_outputs_ = old.n_outputs_ + new.n_outputs_
     return both
+
+
+def rows_without(rows: NDArray[np.intp], *parts: Any) -> list[Any]:
+    """Return arrays and tables without some of their rows; None stays None."""
+    check_consistent_length(*parts)
+    n_rows = len(parts[0])
+    keep = np.delete(np.arange(n_rows), rows)
+    return [None if part is None else _safe_indexing(part, keep) for part in parts]

@@ -14,9 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from skattr._boxes import BOX_COLUMNS as BOX_COLUMNS
+from skattr._boxes import read_boxes
+from skattr._unreadable import Unreadable, refuse_or_note
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
-BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 KINDS_OF_X = (
     "uint8 pictures (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths, a DataFrame "
     "with a 'path' column (and optional box columns xmin ymin xmax ymax), or 2-D numeric features"
@@ -26,9 +28,14 @@ Kind = Literal["images", "features"]
 
 
 class Rows(Protocol):
-    """The rows of X: how many there are, and any batch of them as an array."""
+    """The rows of X: how many there are, and any batch of them as an array.
+
+    `unreadable` says of rows why they cannot be read, as far as that is known. None: there are
+    no such rows, or they are errors.
+    """
 
     kind: Kind
+    unreadable: Unreadable
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -45,12 +52,15 @@ class FeatureRows:
     Parameters
     ----------
     array : ndarray of shape (n, n_features), float32 or float64
+    unreadable : dict of {int: str}, optional
+        Rows that stand for no picture, and why.
     """
 
     kind: Kind = "features"
 
-    def __init__(self, array: NDArray[np.floating[Any]]) -> None:
+    def __init__(self, array: NDArray[np.floating[Any]], unreadable: Unreadable = None) -> None:
         self.array = array
+        self.unreadable = unreadable
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -72,6 +82,7 @@ class PixelRows:
     """
 
     kind: Kind = "images"
+    unreadable: Unreadable = None
 
     def __init__(self, array: NDArray[np.uint8], size: tuple[int, int]) -> None:
         self.array = array
@@ -101,16 +112,24 @@ class FileRows:
         Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright picture, 0-based
         and half-open; a row of four NaN means the whole picture.
     size : (height, width)
+    unreadable : dict of {int: str}, optional
+        Rows that are known to be unreadable, and why; those found later are added. None raises
+        instead.
     """
 
     kind: Kind = "images"
 
     def __init__(
-        self, paths: Sequence[str], boxes: NDArray[np.float64] | None, size: tuple[int, int]
+        self,
+        paths: Sequence[str],
+        boxes: NDArray[np.float64] | None,
+        size: tuple[int, int],
+        unreadable: Unreadable = None,
     ) -> None:
         self.paths = paths
         self.boxes = boxes
         self.size = size
+        self.unreadable = unreadable
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -119,21 +138,44 @@ class FileRows:
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Decode the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
         batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
-        for place, row in enumerate(indices):
-            batch[place] = self._read(int(row))
+        for place, row in enumerate(indices.tolist()):
+            try:
+                batch[place] = self._read(row)
+            except (ImageReadError, InvalidBoxError) as error:
+                refuse_or_note(None, row, error)
         return batch
+
+    def take_readable(
+        self, indices: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.intp], dict[int, str]]:
+        """Decode those of the pictures at `indices` that can be.
+
+        Returns
+        -------
+        pictures : ndarray of shape (m, height, width, 3), uint8
+        found : ndarray of shape (m,), int
+            Their rows.
+        reasons : dict of {int: str}
+            Why each of the other rows cannot be read.
+        """
+        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
+        found: list[int] = []
+        reasons: dict[int, str] = {}
+        for row in indices.tolist():
+            try:
+                batch[len(found)] = self._read(row)
+            except (ImageReadError, InvalidBoxError) as error:
+                refuse_or_note(reasons, row, error)
+            else:
+                found.append(row)
+        return batch[: len(found)], np.array(found, dtype=np.intp), reasons
 
     def _read(self, row: int) -> NDArray[np.uint8]:
         box = None
         if self.boxes is not None and not np.isnan(self.boxes[row, 0]):
             xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])
             box = (xmin, ymin, xmax, ymax)
-        try:
-            return read_image(self.paths[row], self.size, box)
-        except ImageReadError as error:
-            raise ImageReadError(f"row {row} of X: {error}") from error.__cause__
-        except InvalidBoxError as error:
-            raise InvalidBoxError(f"row {row} of X: {error}") from None
+        return read_image(self.paths[row], self.size, box)
 
 
 def read_image(
@@ -277,7 +319,7 @@ def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
     return PixelRows(array, size)
 
 
-def open_files(X: Any, size: tuple[int, int]) -> FileRows:
+def open_files(X: Any, size: tuple[int, int], on_bad_image: str = "raise") -> FileRows:
     """Check paths and boxes, without opening a file.
 
     Parameters
@@ -285,6 +327,8 @@ def open_files(X: Any, size: tuple[int, int]) -> FileRows:
     X : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
         Further columns of a DataFrame are left alone.
     size : (height, width)
+    on_bad_image : {"raise", "warn"}
+        With "warn" the errors that name a row are kept in the `unreadable` of the result.
 
     Raises
     ------
@@ -303,56 +347,22 @@ def open_files(X: Any, size: tuple[int, int]) -> FileRows:
     values = X["path"].tolist() if isinstance(X, pd.DataFrame) else np.ravel(_objects(X)).tolist()
     if not values:
         raise ValueError("X holds no path: found array with 0 sample(s), a minimum of 1 is needed.")
+    unreadable: Unreadable = {} if on_bad_image == "warn" else None
     paths = []
     for row, value in enumerate(values):
-        if not isinstance(value, str | os.PathLike):
-            raise ImageReadError(f"row {row} of X: {value!r} is not a path (a str or path-like).")
-        path = os.fspath(value)
-        if not os.path.isfile(path):  # Path.is_file raises where the name is too long
-            raise ImageReadError(f"row {row} of X: there is no file {path!r}.")
-        paths.append(path)
-    boxes = _boxes(X, paths) if isinstance(X, pd.DataFrame) else None
-    return FileRows(paths, boxes, size)
+        path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+        if not isinstance(path, str):
+            what = f"{value!r} is not a path (a str or path-like)."
+            refuse_or_note(unreadable, row, ImageReadError(what))
+        elif not os.path.isfile(path):  # Path.is_file raises where the name is too long
+            refuse_or_note(unreadable, row, ImageReadError(f"there is no file {path!r}."))
+        paths.append(path if isinstance(path, str) else "")
+    boxes = read_boxes(X, paths, unreadable) if isinstance(X, pd.DataFrame) else None
+    return FileRows(paths, boxes, size, unreadable)
 
 
 def _objects(X: Any) -> NDArray[np.object_]:
     return np.asarray(X, dtype=object)
-
-
-def _boxes(X: pd.DataFrame, paths: Sequence[str]) -> NDArray[np.float64] | None:
-    present = [name for name in BOX_COLUMNS if name in X.columns]
-    if not present:
-        return None
-    if len(present) < 4:
-        absent = [name for name in BOX_COLUMNS if name not in present]
-        raise ValueError(
-            f"X has the box columns {present} but not {absent}; boxes need all four of "
-            f"{list(BOX_COLUMNS)}."
-        )
-    try:
-        boxes = X[list(BOX_COLUMNS)].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise InvalidBoxError(f"the box columns of X must be numbers: {error}") from None
-    missing = np.isnan(boxes)
-    whole = missing.all(axis=1)
-    with np.errstate(invalid="ignore"):
-        reasons = {
-            "has a missing edge": missing.any(axis=1) & ~whole,
-            "has edges that are not whole pixels": ~whole
-            & ~(np.isfinite(boxes) & (boxes == np.floor(boxes))).all(axis=1),
-            "holds no pixel": (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]),
-            "starts outside its picture": (boxes[:, :2] < 0).any(axis=1),
-        }
-    for reason, bad in reasons.items():
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise InvalidBoxError(
-                f"row {row} of X: the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of "
-                f"{paths[row]!r} {reason}; boxes are 0-based and half-open, with "
-                "0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height, or all NaN for the "
-                "whole picture."
-            )
-    return boxes
 
 
 def check_numeric_columns(X: Any) -> None:

@@ -44,14 +44,27 @@ class Scores:
 
 def missing_label_of(estimator: Any) -> Any:
     """Return the `missing_label` of a classifier, of the one a pipeline ends in, or None."""
-    while getattr(estimator, "missing_label", None) is None:
+    return _inner_parameter(estimator, "missing_label")
+
+
+def _inner_parameter(estimator: Any, name: str) -> Any:
+    """Return a parameter of a classifier, of the one inside it or at a pipeline's end, or None."""
+    while getattr(estimator, name, None) is None:
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
         elif hasattr(estimator, "estimator"):
             estimator = estimator.estimator
         else:
             return None
-    return estimator.missing_label
+    return getattr(estimator, name)
+
+
+def rows_without_answer(estimator: Any, scores: Scores) -> NDArray[np.bool_]:
+    """Tell which rows all scores of are NaN, as ``on_bad_image="warn"`` has it."""
+    if _inner_parameter(estimator, "on_bad_image") != "warn":
+        return np.zeros(len(scores), dtype=bool)
+    is_nan = np.isnan(np.hstack([scores.binary, *scores.others]))
+    return np.asarray(is_nan.all(axis=1), dtype=np.bool_)
 
 
 def encoder_for(
@@ -314,12 +327,14 @@ def codes_from(
     return codes
 
 
-def refuse_nan(scores: Scores, what: str) -> None:
-    """Raise if a score is NaN, naming its row."""
+def refuse_nan(scores: Scores, what: str, but: NDArray[np.bool_] | None = None) -> None:
+    """Raise if a score is NaN, naming its row; rows of the mask `but` may have them."""
     for part in (scores.binary, *scores.others):
-        if np.isnan(part).any():
-            row = int(np.argwhere(np.isnan(part))[0][0])
-            raise ValueError(f"{what} of row {row} is NaN.")
+        is_nan = np.isnan(part).any(axis=1)
+        if but is not None:
+            is_nan &= ~but
+        if is_nan.any():
+            raise ValueError(f"{what} of row {int(np.argmax(is_nan))} is NaN.")
 
 
 def exact_match(
@@ -330,7 +345,7 @@ def exact_match(
     Parameters
     ----------
     codes, predicted : ndarray of shape (n, n_outputs)
-        -1 where unknown. Rows without a known label do not count.
+        -1 where unknown. Rows without a known label, or without a predicted one, do not count.
     sample_weight : array-like of shape (n,), optional
 
     Returns
@@ -343,7 +358,7 @@ def exact_match(
         If no label is known, or lengths differ.
     """
     check_consistent_length(predicted, codes, sample_weight)
-    known = codes >= 0
+    known = (codes >= 0) & (predicted >= 0).any(axis=1, keepdims=True)
     labelled = known.any(axis=1)
     if not labelled.any():
         raise ValueError("Input y contains NaN. None of its labels is known.")

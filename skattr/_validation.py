@@ -46,6 +46,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "device": [str],
     "precision": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
     "num_workers": [Interval(Integral, 0, None, closed="left")],
+    "on_bad_image": [StrOptions({"raise", "warn"})],
     "net_params": [Mapping, None],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],

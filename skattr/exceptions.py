@@ -17,6 +17,10 @@ class UnseenLabelError(SkattrError, ValueError):
     """A label does not belong to the classes of its attribute; the message names both."""
 
 
+class DatasetFormatError(SkattrError, ValueError):
+    """A file of annotations breaks its format; the message names the file and the line."""
+
+
 class DivergedError(SkattrError, ArithmeticError):
     """The training loss stopped being a finite number."""
 
@@ -37,5 +41,13 @@ class UntunedWarning(SkattrWarning):
     """An attribute's threshold could not be found, or not be guaranteed."""
 
 
+class DatasetWarning(SkattrWarning):
+    """A data set was read as it stands, although some of its rows are doubtful."""
+
+
 class UnseenCategoryWarning(SkattrWarning):
     """An object's category was not seen in training and counts as unknown."""
+
+
+class BadImageWarning(SkattrWarning):
+    """Pictures that cannot be read were left out; the message counts and names them."""

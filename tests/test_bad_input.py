@@ -401,6 +401,7 @@ ILLEGAL = {
     "device": [("nope", "'auto', 'cpu' or another"), ("", "'auto', 'cpu' or"), (0, "'str'")],
     "precision": [("int8", "'bfloat16'"), (32, "'float32'"), (None, "'auto'")],
     "num_workers": [(-1, r"range \[0, inf\)"), (None, "int")],
+    "on_bad_image": [("skip", "'raise'"), ("skip", "'warn'"), (None, "'warn'")],
     "net_params": [(3, "Mapping.* or None"), ({"nope": 3}, "unexpected argument.* nope")],
     "warm_start": [("no", "bool")],
     "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],

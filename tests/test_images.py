@@ -643,6 +643,25 @@ def test_what_is_no_path_is_named(files, bad):
             open_files(X, SIZE)
 
 
+def test_bad_rows_that_are_put_up_with(files, hostile, tmp_path):
+    """With "warn" nothing is raised: good rows are decoded, of bad ones there is a reason."""
+    (tmp_path / "text.jpg").write_bytes(hostile["text.jpg"])
+    paths = [files[0], None, str(tmp_path / "text.jpg"), "missing.png", files[1], files[2]]
+    edges = [(0, 0, 10, 12), (0, 0, 1, 1), (0, 0, 1, 1), (0, 0, 1, 1), (3, 3, 3, 3), (0, 0, 11, 9)]
+    frame = pd.DataFrame(edges, columns=BOX_COLUMNS).assign(path=paths)
+    rows = open_files(frame, (12, 10), "warn")
+    assert sorted(rows.unreadable) == [1, 3, 4]
+    assert "is not a path" in rows.unreadable[1]
+    assert "holds no pixel" in rows.unreadable[4]
+    batch, found, reasons = rows.take_readable(np.array([5, 0, 2, 0]))
+    assert found.tolist() == [0, 0]
+    np.testing.assert_array_equal(batch, open_files(files, (12, 10)).take(np.array([0, 0])))
+    assert sorted(reasons) == [2, 5]
+    assert "UnidentifiedImageError" in reasons[2]
+    assert "leaves the picture" in reasons[5]
+    assert open_files(files, (12, 10)).unreadable is None
+
+
 def test_no_path_at_all():
     """An empty column of paths is an error."""
     with pytest.raises(ValueError, match=r"0 sample\(s\)"):

@@ -6,6 +6,7 @@ from skattr.model_selection._predict import fold_answers as fold_answers
 from skattr.model_selection._predict import gather as gather
 from skattr.model_selection._predict import make_splits as make_splits
 from skattr.model_selection._predict import taught_both as taught_both
+from skattr.model_selection._prescribed import PrescribedSplit as PrescribedSplit
 from skattr.model_selection._split import (
     MultilabelStratifiedGroupKFold as MultilabelStratifiedGroupKFold,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "MultilabelStratifiedGroupKFold",
     "MultilabelStratifiedKFold",
     "MultilabelStratifiedShuffleSplit",
+    "PrescribedSplit",
     "cross_val_predict_proba",
     "multilabel_train_test_split",
 ]

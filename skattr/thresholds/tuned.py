@@ -43,9 +43,10 @@ from skattr._multioutput import (
     public_classes,
     refuse_nan,
     response_of,
+    rows_without_answer,
     to_list,
 )
-from skattr._targets import AttributeEncoder, is_binary
+from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection import FoldAnswer, fold_answers, gather, make_splits
@@ -476,7 +477,8 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         Returns
         -------
         ndarray of shape (n,) for one output, else (n, n_outputs)
-            In the dtype of y; object if the outputs differ in it.
+            In the dtype of y; object if the outputs differ in it, or the classifier has
+            ``on_bad_image="warn"`` and could not read a row: its labels are None.
         """
         codes = self._predicted_codes(X)
         return self.encoder_.inverse_transform(codes)
@@ -484,8 +486,11 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
         check_is_fitted(self)
         scores = self._scores_of(self.estimator_, X, self.encoder_)
-        refuse_nan(scores, "X makes the classifier return NaN: the score")
-        return codes_from(scores, self._thresholds, self.encoder_)
+        lost = rows_without_answer(self.estimator_, scores)
+        refuse_nan(scores, "X makes the classifier return NaN: the score", but=lost)
+        codes = codes_from(scores, self._thresholds, self.encoder_)
+        codes[lost] = UNKNOWN
+        return codes
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> Any:

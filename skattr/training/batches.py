@@ -1,20 +1,30 @@
 """Where arrays become tensors: batches of rows, a whole batch at a time."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm.auto import tqdm
 
-from skattr._images import Rows
+from skattr._images import FileRows, Rows
+from skattr._unreadable import readable
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
 Inputs = Tensor | tuple[Tensor, Tensor]
 Targets = tuple[Tensor, Tensor]
 Batch = tuple[Inputs, Targets]
+
+
+class ReadBatch(NamedTuple):
+    """A batch, the rows of X it holds, and why others that were asked for are not in it."""
+
+    batch: Any
+    indices: NDArray[np.intp]
+    unreadable: dict[int, str]
 
 
 class AttributeDataset(Dataset[Any]):
@@ -55,16 +65,23 @@ class AttributeDataset(Dataset[Any]):
         """Return a batch of one row."""
         return self.__getitems__([index])
 
-    def __getitems__(self, positions: list[int]) -> Batch | Inputs | Exception:
+    def __getitems__(self, positions: list[int]) -> ReadBatch | Exception:
         """Return a batch; an unreadable picture is returned, not raised.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
         """
         indices = self.indices[positions]
+        unreadable: dict[int, str] = {}
         try:
-            taken = torch.from_numpy(self.rows.take(indices))
+            if isinstance(self.rows, FileRows) and self.rows.unreadable is not None:
+                taken, indices, unreadable = self.rows.take_readable(indices)
+            else:
+                taken = self.rows.take(indices)
         except (ImageReadError, InvalidBoxError) as error:
             return error
+        return ReadBatch(self._batch(torch.from_numpy(taken), indices), indices, unreadable)
+
+    def _batch(self, taken: Tensor, indices: NDArray[np.intp]) -> Batch | Inputs:
         inputs: Inputs = taken
         if self.category is not None:
             inputs = taken, torch.from_numpy(np.take(self.category, indices))
@@ -152,18 +169,54 @@ class BatchLoader:
         return len(self.positions)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield batches; raise what a worker could not read."""
+        """Yield batches; raise what a worker could not read, or leave it out."""
+        for part in self.read():
+            yield part.batch
+
+    def read(self) -> Iterator[ReadBatch]:
+        """Yield batches with the rows they are made of.
+
+        Where X puts up with what cannot be read, it is left out, and noted in X's `unreadable`.
+        A batch of which nothing is left is left out, and in training one of a single row, too.
+        """
+        rows = self.loader.dataset.rows  # type: ignore[attr-defined]
+        fewest = 1 if self.positions.generator is None else 2
         batches = iter(self.loader)
         try:
-            for batch in batches:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
+            for part in batches:
+                if isinstance(part, Exception):
+                    raise part
+                if part.unreadable:
+                    rows.unreadable.update(part.unreadable)
+                    if len(part.indices) < fewest:
+                        continue
+                yield part
         except BaseException:
             # Left alive by the traceback, workers break the next ones that are forked.
             if hasattr(batches, "_shutdown_workers"):
                 batches._shutdown_workers()
             raise
+
+
+def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: int = 0) -> None:
+    """Read all files of X once, and note in its `unreadable` those that cannot be read.
+
+    Parameters
+    ----------
+    rows : Rows
+        Nothing is read if it is in memory, or if what cannot be read is an error.
+    batch_size, num_workers : int
+    verbose : int
+        From 1, a progress bar.
+    """
+    if not isinstance(rows, FileRows) or rows.unreadable is None:
+        return
+    dataset = AttributeDataset(rows, readable(rows))
+    loader = BatchLoader(dataset, batch_size, num_workers=num_workers)
+    bar = tqdm(total=len(dataset), disable=verbose < 1, unit="row", desc="checking pictures")
+    with bar:
+        for part in loader.read():
+            bar.update(len(part.indices))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from skattr._images import Rows
+from skattr._unreadable import readable
 from skattr.training.batches import AttributeDataset, BatchLoader
 from skattr.training.labelled import moved
 from skattr.training.net import AttributeNet, computing_in
@@ -44,33 +45,35 @@ def predict_rows(
     Returns
     -------
     ndarray of shape (n, n_logits) or (n, n_features)
-        In the network's floating-point type.
+        In the network's floating-point type. Rows that cannot be read, if X puts up with them,
+        are zeros, and noted in its `unreadable`.
     """
     network: Any = net.module_
     compute = network.forward_features if output == "features" else network
-    dataset = AttributeDataset(rows, np.arange(len(rows)), category=category)
+    indices = readable(rows)
+    dataset = AttributeDataset(rows, indices, category=category)
     device = torch.device(net.device)
     loader = BatchLoader(
         dataset, batch_size, num_workers=num_workers, pin_memory=device.type == "cuda"
     )
     flip = net.test_flip if flip is None else flip
     result: NDArray[Any] | None = None
-    start = 0
     network.eval()
-    with torch.inference_mode(), tqdm(total=len(rows), disable=verbose < 1, unit="row") as bar:
-        for inputs in loader:
+    with torch.inference_mode(), tqdm(total=len(indices), disable=verbose < 1, unit="row") as bar:
+        for part in loader.read():
             with computing_in(net.autocast, device):
-                x, *others = moved(inputs, device)
+                x, *others = moved(part.batch, device)
                 values = compute(x, *others)
                 if flip:
                     values = (values + compute(x.flip(2), *others)) / 2
             values = values.float() if net.autocast is not None else values
             if result is None:
-                result = np.empty((len(rows), values.shape[1]), dtype=_numpy_type(values))
-            result[start : start + len(values)] = values.cpu().numpy()
-            start += len(values)
+                result = np.zeros((len(rows), values.shape[1]), dtype=_numpy_type(values))
+            result[part.indices] = values.cpu().numpy()
             bar.update(len(values))
-    assert result is not None  # X has at least one row
+    if result is None:  # nothing could be read
+        n_columns = network.n_features if output == "features" else network.layout.n_logits
+        result = np.zeros((len(rows), n_columns), dtype=_numpy_type(network.branches.bias))
     return result
 
 

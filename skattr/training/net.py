@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import clip_grad_norm_
 
-from skattr.exceptions import DivergedError
+from skattr.exceptions import DivergedError, ImageReadError
 from skattr.nn.initialization import drawing_from
 from skattr.training.augmentation import Augmentation
 from skattr.training.averaging import WeightAverage
@@ -261,6 +261,11 @@ class AttributeNet(NeuralNet):
             step = step_fn(batch, **fit_params)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
+        if not n_batches:
+            raise ImageReadError(
+                f"No batch of the {prefix} rows is left: pictures that could be read when `fit` "
+                "began no longer can."
+            )
         loss_sums, weight_sums = (
             torch.stack(sums).sum(0) for sums in zip(*self.epoch_sums_, strict=True)
         )

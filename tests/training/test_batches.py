@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 
 from skattr._images import FeatureRows, FileRows, PixelRows
 from skattr.exceptions import ImageReadError, InvalidBoxError
-from skattr.training.batches import AttributeDataset, BatchLoader, BatchPositions
+from skattr.training.batches import (
+    AttributeDataset,
+    BatchLoader,
+    BatchPositions,
+    find_unreadable,
+)
 
 
 def seeded(seed):
@@ -65,13 +70,14 @@ def test_a_batch_is_the_rows_it_names(pictures, labels):
     rows = PixelRows(pictures, (12, 10))
     dataset = AttributeDataset(rows, np.arange(1, 24, 2), *labels)
     assert len(dataset) == 12
-    inputs, (codes, weights) = dataset.__getitems__([3, 0, 3])
+    (inputs, (codes, weights)), indices, _ = dataset.__getitems__([3, 0, 3])
     expected = [7, 1, 7]
+    assert indices.tolist() == expected
     np.testing.assert_array_equal(inputs, pictures[expected])
     np.testing.assert_array_equal(codes, labels[0][expected])
     np.testing.assert_array_equal(weights, labels[1][expected])
     assert (inputs.dtype, codes.dtype) == (torch.uint8, torch.int64)
-    one, (code, _) = dataset[2]
+    one, (code, _) = dataset[2].batch
     np.testing.assert_array_equal(one, pictures[[5]])
     np.testing.assert_array_equal(code, labels[0][[5]])
 
@@ -145,3 +151,41 @@ def test_box_outside_its_picture(files, num_workers):
     loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
     with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* leaves the picture"):
         list(loader)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_unreadable_files_are_left_out(files, pictures, labels, num_workers, is_shuffled):
+    """Batches hold the other rows with their labels; in training none holds a single row."""
+    bad = [0, 1, 5, 8, 9, 10, 11]  # in order, batches of four have 2, 3, 1, 4, ... rows left
+    for row in bad:
+        Path(files[row]).write_bytes(b"no picture")
+    rows = FileRows(files, None, (12, 10), {})
+    dataset = AttributeDataset(rows, np.arange(24), *labels)
+    generator = seeded(3) if is_shuffled else None
+    parts = list(BatchLoader(dataset, 4, generator, num_workers=num_workers).read())
+    for (inputs, (codes, _)), indices, _ in parts:
+        np.testing.assert_array_equal(inputs, pictures[indices])
+        np.testing.assert_array_equal(codes, labels[0][indices])
+        assert len(indices) > int(is_shuffled)
+    seen = np.concatenate([part.indices for part in parts])
+    assert set(seen) <= set(range(24)) - set(bad)
+    assert sorted(rows.unreadable) == bad
+    assert all(repr(files[row]) in rows.unreadable[row] for row in bad)
+    if not is_shuffled:
+        assert seen.tolist() == sorted(set(range(24)) - set(bad))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_unreadable_files_are_found(files, pictures, num_workers):
+    """All files are read, but for those known to be bad; what is in memory is not."""
+    for row in (3, 7):
+        Path(files[row]).write_bytes(b"no picture")
+    rows = FileRows(files, None, (12, 10), {3: "known"})
+    find_unreadable(rows, batch_size=5, num_workers=num_workers)
+    assert sorted(rows.unreadable) == [3, 7]
+    assert rows.unreadable[3] == "known"
+    strict = FileRows(files, None, (12, 10))
+    for others in (strict, PixelRows(pictures, (12, 10))):
+        find_unreadable(others, batch_size=5, num_workers=num_workers)
+        assert others.unreadable is None

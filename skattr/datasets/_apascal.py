@@ -1,0 +1,172 @@
+"""The loader of aPascal and aYahoo."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skattr.datasets._bundle import (
+    About,
+    boolean_table,
+    bundle,
+    empty_boxes,
+    join_paths,
+    warn_of_empty_boxes,
+)
+from skattr.datasets._reading import (
+    BOX_COLUMNS,
+    NEGATIVE,
+    POSITIVE,
+    Codes,
+    Folder,
+    check_choice,
+    check_order,
+    line_of,
+    read_codes,
+    read_names,
+    read_numbers,
+    read_rows,
+    translate,
+)
+
+_ABOUT = About(
+    title="aPascal and aYahoo: objects in photographs, with 64 attributes",
+    source="https://vision.cs.uiuc.edu/attributes/ (attribute_data.tar.gz and "
+    "ayahoo_test_images.tar.gz); the pictures of aPascal are those of PASCAL VOC 2008, "
+    "http://host.robots.ox.ac.uk/pascal/VOC/voc2008/.",
+    citation='A. Farhadi, I. Endres, D. Hoiem and D. Forsyth, "Describing Objects by their '
+    'Attributes", CVPR 2009.',
+    licence="none stated by the source; the pictures of VOC 2008 come from flickr, whose terms of "
+    "use apply.",
+    layout="apascal_train.txt, apascal_test.txt, ayahoo_test.txt, attribute_names.txt and "
+    "class_names.txt in one folder, the pictures of VOC 2008 in its folder JPEGImages, those of "
+    "aYahoo in its folder ayahoo_test_images.",
+)
+# From subset to the file of annotations and the folder of pictures.
+_SUBSETS = {
+    "train": ("apascal_train.txt", "JPEGImages"),
+    "test": ("apascal_test.txt", "JPEGImages"),
+    "ayahoo": ("ayahoo_test.txt", "ayahoo_test_images"),
+}
+_NAMES = (
+    "2D Boxy,3D Boxy,Round,Vert Cyl,Horiz Cyl,Occluded,Tail,Beak,Head,Ear,Snout,Nose,Mouth,Hair,"
+    "Face,Eye,Torso,Hand,Arm,Leg,Foot/Shoe,Wing,Propeller,Jet engine,Window,Row Wind,Wheel,Door,"
+    "Headlight,Taillight,Side mirror,Exhaust,Pedal,Handlebars,Engine,Sail,Mast,Text,Label,"
+    "Furn. Leg,Furn. Back,Furn. Seat,Furn. Arm,Horn,Rein,Saddle,Leaf,Flower,Stem/Trunk,Pot,Screen,"
+    "Skin,Metal,Plastic,Wood,Cloth,Furry,Glass,Feather,Wool,Clear,Shiny,Vegetation,Leather"
+)
+
+
+def load_apascal(
+    folder: Folder,
+    subset: str | None = None,
+    *,
+    drop_empty: bool = False,
+    existing_only: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load aPascal and aYahoo, objects in photographs with 64 binary attributes.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Holds ``apascal_train.txt``, ``apascal_test.txt``, ``ayahoo_test.txt``,
+        ``attribute_names.txt`` and ``class_names.txt``; the pictures are expected in its folders
+        ``JPEGImages`` (VOC 2008) and ``ayahoo_test_images``.
+    subset : {"train", "test", "ayahoo"}, default=None
+        The part to load: 6,340, 6,355 and 2,644 objects. None loads all three.
+    drop_empty : bool, default=False
+        Whether to leave out objects without any attribute, as some published protocols do. There
+        are 25, 598 and 366 of them.
+    existing_only : bool, default=False
+        Whether to leave out objects whose picture is not in the folder.
+    return_X_y : bool, default=False
+        Whether to return the pair ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With these entries:
+
+        data : DataFrame
+            Columns ``path``, ``xmin``, ``ymin``, ``xmax``, ``ymax`` (0-based, half-open),
+            ``category`` (the object's class), ``group`` (its photograph) and ``split`` (the
+            subset).
+        target : DataFrame
+            A boolean column for each attribute; every label is known.
+        attribute_kinds : dict
+            Every attribute is ``"binary"``.
+        category_names : list of str
+            The classes, in the order of ``class_names.txt``, whatever the subset: 20 of aPascal,
+            12 of aYahoo.
+        DESCR : str
+            Source, citation, licence, layout, and the counts of this load.
+    (data, target) : tuple
+        Only these two, where `return_X_y` is true.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    DatasetFormatError
+        If a line is malformed, or attributes are not named in their order; the message names
+        the file and the line.
+
+    Warns
+    -----
+    DatasetWarning
+        If a box has no area in the file, its edges being equal. It is kept, one pixel wide or
+        high; two boxes of aYahoo are so.
+
+    Notes
+    -----
+    Boxes of the files are those of VOC: 1-based, their last pixel included. They become
+    ``(xmin - 1, ymin - 1, xmax, ymax)``.
+
+    Examples
+    --------
+    >>> from skattr.datasets import load_apascal
+    >>> objects = load_apascal("attribute_data", "train")  # doctest: +SKIP
+    >>> objects.data.shape, objects.target.shape  # doctest: +SKIP
+    ((6340, 8), (6340, 64))
+    """
+    check_choice("subset", subset, (None, *_SUBSETS))
+    names_file = _ABOUT.file(folder, "attribute_names.txt")
+    names = read_names(names_file)
+    check_order(names, _NAMES, names_file)
+    classes = read_names(_ABOUT.file(folder, "class_names.txt"))
+    parts = [_read(folder, part, names, classes) for part in _SUBSETS if subset in (None, part)]
+    data = pd.concat([rows for rows, _, _ in parts], ignore_index=True)
+    codes = np.concatenate([codes for _, codes, _ in parts])
+    warn_of_empty_boxes([place for _, _, empty in parts for place in empty])
+    if drop_empty:
+        keep = (codes == POSITIVE).any(axis=1)
+        data, codes = data[keep].reset_index(drop=True), codes[keep]
+    return bundle(
+        _ABOUT,
+        data,
+        boolean_table(codes, names),
+        category_names=classes,
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+    )
+
+
+def _read(
+    folder: Folder, subset: str, names: list[str], classes: list[str]
+) -> tuple[pd.DataFrame, Codes, list[str]]:
+    """Return the rows of a subset, their labels, and where boxes without area stand."""
+    file, images = _SUBSETS[subset]
+    path = _ABOUT.file(folder, file)
+    rows = read_rows(path, 6 + len(names), text=[0])
+    place = line_of(path, 1)
+    known = {name: name for name in classes}
+    category = translate(rows[1], "the class", known.get, "one of class_names.txt", place)
+    boxes = read_numbers(rows[[2, 3, 4, 5]], BOX_COLUMNS, place)
+    codes = read_codes(rows.iloc[:, 6:], names, {"0": NEGATIVE, "1": POSITIVE}, place)
+    data = pd.DataFrame({"path": join_paths(folder, images, rows[0])})
+    data[BOX_COLUMNS] = boxes - [1, 1, 0, 0]
+    data["category"] = pd.Series(category, dtype="str")
+    data["group"] = rows[0]
+    data["split"] = pd.Series(subset, index=data.index, dtype="str")
+    return data, codes, empty_boxes(boxes, place)

@@ -1,0 +1,197 @@
+"""The loader of CelebA."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skattr.datasets._bundle import (
+    About,
+    boolean_table,
+    bundle,
+    empty_boxes,
+    join_paths,
+    warn_of_empty_boxes,
+)
+from skattr.datasets._reading import (
+    BOX_COLUMNS,
+    NEGATIVE,
+    POSITIVE,
+    Folder,
+    check_choice,
+    check_order,
+    check_unique,
+    line_of,
+    read_codes,
+    read_numbers,
+    read_rows,
+    text_lines,
+    translate,
+)
+from skattr.exceptions import DatasetFormatError
+
+_ABOUT = About(
+    title="CelebA: faces of celebrities, with 40 attributes",
+    source="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html.",
+    citation='Z. Liu, P. Luo, X. Wang and X. Tang, "Deep Learning Face Attributes in the Wild", '
+    "ICCV 2015.",
+    licence="for non-commercial research only, as the source states.",
+    layout="list_attr_celeba.txt, list_eval_partition.txt and, where wanted, identity_CelebA.txt "
+    "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, the pictures in its "
+    "folder img_align_celeba, or in the one that the parameter images names.",
+)
+_SPLITS = {"0": "train", "1": "val", "2": "test"}
+_NAMES = (
+    "5_o_Clock_Shadow,Arched_Eyebrows,Attractive,Bags_Under_Eyes,Bald,Bangs,Big_Lips,"
+    "Big_Nose,Black_Hair,Blond_Hair,Blurry,Brown_Hair,Bushy_Eyebrows,Chubby,Double_Chin,"
+    "Eyeglasses,Goatee,Gray_Hair,Heavy_Makeup,High_Cheekbones,Male,Mouth_Slightly_Open,"
+    "Mustache,Narrow_Eyes,No_Beard,Oval_Face,Pale_Skin,Pointy_Nose,Receding_Hairline,"
+    "Rosy_Cheeks,Sideburns,Smiling,Straight_Hair,Wavy_Hair,Wearing_Earrings,Wearing_Hat,"
+    "Wearing_Lipstick,Wearing_Necklace,Wearing_Necktie,Young"
+)
+
+
+def load_celeba(
+    folder: Folder,
+    subset: str | None = None,
+    *,
+    images: Folder = "img_align_celeba",
+    boxes: bool = False,
+    existing_only: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load CelebA, faces of celebrities with 40 binary attributes.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Holds ``list_attr_celeba.txt`` and ``list_eval_partition.txt``, itself or in its folders
+        ``Anno`` and ``Eval``.
+    subset : {"train", "val", "test"}, default=None
+        The part of the prescribed partition to load. None loads all 202,599 faces.
+    images : str or path-like, default="img_align_celeba"
+        Folder of the pictures, absolute or relative to `folder`.
+    boxes : bool, default=False
+        Whether to read the faces' boxes from ``list_bbox_celeba.txt``. They belong to the
+        pictures "in the wild" (``img_celeba``), not to the aligned ones.
+    existing_only : bool, default=False
+        Whether to leave out faces whose picture is not there.
+    return_X_y : bool, default=False
+        Whether to return the pair ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With these entries:
+
+        data : DataFrame
+            Columns ``path``, with `boxes` also ``xmin``, ``ymin``, ``xmax``, ``ymax``
+            (half-open), ``group`` (the person, where ``identity_CelebA.txt`` is there) and
+            ``split``.
+        target : DataFrame
+            A boolean column for each attribute; every label is known, as -1 is negative.
+        attribute_kinds : dict
+            Every attribute is ``"binary"``.
+        category_names : None
+        DESCR : str
+            Source, citation, licence, layout, and the counts of this load.
+    (data, target) : tuple
+        Only these two, where `return_X_y` is true.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    DatasetFormatError
+        If a line is malformed, attributes are not in their order, the count in the first line is
+        not the number of rows, or the files do not list the same pictures; the message names the
+        file and the line.
+
+    Warns
+    -----
+    DatasetWarning
+        If a box has no area.
+
+    Notes
+    -----
+    The source does not say whether its boxes count from 0 or 1; ``x_1`` and ``y_1`` are taken as
+    they are, and ``xmax`` is ``x_1 + width``.
+
+    Examples
+    --------
+    >>> from skattr.datasets import load_celeba
+    >>> faces = load_celeba("CelebA", "val")  # doctest: +SKIP
+    >>> faces.target["Smiling"].mean()  # doctest: +SKIP
+    """
+    check_choice("subset", subset, (None, *_SPLITS.values()))
+    check_choice("boxes", boxes, (True, False))
+    path = _ABOUT.file(folder, "list_attr_celeba.txt", "Anno/list_attr_celeba.txt")
+    names = _header(path)
+    check_order(names, _NAMES, f"{path}, line 2")
+    rows = read_rows(path, 1 + len(names), first=3, text=[0])
+    _check_count(path, len(rows))
+    pictures, place = rows[0], line_of(path, 3)
+    check_unique(pictures, "the picture", place)
+    codes = read_codes(rows.iloc[:, 1:], names, {"1": POSITIVE, "-1": NEGATIVE}, place)
+    data = pd.DataFrame({"path": join_paths(folder, images, pictures)})
+    if boxes:
+        path = _ABOUT.file(folder, "list_bbox_celeba.txt", "Anno/list_bbox_celeba.txt")
+        listed = _beside(path, pictures, 5, first=3)
+        _check_count(path, len(listed))
+        place = line_of(path, 3)
+        corners = read_numbers(listed.iloc[:, 1:], ["x_1", "y_1", "width", "height"], place)
+        corners[:, 2:] += corners[:, :2]
+        data[BOX_COLUMNS] = corners
+        warn_of_empty_boxes(empty_boxes(corners, place))
+    identity = _ABOUT.find(folder, "identity_CelebA.txt", "Anno/identity_CelebA.txt")
+    if identity is not None:
+        data["group"] = _beside(identity, pictures, 2)[1].astype("str")
+    path = _ABOUT.file(folder, "list_eval_partition.txt", "Eval/list_eval_partition.txt")
+    listed = _beside(path, pictures, 2)
+    legal = "0 (train), 1 (val) or 2 (test)"
+    split = translate(listed[1], "the partition", _SPLITS.get, legal, line_of(path, 1))
+    data["split"] = pd.Series(split, dtype="str")
+    if subset is not None:
+        keep = split == subset
+        if not keep.any():
+            raise DatasetFormatError(f"{path} puts no picture into the subset {subset!r}.")
+        data, codes = data[keep].reset_index(drop=True), codes[keep]
+    target = boolean_table(codes, names)
+    return bundle(_ABOUT, data, target, existing_only=existing_only, return_X_y=return_X_y)
+
+
+def _header(path: str) -> list[str]:
+    """Return the names in the second line of a file."""
+    lines = text_lines(path)
+    next(lines, None)
+    names = next(lines, "").split()
+    if not names or len(set(names)) < len(names):
+        raise DatasetFormatError(
+            f"{path}, line 2: expected the names of the attributes, each of them once, got {names}."
+        )
+    return names
+
+
+def _check_count(path: str, rows: int) -> None:
+    line = next(text_lines(path)).strip()
+    if line != str(rows):
+        raise DatasetFormatError(
+            f"{path}, line 1: expected the number of rows, which is {rows}, got {line!r}; rows "
+            "may be missing."
+        )
+
+
+def _beside(path: str, pictures: "pd.Series[Any]", width: int, first: int = 1) -> pd.DataFrame:
+    """Read a file that must list the same pictures in the same order."""
+    rows = read_rows(path, width, first=first, text=[0])
+    both = min(len(rows), len(pictures))
+    differ = rows[0].to_numpy()[:both] != pictures.to_numpy()[:both]
+    if differ.any() or len(rows) != len(pictures):
+        row = int(np.argmax(differ)) if differ.any() else both
+        expected = repr(pictures[row]) if row < len(pictures) else "the end of the file"
+        found = repr(rows[0][row]) if row < len(rows) else "it"
+        raise DatasetFormatError(
+            f"{path}, line {first + row}: expected {expected}, as in list_attr_celeba.txt, got "
+            f"{found}."
+        )
+    return rows

@@ -1,0 +1,158 @@
+"""The loader of CheXpert."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skattr.datasets._bundle import About, boolean_table, bundle, join_paths
+from skattr.datasets._reading import (
+    NEGATIVE,
+    POSITIVE,
+    UNKNOWN,
+    Codes,
+    Folder,
+    check_choice,
+    check_unique,
+    line_of,
+    read_codes,
+    read_numbers,
+    read_rows,
+    text_lines,
+)
+from skattr.exceptions import DatasetFormatError
+
+_ABOUT = About(
+    title="CheXpert: chest radiographs, with 14 observations",
+    source="https://stanfordmlgroup.github.io/competitions/chexpert/.",
+    citation='J. Irvin et al., "CheXpert: A Large Chest Radiograph Dataset with Uncertainty '
+    'Labels and Expert Comparison", AAAI 2019.',
+    licence="Stanford University Dataset Research Use Agreement: for personal, non-commercial "
+    "research.",
+    layout="train.csv, valid.csv and the folders train and valid of the pictures in one folder "
+    "(CheXpert-v1.0 or CheXpert-v1.0-small).",
+)
+_FILES = {"train": "train.csv", "val": "valid.csv"}
+_ABOUT_PATIENT = ["Sex", "Age", "Frontal/Lateral", "AP/PA"]
+_NAMES = [
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+]
+_POLICIES = {"unknown": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
+
+
+def load_chexpert(
+    folder: Folder,
+    subset: str | None = None,
+    *,
+    uncertain: str = "unknown",
+    existing_only: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load CheXpert, chest radiographs with 14 binary observations.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Holds ``train.csv``, ``valid.csv`` and the folders ``train`` and ``valid``.
+    subset : {"train", "val"}, default=None
+        The part to load. None loads both.
+    uncertain : {"unknown", "positive", "negative"}, default="unknown"
+        What an uncertain label (-1) becomes: the policies U-Ignore, U-Ones and U-Zeros of the
+        paper.
+    existing_only : bool, default=False
+        Whether to leave out radiographs whose picture is not in the folder.
+    return_X_y : bool, default=False
+        Whether to return the pair ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With these entries:
+
+        data : DataFrame
+            Columns ``path``, ``group`` (the patient), ``split``, and as the file has them ``Sex``,
+            ``Age`` (a whole number), ``Frontal/Lateral`` and ``AP/PA`` (NaN where blank). The
+            latter describe the patient and the view; they are no attributes.
+        target : DataFrame
+            A boolean column for each observation: 1.0 is true, 0.0 false, and a blank unknown.
+        attribute_kinds : dict
+            Every attribute is ``"binary"``.
+        category_names : None
+        DESCR : str
+            Source, citation, licence, layout, and the counts of this load.
+    (data, target) : tuple
+        Only these two, where `return_X_y` is true.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    DatasetFormatError
+        If a line is malformed, or a picture is there twice; the message names the file and the
+        line.
+
+    Notes
+    -----
+    ``Path`` in the files begins with the name of the archive, which is left out, so that the
+    folder may bear any name.
+
+    Examples
+    --------
+    >>> from skattr.datasets import load_chexpert
+    >>> chests = load_chexpert("CheXpert-v1.0-small", "val")  # doctest: +SKIP
+    >>> chests.data["Frontal/Lateral"].value_counts()  # doctest: +SKIP
+    """
+    check_choice("subset", subset, (None, *_FILES))
+    check_choice("uncertain", uncertain, tuple(_POLICIES))
+    parts = [_read(folder, part, _POLICIES[uncertain]) for part in _FILES if subset in (None, part)]
+    return bundle(
+        _ABOUT,
+        pd.concat([rows for rows, _ in parts], ignore_index=True),
+        boolean_table(np.concatenate([codes for _, codes in parts]), _NAMES),
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+    )
+
+
+def _read(folder: Folder, subset: str, uncertain: int) -> tuple[pd.DataFrame, Codes]:
+    path = _ABOUT.file(folder, _FILES[subset])
+    header = next(text_lines(path), "").split(",")
+    expected = ["Path", *_ABOUT_PATIENT, *_NAMES]
+    if header != expected:
+        raise DatasetFormatError(
+            f"{path}, line 1: expected the columns {','.join(expected)!r} in this order, got "
+            f"{','.join(header)!r}."
+        )
+    rows = read_rows(path, len(header), separator=",", first=2, text=[0])
+    place = line_of(path, 2)
+    check_unique(rows[0], "the picture", place)
+    part = _FILES[subset].removesuffix(".csv")
+    found = rows[0].str.extract(rf"^(?:[^/]+/)?({part}/(patient[0-9]+)/.+)$")
+    wrong = found[0].isna().to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DatasetFormatError(
+            f"{place(row)}: Path is {rows[0][row]!r}, but must be like "
+            f"'CheXpert-v1.0/{part}/patient00001/study1/view1_frontal.jpg'."
+        )
+    data = pd.DataFrame({"path": join_paths(folder, "", found[0]), "group": found[1]})
+    data["split"] = pd.Series(subset, index=data.index, dtype="str")
+    for field, name in enumerate(_ABOUT_PATIENT, start=1):
+        column = rows[field].astype("str")
+        data[name] = column.mask(column == "")
+    data["Age"] = read_numbers(rows[[2]], ["Age"], place)[:, 0]
+    coding = {"1.0": POSITIVE, "0.0": NEGATIVE, "-1.0": uncertain, "": UNKNOWN}
+    return data, read_codes(rows.iloc[:, 5:], _NAMES, coding, place)

@@ -1,0 +1,309 @@
+"""What is wrong with the pictures of a data set, found before a network is trained on them."""
+
+import contextlib
+import hashlib
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+from tqdm.auto import tqdm
+
+from skattr._boxes import box_faults
+from skattr._images import FileRows, kind_of_rows, open_files, read_image
+from skattr._targets import label_columns
+from skattr.exceptions import ImageReadError
+
+COLUMNS = ("row", "path", "problem", "severity", "detail")
+SEVERITIES = {
+    "missing": "error",
+    "truncated": "error",
+    "not an image": "error",
+    "bomb": "error",
+    "unreadable": "error",
+    "malformed box": "error",
+    "zero-area box": "error",
+    "outside box": "error",
+    "tiny": "warning",
+    "conflicting duplicate": "warning",
+    "duplicate": "warning",
+    "converted": "note",
+    "animated": "note",
+    "turned": "note",
+}
+_BOX_PROBLEMS = {"holds no pixel": "zero-area box", "starts outside its picture": "outside box"}
+_SHOWN = 5
+
+Finding = tuple[int, str, str]  # row, problem, detail
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a file is: the size of the upright picture and a digest of its bytes, or a problem."""
+
+    findings: tuple[tuple[str, str], ...]
+    size: tuple[float, float] = (np.nan, np.nan)  # width, height
+    digest: bytes | None = None
+
+
+def check_images(
+    data: Any, *, target: Any = None, min_side: int = 8, n_jobs: int | None = None, verbose: int = 0
+) -> pd.DataFrame:
+    """Find the pictures of a data set that cannot be used, or should be looked at.
+
+    Every file is decoded once, as :class:`~skattr.AttributeClassifier` decodes it: the rows with
+    a problem of severity "error" are those that it cannot read.
+
+    Parameters
+    ----------
+    data : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
+        With columns ``xmin ymin xmax ymax`` the boxes are checked too.
+    target : array-like of shape (n,) or (n, n_outputs), Series or DataFrame, default=None
+        Labels; tells duplicates whose known labels differ from others.
+    min_side : int, default=8
+        Pictures, or crops, with fewer pixels on a side are "tiny".
+    n_jobs : int, default=None
+        Threads that decode; None is 1 unless joblib is configured otherwise, -1 is all cores.
+    verbose : int, default=0
+        From 1, a progress bar.
+
+    Returns
+    -------
+    DataFrame
+        One row a problem, in the order of `data`, with the columns ``row`` (position in `data`),
+        ``path`` (None where there is none), ``problem``, ``severity`` and ``detail`` (a
+        sentence). Problems are, by severity,
+
+        - "error": "missing", "truncated", "not an image", "bomb" (more pixels than Pillow will
+          decode), "unreadable" (for another reason), "zero-area box", "outside box" (it leaves
+          its picture), "malformed box";
+        - "warning": "tiny"; "duplicate" (the bytes of the file, and the box, are those of an
+          earlier row); "conflicting duplicate" (all rows with these bytes and this box, if known
+          labels of theirs differ);
+        - "note": "converted" (its mode is not RGB), "animated" (the first frame is taken),
+          "turned" (by its EXIF orientation).
+
+    Raises
+    ------
+    ValueError
+        If `data` holds no paths, `target` has another number of rows, or `min_side` is illegal.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skattr.datasets import check_images
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = [str(Path(folder, name)) for name in ("a.png", "b.png", "c.jpg", "d.png")]
+    ...     for path in paths[:2]:
+    ...         Image.new("RGB", (20, 30), "red").save(path)
+    ...     _ = Path(paths[2]).write_text("not a picture")
+    ...     report = check_images(paths, target=["red", "blue", "red", "red"])
+    >>> report[["row", "problem", "severity"]]
+       row                problem severity
+    0    0  conflicting duplicate  warning
+    1    1  conflicting duplicate  warning
+    2    2           not an image    error
+    3    3                missing    error
+    """
+    if kind_of_rows(data) != "files":
+        raise ValueError(
+            "data holds no paths of pictures; legal are a DataFrame with a 'path' column and "
+            "optional box columns xmin ymin xmax ymax, or a sequence of paths."
+        )
+    _check_side(min_side)
+    rows = open_files(data, (1, 1), "warn")
+    labels = None if target is None else _labels(target, len(rows))
+    looks = _look_at_all(rows.paths, n_jobs, verbose)
+    sizes = np.array([looks[path].size for path in rows.paths])
+    of_files = list(_of_files(rows, looks))
+    of_boxes = list(_of_boxes(rows, sizes))
+    of_boxes += _left_over(rows, of_files + of_boxes)
+    is_bad = np.zeros(len(rows), dtype=bool)
+    is_bad[[row for row, _, _ in of_boxes]] = True
+    tiny = _tiny(rows, sizes, is_bad, min_side)
+    duplicates = _duplicates(rows, looks, is_bad, labels)
+    return _table([*of_files, *of_boxes, *tiny, *duplicates], rows.paths)
+
+
+def _check_side(min_side: Any) -> None:
+    if isinstance(min_side, bool) or not isinstance(min_side, Integral) or int(min_side) < 1:
+        raise ValueError(f"min_side must be an int of at least 1, got {min_side!r}.")
+
+
+def _labels(target: Any, n_rows: int) -> pd.DataFrame:
+    columns, names = label_columns(target)
+    if len(columns[0]) != n_rows:
+        raise ValueError(f"target has {len(columns[0])} row(s), data {n_rows}.")
+    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+
+
+def _look_at_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict[str, _Look]:
+    """Look at each distinct file."""
+    distinct = list(dict.fromkeys(paths))
+    # Plain joblib: scikit-learn's wrapper sets the warning filters, which threads share.
+    looks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+        delayed(_look_at)(path) for path in distinct
+    )
+    bar = tqdm(looks, total=len(distinct), disable=verbose < 1, unit="picture")
+    return dict(zip(distinct, bar, strict=True))
+
+
+def _look_at(path: str) -> _Look:
+    if not os.path.isfile(path):
+        return _Look((("missing", _what_is_there(path)),))
+    try:
+        read_image(path, (1, 1))
+    except ImageReadError as error:
+        return _Look(((_problem_of(error), str(error)),))
+    try:
+        with Image.open(path) as opened:
+            width, height = opened.size
+            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
+            notes = tuple(_notes(opened, orientation))
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+    except Exception as error:  # it could be read a moment ago
+        return _Look((("unreadable", f"cannot read the picture {path!r} again: {error}"),))
+    size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+    return _Look(notes, size, digest)
+
+
+def _what_is_there(path: str) -> str:
+    if os.path.isdir(path):
+        return f"{path!r} is a folder."
+    if os.path.islink(path):
+        return f"{path!r} is a link that leads to no file."
+    if os.path.exists(path):
+        return f"{path!r} is no regular file."
+    return f"there is no file {path!r}."
+
+
+def _problem_of(error: ImageReadError) -> str:
+    cause = error.__cause__
+    if isinstance(cause, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "bomb"
+    if isinstance(cause, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(cause, EOFError | struct.error) or "truncated" in str(cause).lower():
+        return "truncated"
+    return "missing" if isinstance(cause, FileNotFoundError) else "unreadable"
+
+
+def _notes(picture: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
+    mode = picture.mode
+    if picture.has_transparency_data:
+        yield "converted", f"its transparency (mode {mode!r}) is laid on white."
+    elif mode.startswith("I"):
+        yield "converted", f"its gray levels of 16 bits (mode {mode!r}) are scaled to 8."
+    elif mode in ("1", "L"):
+        yield "converted", f"it is gray (mode {mode!r})."
+    elif mode != "RGB":
+        yield "converted", f"its mode {mode!r} is converted to RGB."
+    if orientation in range(2, 9):
+        yield "turned", f"it is turned upright, by its EXIF orientation {orientation}."
+    with contextlib.suppress(Exception):  # further frames, which nobody reads, may be broken
+        if getattr(picture, "is_animated", False):
+            yield "animated", "of its frames the first is taken."
+
+
+def _of_files(rows: FileRows, looks: dict[str, _Look]) -> Iterator[Finding]:
+    for row, path in enumerate(rows.paths):
+        for problem, detail in looks[path].findings:
+            if not path and rows.unreadable:  # what was given may be no path at all
+                detail = rows.unreadable[row]
+            yield row, problem, detail
+
+
+def _of_boxes(rows: FileRows, sizes: NDArray[np.float64]) -> Iterator[Finding]:
+    if rows.boxes is None:
+        return
+    is_named = np.zeros(len(rows), dtype=bool)
+    faults = box_faults(rows.boxes)
+    faults["leaves its picture"] = np.asarray((rows.boxes[:, 2:] > sizes).any(axis=1), dtype=bool)
+    for reason, bad in faults.items():
+        for row in np.flatnonzero(bad & ~is_named).tolist():
+            detail = f"the box xmin, ymin, xmax, ymax = {rows.boxes[row].tolist()} {reason}"
+            if reason == "leaves its picture":
+                width, height = sizes[row].astype(int).tolist()
+                yield row, "outside box", f"{detail}, which is {width} pixels wide, {height} high."
+            else:
+                yield row, _BOX_PROBLEMS.get(reason, "malformed box"), f"{detail}."
+        np.logical_or(is_named, bad, out=is_named)
+
+
+def _left_over(rows: FileRows, findings: Iterable[Finding]) -> list[Finding]:
+    """Return rows that cannot be opened for what is seen neither in file nor numbers of the box."""
+    seen = {row for row, problem, _ in findings if SEVERITIES[problem] == "error"}
+    unreadable = rows.unreadable or {}
+    return [(row, "malformed box", unreadable[row]) for row in unreadable if row not in seen]
+
+
+def _tiny(
+    rows: FileRows, sizes: NDArray[np.float64], is_bad: NDArray[np.bool_], min_side: int
+) -> Iterator[Finding]:
+    what = np.full(len(rows), "picture", dtype=object)
+    if rows.boxes is not None:
+        has_box = ~np.isnan(rows.boxes[:, 0])
+        sizes = np.where(has_box[:, np.newaxis], rows.boxes[:, 2:] - rows.boxes[:, :2], sizes)
+        what[has_box] = "crop"
+    for row in np.flatnonzero((sizes < min_side).any(axis=1) & ~is_bad).tolist():
+        width, height = sizes[row].astype(int).tolist()
+        yield row, "tiny", f"the {what[row]} is {width} pixels wide and {height} high."
+
+
+def _duplicates(
+    rows: FileRows,
+    looks: dict[str, _Look],
+    is_bad: NDArray[np.bool_],
+    labels: pd.DataFrame | None,
+) -> Iterator[Finding]:
+    groups: dict[tuple[bytes, bytes], list[int]] = {}
+    for row, path in enumerate(rows.paths):
+        digest = looks[path].digest
+        if digest is not None and not is_bad[row]:
+            is_whole = rows.boxes is None or np.isnan(rows.boxes[row, 0])
+            box = b"" if is_whole or rows.boxes is None else rows.boxes[row].tobytes()
+            groups.setdefault((digest, box), []).append(row)
+    repeated = [group for group in groups.values() if len(group) > 1]
+    for group, attributes in zip(repeated, _conflicts(repeated, labels), strict=True):
+        if attributes:
+            for row in group:
+                others = _listed([other for other in group if other != row])
+                detail = f"known labels of {attributes} differ from those of the same picture in"
+                yield row, "conflicting duplicate", f"{detail} row(s) {others}."
+        else:
+            for row in group[1:]:
+                yield row, "duplicate", f"it is the same picture as in row {group[0]}."
+
+
+def _conflicts(groups: list[list[int]], labels: pd.DataFrame | None) -> list[list[Any]]:
+    """Return the attributes whose known labels differ within each group of rows."""
+    if labels is None or not groups:
+        return [[] for _ in groups]
+    number = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    counts = labels.iloc[np.concatenate(groups)].groupby(number).nunique()
+    names = labels.columns.tolist()
+    return [[names[j] for j in np.flatnonzero(row > 1)] for row in counts.to_numpy()]
+
+
+def _listed(rows: list[int]) -> str:
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return ", ".join(map(str, rows[:_SHOWN])) + more
+
+
+def _table(findings: Iterable[Finding], paths: Sequence[str]) -> pd.DataFrame:
+    ordered = sorted(findings, key=lambda finding: finding[0])
+    records = [
+        (row, paths[row] or None, problem, SEVERITIES[problem], f"{detail.rstrip('.')}.")
+        for row, problem, detail in ordered
+    ]
+    return pd.DataFrame(records, columns=list(COLUMNS)).astype({"row": np.int64})

@@ -1,0 +1,108 @@
+"""The loader of MAAD-Face."""
+
+import os
+from typing import Any
+
+import pandas as pd
+
+from skattr.datasets._bundle import About, boolean_table, bundle, join_paths
+from skattr.datasets._reading import (
+    NEGATIVE,
+    POSITIVE,
+    UNKNOWN,
+    Folder,
+    check_unique,
+    line_of,
+    read_codes,
+    read_rows,
+    text_lines,
+)
+from skattr.exceptions import DatasetFormatError
+
+_ABOUT = About(
+    title="MAAD-Face: the faces of VGGFace2, with 47 attributes",
+    source="https://github.com/pterhoer/MAAD-Face; the pictures are those of VGGFace2, "
+    "https://www.robots.ox.ac.uk/~vgg/data/vgg_face2/.",
+    citation="P. Terhörst, D. Fährmann, J. N. Kolf, N. Damer, F. Kirchbuchner and A. Kuijper, "
+    '"MAAD-Face: A Massively Annotated Attribute Dataset for Face Images", IEEE Transactions on '
+    "Information Forensics and Security 16, 2021.",
+    licence="CC BY-SA 4.0 by the README of 2020; see the source for the present one.",
+    layout="MAAD_Face.csv in one folder, the folders n000001, n000002, ... of VGGFace2, of its "
+    "training and its test part alike, in the same folder, or in the one that the parameter "
+    "images names.",
+)
+
+
+def load_maad_face(
+    folder: Folder,
+    *,
+    images: Folder = "",
+    existing_only: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load MAAD-Face, 3.3 million faces with 47 binary attributes, a fifth of them undefined.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder that holds ``MAAD_Face.csv``, or a file of its format.
+    images : str or path-like, default=""
+        Folder of the folders ``n000001`` and so on, absolute or relative to the folder of the
+        file.
+    existing_only : bool, default=False
+        Whether to leave out faces whose picture is not there.
+    return_X_y : bool, default=False
+        Whether to return the pair ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With these entries:
+
+        data : DataFrame
+            Columns ``path`` and ``group`` (the person).
+        target : DataFrame
+            A boolean column for each attribute: 1 is true, -1 false, and 0 (undefined) unknown.
+        attribute_kinds : dict
+            Every attribute is ``"binary"``.
+        category_names : None
+        DESCR : str
+            Source, citation, licence, layout, and the counts of this load.
+    (data, target) : tuple
+        Only these two, where `return_X_y` is true.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is missing.
+    DatasetFormatError
+        If a line is malformed, or a picture is there twice; the message names the line.
+
+    Examples
+    --------
+    >>> from skattr.datasets import load_maad_face
+    >>> faces = load_maad_face("MAAD-Face")  # doctest: +SKIP
+    >>> faces.target.isna().to_numpy().mean()  # doctest: +SKIP
+    """
+    is_file = isinstance(folder, str | os.PathLike) and os.path.isfile(folder)
+    path = os.fspath(folder) if is_file else _ABOUT.file(folder, "MAAD_Face.csv")
+    header = next(text_lines(path), "").split(",")
+    names = header[2:]
+    if header[:2] != ["Filename", "Identity"] or not all(names) or len(set(names)) < len(names):
+        raise DatasetFormatError(
+            f"{path}, line 1: expected Filename,Identity and the names of the attributes, each "
+            f"once, got {','.join(header)!r}."
+        )
+    rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
+    place = line_of(path, 2)
+    check_unique(rows[0], "the picture", place)
+    coding = {"1": POSITIVE, "-1": NEGATIVE, "0": UNKNOWN}
+    codes = read_codes(rows.iloc[:, 2:], names, coding, place)
+    paths = join_paths(os.path.dirname(path), images, rows[0])
+    return bundle(
+        _ABOUT,
+        pd.DataFrame({"path": paths, "group": rows[1]}),
+        boolean_table(codes, names),
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+    )

@@ -1,0 +1,268 @@
+"""The loader of VAW, Visual Attributes in the Wild."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skattr.datasets._bundle import (
+    About,
+    boolean_table,
+    bundle,
+    empty_boxes,
+    join_paths,
+    warn_of_empty_boxes,
+)
+from skattr.datasets._reading import (
+    BOX_COLUMNS,
+    NEGATIVE,
+    POSITIVE,
+    UNKNOWN,
+    Codes,
+    Folder,
+    Place,
+    check_choice,
+    check_unique,
+    read_json,
+)
+from skattr.exceptions import DatasetFormatError
+
+_ABOUT = About(
+    title="VAW (Visual Attributes in the Wild): objects with 620 attributes, most of them unknown",
+    source="https://github.com/adobe-research/vaw_dataset; the pictures are those of Visual "
+    "Genome 1.4, https://visualgenome.org/.",
+    citation='K. Pham, K. Kafle, Z. Lin, Z. Ding, S. Cohen, Q. Tran and A. Shrivastava, "Learning '
+    'To Predict Visual Attributes in the Wild", CVPR 2021.',
+    licence="Adobe Research License: for noncommercial research only.",
+    layout="train_part1.json, train_part2.json, val.json, test.json, attribute_index.json, "
+    "head_tail.json and attribute_types.json in one folder or in its folder data, the pictures "
+    "<image_id>.jpg of VG_100K and VG_100K_2 together in its folder images, or in the one that "
+    "the parameter images names.",
+)
+_SUBSETS = {
+    "train": ("train_part1.json", "train_part2.json"),
+    "val": ("val.json",),
+    "test": ("test.json",),
+}
+_FIELDS: dict[str, Any] = {
+    "image_id": int,
+    "instance_id": (int, str),
+    "instance_bbox": list,
+    "object_name": str,
+    "positive_attributes": list,
+    "negative_attributes": list,
+}
+
+
+def load_vaw(
+    folder: Folder,
+    subset: str | None = None,
+    *,
+    images: Folder = "images",
+    existing_only: bool = False,
+    return_X_y: bool = False,
+) -> Any:
+    """Load VAW, objects of Visual Genome with 620 binary attributes.
+
+    Annotators said of some attributes that an object has them, and of some that it does not. All
+    others are unknown: about 616 of 620.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Holds ``train_part1.json``, ``train_part2.json``, ``val.json``, ``test.json`` and
+        ``attribute_index.json``, itself or in its folder ``data``.
+    subset : {"train", "val", "test"}, default=None
+        The part to load. None loads all three, 260,895 objects.
+    images : str or path-like, default="images"
+        Folder of the pictures, ``<image_id>.jpg``, absolute or relative to `folder`.
+    existing_only : bool, default=False
+        Whether to leave out objects whose picture is not there.
+    return_X_y : bool, default=False
+        Whether to return the pair ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    data : sklearn.utils.Bunch
+        With these entries:
+
+        data : DataFrame
+            Columns ``path``, ``xmin``, ``ymin``, ``xmax``, ``ymax`` (0-based, half-open),
+            ``category`` (the object's name), ``group`` (its picture) and ``split``.
+        target : DataFrame
+            A boolean column for each attribute, in the order of ``attribute_index.json``.
+        attribute_kinds : dict
+            Every attribute is ``"binary"``.
+        category_names : list of str
+            The names of the objects of this load, sorted.
+        attribute_groups : dict of list, or None
+            The attributes in ``"head"``, ``"medium"`` and ``"tail"``, by how often they are
+            labelled, for ``vaw_metrics(groups=...)``. None where ``head_tail.json`` is not there.
+        attribute_types : dict of list, or None
+            The attributes of each type, such as ``"color"``. None where ``attribute_types.json``
+            is not there.
+        DESCR : str
+            Source, citation, licence, layout, and the counts of this load.
+    (data, target) : tuple
+        Only these two, where `return_X_y` is true.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    DatasetFormatError
+        If a file is not JSON, or cut short, or an object lacks a field, names an attribute that
+        is not in ``attribute_index.json``, or both has and lacks an attribute; the message names
+        the file and the object.
+
+    Warns
+    -----
+    DatasetWarning
+        If a box has no area.
+
+    Notes
+    -----
+    Boxes ``[x, y, width, height]`` are fractions of pixels. Each edge is rounded to the nearest
+    whole pixel, and a box that would vanish is kept one pixel wide or high.
+
+    Examples
+    --------
+    >>> from skattr.datasets import load_vaw
+    >>> objects = load_vaw("vaw_dataset", "val")  # doctest: +SKIP
+    >>> len(objects.attribute_groups["tail"])  # doctest: +SKIP
+    78
+    """
+    check_choice("subset", subset, (None, *_SUBSETS))
+    index_file = _file(folder, "attribute_index.json")
+    names = _names(index_file, read_json(index_file))
+    tables, labels, places, empty = [], [], [], []
+    for part in _SUBSETS if subset is None else [subset]:
+        for file in _SUBSETS[part]:
+            path = _file(folder, file)
+            rows, codes, flat = _read(path, names)
+            tables.append(rows.assign(split=pd.Series(part, index=rows.index, dtype="str")))
+            labels.append(codes)
+            places += [(path, row) for row in range(len(rows))]
+            empty += flat
+    data = pd.concat(tables, ignore_index=True)
+    check_unique(data.pop("instance"), "instance_id", lambda row: _place(*places[row]))
+    warn_of_empty_boxes(empty)
+    data.insert(0, "path", join_paths(folder, images, data["group"] + ".jpg"))
+    groups_file = _ABOUT.find(folder, "head_tail.json", "data/head_tail.json")
+    types_file = _ABOUT.find(folder, "attribute_types.json", "data/attribute_types.json")
+    return bundle(
+        _ABOUT,
+        data,
+        boolean_table(np.concatenate(labels), names),
+        category_names=sorted(data["category"].unique()),
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+        attribute_groups=None if groups_file is None else _groups(groups_file, names, whole=True),
+        attribute_types=None if types_file is None else _groups(types_file, names, whole=False),
+    )
+
+
+def _file(folder: Folder, name: str) -> str:
+    return _ABOUT.file(folder, name, f"data/{name}")
+
+
+def _place(path: str, row: int) -> str:
+    return f"{path}, object {row} (from 0)"
+
+
+def _names(path: str, index: Any) -> list[str]:
+    """Return the attributes in the order of their numbers, which must be 0, 1, 2 and so on."""
+    is_index = isinstance(index, dict) and all(type(number) is int for number in index.values())
+    if not is_index or sorted(index.values()) != list(range(len(index))) or not index:
+        raise DatasetFormatError(
+            f"{path}: expected an object of attributes and their numbers, each of 0, 1, 2, ... "
+            "once."
+        )
+    return sorted(index, key=index.__getitem__)
+
+
+def _groups(path: str, names: list[str], *, whole: bool) -> dict[str, list[str]]:
+    """Return groups of attributes; with `whole`, each attribute must be in one of them."""
+    groups = read_json(path)
+    if not isinstance(groups, dict) or not all(isinstance(v, list) for v in groups.values()):
+        raise DatasetFormatError(f"{path}: expected an object of groups, lists of attributes.")
+    members = [name for group in groups.values() for name in group]
+    strange = [name for name in members if name not in set(names)]
+    if strange:
+        raise DatasetFormatError(f"{path}: {strange[0]!r} is not in attribute_index.json.")
+    if whole and sorted(members) != sorted(names):
+        wrong = next(name for name in names if members.count(name) != 1)
+        raise DatasetFormatError(f"{path}: {wrong!r} must be in one group, and in one only.")
+    return groups
+
+
+def _read(path: str, names: list[str]) -> tuple[pd.DataFrame, Codes, list[str]]:
+    """Return the objects of a file, their labels, and where boxes without area stand."""
+    records = read_json(path)
+    if not isinstance(records, list) or not records:
+        raise DatasetFormatError(f"{path}: expected a list of objects.")
+
+    place = partial(_place, path)
+    for row, record in enumerate(records):
+        for field, kind in _FIELDS.items():
+            if not isinstance(record, dict) or not isinstance(record.get(field), kind):
+                raise DatasetFormatError(f"{place(row)}: {field} is missing or of a wrong type.")
+    columns = {field: [record[field] for record in records] for field in _FIELDS}
+    boxes = _boxes(columns["instance_bbox"], place)
+    empty = empty_boxes(boxes, place)
+    edges = np.rint(boxes)
+    # Wherever the file has an area, so has what is left of it.
+    edges[:, 2:] = np.where(
+        boxes[:, 2:] > boxes[:, :2], np.maximum(edges[:, 2:], edges[:, :2] + 1), edges[:, 2:]
+    )
+    data = pd.DataFrame(edges.astype(np.int64), columns=BOX_COLUMNS)
+    data["category"] = pd.Series(columns["object_name"], dtype="str")
+    data["group"] = pd.Series(map(str, columns["image_id"]), dtype="str")
+    data["instance"] = pd.Series(map(str, columns["instance_id"]), dtype="str")
+    return data, _codes(columns, names, place), empty
+
+
+def _boxes(values: list[Any], place: Place) -> NDArray[np.float64]:
+    """Return xmin, ymin, xmax and ymax for a list of [x, y, width, height]."""
+    for row, box in enumerate(values):
+        if len(box) != 4 or not all(type(edge) in (int, float) for edge in box):
+            raise DatasetFormatError(
+                f"{place(row)}: instance_bbox is {box}, but must be four numbers x, y, width and "
+                "height."
+            )
+    boxes = np.array(values, dtype=np.float64)
+    sane = (np.abs(boxes) < 1e9).all(axis=1)
+    if not sane.all():
+        row = int(np.argmin(sane))
+        raise DatasetFormatError(
+            f"{place(row)}: instance_bbox is {values[row]}, but must be finite and below 1e9."
+        )
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def _codes(columns: dict[str, list[Any]], names: list[str], place: Place) -> Codes:
+    number = {name: k for k, name in enumerate(names)}
+    codes = np.full((len(columns["image_id"]), len(names)), UNKNOWN, dtype=np.int8, order="F")
+    for field, code in {"positive_attributes": POSITIVE, "negative_attributes": NEGATIVE}.items():
+        listed = columns[field]
+        rows = np.repeat(np.arange(len(listed)), [len(some) for some in listed])
+        flat = [name for some in listed for name in some]
+        where = np.array([number.get(str(name), -1) for name in flat], dtype=np.intp)
+        if (where < 0).any():
+            first = int(np.argmax(where < 0))
+            raise DatasetFormatError(
+                f"{place(rows[first])}: {field} has {flat[first]!r}, which is not in "
+                "attribute_index.json."
+            )
+        both = codes[rows, where] == 1 - code
+        if both.any():
+            first = int(np.argmax(both))
+            raise DatasetFormatError(
+                f"{place(rows[first])}: {flat[first]!r} is both a positive and a negative "
+                "attribute."
+            )
+        codes[rows, where] = code
+    return codes

@@ -1,0 +1,175 @@
+"""Pictures through a frozen network: tensors in, float32 rows of NumPy out."""
+
+import copy
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skattr._images import Rows
+from skattr.nn.embedding import (
+    Backbone,
+    EmbeddingNetwork,
+    check_names,
+    identity_of_module,
+    identity_of_weights,
+)
+from skattr.nn.initialization import drawing_from
+from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr.training.labelled import moved
+from skattr.training.net import computing_in
+from skattr.training.randomness import seed_of
+from skattr.training.recipe import DTYPES
+
+
+class FrozenNetwork:
+    """The network of an embedder, built when it is first needed.
+
+    Pickles and copies hold the network on the CPU if it has been built, so that they need
+    neither its weights nor a device again.
+
+    Parameters
+    ----------
+    backbone, weights, layer, image_size
+        See :class:`~skattr.nn.embedding.EmbeddingNetwork`.
+    seed : int
+        Of random initial weights.
+
+    Attributes
+    ----------
+    identity : str
+        Tells the backbone and its weights from any others. A callable tells nothing by its
+        name, so its network is built at once.
+
+    Raises
+    ------
+    ValueError
+        If the name of the backbone or of its weights is unknown.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        weights: str | None,
+        layer: str,
+        image_size: tuple[int, int],
+        seed: int,
+    ) -> None:
+        check_names(backbone, weights)
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.image_size = image_size
+        self.seed = seed
+        self._module: EmbeddingNetwork | None = None
+        self.identity = self._identity()
+
+    def _identity(self) -> str:
+        if callable(self.backbone):
+            return identity_of_module(self.build())
+        return f"{self.backbone}, {identity_of_weights(self.backbone, self.weights, self.seed)}"
+
+    def build(self) -> EmbeddingNetwork:
+        """Return the network, built if it has not been.
+
+        Raises
+        ------
+        ValueError
+            If the file of its weights has changed since, or what :class:`EmbeddingNetwork`
+            refuses.
+        """
+        if self._module is None:
+            generator = torch.Generator().manual_seed(seed_of("initialization", self.seed))
+            with drawing_from(generator):
+                module = EmbeddingNetwork(
+                    self.backbone,
+                    weights=self.weights,
+                    layer=self.layer,
+                    image_size=self.image_size,
+                )
+            if not callable(self.backbone) and self._identity() != self.identity:
+                raise ValueError(
+                    f"weights={self.weights!r} are no longer those they were in fit; fit again."
+                )
+            self._module = module
+        return self._module
+
+    def embed(
+        self, pixels: Tensor, device: str, precision: str, places: Any = slice(None)
+    ) -> NDArray[np.float32]:
+        """Compute the features of uint8 pictures.
+
+        Parameters
+        ----------
+        pixels : Tensor of shape (n, H, W, 3), uint8
+        device : str
+        precision : {"float32", "float64", "bfloat16"}
+            Of parameters and results; of products alone for "bfloat16".
+        places : slice or list of int
+            The pictures to compute; all by default.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+        """
+        dtype = DTYPES[precision]
+        is_half = dtype.itemsize == 2
+        target = torch.device(device)
+        module = self.build().to(target, torch.float32 if is_half else dtype)
+        with torch.inference_mode(), computing_in(dtype if is_half else None, target):
+            features = module(*moved(pixels[places], target))
+        result: NDArray[np.float32] = features.float().cpu().numpy()
+        return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with the network on the CPU."""
+        state = self.__dict__.copy()
+        if self._module is not None and next(self._module.buffers()).device.type != "cpu":
+            state["_module"] = copy.deepcopy(self._module).cpu()
+        return state
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """Return the precision "auto" stands for: bfloat16 products on CUDA, else float32.
+
+    Examples
+    --------
+    >>> resolve_precision("auto", "cpu"), resolve_precision("auto", "cuda:1")
+    ('float32', 'bfloat16')
+    """
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device.startswith("cuda") else "float32"
+
+
+def read_batches(
+    rows: Rows, indices: NDArray[np.intp], *, batch_size: int, device: str, num_workers: int
+) -> Generator[tuple[NDArray[np.intp], Tensor], None, None]:
+    """Read some rows of X, a batch at a time; without those it puts up with not being able to.
+
+    Parameters
+    ----------
+    rows : Rows
+    indices : ndarray of shape (n,), int
+        The rows to read, in this order.
+    batch_size : int
+    device : str
+        That the pictures will be moved to.
+    num_workers : int
+        Processes that decode files.
+
+    Yields
+    ------
+    indices : ndarray of shape (m,), int
+        The rows of the batch.
+    pixels : Tensor of shape (m, H, W, 3), uint8
+    """
+    is_pinned = torch.device(device).type == "cuda"
+    dataset = AttributeDataset(rows, indices)
+    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_pinned)
+    for part in loader.read():
+        yield part.indices, part.batch

@@ -1,0 +1,132 @@
+"""The loader of CelebA, on written files."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skattr.datasets import load_celeba
+from skattr.exceptions import DatasetFormatError, DatasetWarning
+from tests.datasets.formats import CELEBA_NAMES, table_of, write_celeba
+
+NAMES = CELEBA_NAMES.split()
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """Return a folder of the format."""
+    write_celeba(tmp_path, rng)
+    return tmp_path
+
+
+def change(path, old, new):
+    """Replace the first occurrence of some text of a file."""
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new, 1))
+
+
+def test_minus_one_is_negative(tmp_path, rng):
+    """Labels are those that were written, none of them unknown."""
+    labels = write_celeba(tmp_path, rng)
+    faces = load_celeba(tmp_path)
+    pd.testing.assert_frame_equal(faces.target, table_of(labels.astype(int), NAMES))
+    assert not faces.target.isna().any(axis=None)
+
+
+def test_the_rows_are_those_of_the_other_files(folder):
+    """Path, person and part are joined to each picture."""
+    data = load_celeba(str(folder)).data
+    assert data["path"][2] == os.path.join(str(folder), "img_align_celeba", "000003.jpg")
+    assert data["group"].tolist() == [str(2880 + k // 2) for k in range(7)]
+    assert data["split"].tolist() == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
+    assert list(data) == ["path", "group", "split"]
+
+
+@pytest.mark.parametrize("subset", ["train", "val", "test"])
+def test_a_subset_is_its_rows_of_the_whole(folder, subset):
+    """A subset has the rows whose part it is, numbered from 0."""
+    whole, part = load_celeba(folder), load_celeba(folder, subset)
+    rows = whole.data["split"] == subset
+    pd.testing.assert_frame_equal(part.data, whole.data[rows].reset_index(drop=True))
+    pd.testing.assert_frame_equal(part.target, whole.target[rows].reset_index(drop=True))
+
+
+def test_boxes_are_of_the_pictures_in_the_wild(folder):
+    """The box is x_1, y_1 and their sums with width and height."""
+    data = load_celeba(folder, boxes=True, images=folder / "wild").data
+    assert data["path"][0] == str(folder / "wild" / "000001.jpg")
+    assert data.loc[1, ["xmin", "ymin", "xmax", "ymax"]].tolist() == [96, 71, 96 + 226, 71 + 313]
+    change(folder / "list_bbox_celeba.txt", "226 313", "0 0")
+    with pytest.warns(DatasetWarning, match=r"kept \(1\): .*list_bbox_celeba\.txt, line 3"):
+        load_celeba(folder, boxes=True)
+
+
+def test_the_folders_of_the_archive(folder, rng):
+    """Files may lie in Anno and Eval, and the persons' file may be missing."""
+    flat = load_celeba(folder)
+    for name in ("Anno", "Eval"):
+        (folder / name).mkdir()
+    (folder / "list_attr_celeba.txt").rename(folder / "Anno" / "list_attr_celeba.txt")
+    (folder / "list_eval_partition.txt").rename(folder / "Eval" / "list_eval_partition.txt")
+    (folder / "identity_CelebA.txt").unlink()
+    deep = load_celeba(folder)
+    pd.testing.assert_frame_equal(deep.target, flat.target)
+    assert list(deep.data) == ["path", "split"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("list_attr_celeba.txt", "7\n", "8\n", "line 1: expected .* which is 7, got '8'"),
+        ("list_attr_celeba.txt", "Bald Bangs", "Bangs Bald", "line 2: the attribute 'Bald' stands"),
+        ("list_attr_celeba.txt", "Bald Bangs", "Bald", "line 3: expected 40 fields, got 41"),
+        ("list_attr_celeba.txt", "Bald Bangs", "Bald Bald", "line 2: .* each of them once"),
+        ("list_attr_celeba.txt", "000002.jpg", "000001.jpg", "line 4: the picture '000001.jpg' is"),
+        ("list_eval_partition.txt", "2.jpg 0", "2.jpg 3", "line 2: the partition is '3'"),
+        ("list_eval_partition.txt", "2.jpg 0", "9.jpg 0", "line 2: expected '000002.jpg', as in"),
+        ("list_eval_partition.txt", "000007.jpg 2\n", "", "line 7: expected '000007.jpg'.* got it"),
+        (
+            "identity_CelebA.txt",
+            "000007.jpg 2883\n",
+            "000007.jpg 2883\n000008.jpg 1\n",
+            "line 8: expected the end of the file, .* got '000008.jpg'",
+        ),
+    ],
+)
+def test_faults_are_named(folder, file, old, new, message):
+    """Each fault gives a sentence with the file, the line and what was expected."""
+    change(folder / file, old, new)
+    with pytest.raises(DatasetFormatError, match=f"{file}, {message}"):
+        load_celeba(folder)
+
+
+def test_a_value_outside_the_coding(folder):
+    """0 is no label of CelebA."""
+    path = folder / "list_attr_celeba.txt"
+    lines = path.read_text().split("\n")
+    lines[4] = lines[4][:-2] + " 0"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DatasetFormatError, match=r"line 5: attribute 'Young' is '0', but must be"):
+        load_celeba(folder)
+
+
+def test_every_cut_is_refused(folder):
+    """A file without its last bytes is never read, but for its last line feed."""
+    path = folder / "list_attr_celeba.txt"
+    whole = path.read_bytes()
+    for cut in np.linspace(1, len(whole) - 2, 60).astype(int):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(DatasetFormatError, match="list_attr_celeba.txt"):
+            load_celeba(folder)
+    path.write_bytes(whole[:-1])
+    assert len(load_celeba(folder).data) == 7
+
+
+def test_an_empty_subset(folder):
+    """A subset without a picture is an error, not an empty table."""
+    path = folder / "list_eval_partition.txt"
+    path.write_text(path.read_text().replace(" 1\n", " 0\n"))
+    with pytest.raises(DatasetFormatError, match="puts no picture into the subset 'val'"):
+        load_celeba(folder, "val")

@@ -1,0 +1,340 @@
+"""The loader of the user's own table: a coding that is explicit, and nothing else."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from skattr.datasets import load_attribute_table
+from skattr.exceptions import DatasetFormatError
+from tests.datasets.formats import table_of
+
+REAL = Path(os.environ.get("SKATTR_DATA", "")) / "fashion"
+needs_real = pytest.mark.skipif(
+    not os.environ.get("SKATTR_DATA") or not REAL.is_dir(),
+    reason="SKATTR_DATA names no folder that holds fashion",
+)
+TEXT = """path,hat,colour,size,who
+a.jpg,yes,NA,2,anna
+b.jpg,no,,1,bert
+c.jpg,?,nan,3,anna
+d.jpg,,None,2,anna
+"""
+CODING = {"positive": "yes", "negative": ["no"], "unknown": ["", "?"]}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Return a small table."""
+    path = tmp_path / "labels.csv"
+    path.write_text(TEXT)
+    return path
+
+
+def test_every_kind(file):
+    """Binary, categorical and ordinal columns have their types; NA, nan and None are levels."""
+    attributes = {"size": ("ordinal", [1, 2, 3]), "hat": "binary", "colour": "categorical"}
+    labels = load_attribute_table(file, attributes=attributes, group="who", **CODING)
+    expected = pd.DataFrame(
+        {
+            "size": pd.array([2, 1, 3, 2], dtype="Int64"),
+            "hat": pd.array([True, False, None, None], dtype="boolean"),
+            "colour": pd.Series(["NA", np.nan, "nan", "None"], dtype="str"),
+        }
+    )
+    pd.testing.assert_frame_equal(labels.target, expected)
+    assert labels.attribute_kinds == attributes
+    assert labels.category_names is None
+    assert labels.data["group"].tolist() == ["anna", "bert", "anna", "anna"]
+    assert labels.data["path"].tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    for line in ("Positive: ['yes']", "Negative: ['no']", "Unknown: ['', '?']", "rows   "):
+        assert line in labels.DESCR
+
+
+def test_only_what_is_said_is_unknown(file):
+    """With unknown=None an empty cell is a level; by default it is the only unknown one."""
+    for unknown, expected in [(None, ["NA", "", "nan", "None"]), ("NA", [None, "", "nan", "None"])]:
+        column = load_attribute_table(file, attributes=["colour"], unknown=unknown).target["colour"]
+        assert [None if pd.isna(cell) else cell for cell in column] == expected
+    column = load_attribute_table(file, attributes=["colour"]).target["colour"]
+    assert column.isna().tolist() == [False, True, False, False]
+
+
+def test_other_roles(tmp_path):
+    """Category, split and boxes are columns of data; without attributes, the rest are."""
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "x1,y1,x2,y2,file,what,part,a,b\n"
+        "0,1,20,30.0,my cat.jpg,cat,train,1,0\n"
+        ",,,,dög.jpg,,test,0,1\n",
+        encoding="utf-8",
+    )
+    options = {"path": "file", "category": "what", "split": "part", "positive": 1, "negative": 0}
+    labels = load_attribute_table(path, boxes=["x1", "y1", "x2", "y2"], folder="pics", **options)
+    expected = pd.DataFrame(
+        {
+            "path": [os.path.join("pics", "my cat.jpg"), os.path.join("pics", "dög.jpg")],
+            "xmin": [0.0, np.nan],
+            "ymin": [1.0, np.nan],
+            "xmax": [20.0, np.nan],
+            "ymax": [30.0, np.nan],
+            "category": pd.Series(["cat", np.nan], dtype="str"),
+            "split": ["train", "test"],
+        }
+    )
+    pd.testing.assert_frame_equal(labels.data, expected)
+    assert labels.attribute_kinds == {"a": "binary", "b": "binary"}
+    assert labels.category_names == ["cat"]
+    path.write_text(path.read_text(encoding="utf-8").replace(",,,,", "3,4,5,6,"), encoding="utf-8")
+    boxes = load_attribute_table(path, boxes=["x1", "y1", "x2", "y2"], **options).data["xmin"]
+    assert boxes.dtype == np.int64
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_any_text_survives(tmp_path, data):
+    """Whatever the csv module writes is read again, quotes, separators and line ends included."""
+    alphabet = st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")
+    cell = st.text(alphabet, max_size=4)
+    rows = data.draw(st.lists(st.tuples(st.text(alphabet, min_size=1), cell, cell), min_size=1))
+    end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    separator = data.draw(st.sampled_from([",", ";", "\t"]))
+    path = tmp_path / "any.csv"
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerows([("path", "a", "b"), *rows])
+    labels = load_attribute_table(path, separator=separator, unknown=None)
+    assert labels.data["path"].tolist() == [row[0] for row in rows]
+    assert labels.target.to_numpy().tolist() == [list(row[1:]) for row in rows]
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.sampled_from(["1", "0", "u", "9"]), min_size=1, max_size=8))
+def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
+    """Labels follow the coding; the first cell outside is named with its line and column."""
+    path = tmp_path / "coding.csv"
+    path.write_text("path,hat\n" + "".join(f"x.jpg,{cell}\n" for cell in cells))
+    options = {"positive": 1, "negative": 0, "unknown": "u"}
+    if "9" in cells:
+        message = f"coding.csv, line {2 + cells.index('9')}: attribute 'hat' is '9', but must be"
+        with pytest.raises(DatasetFormatError, match=message):
+            load_attribute_table(path, **options)
+    else:
+        codes = [[{"1": 1, "0": 0, "u": -1}[cell]] for cell in cells]
+        found = load_attribute_table(path, **options).target
+        pd.testing.assert_frame_equal(found, table_of(codes, ["hat"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("path,a\nx,1\ny\n", {}, "line 3: expected 2 fields, as in line 1, got 1"),
+        ("path,a\nx,1,2\ny,1\n", {}, "line 2: expected 2 fields, as in line 1, got 3"),
+        ('path,a\n"x\n1",1\n\ny,1\n', {}, "line 4: expected 2 fields, as in line 1, got 0"),
+        ('path,a\n"x\n1",1\ny,9\n', {"positive": 1, "negative": 0}, "line 4: attribute 'a' is '9'"),
+        ('path,a\nx,1\n"y,1\nz,1\n', {}, "row that begins in line 3 cannot be read .* left open"),
+        ('path,a\nx,"1"2\n', {}, "row that begins in line 2 cannot be read"),
+        ("path,a,a\nx,1,1\n", {}, "line 1: expected the names of the columns, each of them once"),
+        ("path,a\n", {}, "holds no row; line 1 must name the columns"),
+        ("", {}, "holds no row"),
+        ("path,a\n,1\n", {}, "line 2: the column of paths is '', but must be neither empty"),
+        ("path,a,who\nx,1,\n", {"group": "who"}, "line 2: the column of groups is ''"),
+        (
+            "path,a\nx,4\n",
+            {"attributes": {"a": ("ordinal", [1, 2])}},
+            r"line 2: attribute 'a' is '4', but must be one of \[1, 2\] or unknown",
+        ),
+        (
+            "path,a,x,y,z,w\nx,1,0,0,4,4\nx,1,0,0,,4\n",
+            {"boxes": ["x", "y", "z", "w"]},
+            "line 3: the box must be four numbers or four empty cells",
+        ),
+        (
+            "path,a,x,y,z,w\nx,1,0,0,4,4.5\n",
+            {"boxes": ["x", "y", "z", "w"]},
+            "line 2: ymax is '4.5', but must be a whole number or empty",
+        ),
+    ],
+)
+def test_faults_are_named(tmp_path, text, options, message):
+    """Each fault gives a sentence with the line, the column and what was expected."""
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(DatasetFormatError, match=rf"labels\.csv.*{message}"):
+        load_attribute_table(path, **options)
+
+
+def test_bytes_that_are_not_utf8(tmp_path):
+    """Latin-1 and UTF-16 are refused with their line; a byte order mark and CRLF are not."""
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"path,a\r\nx,1\r\nm\xfcll.jpg,1\r\n")
+    with pytest.raises(DatasetFormatError, match="line 3: the byte 0xfc is not UTF-8"):
+        load_attribute_table(path)
+    path.write_bytes(TEXT.encode("utf-16"))
+    with pytest.raises(DatasetFormatError, match="line 1: the byte 0xff is not UTF-8"):
+        load_attribute_table(path)
+    path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
+    assert load_attribute_table(path, attributes=["colour"]).target["colour"][3] == "None"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"positive": 1}, ValueError, "positive and negative must be given together"),
+        ({"positive": [], "negative": 0}, ValueError, "positive must hold at least one cell"),
+        ({"positive": 1, "negative": "1"}, ValueError, "negative has the cell '1', which has a"),
+        ({"positive": "", "negative": 0}, ValueError, "unknown has the cell '', which has a"),
+        ({"positive": [[1]], "negative": 0}, TypeError, "positive must be a str, a number"),
+        ({"attributes": "hat"}, TypeError, "attributes must be a list or a dict of columns"),
+        ({"attributes": []}, ValueError, "attributes must be columns with a name, at least one"),
+        ({"attributes": ["hat", "hat"]}, ValueError, "each once"),
+        ({"attributes": {"hat": "bool"}}, ValueError, "kind of the attribute 'hat' must be 'binar"),
+        ({"attributes": {"hat": ("ordinal", ["a"])}}, ValueError, "with at least two levels"),
+        ({"attributes": {"hat": ("ordinal", ["a", 1])}}, ValueError, "all str or all int"),
+        ({"attributes": {"hat": ("ordinal", "ab")}}, ValueError, "with at least two levels"),
+        ({"attributes": {"hat": "binary"}}, ValueError, r"must be given, for the binary \['hat'\]"),
+        (
+            {"attributes": {"hat": "categorical"}, "positive": 1, "negative": 0},
+            ValueError,
+            "but no attribute is binary",
+        ),
+        ({"attributes": ["cap"]}, ValueError, "attributes names the column 'cap', but .* has only"),
+        ({"path": "image"}, ValueError, r"path names the column 'image', but .*labels\.csv has"),
+        ({"group": "person"}, ValueError, "group names the column 'person'"),
+        ({"boxes": ["hat"]}, ValueError, "boxes must be the names of four columns"),
+        ({"boxes": "abcd"}, ValueError, "boxes must be the names of four columns"),
+        ({"boxes": ["a", "b", "c", "d"]}, ValueError, "xmin names the column 'a'"),
+        ({"separator": ",,"}, ValueError, "separator must be one character"),
+        ({"existing_only": 1}, ValueError, "existing_only must be one of"),
+        ({"return_X_y": "yes"}, ValueError, "return_X_y must be one of"),
+    ],
+)
+def test_bad_parameters(file, options, error, message):
+    """Each bad parameter is named with what it may be."""
+    with pytest.raises(error, match=message):
+        load_attribute_table(file, **options)
+
+
+def test_bad_files(tmp_path):
+    """What is no file, or no path at all, is named."""
+    with pytest.raises(FileNotFoundError, match=r"no file '.*none\.csv'"):
+        load_attribute_table(tmp_path / "none.csv")
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load_attribute_table(tmp_path)
+    with pytest.raises(TypeError, match="file must be a str or a path-like object, got None"):
+        load_attribute_table(None)
+
+
+def test_a_column_without_a_name(tmp_path):
+    """The index that pandas writes is no attribute, unless the attributes are not named."""
+    path = tmp_path / "labels.csv"
+    pd.DataFrame({"path": ["x", "y"], "a": ["1", "2"]}).to_csv(path)
+    assert list(load_attribute_table(path, attributes=["a"]).target) == ["a"]
+    with pytest.raises(ValueError, match="must be columns with a name"):
+        load_attribute_table(path)
+
+
+def test_existing_only_and_pair(file, tmp_path):
+    """Rows whose picture is not there are left out of both tables."""
+    Image.new("RGB", (3, 3)).save(tmp_path / "c.jpg")
+    data, target = load_attribute_table(
+        file, attributes=["colour"], folder=tmp_path, existing_only=True, return_X_y=True
+    )
+    assert data["path"].tolist() == [str(tmp_path / "c.jpg")]
+    assert target["colour"].tolist() == ["nan"]
+
+
+# --- parquet -----------------------------------------------------------------------------------
+
+
+def nullable():
+    """Return a table as pandas reads it from parquet."""
+    return pd.DataFrame(
+        {
+            "path": pd.array(["a", "b", "c"], dtype="string"),
+            "hat": pd.array([True, None, False], dtype="boolean"),
+            "size": pd.array([1, None, 2], dtype="Int64"),
+            "colour": pd.array(["NA", None, "red"], dtype="string"),
+            "list": [[1], [2], [3]],
+        }
+    )
+
+
+def check_parquet(path):
+    """Check what is loaded from a parquet file of this table."""
+    attributes = {"hat": "binary", "size": ("ordinal", [1, 2]), "colour": "categorical"}
+    target = load_attribute_table(path, attributes=attributes, positive=True, negative=False).target
+    expected = pd.DataFrame(
+        {
+            "hat": pd.array([True, None, False], dtype="boolean"),
+            "size": pd.array([1, None, 2], dtype="Int64"),
+            "colour": pd.Series(["NA", np.nan, "red"], dtype="str"),
+        }
+    )
+    pd.testing.assert_frame_equal(target, expected)
+    with pytest.raises(DatasetFormatError, match=r"row 2 \(from 0\): attribute 'hat' is 'False'"):
+        load_attribute_table(path, attributes=["hat"], positive=True, negative=0)
+    with pytest.raises(DatasetFormatError, match="column 'list' must hold texts, numbers or bools"):
+        load_attribute_table(path, attributes=["list"])
+
+
+def test_cells_of_parquet_are_compared_as_text(tmp_path, monkeypatch):
+    """Bools, numbers and nulls are the text that Python writes, and the empty cell."""
+    path = tmp_path / "labels.parquet"
+    path.touch()
+    monkeypatch.setattr(pd, "read_parquet", lambda name, dtype_backend: nullable())
+    check_parquet(path)
+
+
+def test_a_real_parquet_file(tmp_path):
+    """A file that pandas has written is read; one that is cut short is refused."""
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "labels.parquet"
+    nullable().to_parquet(path)
+    check_parquet(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DatasetFormatError, match="cannot be read as a parquet file .* cut short"):
+        load_attribute_table(path)
+
+
+def test_parquet_without_a_reader(tmp_path, monkeypatch):
+    """The sentence says what to install."""
+
+    def fail(name, dtype_backend):
+        raise ImportError("Unable to find a usable engine")
+
+    path = tmp_path / "labels.pq"
+    path.touch()
+    monkeypatch.setattr(pd, "read_parquet", fail)
+    with pytest.raises(ImportError, match=r"To read '.*labels\.pq', install pyarrow or fastparque"):
+        load_attribute_table(path)
+
+
+# --- a real table ------------------------------------------------------------------------------
+
+
+@needs_real
+def test_the_real_levels():
+    """Each cell of a real table is its text, "NA" a level and an empty one unknown."""
+    names = ["gender", "subCategory", "articleType", "baseColour", "season", "usage"]
+    labels = load_attribute_table(
+        REAL / "labels.csv", path="image", attributes=names, category="masterCategory"
+    )
+    with open(REAL / "labels.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    for name in names:
+        column = labels.target[name]
+        assert [("" if pd.isna(cell) else cell) for cell in column] == [row[name] for row in rows]
+    assert (labels.target["usage"] == "NA").sum() > 0
+    assert labels.target["season"].isna().sum() > 0
+    assert len(labels.category_names) == 6

@@ -1,0 +1,128 @@
+"""Batches through a frozen network against one pass by hand."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from skattr._images import PixelRows
+from skattr.nn.embedding import EmbeddingNetwork
+from skattr.training.embedding import FrozenNetwork, read_batches, resolve_precision
+from tests.tiny import tiny_backbone
+
+SIZE = (12, 10)
+
+
+def frozen(backbone=tiny_backbone, **params):
+    """Return a network for the pictures."""
+    defaults = {"weights": None, "layer": "pool", "image_size": SIZE, "seed": 0}
+    return FrozenNetwork(backbone, **{**defaults, **params})
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-5), ("bfloat16", 0.05)]
+)
+def test_features_are_the_networks_rounded_to_float32(pictures, precision, tolerance):
+    """In every precision they are, within its rounding, those of the network in float64."""
+    network = frozen()
+    result = network.embed(torch.from_numpy(pictures), "cpu", precision)
+    with torch.no_grad():
+        expected = frozen().build().double()(torch.from_numpy(pictures)).numpy()
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+    assert result.dtype == np.float32
+
+
+def test_some_places_of_a_batch(pictures):
+    """Chosen places give the rows they give in the whole batch."""
+    network, pixels = frozen(), torch.from_numpy(pictures)
+    whole = network.embed(pixels, "cpu", "float32")
+    some = network.embed(pixels, "cpu", "float32", [5, 2, 9])
+    np.testing.assert_allclose(some, whole[[5, 2, 9]], rtol=1e-5, atol=1e-6)
+
+
+def test_a_named_network_is_built_when_needed(monkeypatch, pictures):
+    """Making, copying and pickling builds none, embedding one."""
+    built = []
+    init = EmbeddingNetwork.__init__
+
+    def counted(*args, **kwargs):
+        built.append(1)
+        init(*args, **kwargs)
+
+    monkeypatch.setattr(EmbeddingNetwork, "__init__", counted)
+    network = pickle.loads(pickle.dumps(copy.deepcopy(frozen("resnet18", layer="layer1"))))
+    assert not built
+    for _ in range(2):
+        network.embed(torch.from_numpy(pictures), "cpu", "float32")
+    assert len(built) == 1
+
+
+@pytest.mark.parametrize("layer", ["pool", "3"])
+def test_pickles_hold_the_network(pictures, monkeypatch, layer):
+    """A pickle or a copy of a built network gives its bits, and builds nothing."""
+    network, pixels = frozen(layer=layer), torch.from_numpy(pictures)
+    expected = network.embed(pixels, "cpu", "float32")
+    monkeypatch.setattr(EmbeddingNetwork, "__init__", None)
+    for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        np.testing.assert_array_equal(other.embed(pixels, "cpu", "float32"), expected)
+        assert other.identity == network.identity
+
+
+def test_seeds_make_the_weights(pictures):
+    """Equal seeds give equal weights, others others, and no global generator is drawn from."""
+    state = torch.get_rng_state()
+    pixels = torch.from_numpy(pictures)
+    results = [frozen(seed=seed).embed(pixels, "cpu", "float32") for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(results[0], results[1])
+    assert not np.allclose(results[0], results[2])
+    assert torch.equal(torch.get_rng_state(), state)
+    identities = [frozen(seed=seed).identity for seed in (0, 0, 1)]
+    assert identities[0] == identities[1] != identities[2]
+
+
+def test_weights_that_change_before_they_are_read(tmp_path):
+    """Features are not computed with other weights than those the network is known by."""
+    path = tmp_path / "weights.pt"
+    torch.save(frozen("resnet18").build().features.state_dict(), path)
+    network = frozen("resnet18", weights=str(path), seed=1)
+    torch.save(frozen("resnet18", seed=2).build().features.state_dict(), path)
+    with pytest.raises(ValueError, match=r"weights='.*weights\.pt' are no longer those they"):
+        network.build()
+
+
+def test_precision_follows_the_device():
+    """Only "auto" looks at the device."""
+    assert resolve_precision("auto", "cuda:0") == "bfloat16"
+    assert resolve_precision("auto", "cpu") == resolve_precision("auto", "mps") == "float32"
+    assert resolve_precision("float64", "cuda") == "float64"
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
+def test_batches_are_the_rows_in_order(pictures, batch_size):
+    """Every row asked for comes once, in order, with its pixels."""
+    wanted = np.array([7, 3, 20, 21, 0])
+    batches = list(
+        read_batches(
+            PixelRows(pictures, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
+        )
+    )
+    np.testing.assert_array_equal(np.concatenate([indices for indices, _ in batches]), wanted)
+    for indices, pixels in batches:
+        np.testing.assert_array_equal(pixels.numpy(), pictures[indices])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-2), ("bfloat16", 0.1)])
+def test_features_on_a_gpu(pictures, precision, tolerance):
+    """They are those of the CPU within rounding, and a pickle lies on the CPU."""
+    network, pixels = frozen("resnet18"), torch.from_numpy(pictures)
+    expected = network.embed(pixels, "cpu", "float64")
+    result = network.embed(pixels, "cuda", precision)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(result / scale, expected / scale, atol=tolerance)
+    restored = pickle.loads(pickle.dumps(network))
+    assert {value.device.type for value in restored._module.buffers()} == {"cpu"}
+    assert {value.device.type for value in network._module.buffers()} == {"cuda"}
