@@ -1,6 +1,7 @@
 """The category of the object in each row: a column of X, or metadata of `fit`."""
 
 import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,13 @@ from skattr.exceptions import UnseenCategoryWarning
 COLUMN = "category"
 
 
-def split_category(X: Any, is_used: bool) -> tuple[Any, pd.Series | None]:
+def split_category(X: Any) -> tuple[Any, pd.Series | None]:
     """Take the category from X.
 
     Parameters
     ----------
     X : any legal X
-        A column ``category`` beside a column ``path``, or one that is not numeric, is the
-        category of the object. A numeric one beside numeric features is that only if
-        categories are used, and else a feature.
-    is_used : bool
-        Whether the classifier uses categories.
+        A column ``category`` of a DataFrame is the category of the object, never a feature.
 
     Returns
     -------
@@ -37,8 +34,6 @@ def split_category(X: Any, is_used: bool) -> tuple[Any, pd.Series | None]:
     category = X[COLUMN]
     if "path" in X.columns:
         return X, category
-    if not is_used and pd.api.types.is_numeric_dtype(category.dtype):
-        return X, None
     if X.shape[1] == 1:
         raise ValueError(
             f"X has the column {COLUMN!r} only; it needs features or a column 'path' beside it."
@@ -102,6 +97,12 @@ def read_categories(values: pd.Series) -> NDArray[Any]:
     if known.empty:
         raise ValueError("No category is known; one object's category must be, to learn from it.")
     labels = known.tolist()
+    strange = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
+    if strange:
+        raise ValueError(
+            f"The category {strange[0]!r} is neither a string nor a number; categories must be "
+            "one or the other."
+        )
     are_strings = [isinstance(label, str) for label in labels]
     if any(are_strings) != all(are_strings):
         kinds = sorted({type(label).__name__ for label in labels})

@@ -65,7 +65,8 @@ class AttributeClassifier(NetworkAnswers):
     constraints : dict, default=None
         What `predict` may not contradict: ``{"at_most_one": [["young", "senior"]],
         "exactly_one": [...], "implies": [("goatee", "beard")]}``, of binary attributes. The
-        most probable labels that obey are predicted; probabilities stay as they are.
+        most probable labels that obey are predicted; probabilities stay as they are, and so
+        thresholds that are tuned around the classifier know nothing of it.
     loss : str, loss object or callable, default="auto"
         "auto" (or "bce"; cross-entropy), "focal", "asymmetric", "partial_asymmetric", or an
         object of :mod:`skattr.losses`, whose parameters a grid reaches as ``loss__gamma_neg``
@@ -324,14 +325,15 @@ class AttributeClassifier(NetworkAnswers):
             uint8 pictures (n, H, W, 3) or (n, H, W); paths of picture files; a DataFrame with a
             ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
             half-open, in pixels of the upright picture, all NaN for the whole picture); or 2-D
-            numeric features (n, n_features). A DataFrame may have a column ``category`` for
-            `category_prior`.
+            numeric features (n, n_features). A column ``category`` of a DataFrame is the
+            category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels; NaN, None and pandas.NA are unknown.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
-            Weight of each label; multiplied with `sample_weight`.
+            Weight of each label; multiplied with `sample_weight`. That of an unknown label
+            counts where `loss` takes it for a negative.
         category : array-like of shape (n,), default=None
             Category of the object in each row, None where unknown; for `category_prior`, if X
             has no such column.
@@ -394,8 +396,8 @@ class AttributeClassifier(NetworkAnswers):
         """Train for one pass over some rows of a stream.
 
         The first call begins a network, or goes on from that of `fit`; the following ones go on
-        from it with the optimizer as it stands. The learning rate is constant, and nothing is
-        held out.
+        from it with the optimizer as it stands; parameters changed in between have no effect on
+        them. The learning rate is constant, and nothing is held out.
 
         Parameters
         ----------

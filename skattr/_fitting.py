@@ -63,15 +63,13 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     ValueError
         If X is of another kind than in `fit`, or not legal at all.
     """
-    is_used = classifier.category_prior is not None if reset else classifier._uses_categories
-    X, category = split_category(X, is_used)
+    X, category = split_category(X)
     kind = kind_of_rows(X)
     is_features = kind == "features"
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
             classifier.__dict__.pop(name, None)
         classifier._is_features = is_features
-        classifier._uses_categories = is_used
     elif is_features != classifier._is_features:
         fitted, given = "2-D features", "pictures"
         if is_features:
@@ -150,15 +148,20 @@ def read_data(
     names = encoder.output_names_
     weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
+    unknown_weights = np.broadcast_to(row_weights[:, np.newaxis], codes.shape)
+    if label_weight is not None:
+        given = np.asarray(label_weight, dtype=np.float64).reshape(codes.shape)
+        is_weight = np.isfinite(given) & (given >= 0)
+        unknown_weights = unknown_weights * np.where(is_weight, given, 1)
     category = category_for_fit(classifier.category_prior, column, category)
     if category is None:
-        return rows, Labels(codes, weights, row_weights)
+        return rows, Labels(codes, weights, row_weights, unknown_weights)
     category = category_series(category, len(rows))
     categories = None if reset else getattr(classifier, "categories_", None)
     if categories is None:
         categories = read_categories(category)
     found = category_codes(category, categories)
-    return rows, Labels(codes, weights, row_weights, found, categories)
+    return rows, Labels(codes, weights, row_weights, unknown_weights, found, categories)
 
 
 def read_rules(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:

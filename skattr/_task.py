@@ -29,7 +29,8 @@ class Labels:
     weights : ndarray of shape (n, n_outputs)
         0 where unknown.
     row_weights : ndarray of shape (n,)
-        What an unknown label would weigh.
+    unknown_weights : ndarray of shape (n, n_outputs)
+        What an unknown label weighs where it may count as a negative.
     category : ndarray of shape (n,), int64, or None
         -1 where unknown; None if categories are not used.
     categories : ndarray of shape (n_categories,), or None
@@ -38,6 +39,7 @@ class Labels:
     codes: Codes
     weights: Floats
     row_weights: Floats
+    unknown_weights: Floats
     category: Codes | None = None
     categories: NDArray[Any] | None = None
 
@@ -107,7 +109,7 @@ def layout_of(classifier: Any, encoder: AttributeEncoder, n_categories: int) -> 
 def _targets(labels: Labels, layout: BranchLayout, prior: str | None) -> tuple[Codes, Floats]:
     """Return the targets of all branches and their weights, unknown ones weighed by row."""
     targets = labels.codes
-    weights = np.where(targets >= 0, labels.weights, labels.row_weights[:, np.newaxis])
+    weights = np.where(targets >= 0, labels.weights, labels.unknown_weights)
     if labels.category is None or prior not in ("joint", "auxiliary"):
         return targets, weights
     category = labels.category[:, np.newaxis]
@@ -165,14 +167,19 @@ def _counts(
     factors: list[Floats] | None,
     unknown_is_negative: bool,
 ) -> list[Floats]:
-    """Return what the labels of each target weigh together, per branch."""
+    """Return what the labels of each target weigh together, per branch.
+
+    Weights of a mean below 1 are brought to it: one is added to each count, which should be as
+    little beside weights that sum to one as beside labels.
+    """
     result = []
     for j, form in enumerate(layout.forms):
         n_targets = layout.n_categories + 2 if form == "joint" else layout.n_classes[j]
         column, weight = targets[:, j], weights[:, j]
         if unknown_is_negative and layout.n_classes[j] == 2:
             column = np.maximum(column, 0)
-        known = column >= 0
+        known = (column >= 0) & (weight > 0)
         count = np.bincount(column[known], weight[known], n_targets).astype(np.float64)
+        count *= max(1.0, known.sum() / count.sum()) if known.any() else 1.0
         result.append(count if factors is None else count * factors[j])
     return result

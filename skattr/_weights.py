@@ -55,7 +55,7 @@ def _per_binary(pos_weight: Any, encoder: AttributeEncoder, two: NDArray[np.bool
         return [pos_weight] * len(names)
     if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(every):
         pos_weight = pos_weight.loc[names]
-    pos_weight = _dict_if_named(pos_weight, names)
+    pos_weight = _dict_if_named(pos_weight)
     if isinstance(pos_weight, Mapping):
         given = by_name(pos_weight, every, "pos_weight")
         strange = [name for name in given if name not in names]
@@ -74,9 +74,9 @@ def _per_binary(pos_weight: Any, encoder: AttributeEncoder, two: NDArray[np.bool
     return list(values.tolist())
 
 
-def _dict_if_named(values: Any, names: list[Any]) -> Any:
-    """Turn a Series whose index is the names into a dict."""
-    is_named = isinstance(values, pd.Series) and set(values.index) == set(names)
+def _dict_if_named(values: Any) -> Any:
+    """Turn a Series into a dict, unless it is only numbered."""
+    is_named = isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex)
     return values.to_dict() if is_named else values
 
 
@@ -86,7 +86,8 @@ def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None
         negatives, positives = _class_sums(codes, weights, 2)
         both = negatives > 0 and positives > 0
         return min(negatives / positives, cap) if both else np.nan
-    if not isinstance(value, Real) or not np.isfinite(float(value)) or float(value) <= 0:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(float(value)) or float(value) <= 0:
         shown = f"{value:g}" if isinstance(value, Real) else repr(value)
         raise ValueError(
             f"pos_weight of {name!r} is {shown}; weights must be finite and above 0, or "
@@ -96,9 +97,9 @@ def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None
 
 
 def _cap(value: str, name: Any) -> float:
-    kind, _, cap = value.partition(":")
+    kind, colon, cap = value.partition(":")
     try:
-        number = float(cap) if cap else LARGEST_BALANCED
+        number = float(cap) if colon else LARGEST_BALANCED
     except ValueError:
         number = np.nan
     if kind != "balanced" or not number > 0:
@@ -235,7 +236,7 @@ def attribute_weights(
         known = np.where(codes >= 0, weights, 0).sum(axis=0)
         safe = np.where(known > 0, known, 1)
         return np.where(known > 0, known.sum() / (max(1, (known > 0).sum()) * safe), 1.0)
-    attribute_weight = _dict_if_named(attribute_weight, names)
+    attribute_weight = _dict_if_named(attribute_weight)
     if isinstance(attribute_weight, Mapping):
         given = by_name(attribute_weight, names, "attribute_weight")
     else:

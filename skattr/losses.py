@@ -67,11 +67,13 @@ class CrossEntropyLoss(_Loss):
     ----------
     label_smoothing : float, default=0.0
         Share of each label that is spread evenly over the attribute's classes (Szegedy et al.
-        2016), from 0 up to but not including 1.
+        2016), from 0 up to but not including 1; with ``category_prior="joint"`` over absent
+        and the categories.
     unknown : {"ignore", "negative", "selective"}, default="ignore"
         What an unknown label of an attribute of two classes is in training: nothing; a negative;
         or a negative unless it is likely to be positive (Ben-Baruch et al. 2022), in which case
-        it is ignored. Unknown labels of other attributes are always ignored.
+        it has no loss, but still counts in the divisor of the mean. Unknown labels of other
+        attributes are always ignored.
     prior_threshold : float or None, default=0.05
         Under ``unknown="selective"``, the unknown labels of attributes with a larger share of
         positives are ignored.

@@ -51,27 +51,25 @@ def matrix(classifier, X):
 def test_the_column_is_split_off():
     """Beside features it leaves X; beside a path X stays as it is; other X have none."""
     X, _, category = problem()
-    rest, column = split_category(with_category(X, category), True)
+    rest, column = split_category(with_category(X, category))
     assert list(rest.columns) == ["a", "b"]
     assert_array_equal(column[5:], category[5:])
     assert column[:5].isna().all()
     files = pd.DataFrame({"path": ["a.png"], "category": ["seal"]})
-    rest, column = split_category(files, False)
+    rest, column = split_category(files)
     assert rest is files
     assert list(column) == ["seal"]
     for other in (X, X.to_numpy(), ["a.png"], pd.Series(["a.png"])):
-        assert split_category(other, True)[0] is other
-        assert split_category(other, True)[1] is None
+        assert split_category(other)[0] is other
+        assert split_category(other)[1] is None
 
 
-def test_a_numeric_column_is_a_feature_unless_categories_are_used():
-    """Text can be no feature, so it is the category either way."""
+def test_the_column_is_never_a_feature():
+    """Whatever its type."""
     X, _, category = problem()
-    numbers = with_category(X, np.arange(60))
-    assert split_category(numbers, False) == (numbers, None)
-    assert list(split_category(numbers, True)[0].columns) == ["a", "b"]
-    for labels in (category, pd.Categorical(category), pd.array(category, dtype="string")):
-        rest, column = split_category(with_category(X, labels), False)
+    text = (category, pd.Categorical(category), pd.array(category, dtype="string"))
+    for labels in (np.arange(60), np.full(60, np.nan), *text):
+        rest, column = split_category(with_category(X, labels))
         assert list(rest.columns) == ["a", "b"]
         assert len(column) == 60
 
@@ -80,10 +78,9 @@ def test_two_columns_of_that_name():
     """There can be one only."""
     X = pd.DataFrame(np.zeros((2, 2)), columns=["category", "category"])
     with pytest.raises(ValueError, match="X has the column 'category' more than once"):
-        split_category(X, True)
+        split_category(X)
     with pytest.raises(ValueError, match="X has the column 'category' only; it needs features"):
-        split_category(X.iloc[:, :1], True)
-    assert split_category(X.iloc[:, :1], False)[1] is None
+        split_category(X.iloc[:, :1])
 
 
 def test_where_categories_come_from():
@@ -291,7 +288,7 @@ def test_condition_on_files(files, table):
 
 
 def test_without_a_prior_the_category_is_ignored():
-    """So that one grid can compare all priors on the same X; a numeric column is a feature."""
+    """So that one grid can compare all priors on the same X, whatever the column holds."""
     X, y, category = problem()
     plain = AttributeClassifier(**FAST).fit(X, y)
     beside = AttributeClassifier(**FAST).fit(with_category(X, category), y, category=category)
@@ -300,10 +297,11 @@ def test_without_a_prior_the_category_is_ignored():
     assert beside.feature_names_in_.tolist() == ["a", "b"]
     assert not hasattr(beside, "categories_")
     numeric = AttributeClassifier(**FAST).fit(with_category(X, np.arange(60) % 2), y)
-    assert numeric.feature_names_in_.tolist() == ["a", "b", "category"]
+    assert numeric.feature_names_in_.tolist() == ["a", "b"]
+    untold = with_category(X, np.full(60, np.nan))
+    assert_array_equal(matrix(numeric, untold), matrix(plain, X))
     used = AttributeClassifier(category_prior="joint", **FAST)
     used.fit(with_category(X, np.arange(60) % 2), y)
-    assert used.feature_names_in_.tolist() == ["a", "b"]
     assert used.categories_.tolist() == [0, 1]
     used.set_params(category_prior=None).fit(X, y)
     assert not hasattr(used, "categories_")

@@ -136,7 +136,9 @@ def test_fresh_networks_predict_weighted_frequencies(params):
     ):
         known = y[name].notna()
         factor = y.loc[known, name].map(lambda label, f=factors: f.get(label, 1))
-        counts = (sample_weight[known] * factor).groupby(y[name]).sum() + 1
+        share = sample_weight[known].mean()  # labels count as if they weighed 1 on average
+        weight = sample_weight[known] / min(1, share)
+        counts = (weight * factor).groupby(y[name]).sum() + 1
         assert_allclose(proba, np.tile(counts / counts.sum(), (50, 1)))
 
 
@@ -231,3 +233,25 @@ def test_parameters_of_the_loss_reach_it():
         assert criterion.is_frequent.tolist() == [threshold < share]
     own = partial(SummedCrossEntropy, label_smoothing=0.2)
     assert AttributeClassifier(**STILL, loss=own).fit(X, y).net_.criterion_.label_smoothing == 0.2
+
+
+def test_small_weights_start_at_the_frequencies_too():
+    """Weights that sum to one start the branches where weights of 1 do."""
+    X, y = problem()
+    every = AttributeClassifier(**STILL).fit(X, y).predict_proba(X)
+    small = AttributeClassifier(**STILL).fit(X, y, sample_weight=np.full(50, 0.02))
+    for expected, found in zip(every, small.predict_proba(X), strict=True):
+        assert_allclose(found, expected)
+
+
+def test_label_weight_of_what_is_taken_for_a_negative():
+    """A weight of 0 takes an unknown label out of the policy "negative"."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = pd.DataFrame({"hat": np.where(np.arange(60) % 3 == 0, np.nan, X[:, 0] > 0.3)})
+    weight = np.where(y.isna(), 0.0, 1.0)
+    params = {"max_epochs": 3, "random_state": 0}
+    negative = AttributeClassifier(loss=CrossEntropyLoss(unknown="negative"), **params)
+    ignored = AttributeClassifier(**params).fit(X, y).predict_proba(X)
+    assert_allclose(negative.fit(X, y, label_weight=weight).predict_proba(X), ignored, atol=1e-6)
+    assert np.abs(negative.fit(X, y).predict_proba(X) - ignored).max() > 0.05

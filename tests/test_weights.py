@@ -166,3 +166,25 @@ def test_attribute_weights_in_every_form():
     ]:
         with pytest.raises(ValueError, match=sentence):
             read(bad)
+
+
+def test_a_series_goes_by_its_index():
+    """One that is not just numbered names attributes, and a wrong name is refused."""
+    table = pd.DataFrame({"a": [0, 1, 1], "b": [1, 0, 1]})
+    encoder = AttributeEncoder().fit(table)
+    codes, weights = encoder.transform(table), np.ones((3, 2))
+    assert positive_weights(pd.Series({"b": 5.0}), encoder, codes).tolist() == [1, 5]
+    assert positive_weights(pd.Series([2.0, 3.0]), encoder, codes).tolist() == [2, 3]
+    with pytest.raises(ValueError, match="'zz', which is no attribute"):
+        positive_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes)
+    with pytest.raises(ValueError, match="'zz', which is no attribute"):
+        attribute_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes, weights)
+
+
+@pytest.mark.parametrize("value", [True, "balanced:"])
+def test_no_weight_by_accident(value):
+    """A bool is no number here, and a cap that was forgotten no cap."""
+    table = pd.DataFrame({"a": [0, 1, 1]})
+    encoder = AttributeEncoder().fit(table)
+    with pytest.raises(ValueError, match="'balanced:CAP'"):
+        positive_weights(value, encoder, encoder.transform(table))

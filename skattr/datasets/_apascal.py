@@ -28,6 +28,7 @@ from skattr.datasets._reading import (
     read_rows,
     translate,
 )
+from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
     title="aPascal and aYahoo: objects in photographs, with 64 attributes",
@@ -163,6 +164,13 @@ def _read(
     known = {name: name for name in classes}
     category = translate(rows[1], "the class", known.get, "one of class_names.txt", place)
     boxes = read_numbers(rows[[2, 3, 4, 5]], BOX_COLUMNS, place)
+    wrong = (boxes[:, :2] < 1).any(axis=1) | (boxes[:, 2:] < boxes[:, :2] - 1).any(axis=1)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DatasetFormatError(
+            f"{place(row)}: the box xmin, ymin, xmax, ymax is {boxes[row].tolist()}, but pixels "
+            "are counted from 1, and no edge may stand before its opposite."
+        )
     codes = read_codes(rows.iloc[:, 6:], names, {"0": NEGATIVE, "1": POSITIVE}, place)
     data = pd.DataFrame({"path": join_paths(folder, images, rows[0])})
     data[BOX_COLUMNS] = boxes - [1, 1, 0, 0]

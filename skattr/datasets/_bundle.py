@@ -67,12 +67,17 @@ class About:
 
 
 def join_paths(folder: Folder, images: Folder, names: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return the paths of pictures in the folder `images`, which may be relative to `folder`."""
+    """Return the paths of pictures in the folder `images`, which may be relative to `folder`.
+
+    Names that are absolute paths stay as they are.
+    """
     if not isinstance(images, str | os.PathLike):
         raise TypeError(f"images must be a str or a path-like object, got {images!r}.")
     # The empty last part makes it end in a separator.
     base = os.path.join(os.fspath(folder), os.fspath(images), "")
-    return (base + names.astype("str")).astype("str")
+    names = names.astype("str")
+    is_absolute = names.map(os.path.isabs).astype(bool)
+    return names.where(is_absolute, base + names).astype("str")
 
 
 def boolean_table(codes: Codes, names: Sequence[str]) -> pd.DataFrame:

@@ -306,4 +306,7 @@ def _table(findings: Iterable[Finding], paths: Sequence[str]) -> pd.DataFrame:
         (row, paths[row] or None, problem, SEVERITIES[problem], f"{detail.rstrip('.')}.")
         for row, problem, detail in ordered
     ]
-    return pd.DataFrame(records, columns=list(COLUMNS)).astype({"row": np.int64})
+    table = pd.DataFrame(records, columns=list(COLUMNS)).astype({"row": np.int64})
+    shown = [record[1] for record in records]
+    table["path"] = pd.Series(shown, index=table.index, dtype=object)  # None stays None
+    return table

@@ -96,6 +96,11 @@ def load_maad_face(
     rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
     place = line_of(path, 2)
     check_unique(rows[0], "the picture", place)
+    for column, name in ((0, "Filename"), (1, "Identity")):
+        if (rows[column] == "").any():
+            raise DatasetFormatError(
+                f"{place(int((rows[column] == '').argmax()))}: {name} is empty."
+            )
     coding = {"1": POSITIVE, "-1": NEGATIVE, "0": UNKNOWN}
     codes = read_codes(rows.iloc[:, 2:], names, coding, place)
     paths = join_paths(os.path.dirname(path), images, rows[0])

@@ -323,9 +323,9 @@ def _data(
     """Return the table of paths, boxes, categories, groups and splits."""
     for role in ("path", "group"):
         if role in cells:
-            legal = {c: c for c in cells[role].cat.categories if c != "" and c not in missing}
+            legal = {c: c for c in cells[role].cat.categories if c != ""}
             name = f"the column of {role}s"
-            translate(cells[role], name, legal.get, "neither empty nor unknown", place)
+            translate(cells[role], name, legal.get, "something", place)
     paths = cells["path"].astype("str")
     data = pd.DataFrame({"path": paths if folder is None else join_paths(folder, "", paths)})
     if "xmin" in cells:
@@ -341,7 +341,8 @@ def _data(
         data[BOX_COLUMNS] = edges if absent.any() else edges.astype(np.int64)
     for role in ("category", "group", "split"):
         if role in cells:
-            data[role] = cells[role].astype("str").mask(cells[role].isin(missing))
+            unknown = missing if role == "category" else [""]
+            data[role] = cells[role].astype("str").mask(cells[role].isin(unknown))
     return data
 
 

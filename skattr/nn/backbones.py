@@ -76,10 +76,7 @@ def build_image_backbone(
             "name; give the path of a state dict, or load them in the callable."
         )
     model = nn.Sequential(backbone(), GlobalPooling())
-    was_training = model.training
-    with torch.no_grad():
-        n_features = model.eval()(torch.zeros(1, 3, *image_size)).shape[1]
-    return model.train(was_training), n_features
+    return model, _width(model, (3, *image_size))
 
 
 def build_feature_backbone(
@@ -106,13 +103,24 @@ def build_feature_backbone(
         return nn.Sequential(nn.Linear(n_inputs, _MLP_UNITS), nn.ReLU()), _MLP_UNITS
     if callable(backbone):
         model = backbone(n_inputs)
-        with torch.no_grad():
-            n_features = model.eval()(torch.zeros(1, n_inputs)).shape[1]
-        return model.train(), n_features
+        return model, _width(model, (n_inputs,))
     raise ValueError(
         f"backbone={backbone!r} is a network for pictures, but X holds 2-D features; legal for "
         "them are 'auto', 'mlp' or a callable that takes the number of columns."
     )
+
+
+def _width(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return how many features a model gives for inputs of a shape."""
+    was_training = model.training
+    with torch.no_grad():
+        model.eval()
+        try:
+            features = model(torch.zeros(0, *shape))  # no row, should somebody count them
+        except Exception:  # what fails on no row may well pass on one
+            features = model(torch.zeros(1, *shape))
+    model.train(was_training)
+    return int(features.shape[1])
 
 
 def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, int]) -> nn.Module:
@@ -189,7 +197,15 @@ def load_backbone_weights(model: nn.Module, path: str) -> None:
     ValueError
         If an entry of the backbone is missing from the file or has another shape.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a file that is cut or no state dict raises nearly everything
+        raise ValueError(
+            f"weights={path!r} is no state dict that can be read without running its code; make "
+            "one with torch.save(module.state_dict(), path)."
+        ) from error
     wanted = model.state_dict()
     missing = [key for key in wanted if key not in state]
     if missing:

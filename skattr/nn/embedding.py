@@ -1,7 +1,6 @@
 """A frozen network that maps pictures to the features of one of its layers."""
 
 import hashlib
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ class EmbeddingNetwork(nn.Module):
         )
         own = model.get_submodule("0" if callable(backbone) else "")
         if is_file and weights is not None:
-            _load_file(own, weights)
+            load_backbone_weights(own, weights)
         self.normalization = PixelNormalization()
         self.features: nn.Module = model
         if layer != POOL:
@@ -131,16 +130,6 @@ def identity_of_module(module: nn.Module) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
     return f"module of SHA-256 {digest.hexdigest()}"
-
-
-def _load_file(model: nn.Module, path: str) -> None:
-    try:
-        load_backbone_weights(model, path)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"weights={path!r} is no state dict that can be read without running its code; make "
-            "one with torch.save(module.state_dict(), path)."
-        ) from error
 
 
 class _Reached(Exception):

@@ -147,7 +147,7 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
         ("path,a,a\nx,1,1\n", {}, "line 1: expected the names of the columns, each of them once"),
         ("path,a\n", {}, "holds no row; line 1 must name the columns"),
         ("", {}, "holds no row"),
-        ("path,a\n,1\n", {}, "line 2: the column of paths is '', but must be neither empty"),
+        ("path,a\n,1\n", {}, "line 2: the column of paths is '', but must be something"),
         ("path,a,who\nx,1,\n", {"group": "who"}, "line 2: the column of groups is ''"),
         (
             "path,a\nx,4\n",
@@ -338,3 +338,18 @@ def test_the_real_levels():
     assert (labels.target["usage"] == "NA").sum() > 0
     assert labels.target["season"].isna().sum() > 0
     assert len(labels.category_names) == 6
+
+
+def test_the_code_for_unknown_is_of_attributes_only(tmp_path):
+    """A split or a group of that name stays one, and absolute paths stay where they are."""
+    file = tmp_path / "labels.csv"
+    file.write_text("path,part,person,hat\na.jpg,0,0,1\n/pictures/b.jpg,1,7,-1\nc.jpg,0,7,0\n")
+    data = load_attribute_table(
+        file, attributes=["hat"], positive=1, negative=-1, unknown=0, split="part", group="person",
+        folder="here",
+    )  # fmt: skip
+    assert data.data["split"].tolist() == ["0", "1", "0"]
+    assert data.data["group"].tolist() == ["0", "7", "7"]
+    assert data.data["path"][1] == "/pictures/b.jpg"
+    assert data.data["path"][0].endswith("a.jpg")
+    assert data.target["hat"].isna().tolist() == [False, False, True]
