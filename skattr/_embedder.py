@@ -73,8 +73,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         What a picture file is known by in the cache: the SHA-256 of its bytes, for which each
         call reads them; or its absolute path, size and time of modification, which is faster
         and embeds a file anew that was moved. Pictures in memory are known by their pixels.
-    random_state : int, RandomState or None, default=None
-        Seeds random weights. With ``weights=None`` a cache needs it.
+    random_state : int, RandomState or None, default=0
+        Seeds random weights, so that the clones of a search agree. None draws fresh ones at each
+        fit, which cannot be cached.
     verbose : int, default=0
         From 1, a progress bar.
 
@@ -144,7 +145,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         on_bad_image: str = "raise",
         cache: str | os.PathLike[str] | None = None,
         cache_key: Any = "content",
-        random_state: Any = None,
+        random_state: Any = 0,
         verbose: int = 0,
     ) -> None:
         self.backbone = backbone
