@@ -92,14 +92,6 @@ def _moved(
     return (torch.arange(length, device=device) + steps).clamp(0, length - 1)
 
 
-def flip_shift(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Apply :func:`flip`, then :func:`shift`."""
-    return shift(flip(pixels, generator), generator)
-
-
-AUGMENTATIONS: dict[str, Augmentation] = {"flip": flip, "shift": shift, "flip_shift": flip_shift}
-
-
 def zoom_and_rotate(
     pixels: Tensor, generator: torch.Generator, zoom: float, rotation: float
 ) -> Tensor:

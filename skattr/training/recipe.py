@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._images import FeatureRows, Rows
 from skattr.nn import BranchLayout, MultiBranchNetwork, SummedCrossEntropy
-from skattr.training.augmentation import AUGMENTATIONS, PictureChanges
+from skattr.training.augmentation import PictureChanges
 from skattr.training.batches import AttributeDataset, BatchPositions
 from skattr.training.net import AttributeNet
 from skattr.training.progress import ProgressBar
@@ -24,7 +24,6 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
-SCHEDULES = ("onecycle", "cosine")
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -264,8 +263,6 @@ def _optimizer(optimizer: Any) -> Any:
 
 def _augmentation(augment: Any, rows: Rows) -> dict[str, Any]:
     """Return the net's parameters for an augmentation."""
-    if isinstance(augment, str):
-        augment = AUGMENTATIONS[augment]
     if not isinstance(augment, PictureChanges):
         return {"augment": augment, "mixup": 0.0, "test_flip": False}
     if augment.needs_pictures and isinstance(rows, FeatureRows):
