@@ -19,6 +19,7 @@ from skattr._category import (
     split_category,
 )
 from skattr._constraints import LogicalConstraints, parse_constraints
+from skattr._decoded_cache import CachedRows
 from skattr._images import (
     FeatureRows,
     Rows,
@@ -79,7 +80,10 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
         return open_pixels(X, check_image_size(classifier.image_size)), category
     if kind == "files":
         size = check_image_size(classifier.image_size)
-        return open_files(X, size, classifier.on_bad_image), category
+        rows = open_files(X, size, classifier.on_bad_image, classifier.decoding)
+        where = classifier.decoded_cache
+        is_kept = where is not None and (reset or where != "memory")  # which lives for one fit
+        return CachedRows.over(rows, where) if is_kept else rows, category
     return _open_features(classifier, X, reset=reset), category
 
 

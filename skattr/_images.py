@@ -1,4 +1,4 @@
-"""What X may be, and how a picture becomes an upright RGB array of one size.
+"""What X may be, and any batch of its rows as an array.
 
 Three kinds of rows exist: :class:`FeatureRows` (2-D numbers), :class:`PixelRows` (pictures in
 memory) and :class:`FileRows` (paths, with or without a box). All of them answer ``len(rows)``
@@ -12,10 +12,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
 
 from skattr._boxes import BOX_COLUMNS as BOX_COLUMNS
 from skattr._boxes import read_boxes
+from skattr._decoding import Box, Decoding, in_threads, resize
+from skattr._decoding import read_image as read_image
 from skattr._unreadable import Unreadable, refuse_or_note
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
@@ -97,13 +98,11 @@ class PixelRows:
         batch = np.take(self.array, indices, axis=0)
         if batch.ndim == 3:
             batch = np.repeat(batch[..., np.newaxis], 3, axis=-1)
-        if batch.shape[1:3] != self.size:
-            batch = np.stack([_resized(Image.fromarray(one), self.size) for one in batch])
-        return batch
+        return resize(batch, self.size)
 
 
 class FileRows:
-    """Picture files, decoded only when a batch asks for them.
+    """Picture files, decoded only when a batch asks for them, on the threads torch may use.
 
     Parameters
     ----------
@@ -115,6 +114,8 @@ class FileRows:
     unreadable : dict of {int: str}, optional
         Rows that are known to be unreadable, and why; those found later are added. None raises
         instead.
+    decoding : {"exact", "scaled"}
+        See :func:`~skattr._decoding.read_image`.
     """
 
     kind: Kind = "images"
@@ -125,11 +126,13 @@ class FileRows:
         boxes: NDArray[np.float64] | None,
         size: tuple[int, int],
         unreadable: Unreadable = None,
+        decoding: Decoding = "exact",
     ) -> None:
         self.paths = paths
         self.boxes = boxes
         self.size = size
         self.unreadable = unreadable
+        self.decoding: Decoding = decoding
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -137,11 +140,9 @@ class FileRows:
 
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Decode the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
-        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
-        for place, row in enumerate(indices.tolist()):
-            try:
-                batch[place] = self._read(row)
-            except (ImageReadError, InvalidBoxError) as error:
+        batch, errors = self._decode(indices)
+        for row, error in zip(indices.tolist(), errors, strict=True):
+            if error is not None:
                 refuse_or_note(None, row, error)
         return batch
 
@@ -158,110 +159,38 @@ class FileRows:
         reasons : dict of {int: str}
             Why each of the other rows cannot be read.
         """
-        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
-        found: list[int] = []
+        batch, errors = self._decode(indices)
         reasons: dict[int, str] = {}
-        for row in indices.tolist():
-            try:
-                batch[len(found)] = self._read(row)
-            except (ImageReadError, InvalidBoxError) as error:
+        for row, error in zip(indices.tolist(), errors, strict=True):
+            if error is not None:
                 refuse_or_note(reasons, row, error)
-            else:
-                found.append(row)
-        return batch[: len(found)], np.array(found, dtype=np.intp), reasons
+        if not reasons:
+            return batch, indices.astype(np.intp), reasons
+        is_read = np.array([error is None for error in errors])
+        return batch[is_read], indices[is_read].astype(np.intp), reasons
 
-    def _read(self, row: int) -> NDArray[np.uint8]:
-        box = None
-        if self.boxes is not None and not np.isnan(self.boxes[row, 0]):
-            xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])
-            box = (xmin, ymin, xmax, ymax)
-        return read_image(self.paths[row], self.size, box)
+    def _decode(
+        self, indices: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], list[ImageReadError | InvalidBoxError | None]]:
+        """Return the pictures at `indices`, and what was wrong with each."""
+        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
+        rows = indices.tolist()
 
+        def decode(place: int) -> ImageReadError | InvalidBoxError | None:
+            row = rows[place]
+            try:
+                batch[place] = read_image(self.paths[row], self.size, self._box(row), self.decoding)
+            except (ImageReadError, InvalidBoxError) as error:
+                return error
+            return None
 
-def read_image(
-    path: str | os.PathLike[str],
-    size: tuple[int, int],
-    box: tuple[int, int, int, int] | None = None,
-) -> NDArray[np.uint8]:
-    """Read a picture file as an upright RGB array of one size.
+        return batch, in_threads(decode, len(rows))
 
-    EXIF orientation is applied, transparency is laid on white, 16-bit gray is scaled to 8 bits,
-    CMYK, palette and gray pictures are converted, of an animation the first frame is taken. The
-    crop, if any, is cut from the upright picture; then it is resized (bilinear, antialiased)
-    without regard to its aspect ratio.
-
-    Parameters
-    ----------
-    path : str or path-like
-    size : (height, width) in pixels
-    box : (xmin, ymin, xmax, ymax), optional
-        0-based and half-open, in pixels of the upright picture.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-
-    Raises
-    ------
-    ImageReadError
-        If the file is missing, truncated, or no picture.
-    InvalidBoxError
-        If the box leaves the picture.
-    """
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            is_turned = opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            picture = ImageOps.exif_transpose(opened) if is_turned else opened
-            if box is not None:
-                _check_inside(box, picture.size, path)
-                picture = picture.crop(box)
-            return _resized(_to_rgb(picture), size)
-    except InvalidBoxError:
-        raise
-    except FileNotFoundError as error:
-        raise ImageReadError(f"there is no file {os.fspath(path)!r}") from error
-    except Exception as error:  # Pillow's plugins raise nearly every builtin error on bad bytes
-        raise ImageReadError(
-            f"cannot read the picture {os.fspath(path)!r}: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _check_inside(
-    box: tuple[int, int, int, int], picture_size: tuple[int, int], path: str | os.PathLike[str]
-) -> None:
-    width, height = picture_size
-    if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
-        raise InvalidBoxError(
-            f"the box xmin, ymin, xmax, ymax = {box} leaves the picture {os.fspath(path)!r}, "
-            f"which is {width} pixels wide and {height} high"
-        )
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _gray_of_16_bits(picture).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _gray_of_16_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
-        raise ValueError(
-            f"its values (Pillow mode {picture.mode!r}) are not gray levels of 8 or 16 bits"
-        )
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
-
-
-def _resized(picture: Image.Image, size: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = size
-    if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    def _box(self, row: int) -> Box | None:
+        if self.boxes is None or np.isnan(self.boxes[row, 0]):
+            return None
+        xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])
+        return xmin, ymin, xmax, ymax
 
 
 def kind_of_rows(X: Any) -> Literal["pixels", "files", "features"]:
@@ -319,7 +248,9 @@ def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
     return PixelRows(array, size)
 
 
-def open_files(X: Any, size: tuple[int, int], on_bad_image: str = "raise") -> FileRows:
+def open_files(
+    X: Any, size: tuple[int, int], on_bad_image: str = "raise", decoding: Decoding = "exact"
+) -> FileRows:
     """Check paths and boxes, without opening a file.
 
     Parameters
@@ -329,6 +260,8 @@ def open_files(X: Any, size: tuple[int, int], on_bad_image: str = "raise") -> Fi
     size : (height, width)
     on_bad_image : {"raise", "warn"}
         With "warn" the errors that name a row are kept in the `unreadable` of the result.
+    decoding : {"exact", "scaled"}
+        How the files will be decoded; see :func:`~skattr._decoding.read_image`.
 
     Raises
     ------
@@ -358,7 +291,7 @@ def open_files(X: Any, size: tuple[int, int], on_bad_image: str = "raise") -> Fi
             refuse_or_note(unreadable, row, ImageReadError(f"there is no file {path!r}."))
         paths.append(path if isinstance(path, str) else "")
     boxes = read_boxes(X, paths, unreadable) if isinstance(X, pd.DataFrame) else None
-    return FileRows(paths, boxes, size, unreadable)
+    return FileRows(paths, boxes, size, unreadable, decoding)
 
 
 def _objects(X: Any) -> NDArray[np.object_]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skattr._small_integers import UNKNOWN as UNKNOWN
+from skattr._small_integers import positions_in, small_integers, values_seen
 from skattr.exceptions import UnseenLabelError
 
 Kind = Literal["binary", "categorical", "ordinal"]
-UNKNOWN = -1
 _KINDS = "'binary', 'categorical' or ('ordinal', [levels in order])"
 
 
@@ -92,6 +93,11 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y is empty, no label at all is known, a column is continuous or mixes types, or
             `attributes`, `classes` or `missing_label` do not fit y.
         """
+        small = None
+        if self.attributes is None and self.classes is None:
+            small = small_integers(y, self.missing_label)
+        if small is not None and (small >= 0).any():
+            return self._fit_small(y, small)
         columns, names = label_columns(y)
         if len(columns[0]) == 0:
             raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
@@ -118,6 +124,23 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         self.n_outputs_ = len(names)
         return self
 
+    def _fit_small(self, y: Any, values: NDArray[np.int64]) -> "AttributeEncoder":
+        """Learn from a table of small whole numbers what `fit` would learn from its columns."""
+        names = _table_names(y)
+        dtype = y.dtypes.iloc[0] if isinstance(y, pd.DataFrame) else y.dtype
+        seen = values_seen(values)
+        self.known_ = (values >= 0).sum(axis=0)
+        self.classes_ = [
+            np.array([0, 1]).astype(dtype if count else np.int64)
+            if levels.max(initial=0) <= 1
+            else levels.astype(dtype)
+            for levels, count in zip(seen, self.known_, strict=True)
+        ]
+        self.kinds_ = ["binary" if len(one) == 2 else "categorical" for one in self.classes_]
+        self.output_names_ = names
+        self.n_outputs_ = len(names)
+        return self
+
     def transform(self, y: Any) -> NDArray[np.int64]:
         """Encode labels.
 
@@ -138,6 +161,11 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
+        small = small_integers(y, self.missing_label)
+        if small is not None and _table_names(y) == self.output_names_:
+            all_found = positions_in(small, self.classes_)
+            if all_found is not None:
+                return all_found
         columns, names = label_columns(y)
         if len(names) != self.n_outputs_:
             raise ValueError(
@@ -203,6 +231,20 @@ def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
     )
 
 
+def _table_names(y: Any) -> list[Any]:
+    """Return the names of the columns of an array or a DataFrame."""
+    if isinstance(y, pd.DataFrame):
+        _refuse_twice(y)
+        return list(y.columns)
+    return [f"y{j}" for j in range(y.shape[1])]
+
+
+def _refuse_twice(y: pd.DataFrame) -> None:
+    if y.columns.has_duplicates:
+        twice = y.columns[y.columns.duplicated()].tolist()
+        raise ValueError(f"y has the column names {twice} more than once.")
+
+
 def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
     """Split y into Series of native dtypes; also return their names."""
     if y is None:
@@ -214,9 +256,7 @@ def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
     if isinstance(y, pd.api.extensions.ExtensionArray | pd.Index):
         y = pd.Series(y)
     if isinstance(y, pd.DataFrame):
-        if y.columns.has_duplicates:
-            twice = y.columns[y.columns.duplicated()].tolist()
-            raise ValueError(f"y has the column names {twice} more than once.")
+        _refuse_twice(y)
         if y.shape[1] == 0:
             raise ValueError("y has no column; pass one column per attribute.")
         frame = y.reset_index(drop=True)

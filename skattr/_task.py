@@ -1,5 +1,6 @@
 """From labels and a classifier's parameters to what its network is to learn."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def make_task(
     prior = classifier.category_prior
     layout = layout_of(classifier, encoder, labels.n_categories)
     targets, weights = _targets(labels, layout, prior)
-    counted = (labels.codes[train], labels.weights[train])
+    counted = (_some(labels.codes, train), _some(labels.weights, train))
     weights[:, : encoder.n_outputs_] *= (counted[1] > 0).any(axis=0)  # not a label: untrained
     factors, mean_factors = _factors(classifier, encoder, layout, *counted)
     criterion, params = criterion_of(classifier.loss)
@@ -78,7 +79,8 @@ def make_task(
         "attribute_weights": _importance(classifier, encoder, layout, *counted),
         "priors": _shares_of_positives(layout, *counted) if unknown_is_negative else None,
     }
-    counts = _counts(targets[train], weights[train], layout, factors, unknown_is_negative)
+    of_train = _some(targets, train), _some(weights, train)
+    counts = _counts(*of_train, layout, factors, unknown_is_negative)
     is_float64 = isinstance(rows, FeatureRows) and rows.array.dtype == np.float64
     return Task(
         rows=rows,
@@ -91,6 +93,11 @@ def make_task(
         category=labels.category if prior == "condition" else None,
         n_conditions=labels.n_categories if prior == "condition" else 0,
     )
+
+
+def _some(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return some rows, which are in order and distinct; all of them are not copied."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 def layout_of(classifier: Any, encoder: AttributeEncoder, n_categories: int) -> BranchLayout:
@@ -172,14 +179,20 @@ def _counts(
     Weights of a mean below 1 are brought to it: one is added to each count, which should be as
     little beside weights that sum to one as beside labels.
     """
+    n_classes = np.array(layout.n_classes)
+    n_targets = np.where(
+        [form == "joint" for form in layout.forms], layout.n_categories + 2, n_classes
+    )
+    if unknown_is_negative:
+        targets = np.where((n_classes == 2) & (targets < 0), 0, targets)
+    starts = np.concatenate([[0], np.cumsum(n_targets + 1)])  # the first is of unknown ones
+    places = targets + (starts[:-1] + 1)
+    counts = np.bincount(places.ravel(), weights.ravel(), starts[-1]).astype(np.float64)
+    n_known = ((targets >= 0) & (weights > 0)).sum(axis=0)
     result = []
-    for j, form in enumerate(layout.forms):
-        n_targets = layout.n_categories + 2 if form == "joint" else layout.n_classes[j]
-        column, weight = targets[:, j], weights[:, j]
-        if unknown_is_negative and layout.n_classes[j] == 2:
-            column = np.maximum(column, 0)
-        known = (column >= 0) & (weight > 0)
-        count = np.bincount(column[known], weight[known], n_targets).astype(np.float64)
-        count *= max(1.0, known.sum() / count.sum()) if known.any() else 1.0
+    for j, (start, stop) in enumerate(itertools.pairwise(starts.tolist())):
+        count = counts[start + 1 : stop]
+        if n_known[j]:
+            count = count * max(1.0, n_known[j] / count.sum())
         result.append(count if factors is None else count * factors[j])
     return result

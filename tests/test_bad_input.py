@@ -401,6 +401,8 @@ ILLEGAL = {
     "device": [("nope", "'auto', 'cpu' or another"), ("", "'auto', 'cpu' or"), (0, "'str'")],
     "precision": [("int8", "'bfloat16'"), (32, "'float32'"), (None, "'auto'")],
     "num_workers": [(-1, r"range \[0, inf\)"), (None, "int")],
+    "decoding": [("fast", "'exact'"), ("fast", "'scaled'"), (None, "'scaled'")],
+    "decoded_cache": [(3, "'os.PathLike'"), (True, "None")],
     "on_bad_image": [("skip", "'raise'"), ("skip", "'warn'"), (None, "'warn'")],
     "net_params": [(3, "Mapping.* or None"), ({"nope": 3}, "unexpected argument.* nope")],
     "warm_start": [("no", "bool")],

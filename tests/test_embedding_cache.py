@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skattr import _embedding_cache
+from skattr import _sqlite_file
 from skattr._embedding_cache import FILE_NAME, EmbeddingStore, picture_keys
 from skattr._images import BOX_COLUMNS, PixelRows, open_files
 from skattr.exceptions import ImageReadError
@@ -213,7 +213,7 @@ def test_a_killed_process_leaves_a_cache_that_goes_on(tmp_path):
 
 def test_a_lock_that_is_never_given_back(store, monkeypatch):
     """Waiting has an end, with a sentence."""
-    monkeypatch.setattr(_embedding_cache, "_PATIENCE", 0.1)
+    monkeypatch.setattr(_sqlite_file, "_PATIENCE", 0.1)
     fill(store, [1])
     connection = sqlite3.connect(store.file, isolation_level=None)
     connection.execute("BEGIN IMMEDIATE")

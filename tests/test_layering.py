@@ -16,10 +16,11 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Rooms of one line may not import each other.
 LAYERS = [
     {"exceptions"},
-    {"_unreadable"},
-    {"_boxes"},
+    {"_unreadable", "_sqlite_file", "_small_integers"},
+    {"_boxes", "_decoding", "_picture_store"},
     {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "_constraints"},
-    {"_embedding_cache", "_recipes", "nn", "datasets"},
+    {"_picture_keys"},
+    {"_decoded_cache", "_embedding_cache", "_recipes", "nn", "datasets"},
     {"_category", "_growth", "_multioutput", "_weights", "losses", "training"},
     {"metrics", "model_selection", "_task"},
     {"_fitting", "_calibrators", "thresholds"},
@@ -101,12 +102,12 @@ def test_only_training_imports_skorch():
     assert {room for room in RANK if "skorch" in packages_of(room)} == {"training"}
 
 
-def test_only_nn_and_training_import_torch():
-    """Neither what checks the input nor the estimators import torch."""
+def test_only_nn_training_and_decoding_import_torch():
+    """Neither what checks the input nor the estimators import torch; pictures are resized by it."""
     torch_users = {
         room for room in RANK if packages_of(room) & {"torch", "torchvision", "torchaudio"}
     }
-    assert torch_users == {"nn", "training"}
+    assert torch_users == {"nn", "training", "_decoding"}
 
 
 def test_training_does_not_import_scikit_learn():

@@ -1,18 +1,19 @@
 """Losses over all branches at once, with unknown labels masked."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn import functional
 
+from skattr.nn.cross_entropies import cross_entropies_of, log_probabilities
 from skattr.nn.heads import Block, BranchLayout
 
 Unknown = Literal["ignore", "negative", "selective"]
-_LEAST_GAP = 1e-6  # of two cumulative logits: below, their class has no probability to take logs of
+
+_TINY = {dtype: torch.finfo(dtype).tiny for dtype in (torch.float32, torch.float64)}
 
 
 class SummedCrossEntropy(nn.Module):
@@ -100,6 +101,16 @@ class SummedCrossEntropy(nn.Module):
         self.unknown = unknown
         self.top_k = top_k
         binary = [block.is_binary for block in layout.blocks for _ in range(block.n_branches)]
+        self.cross_entropies = nn.ModuleList(cross_entropies_of(layout, padded=not label_smoothing))
+        own = type(self).label_losses is not SummedCrossEntropy.label_losses
+        self._is_plain = not (own or label_smoothing or loss_factors is not None)
+        # What a module holds is slow to look up, once for every batch.
+        self._parts: list[Any] = list(self.cross_entropies)
+        self._has_means = mean_factors is not None
+        self._is_weighted = attribute_weights is not None
+        is_sigmoid = [part.block.form == "sigmoid" for part in self._parts]
+        self._is_bare = self._is_plain and unknown == "ignore" and is_sigmoid == [True]
+        self._is_bare = self._is_bare and not self._has_means
         self._is_ordered = layout.order == tuple(range(len(layout.n_classes)))
         self.register_buffer("order", torch.tensor(layout.order, dtype=torch.long))
         self.register_buffer("is_binary", torch.tensor(binary, dtype=torch.bool))
@@ -143,12 +154,7 @@ class SummedCrossEntropy(nn.Module):
 
         Both add up over batches, so the loss of a whole epoch is :meth:`total` of their sums.
         """
-        codes, weights = self._arranged(codes, weights.to(logits.dtype))
-        divisors = self._divisors(codes, weights)
-        if self.unknown == "selective":
-            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
-        losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
-        return (losses * weights).sum(0), divisors
+        return self.arranged_sums(logits, *self.arranged(codes, weights.to(logits.dtype)))
 
     def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
         """Return the second of :meth:`sums` alone, in the dtype of `weights`.
@@ -156,7 +162,47 @@ class SummedCrossEntropy(nn.Module):
         It does not depend on the logits: an unknown label counts in it wherever it may count as a
         negative, even if the selective policy ignores it in the end.
         """
-        return self._divisors(*self._arranged(codes, weights))
+        return self.arranged_weight_sums(*self.arranged(codes, weights))
+
+    def arranged(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels in the order of the layout, with weight 0 where one counts nothing.
+
+        It looks at each label by itself, so that it can be done once for all batches. Codes may
+        come back in the type of the weights.
+        """
+        if not self._is_ordered:
+            order = self.order.to(codes.device)
+            codes, weights = codes.index_select(1, order), weights.index_select(1, order)
+        is_ignored = codes < 0
+        if self.unknown != "ignore":
+            is_ignored = is_ignored & ~self.is_binary.to(codes.device)
+        if self._is_bare:
+            codes = codes.clamp(min=0).to(weights.dtype)
+        return codes, weights.masked_fill(is_ignored, 0)
+
+    def arranged_sums(
+        self, logits: Tensor, codes: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the :meth:`sums` of labels that are :meth:`arranged`."""
+        divisors = self.arranged_weight_sums(codes, weights)
+        if self._is_bare:
+            return self._parts[0].sums(logits, codes, weights), divisors
+        if not self._parts:  # every attribute is constant
+            return logits.sum(0), divisors
+        if self.unknown == "selective":
+            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
+        if not self._is_plain:
+            losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
+            return (losses * weights).sum(0), divisors
+        parts = self._by_part(logits, codes, weights)
+        sums = [part.sums(z, targets.clamp(min=0), w) for part, z, targets, w in parts]
+        return (sums[0] if len(sums) == 1 else torch.cat(sums)), divisors
+
+    def arranged_weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
+        """Return the :meth:`weight_sums` of labels that are :meth:`arranged`."""
+        if self._has_means and self.mean_table is not None:
+            weights = weights * self.mean_table.gather(0, codes.clamp(min=0))
+        return weights.sum(0)
 
     def total(self, loss_sums: Tensor, weight_sums: Tensor, share: float = 1.0) -> Tensor:
         """Return the sum over branches of their weighted mean losses.
@@ -170,14 +216,15 @@ class SummedCrossEntropy(nn.Module):
             weight sums of the whole, and their shares sum to one, so do their totals to the
             whole batch's.
         """
-        is_unknown = weight_sums <= 0
-        means = loss_sums / weight_sums.masked_fill(is_unknown, 1)
-        if self.log_variances is not None:
-            means = means * torch.exp(-self.log_variances)
-            means = means + (self.log_variances * (share / 2)).masked_fill(is_unknown, 0)
-        elif self.attribute_weights is not None:
-            means = means * self.attribute_weights
-        return means.sum()
+        factors = weight_sums.clamp(min=_TINY[weight_sums.dtype]).reciprocal()
+        if not self._is_weighted:
+            return loss_sums.dot(factors)
+        if self.attribute_weights is not None:
+            factors = factors * self.attribute_weights
+        if self.log_variances is None:
+            return loss_sums.dot(factors)
+        constants = (self.log_variances * (share / 2)).masked_fill(weight_sums <= 0, 0)
+        return loss_sums.dot(factors * torch.exp(-self.log_variances)) + constants.sum()
 
     def entry_losses(self, logits: Tensor, codes: Tensor) -> Tensor:
         """Return the loss of every label, (n, n branches), in the order of the layout.
@@ -188,17 +235,19 @@ class SummedCrossEntropy(nn.Module):
         codes : Tensor of shape (n, n branches), int64
             Targets; what is returned at a negative one is the loss of target 0.
         """
-        blocks = self.layout.blocks
-        if not blocks:  # every attribute is constant
-            return logits
-        if len(blocks) == 1:
-            return self._block_losses(blocks[0], logits, codes)
-        columns = logits.split_with_sizes(
-            [block.n_branches * block.width for block in blocks], dim=1
-        )
-        branches = codes.split_with_sizes([block.n_branches for block in blocks], dim=1)
-        parts = map(self._block_losses, blocks, columns, branches)
-        return torch.cat(list(parts), dim=1)
+        losses = [self._losses_of(*part) for part in self._by_part(logits, codes)]
+        return losses[0] if len(losses) == 1 else torch.cat([logits[:, :0], *losses], dim=1)
+
+    def _by_part(self, logits: Tensor, *labels: Tensor) -> Iterator[tuple[Any, ...]]:
+        """Yield each part of the cross-entropies with its columns of logits and labels."""
+        parts = self._parts
+        if len(parts) == 1:
+            yield (parts[0], logits, *labels)
+            return
+        n_columns = [part.block.columns.stop - part.block.columns.start for part in parts]
+        n_branches = [part.block.n_branches for part in parts]
+        branches = (values.split_with_sizes(n_branches, dim=1) for values in labels)
+        yield from zip(parts, logits.split_with_sizes(n_columns, dim=1), *branches, strict=True)
 
     def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
         """Return the loss of labels whose cross-entropies are given: these themselves.
@@ -211,14 +260,17 @@ class SummedCrossEntropy(nn.Module):
             The target; negative for an unknown label that may count as a negative, whose
             cross-entropy is that of target 0.
         block : Block
-            The block all of them belong to.
+            The block all of them belong to, whose `form` and `is_binary` say what they are: a
+            softmax block of three classes or more may stand for several, and has the width of
+            the widest.
         """
         return cross_entropies
 
-    def _block_losses(self, block: Block, logits: Tensor, codes: Tensor) -> Tensor:
+    def _losses_of(self, part: Any, logits: Tensor, codes: Tensor) -> Tensor:
         """Return the loss of every label of a block, (n, branches)."""
+        block: Block = part.block
         targets = codes.clamp(min=0)
-        losses = self.label_losses(_cross_entropies(block, logits, targets), codes, block)
+        losses = self.label_losses(part(logits, targets), codes, block)
         factors = None if self.loss_table is None else self.loss_table[:, block.branches]
         if factors is not None:
             losses = losses * factors.gather(0, targets)
@@ -232,21 +284,6 @@ class SummedCrossEntropy(nn.Module):
             spread = spread * factors[:n_classes].T
         return torch.lerp(losses, spread.mean(-1), self.label_smoothing)
 
-    def _arranged(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return both in the order of the layout, with weight 0 where a label counts nothing."""
-        if not self._is_ordered:
-            codes = codes.index_select(1, self.order)
-            weights = weights.index_select(1, self.order)
-        is_ignored = codes < 0
-        if self.unknown != "ignore":
-            is_ignored = is_ignored & ~self.is_binary
-        return codes, weights.masked_fill(is_ignored, 0)
-
-    def _divisors(self, codes: Tensor, weights: Tensor) -> Tensor:
-        if self.mean_table is not None:
-            weights = weights * self.mean_table.gather(0, codes.clamp(min=0))
-        return weights.sum(0)
-
     def _likely_positive(self, logits: Tensor, codes: Tensor) -> Tensor:
         """Return which labels the selective policy ignores, (n, n branches)."""
         is_open = (codes < 0) & self.is_binary
@@ -258,41 +295,6 @@ class SummedCrossEntropy(nn.Module):
         if self.is_frequent is not None:
             is_likely = is_likely | self.is_frequent
         return is_likely & is_open
-
-
-def log_probabilities(block: Block, logits: Tensor) -> Tensor:
-    r"""Return the log probability of every target of a block, (n, branches, n_targets).
-
-    A cumulative link (McCullagh 1980) with logits :math:`c_k`, the log odds of class k or above,
-    gives class k the probability :math:`\sigma(c_k) - \sigma(c_{k + 1})`, computed as
-    :math:`\sigma(c_k) \sigma(-c_{k + 1}) (1 - e^{c_{k + 1} - c_k})`. The last target of a joint
-    branch is "present on an object of any category". Log probabilities of finite logits are
-    finite, as long as the logits' differences are.
-
-    Parameters
-    ----------
-    block : Block
-    logits : Tensor of shape (n, branches * width)
-        The block's columns.
-
-    Examples
-    --------
-    >>> (block,) = BranchLayout((3,), ordinal=(0,)).blocks
-    >>> log_probabilities(block, torch.tensor([[1.0, -1.0]])).exp()
-    tensor([[[0.2689, 0.4621, 0.2689]]])
-    """
-    logits = logits.reshape(len(logits), block.n_branches, block.width)
-    if block.form == "softmax":
-        return logits.log_softmax(dim=-1)
-    if block.form == "joint":
-        scores = logits.log_softmax(dim=-1)
-        return torch.cat([scores, scores[..., 1:].logsumexp(dim=-1, keepdim=True)], dim=-1)
-    below, above = functional.logsigmoid(-logits), functional.logsigmoid(logits)
-    if block.form == "sigmoid":
-        return torch.cat([below, above], dim=-1)
-    gaps = logits.diff(dim=-1).clamp(max=-_LEAST_GAP)
-    between = above[..., :-1] + below[..., 1:] + torch.log(-torch.expm1(gaps))
-    return torch.cat([below[..., :1], between, above[..., -1:]], dim=-1)
 
 
 def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
@@ -320,16 +322,6 @@ def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
         part = part.reshape(len(part), -1, block.width)
         parts.append(part[..., 1:].logsumexp(dim=-1) - part[..., 0])
     return torch.cat(parts, dim=1)
-
-
-def _cross_entropies(block: Block, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return minus the log probability of each target, (n, branches)."""
-    if block.form == "sigmoid":
-        return functional.binary_cross_entropy_with_logits(
-            logits, targets.to(logits.dtype), reduction="none"
-        )
-    scores = log_probabilities(block, logits)
-    return -scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
 
 
 def _table(

@@ -81,6 +81,8 @@ class MultiBranchNetwork(nn.Module):
         if is_file and weights is not None:
             own = self.backbone.get_submodule("0" if callable(backbone) else "")
             load_backbone_weights(own, weights)
+        self._is_linear = n_inputs is not None and backbone == "linear"  # what does nothing is slow
+        self._drops_out = dropout > 0
         self.modulation = (
             CategoryModulation(n_conditions, self.n_features) if n_conditions else None
         )
@@ -88,6 +90,8 @@ class MultiBranchNetwork(nn.Module):
         branches = FusedBranches(self.n_features, layout, branch_hidden, dropout)
         self.branches: FusedBranches | GrownBranches = branches
         self.to(dtype)
+        if n_inputs is None:
+            self.backbone.to(memory_format=torch.channels_last)
         if prior is not None:
             branches.set_prior(prior)
 
@@ -110,16 +114,20 @@ class MultiBranchNetwork(nn.Module):
         category : Tensor of shape (n,), int64, optional
             With `n_conditions`: the category of each object, -1 where unknown.
         """
-        if inputs.is_floating_point():
+        if self.n_inputs is None:
+            inputs = self.normalization(inputs)
+        else:
             inputs = inputs.to(self.branches.bias.dtype)
-        features: Tensor = self.backbone(self.normalization(inputs))
+        features: Tensor = inputs if self._is_linear else self.backbone(inputs)
         if self.modulation is not None:
             features = self.modulation(features, category)
         return features
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
-        logits: Tensor = self.branches(self.dropout(features))
+        if self._drops_out:
+            features = self.dropout(features)
+        logits: Tensor = self.branches(features)
         return logits
 
     def forward(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:

@@ -1,7 +1,9 @@
 """Where arrays become tensors: batches of rows, a whole batch at a time."""
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -10,13 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
-from skattr._images import FileRows, Rows
+from skattr._decoded_cache import CachedRows
+from skattr._images import FeatureRows, FileRows, PixelRows, Rows
 from skattr._unreadable import readable
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
 Inputs = Tensor | tuple[Tensor, Tensor]
 Targets = tuple[Tensor, Tensor]
 Batch = tuple[Inputs, Targets]
+Selectable = Tensor | NDArray[Any]
 
 
 class ReadBatch(NamedTuple):
@@ -41,36 +45,75 @@ class AttributeDataset(Dataset[Any]):
     weights : ndarray of shape (len(rows), n_attributes), float, optional
     category : ndarray of shape (len(rows),), int64, optional
         If given, the inputs of a batch are the pair of what `rows` gives and this.
+    may_share : bool
+        Whether a batch may be a view of X, where its rows stand together there, and not a copy.
     """
 
     def __init__(
         self,
         rows: Rows,
         indices: NDArray[np.intp],
-        codes: NDArray[np.int64] | None = None,
-        weights: NDArray[np.floating[Any]] | None = None,
+        codes: NDArray[np.int64] | Tensor | None = None,
+        weights: NDArray[np.floating[Any]] | Tensor | None = None,
         category: NDArray[np.int64] | None = None,
+        *,
+        may_share: bool = False,
     ) -> None:
         self.rows = rows
-        self.indices = indices
-        self.codes = codes
-        self.weights = weights
-        self.category = category
+        self.indices = np.ascontiguousarray(indices, dtype=np.int64)
+        self.codes = None if codes is None else _selectable(codes)
+        self.weights = None if weights is None else _selectable(weights)
+        self.category = None if category is None else _selectable(category)
+        self._inputs = _ready_inputs(rows)
+        self.may_share = may_share
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.indices)
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether no file has to be decoded for a batch."""
+        if isinstance(self.rows, CachedRows):
+            return self.rows.holds(self.indices)
+        return not isinstance(self.rows, FileRows)
+
+    def arranged(self, arrange: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Self:
+        """Return the dataset with all labels passed through a function of codes and weights."""
+        if self.codes is None or self.weights is None:
+            return self
+        labels = arrange(torch.as_tensor(self.codes), torch.as_tensor(self.weights))
+        result = copy.copy(self)
+        result.codes, result.weights = labels
+        return result
 
     def __getitem__(self, index: int) -> Any:
         """Return a batch of one row."""
         return self.__getitems__([index])
 
     def __getitems__(self, positions: list[int]) -> ReadBatch | Exception:
-        """Return a batch; an unreadable picture is returned, not raised.
+        """Return a batch, in a DataLoader or one of its workers."""
+        return self.batch(torch.from_numpy(self.indices[positions]))
+
+    def batch(self, places: Tensor, *, pinned: bool = False) -> ReadBatch | Exception:
+        """Return a batch, or the error that a picture cannot be read.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
+
+        Parameters
+        ----------
+        places : Tensor of shape (m,), int64
+            Rows of X.
+        pinned : bool
+            Whether the batch is page-locked, for copies to a GPU; never in a worker.
         """
-        indices = self.indices[positions]
+        indices = places.numpy()
+        if self._inputs is not None:
+            if self.may_share and _stand_together(indices) and isinstance(self._inputs, Tensor):
+                inputs = self._inputs[indices[0] : indices[-1] + 1]
+            else:
+                inputs = _selected(self._inputs, places, pinned)
+            return ReadBatch(self._batch(inputs, places, pinned), indices, {})
         unreadable: dict[int, str] = {}
         try:
             if isinstance(self.rows, FileRows) and self.rows.unreadable is not None:
@@ -79,17 +122,58 @@ class AttributeDataset(Dataset[Any]):
                 taken = self.rows.take(indices)
         except (ImageReadError, InvalidBoxError) as error:
             return error
-        return ReadBatch(self._batch(torch.from_numpy(taken), indices), indices, unreadable)
+        inputs = torch.from_numpy(taken)
+        inputs = inputs.pin_memory() if pinned else inputs
+        batch = self._batch(inputs, torch.from_numpy(indices), pinned)
+        return ReadBatch(batch, indices, unreadable)
 
-    def _batch(self, taken: Tensor, indices: NDArray[np.intp]) -> Batch | Inputs:
-        inputs: Inputs = taken
+    def _batch(self, inputs: Tensor, places: Tensor, pinned: bool) -> Batch | Inputs:
+        both: Inputs = inputs
         if self.category is not None:
-            inputs = taken, torch.from_numpy(np.take(self.category, indices))
+            both = inputs, _selected(self.category, places, pinned)
         if self.codes is None or self.weights is None:
-            return inputs
-        codes = torch.from_numpy(np.take(self.codes, indices, axis=0))
-        weights = torch.from_numpy(np.take(self.weights, indices, axis=0))
-        return inputs, (codes, weights)
+            return both
+        codes = _selected(self.codes, places, pinned)
+        return both, (codes, _selected(self.weights, places, pinned))
+
+
+def _stand_together(indices: NDArray[np.int64]) -> bool:
+    """Whether rows follow each other."""
+    return bool(len(indices)) and bool(
+        (indices == np.arange(indices[0], indices[0] + len(indices))).all()
+    )
+
+
+def _selected(values: Selectable, places: Tensor, pinned: bool) -> Tensor:
+    """Return a copy of some rows."""
+    if not isinstance(values, Tensor):
+        selected = torch.from_numpy(np.take(values, places.numpy(), axis=0))
+        return selected.pin_memory() if pinned else selected
+    if not pinned:
+        return values.index_select(0, places)
+    shape = (len(places), *values.shape[1:])
+    result = torch.empty(shape, dtype=values.dtype, pin_memory=True)
+    return torch.index_select(values, 0, places, out=result)
+
+
+def _selectable(values: Selectable) -> Selectable:
+    """Return an array as a tensor on the same memory, unless torch would warn of it.
+
+    Torch selects rows faster than NumPy, but has no tensors that are read-only, as the memory
+    maps are that joblib makes of large arrays.
+    """
+    if isinstance(values, Tensor) or not values.flags.writeable or not values.dtype.isnative:
+        return values
+    return values if min(values.strides, default=0) < 0 else torch.from_numpy(values)
+
+
+def _ready_inputs(rows: Rows) -> Selectable | None:
+    """Return all inputs of rows in memory that need nothing done, else None."""
+    if isinstance(rows, FeatureRows):
+        return _selectable(rows.array)
+    if isinstance(rows, PixelRows) and rows.array.shape[1:] == (*rows.size, 3):
+        return _selectable(rows.array)
+    return None
 
 
 class BatchPositions(Sampler[list[int]]):
@@ -118,14 +202,16 @@ class BatchPositions(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the positions of each batch."""
-        if self.generator is None:
-            order = list(range(self.n_rows))
-        else:
-            order = torch.randperm(self.n_rows, generator=self.generator).tolist()
+        return (positions.tolist() for positions in self.of(torch.arange(self.n_rows)))
+
+    def of(self, rows: Tensor) -> Iterator[Tensor]:
+        """Yield what stands at the positions of each batch in a tensor of all rows."""
+        if self.generator is not None:
+            rows = rows[torch.randperm(self.n_rows, generator=self.generator)]
         last = len(self) - 1
         for batch in range(len(self)):
             start = batch * self.batch_size
-            yield order[start : None if batch == last else start + self.batch_size]
+            yield rows[start : None if batch == last else start + self.batch_size]
 
 
 class BatchLoader:
@@ -151,18 +237,11 @@ class BatchLoader:
         num_workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        in_memory = hasattr(dataset.rows, "array")
-        workers = 0 if in_memory else num_workers
+        self.dataset = dataset
         self.positions = BatchPositions(len(dataset), batch_size, generator)
-        self.loader: DataLoader[Any] = DataLoader(
-            dataset,
-            batch_sampler=self.positions,
-            collate_fn=_as_it_is,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=pin_memory,
-            generator=torch.Generator().manual_seed(0),  # seeds workers, which draw nothing
-        )
+        self.num_workers = num_workers
+        self.pin_memory = pin_memory
+        self._loader: DataLoader[Any] | None = None
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -179,13 +258,16 @@ class BatchLoader:
         Where X puts up with what cannot be read, it is left out, and noted in X's `unreadable`.
         A batch of which nothing is left is left out, and in training one of a single row, too.
         """
-        rows = self.loader.dataset.rows  # type: ignore[attr-defined]
+        rows: Any = self.dataset.rows
         fewest = 1 if self.positions.generator is None else 2
-        batches = iter(self.loader)
+        is_cached = isinstance(rows, CachedRows) and not self.dataset.is_in_memory
+        batches = self._batches()
         try:
             for part in batches:
                 if isinstance(part, Exception):
                     raise part
+                if is_cached:
+                    rows.keep(part.indices, _pictures_of(part.batch))
                 if part.unreadable:
                     rows.unreadable.update(part.unreadable)
                     if len(part.indices) < fewest:
@@ -196,6 +278,32 @@ class BatchLoader:
             if hasattr(batches, "_shutdown_workers"):
                 batches._shutdown_workers()
             raise
+
+    def _batches(self) -> Iterator[Any]:
+        """Return the batches of one pass, from workers if there are any and files to decode."""
+        if self.dataset.is_in_memory:
+            self._loader = None
+            fetch = partial(self.dataset.batch, pinned=self.pin_memory)
+            return map(fetch, self.positions.of(torch.from_numpy(self.dataset.indices)))
+        if self._loader is None:
+            self._loader = DataLoader(
+                self.dataset,
+                batch_sampler=self.positions,
+                collate_fn=_as_it_is,
+                num_workers=self.num_workers,
+                persistent_workers=self.num_workers > 0,
+                pin_memory=self.pin_memory,
+                generator=torch.Generator().manual_seed(0),  # seeds workers, which draw nothing
+            )
+        return iter(self._loader)
+
+
+def _pictures_of(batch: Batch | Inputs) -> NDArray[np.uint8]:
+    """Return the pictures of a batch of any form."""
+    while not isinstance(batch, Tensor):
+        batch = batch[0]
+    pictures: NDArray[np.uint8] = batch.numpy()
+    return pictures
 
 
 def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: int = 0) -> None:

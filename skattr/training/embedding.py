@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from skattr._images import Rows
 from skattr.nn.embedding import (
@@ -19,10 +19,11 @@ from skattr.nn.embedding import (
 )
 from skattr.nn.initialization import drawing_from
 from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr.training.inference import Halving, most_at_once, quick_copy
 from skattr.training.labelled import moved
-from skattr.training.net import computing_in
 from skattr.training.randomness import seed_of
 from skattr.training.recipe import DTYPES
+from skattr.training.steps import computing_in
 
 
 class FrozenNetwork:
@@ -66,6 +67,7 @@ class FrozenNetwork:
         self.image_size = image_size
         self.seed = seed
         self._module: EmbeddingNetwork | None = None
+        self._quick: tuple[Any, nn.Module] | None = None
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -119,15 +121,30 @@ class FrozenNetwork:
         dtype = DTYPES[precision]
         is_half = dtype.itemsize == 2
         target = torch.device(device)
-        module = self.build().to(target, torch.float32 if is_half else dtype)
-        with torch.inference_mode(), computing_in(dtype if is_half else None, target):
-            features = module(*moved(pixels[places], target))
-        result: NDArray[np.float32] = features.float().cpu().numpy()
+        module = self._ready(target, torch.float32 if is_half else dtype)
+
+        def forward(part: Tensor) -> Tensor:
+            with computing_in(dtype if is_half else None, target):
+                features: Tensor = module(*moved(part, target))
+            return features.float()
+
+        chosen = pixels[places]
+        with torch.inference_mode():
+            features = Halving(forward, most_at_once(chosen.shape[1:3], target))(chosen)
+        result: NDArray[np.float32] = features.cpu().numpy()
         return result
+
+    def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """Return the network on a device, its batch normalisation folded into convolutions."""
+        if self._quick is None or self._quick[0] != (device, dtype):
+            module = self.build().to(device, dtype)
+            quick = None if callable(self.backbone) else quick_copy(module, self.image_size)
+            self._quick = (device, dtype), module if quick is None else quick
+        return self._quick[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the network on the CPU."""
-        state = self.__dict__.copy()
+        state = {**self.__dict__, "_quick": None}
         if self._module is not None and next(self._module.buffers()).device.type != "cpu":
             state["_module"] = copy.deepcopy(self._module).cpu()
         return state

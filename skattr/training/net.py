@@ -1,7 +1,7 @@
 """The skorch net: several branches, masked losses, and no global random state."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,26 +10,25 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
-from torch.nn.utils import clip_grad_norm_
 
 from skattr.exceptions import DivergedError, ImageReadError
 from skattr.nn.initialization import drawing_from
 from skattr.training.augmentation import Augmentation
 from skattr.training.averaging import WeightAverage
-from skattr.training.batches import AttributeDataset, Batch, BatchLoader, Targets
+from skattr.training.batches import AttributeDataset, Batch, BatchLoader
 from skattr.training.freezing import Freezing, parameter_groups
-from skattr.training.labelled import LabelledBatch, moved
 from skattr.training.progress import ProgressBar
 from skattr.training.randomness import forked_randomness, seed_of
+from skattr.training.steps import BatchSteps, EpochSums, Listeners
 
 
-class AttributeNet(NeuralNet):
+class AttributeNet(BatchSteps, NeuralNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
     What differs from :class:`skorch.NeuralNet`: it is fitted on an :class:`AttributeDataset`;
-    losses stay on the device until the epoch ends; Ctrl-C is raised; the initial weights, the
-    shuffling, the augmentation and dropout each draw from a generator made of `seed`; a loss
-    that is not finite is an error.
+    losses stay on the device until the epoch ends, and no history of batches is kept; Ctrl-C is
+    raised; the initial weights, the shuffling, the augmentation and dropout each draw from a
+    generator made of `seed`; a loss that is not finite is an error.
 
     Parameters
     ----------
@@ -59,11 +58,14 @@ class AttributeNet(NeuralNet):
         The type matrix products and convolutions are computed in.
     num_workers : int
         Processes that decode files.
+    batch_history : bool
+        Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
+        the device.
     validation : AttributeDataset, optional
         Rows to compute ``valid_loss`` on after every epoch.
     """
 
-    module_: torch.nn.Module
+    module_: Any
     average_: WeightAverage | None = None
     freezing_: Freezing | None = None
     epochs_before_ = 0
@@ -85,6 +87,7 @@ class AttributeNet(NeuralNet):
         accumulate: int = 1,
         autocast: torch.dtype | None = None,
         num_workers: int = 0,
+        batch_history: bool = False,
         validation: AttributeDataset | None = None,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +104,7 @@ class AttributeNet(NeuralNet):
         self.accumulate = accumulate
         self.autocast = autocast
         self.num_workers = num_workers
+        self.batch_history = batch_history
         self.validation = validation
 
     @property
@@ -151,7 +155,13 @@ class AttributeNet(NeuralNet):
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return the training rows and the validation rows, split beforehand."""
-        return X, self.validation
+        dtype, validation = self.module_.branches.bias.dtype, self.validation
+
+        def arrange(codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+            labels: tuple[Tensor, Tensor] = self.criterion_.arranged(codes, weights.to(dtype))
+            return labels
+
+        return X.arranged(arrange), None if validation is None else validation.arranged(arrange)
 
     def get_iterator(self, dataset: AttributeDataset, training: bool = False) -> BatchLoader:
         """Return the batches of a dataset, shuffled in training."""
@@ -162,84 +172,6 @@ class AttributeNet(NeuralNet):
             self.num_workers,
             pin_memory=str(self.device).startswith("cuda"),
         )
-
-    def infer(self, x: Tensor | tuple[Tensor, ...], **_: Any) -> Tensor:
-        """Compute the logits of a batch in full precision."""
-        inputs = moved(x, self.device)
-        with computing_in(self.autocast, inputs[0].device), self._drawing():
-            logits: Tensor = self.module_(*inputs)
-        return logits.float() if self.autocast is not None else logits
-
-    def get_loss(
-        self, y_pred: Tensor, y_true: Targets, X: Any = None, training: bool = False
-    ) -> Tensor:
-        """Compute the loss of a batch and add its parts to those of the epoch."""
-        codes, weights = moved(y_true, self.device)
-        return self._loss(y_pred, [(codes, weights)])
-
-    def _loss(
-        self,
-        logits: Tensor,
-        labels: Sequence[tuple[Tensor, Tensor]],
-        divisors: Tensor | None = None,
-        share: float = 1.0,
-    ) -> Tensor:
-        """Return the loss of rows with all their `labels`.
-
-        If the rows are a part of a batch, `divisors` are the weight sums of the whole and
-        `share` is the part's share of what is added once per batch.
-        """
-        both = [self.criterion_.sums(logits, codes, weights) for codes, weights in labels]
-        loss_sums, weight_sums = (sum(sums[1:], sums[0]) for sums in zip(*both, strict=True))
-        self.epoch_sums_.append((loss_sums.detach(), weight_sums))
-        loss: Tensor
-        if divisors is None:
-            loss = self.criterion_.total(loss_sums, weight_sums)
-        else:
-            loss = self.criterion_.total(loss_sums, divisors, share=share)
-        return loss
-
-    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        """Take a step and average the weights."""
-        step: dict[str, Any] = super().train_step(batch, **fit_params)
-        if self.average_ is not None:
-            self.average_.update(self.module_)
-        return step
-
-    def train_step_single(self, batch: Batch, **_: Any) -> dict[str, Any]:
-        """Compute the gradient of a batch: augmented, mixed, part by part, clipped."""
-        self._set_training(True)
-        whole = self._augmented(LabelledBatch.of(batch, self.device))
-        n_parts = max(1, min(self.accumulate, len(whole) // 2))
-        divisors = None
-        if n_parts > 1:
-            sums = [self.criterion_.weight_sums(*pair) for pair in whole.labels]
-            divisors = sum(sums[1:], sums[0])
-        losses, outputs = [], []
-        for part in whole.parts(n_parts):
-            logits = self.infer(part.inputs)
-            loss = self._loss(logits, part.labels, divisors, share=1 / n_parts)
-            torch.autograd.backward(loss)
-            losses.append(loss.detach())
-            outputs.append(logits.detach())
-        if self.clip_norm is not None:
-            clip_grad_norm_([p for _, p in self.get_all_learnable_params()], self.clip_norm)
-        return {"loss": torch.stack(losses).sum(), "y_pred": torch.cat(outputs)}
-
-    def _augmented(self, batch: LabelledBatch) -> LabelledBatch:
-        """Change the pictures of a batch, and mix its rows, if asked for."""
-        if self.augment is not None:
-            x, *category = batch.inputs
-            changed = self.augment(x, self.augmentation_generator_)
-            batch = LabelledBatch((changed, *category), batch.labels)
-        if self.mixup:
-            share = self.mixing_generator_.beta(self.mixup, self.mixup)
-            # Partners are drawn evenly, so this changes no distribution; but a row keeps the
-            # larger share, to whose labels its category, which is not mixed, belongs.
-            share = max(share, 1 - share)
-            order = torch.from_numpy(self.mixing_generator_.permutation(len(batch)))
-            batch = batch.mixed(share, order.to(batch.inputs[0].device))
-        return batch
 
     def run_single_epoch(
         self,
@@ -254,23 +186,28 @@ class AttributeNet(NeuralNet):
             return
         if training:
             self._start_training()
-        self.epoch_sums_: list[tuple[Tensor, Tensor]] = []
+            self.history.new_batch()  # what callbacks record of batches, if no history is kept
+        self._set_training(training)
+        self.epoch_sums_ = EpochSums()
         n_batches = 0
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            if self.batch_history and (n_batches or not training):
+                self.history.new_batch()
+            for listener in self.listeners_.of("on_batch_begin"):
+                listener(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+            if self.batch_history:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+            for listener in self.listeners_.of("on_batch_end"):
+                listener(self, batch=batch, training=training, **step)
             n_batches += 1
         if not n_batches:
             raise ImageReadError(
                 f"No batch of the {prefix} rows is left: pictures that could be read when `fit` "
                 "began no longer can."
             )
-        loss_sums, weight_sums = (
-            torch.stack(sums).sum(0) for sums in zip(*self.epoch_sums_, strict=True)
-        )
+        loss = self.criterion_.total(*self.epoch_sums_.sums).detach()
         del self.epoch_sums_
-        loss = self.criterion_.total(loss_sums, weight_sums).detach()
         if training and self.average_ is not None:
             self.average_.exchange(self.module_)
         self._record(prefix, float(loss), n_batches)
@@ -308,6 +245,8 @@ class AttributeNet(NeuralNet):
         self.epochs_before_ = len(self.history)
         if self.ema_decay is not None and self.average_ is None:
             self.average_ = WeightAverage(self.module_, self.ema_decay)
+        self.listeners_ = Listeners(self.callbacks_)
+        self.parameters_ = [parameter for _, parameter in self.get_all_learnable_params()]
         self.notify("on_train_begin", X=X, y=y)
         try:
             with self._training_randomness(), self._freezing():
@@ -316,6 +255,8 @@ class AttributeNet(NeuralNet):
             if not _stopped_early(error):
                 self._close_progress()
                 raise
+        finally:
+            del self.listeners_, self.parameters_
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -354,11 +295,6 @@ class AttributeNet(NeuralNet):
             freezing.restore()
             self.freezing_ = None
 
-    def _drawing(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which the network draws from our generator, if it draws."""
-        generator = getattr(self, "dropout_generator_", None)
-        return contextlib.nullcontext() if generator is None else drawing_from(generator)
-
     def release_training_state(self) -> None:
         """Forget what only training needs: gradients, momenta, averages, validation rows."""
         self.optimizer_.zero_grad(set_to_none=True)
@@ -375,15 +311,6 @@ class AttributeNet(NeuralNet):
         for _, callback in self.callbacks_:
             if isinstance(callback, ProgressBar):
                 callback.close()
-
-
-def computing_in(
-    dtype: torch.dtype | None, device: torch.device
-) -> contextlib.AbstractContextManager[Any]:
-    """Return autocast to `dtype` on `device`, or nothing for None."""
-    if dtype is None:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=dtype)
 
 
 def _stopped_early(error: BaseException) -> bool:

@@ -190,6 +190,7 @@ def make_net(
     _check_net_params(recipe.net_params, params)
     if optimizer is torch.optim.SGD:
         params.update(optimizer__momentum=0.9, optimizer__nesterov=True)
+    params.update(_fused(optimizer, device, recipe.net_params))
     net = AttributeNet(MultiBranchNetwork, **{**params, **recipe.net_params})
     net.initialize()
     if start is not None:
@@ -259,6 +260,15 @@ def _backbone(backbone: Any, rows: Rows) -> Any:
 
 def _optimizer(optimizer: Any) -> Any:
     return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+
+
+def _fused(optimizer: Any, device: str, net_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return that the optimizer takes a step in one kernel, if it can and no other was chosen."""
+    others = {f"optimizer__{name}" for name in ("fused", "foreach", "capturable", "differentiable")}
+    # SGD: the fused form has no momentum for parameters that are thawed later.
+    adam = (torch.optim.AdamW, torch.optim.Adam)
+    can = optimizer in adam and torch.device(device).type in ("cpu", "cuda")
+    return {"optimizer__fused": True} if can and not others & net_params.keys() else {}
 
 
 def _augmentation(augment: Any, rows: Rows) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from skattr.nn import BranchLayout, SummedCrossEntropy
-from skattr.nn.losses import log_probabilities, present_log_odds
+from skattr.nn.cross_entropies import log_probabilities
+from skattr.nn.losses import present_log_odds
 from tests.nn.test_losses import EXACT, example, n_targets
 
 LAYOUTS = {
