@@ -95,7 +95,7 @@ class AttributeDataset(Dataset[Any]):
         """Return a batch, in a DataLoader or one of its workers."""
         return self.batch(torch.from_numpy(self.indices[positions]))
 
-    def batch(self, places: Tensor, *, pinned: bool = False) -> ReadBatch | Exception:
+    def batch(self, places: Tensor, memory: "Memory | None" = None) -> ReadBatch | Exception:
         """Return a batch, or the error that a picture cannot be read.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
@@ -104,16 +104,17 @@ class AttributeDataset(Dataset[Any]):
         ----------
         places : Tensor of shape (m,), int64
             Rows of X.
-        pinned : bool
-            Whether the batch is page-locked, for copies to a GPU; never in a worker.
+        memory : Memory, optional
+            Where the batch is put.
         """
         indices = places.numpy()
+        memory = memory or Memory()
         if self._inputs is not None:
             if self.may_share and _stand_together(indices) and isinstance(self._inputs, Tensor):
                 inputs = self._inputs[indices[0] : indices[-1] + 1]
             else:
-                inputs = _selected(self._inputs, places, pinned)
-            return ReadBatch(self._batch(inputs, places, pinned), indices, {})
+                inputs = memory.selected(self._inputs, places)
+            return ReadBatch(self._batch(inputs, places, memory), indices, {})
         unreadable: dict[int, str] = {}
         try:
             if isinstance(self.rows, FileRows) and self.rows.unreadable is not None:
@@ -122,19 +123,68 @@ class AttributeDataset(Dataset[Any]):
                 taken = self.rows.take(indices)
         except (ImageReadError, InvalidBoxError) as error:
             return error
-        inputs = torch.from_numpy(taken)
-        inputs = inputs.pin_memory() if pinned else inputs
-        batch = self._batch(inputs, torch.from_numpy(indices), pinned)
-        return ReadBatch(batch, indices, unreadable)
+        inputs = memory.taken(torch.from_numpy(taken))
+        return ReadBatch(
+            self._batch(inputs, torch.from_numpy(indices), memory), indices, unreadable
+        )
 
-    def _batch(self, inputs: Tensor, places: Tensor, pinned: bool) -> Batch | Inputs:
+    def _batch(self, inputs: Tensor, places: Tensor, memory: "Memory") -> Batch | Inputs:
         both: Inputs = inputs
         if self.category is not None:
-            both = inputs, _selected(self.category, places, pinned)
+            both = inputs, memory.selected(self.category, places)
         if self.codes is None or self.weights is None:
             return both
-        codes = _selected(self.codes, places, pinned)
-        return both, (codes, _selected(self.weights, places, pinned))
+        codes = memory.selected(self.codes, places)
+        return both, (codes, memory.selected(self.weights, places))
+
+
+class Memory:
+    """Where batches are put: each in memory of its own."""
+
+    def selected(self, values: Selectable, places: Tensor) -> Tensor:
+        """Return a copy of some rows."""
+        if not isinstance(values, Tensor):
+            return self.taken(torch.from_numpy(np.take(values, places.numpy(), axis=0)))
+        out = self._out(values, len(places))
+        if out is None:
+            return values.index_select(0, places)
+        return torch.index_select(values, 0, places, out=out)
+
+    def taken(self, values: Tensor) -> Tensor:
+        """Return what was copied already."""
+        return values
+
+    def _out(self, values: Tensor, n_rows: int) -> Tensor | None:
+        return None
+
+
+class PinnedMemory(Memory):
+    """Page-locked memory, from which a GPU copies while the program goes on."""
+
+    def taken(self, values: Tensor) -> Tensor:
+        """Return a page-locked copy."""
+        return values.pin_memory()
+
+    def _out(self, values: Tensor, n_rows: int) -> Tensor:
+        return torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype, pin_memory=True)
+
+
+class ReusedMemory(Memory):
+    """Always the same memory: a batch lasts until the next one is asked for.
+
+    New memory has to be mapped page by page as it is first written to, which takes as long as
+    writing.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, Tensor] = {}
+
+    def _out(self, values: Tensor, n_rows: int) -> Tensor:
+        buffer = self._buffers.get(id(values))
+        if buffer is None or len(buffer) < n_rows:
+            buffer = torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
+            self._buffers[id(values)] = buffer
+        return buffer[:n_rows] if len(buffer) > n_rows else buffer
 
 
 def _stand_together(indices: NDArray[np.int64]) -> bool:
@@ -142,18 +192,6 @@ def _stand_together(indices: NDArray[np.int64]) -> bool:
     return bool(len(indices)) and bool(
         (indices == np.arange(indices[0], indices[0] + len(indices))).all()
     )
-
-
-def _selected(values: Selectable, places: Tensor, pinned: bool) -> Tensor:
-    """Return a copy of some rows."""
-    if not isinstance(values, Tensor):
-        selected = torch.from_numpy(np.take(values, places.numpy(), axis=0))
-        return selected.pin_memory() if pinned else selected
-    if not pinned:
-        return values.index_select(0, places)
-    shape = (len(places), *values.shape[1:])
-    result = torch.empty(shape, dtype=values.dtype, pin_memory=True)
-    return torch.index_select(values, 0, places, out=result)
 
 
 def _selectable(values: Selectable) -> Selectable:
@@ -227,6 +265,8 @@ class BatchLoader:
         Worker processes for file rows; what is in memory never needs one.
     pin_memory : bool, default=False
         Page-locked batches, for copies to a GPU.
+    reuse_memory : bool, default=False
+        A batch of rows in memory lasts until the next one is asked for.
     """
 
     def __init__(
@@ -236,11 +276,15 @@ class BatchLoader:
         generator: torch.Generator | None = None,
         num_workers: int = 0,
         pin_memory: bool = False,
+        reuse_memory: bool = False,
     ) -> None:
         self.dataset = dataset
         self.positions = BatchPositions(len(dataset), batch_size, generator)
         self.num_workers = num_workers
         self.pin_memory = pin_memory
+        self.memory = ReusedMemory() if reuse_memory else Memory()
+        if pin_memory:
+            self.memory = PinnedMemory()
         self._loader: DataLoader[Any] | None = None
 
     def __len__(self) -> int:
@@ -283,7 +327,7 @@ class BatchLoader:
         """Return the batches of one pass, from workers if there are any and files to decode."""
         if self.dataset.is_in_memory:
             self._loader = None
-            fetch = partial(self.dataset.batch, pinned=self.pin_memory)
+            fetch = partial(self.dataset.batch, memory=self.memory)
             return map(fetch, self.positions.of(torch.from_numpy(self.dataset.indices)))
         if self._loader is None:
             self._loader = DataLoader(

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer
+from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
 from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from skattr.exceptions import DivergedError, ImageReadError
 from skattr.nn.initialization import drawing_from
-from skattr.training.augmentation import Augmentation
+from skattr.training.augmentation import Augmentation, PictureChanges
 from skattr.training.averaging import WeightAverage
 from skattr.training.batches import AttributeDataset, Batch, BatchLoader
 from skattr.training.freezing import Freezing, parameter_groups
@@ -171,7 +171,19 @@ class AttributeNet(BatchSteps, NeuralNet):
             self.generator("shuffling") if training else None,
             self.num_workers,
             pin_memory=str(self.device).startswith("cuda"),
+            reuse_memory=training and not self._may_hold_batches(),
         )
+
+    def _may_hold_batches(self) -> bool:
+        """Whether anything but this package sees batches, and may keep one."""
+        if not hasattr(self, "listeners_") or not isinstance(self.module__backbone, str):
+            return True
+        events = ("on_batch_begin", "on_grad_computed", "on_batch_end")
+        listeners: list[Any] = [
+            getattr(one, "__self__", one) for event in events for one in self.listeners_.of(event)
+        ]
+        is_ours = self.augment is None or isinstance(self.augment, PictureChanges)
+        return not is_ours or not all(type(one) in (LRScheduler, ProgressBar) for one in listeners)
 
     def run_single_epoch(
         self,

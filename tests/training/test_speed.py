@@ -175,6 +175,51 @@ def test_a_shared_batch_is_a_view(rng):
     np.testing.assert_array_equal(batch, X[order])
 
 
+def test_memory_is_reused(pictures):
+    """Only where it was allowed; batches are the same ones, the short last one too."""
+    dataset = AttributeDataset(
+        PixelRows(pictures, (12, 10)), np.arange(24), np.arange(48).reshape(24, 2), np.ones((24, 2))
+    )
+    expected = list(BatchLoader(dataset, 7, torch.Generator().manual_seed(0)))
+    loader = BatchLoader(dataset, 7, torch.Generator().manual_seed(0), reuse_memory=True)
+    places = set()
+    for (x, targets), (same, same_targets) in zip(loader, expected, strict=True):
+        for one, other in zip((x, *targets), (same, *same_targets), strict=True):
+            assert torch.equal(one, other)
+        places.add(x.data_ptr())
+    assert len(places) == 1
+
+
+class Holds(Callback):
+    """Keeps all batches."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_batch_end(self, net, batch, training, **_):
+        """Keep a batch."""
+        self.batches.append(batch[0])
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_batches_that_somebody_holds_are_their_own(pictures, held):
+    """A callback may keep batches; without it, and with it, the same is learned."""
+    holds = Holds()
+    params = {"batch_size": 8, "backbone": "resnet18", "max_epochs": 1}
+    net = fit_net(
+        recipe(callbacks=[holds] if held else None, lr_schedule="onecycle", **params),
+        picture_task(), np.arange(24),
+    )  # fmt: skip
+    if held:
+        rows = np.concatenate([batch.numpy() for batch in holds.batches])
+        assert len(np.unique(rows.reshape(24, -1), axis=0)) == 24
+    other = fit_net(
+        recipe(callbacks=[Noted()], **params, lr_schedule="onecycle"), picture_task(), np.arange(24)
+    )
+    for one, same in zip(net.module_.parameters(), other.module_.parameters(), strict=True):
+        assert torch.equal(one, same)
+
+
 class WritesToInputs(torch.nn.Module):
     """Zeroes what it is given."""
 
