@@ -206,7 +206,17 @@ class AttributeClassifier(NetworkAnswers):
     -----
     The branches start at the class frequencies of the training labels, so an attribute without
     a known label is predicted with equal probabilities. On the CPU two fits with the same
-    `random_state`, data and number of threads are bit-identical.
+    `random_state`, data and number of threads are bit-identical. On CUDA that is not promised:
+    cuDNN and cuBLAS choose among kernels, some of which add in an order that changes;
+    `torch.use_deterministic_algorithms` is the user's to set. The branches and their losses, but
+    for ``loss`` objects with label smoothing, use none that do.
+
+    Networks that are trained whole on one GPU are searched with ``n_jobs=1``: several processes
+    would share its time and its memory. What only the branches, the losses or thresholds differ
+    in is searched on the features of an :class:`ImageEmbedder`, in one pass of the backbone.
+
+    Prediction takes as many rows at once as are fastest, and goes on with half of them where
+    memory runs out. What it computes of a row depends on the other rows by rounding only.
 
     References
     ----------

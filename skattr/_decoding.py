@@ -7,9 +7,7 @@ is torch's, for files as for pictures in memory.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import torch
@@ -26,7 +24,6 @@ except ImportError:  # the same pixels, but slower
 Box = tuple[int, int, int, int]
 PREPROCESSING = 2  # to be raised when pictures are decoded or resized otherwise
 Decoding = Literal["exact", "scaled"]
-_Result = TypeVar("_Result")
 _JPEG_FORMATS = ("JPEG", "MPO")
 _LEAST_SIDE = 8  # below, two of JPEG's scales by eighths may give pictures of one size
 
@@ -131,34 +128,6 @@ def resize(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     )
     array: NDArray[np.uint8] = resized.permute(0, 2, 3, 1).contiguous().numpy()
     return array.reshape(*pictures.shape[:-3], *size, 3)
-
-
-def in_threads(function: Callable[[int], _Result], n: int) -> list[_Result]:
-    """Call a function with 0 to n - 1 on as many threads as torch computes with.
-
-    Decoding and resizing let other threads run. In the worker processes of a DataLoader, and
-    where OMP_NUM_THREADS is 1, there is one thread: the caller's.
-
-    Parameters
-    ----------
-    function : callable
-        What it raises is raised here, the call of the lowest number first; calls that have not
-        begun by then, or by an interrupt, never do.
-    n : int
-
-    Returns
-    -------
-    list
-        What the function returned, in the order of the numbers.
-    """
-    n_threads = min(torch.get_num_threads(), n)
-    if n_threads < 2:
-        return [function(number) for number in range(n)]
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        return list(pool.map(function, range(n)))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _decode(

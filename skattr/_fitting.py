@@ -31,6 +31,7 @@ from skattr._images import (
 from skattr._recipes import augmentation_settings, fine_tuning_settings
 from skattr._targets import AttributeEncoder
 from skattr._task import Labels, make_task
+from skattr._threads import is_clearly_finite
 from skattr._unreadable import level_of_user, readable, refuse_if_all, warn_of_unreadable
 from skattr._validation import check_image_size, check_label_weights
 from skattr.exceptions import UnknownLabelsWarning
@@ -89,17 +90,17 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
 
 def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
     check_numeric_columns(X)
-    is_lenient = classifier.on_bad_image == "warn"
-    allowed = "allow-nan" if is_lenient else True
     X = validate_data(
-        classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=allowed
+        classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
     )
-    unreadable = None
-    if is_lenient:
+    name, unreadable = type(classifier).__name__, None
+    if classifier.on_bad_image == "warn":
         is_nan = np.isnan(X).all(axis=1)
         rest = X[~is_nan] if is_nan.any() else X
-        assert_all_finite(rest, estimator_name=type(classifier).__name__, input_name="X")
+        assert_all_finite(rest, estimator_name=name, input_name="X")
         unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
+    elif not is_clearly_finite(X):
+        assert_all_finite(X, estimator_name=name, input_name="X")
     if reset:
         classifier._feature_type = X.dtype
     return FeatureRows(X.astype(classifier._feature_type, copy=False), unreadable)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from skattr._boxes import BOX_COLUMNS as BOX_COLUMNS
 from skattr._boxes import read_boxes
-from skattr._decoding import Box, Decoding, in_threads, resize
+from skattr._decoding import Box, Decoding, resize
 from skattr._decoding import read_image as read_image
+from skattr._threads import in_threads
 from skattr._unreadable import Unreadable, refuse_or_note
 from skattr.exceptions import ImageReadError, InvalidBoxError
 

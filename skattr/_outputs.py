@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 Floats = NDArray[np.floating[Any]]
+_ROWS_AT_ONCE = 1024
 
 
 class Layout(Protocol):
@@ -32,14 +33,38 @@ class Layout(Protocol):
 
 def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
     """Return the class probabilities of each output, (n, n_classes), in the user's order."""
-    return [_probabilities(logits[:, layout.slices[j]], layout.forms[j]) for j in layout.outputs]
+    singles = [j for j in layout.outputs if layout.forms[j] == "sigmoid"]
+    columns: Any = [layout.slices[j].start for j in singles]
+    if columns and columns == list(range(columns[0], columns[0] + len(columns))):
+        columns = slice(columns[0], columns[0] + len(columns))  # which needs no copy
+    of_singles = dict(zip(singles, _sigmoid_pairs(logits[:, columns]), strict=True))
+    return [
+        of_singles[j] if j in of_singles else _probabilities(logits[:, layout.slices[j]], form)
+        for j, form in ((j, layout.forms[j]) for j in layout.outputs)
+    ]
+
+
+def _sigmoid_pairs(odds: Floats) -> list[Floats]:
+    """Return the probabilities of absent and present, (n, 2), for each column of log odds.
+
+    Each has an exponential of its own, so that the smaller one is as exact as the larger. NumPy's
+    does not depend on where an element stands, torch's does, in the last bit.
+    """
+    result = np.empty((odds.shape[1], 2, len(odds)), dtype=odds.dtype)
+    for start in range(0, len(odds), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        by_output = np.ascontiguousarray(odds[rows].T)
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0, as it should be
+            np.divide(1, 1 + np.exp(by_output), out=result[:, 0, rows])
+            np.divide(1, 1 + np.exp(-by_output), out=result[:, 1, rows])
+    return [pair.T for pair in result]
 
 
 def _probabilities(logits: Floats, form: str) -> Floats:
     if form == "constant":
         return np.ones((len(logits), 1), dtype=logits.dtype)
     if form == "sigmoid":
-        return np.concatenate([expit(-logits), expit(logits)], axis=1)
+        return _sigmoid_pairs(logits)[0]
     if form == "ordinal":
         return np.exp(_ordinal_log_probabilities(logits))
     if form == "joint":

@@ -9,8 +9,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from skattr._decoding import in_threads
 from skattr._images import FileRows, PixelRows
+from skattr._threads import in_threads
 from skattr._unreadable import refuse_or_note
 from skattr.exceptions import ImageReadError
 

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from skattr import AttributeClassifier, ImageEmbedder, _decoding
-from skattr._decoding import in_threads, read_image, resize
+from skattr._decoding import read_image, resize
 from skattr._images import open_files, open_pixels
+from skattr._threads import in_threads
 from skattr.exceptions import ImageReadError, InvalidBoxError
 from tests.hostile import make_hostile_folder
 from tests.tiny import tiny

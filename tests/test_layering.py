@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Rooms of one line may not import each other.
 LAYERS = [
     {"exceptions"},
-    {"_unreadable", "_sqlite_file", "_small_integers"},
+    {"_unreadable", "_sqlite_file", "_small_integers", "_threads"},
     {"_boxes", "_decoding", "_picture_store"},
     {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "_constraints"},
     {"_picture_keys"},
@@ -102,12 +102,12 @@ def test_only_training_imports_skorch():
     assert {room for room in RANK if "skorch" in packages_of(room)} == {"training"}
 
 
-def test_only_nn_training_and_decoding_import_torch():
+def test_who_imports_torch():
     """Neither what checks the input nor the estimators import torch; pictures are resized by it."""
     torch_users = {
         room for room in RANK if packages_of(room) & {"torch", "torchvision", "torchaudio"}
     }
-    assert torch_users == {"nn", "training", "_decoding"}
+    assert torch_users == {"nn", "training", "_decoding", "_threads"}
 
 
 def test_training_does_not_import_scikit_learn():

@@ -17,10 +17,11 @@ from skattr.training.labelled import moved
 from skattr.training.net import AttributeNet
 from skattr.training.steps import computing_in
 
-_PIXELS_TO_FOLD = 2**22  # fewer of them are computed before the network is copied
-_PIXELS_AT_ONCE_ON_CPU = 2**19  # maps of more leave its caches
+_PIXELS_TO_FOLD = 2**23  # fewer of them are computed before the network is copied
+_PIXELS_AT_ONCE_ON_CPU = 400_000  # maps of more leave its caches
 _BYTES_AT_ONCE = 2**26  # of inputs, fetched together
-_FEATURE_BYTES_AT_ONCE = 2**23
+_FEATURE_BYTES_AT_ONCE = 2**25
+_UNITS_AT_ONCE = 2**25  # of hidden layers
 _TIMES_AS_MANY_ON_GPU = 4  # rows of a batch as in training, which keeps what gradients need
 
 
@@ -63,7 +64,7 @@ def predict_rows(
     device = torch.device(net.device)
     indices = readable(rows)
     dataset = AttributeDataset(rows, indices, category=category, may_share=_keeps_inputs(net, rows))
-    n_at_once = _rows_at_once(rows, batch_size, device)
+    n_at_once = _rows_at_once(net, rows, batch_size)
     loader = BatchLoader(
         dataset, n_at_once, num_workers=num_workers, pin_memory=device.type == "cuda"
     )
@@ -90,12 +91,20 @@ def predict_rows(
             inputs = (part.batch,) if isinstance(part.batch, Tensor) else part.batch
             values = outputs(*inputs)
             if waiting is not None:  # a GPU computes the next batch while one is fetched from it
-                result[waiting[0]] = waiting[1].cpu().numpy()
+                _put(result, *waiting)
             waiting = part.indices, values
             bar.update(len(values))
         if waiting is not None:
-            result[waiting[0]] = waiting[1].cpu().numpy()
+            _put(result, *waiting)
     return result
+
+
+def _put(result: NDArray[Any], indices: NDArray[np.intp], values: Tensor) -> None:
+    """Write rows to where they belong."""
+    rows: Any = indices
+    if indices[-1] - indices[0] == len(indices) - 1:  # they are in order and distinct
+        rows = slice(indices[0], indices[-1] + 1)
+    result[rows] = values.cpu().numpy()
 
 
 class Halving:
@@ -150,12 +159,16 @@ def _is_of_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) or "DefaultCPUAllocator" in str(error)
 
 
-def _rows_at_once(rows: Any, batch_size: int, device: torch.device) -> int:
-    """Return how many rows are fetched and computed together."""
+def _rows_at_once(net: AttributeNet, rows: Any, batch_size: int) -> int:
+    """Return how many rows are fetched together."""
     if isinstance(rows, FeatureRows):
         n_bytes = max(rows.array.itemsize * rows.array.shape[1], 1)
-        return max(batch_size, int(_FEATURE_BYTES_AT_ONCE // n_bytes))
-    many = batch_size if device.type == "cpu" else _TIMES_AS_MANY_ON_GPU * batch_size
+        linear = [one for one in net.module_.modules() if isinstance(one, torch.nn.Linear)]
+        widest = max([net.module_.layout.n_logits, 1, *(one.out_features for one in linear)])
+        fast = min(_FEATURE_BYTES_AT_ONCE // n_bytes, _UNITS_AT_ONCE // widest)
+        return max(batch_size, int(fast))
+    on_cpu = torch.device(net.device).type == "cpu"
+    many = batch_size if on_cpu else _TIMES_AS_MANY_ON_GPU * batch_size
     n_bytes = 3 * int(rows.size[0]) * int(rows.size[1])
     return max(1, min(many, _BYTES_AT_ONCE // n_bytes))
 

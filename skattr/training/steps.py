@@ -91,9 +91,12 @@ class BatchSteps:
         return self._logits(moved(x, self.device))
 
     def _logits(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        # Compiled code would be compiled again for a last batch of another size.
-        is_odd = self.compile and len(inputs[0]) != self.batch_size
-        network = self.module_.forward if is_odd else self.module_
+        network = self.module_
+        if self.compile and len(inputs[0]) not in (
+            self.batch_size,
+            -(-self.batch_size // self.accumulate),
+        ):
+            network = self.module_.forward  # not compiled again for a last batch of another size
         with computing_in(self.autocast, inputs[0].device), self._drawing():
             logits: Tensor = network(*inputs)
         return logits.float() if self.autocast is not None else logits

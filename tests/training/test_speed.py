@@ -133,6 +133,15 @@ def test_a_short_last_batch_is_not_compiled_for():
     np.testing.assert_allclose(net.history[:, "valid_loss"], plain.history[:, "valid_loss"])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
+def test_parts_of_a_batch_are_compiled():
+    """The parts of a batch run compiled, as whole batches do."""
+    compiler = CompileCounter()
+    params = {"compile__backend": compiler, "accumulate": 4}
+    fit_net(recipe(batch_size=16, compile=True, net_params=params), feature_task(), np.arange(40))
+    assert compiler.frame_count == 1
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "adam"])
 def test_fused_steps_are_the_same_steps(optimizer):
     """The optimizer in one kernel learns what torch's plain one learns."""
