@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skattr._constraints import decode
-from skattr._fitting import category_for_prediction, open_rows
+from skattr._fitting import category_for_prediction, open_rows, refuse_not_finite
+from skattr._images import FeatureRows
 from skattr._multioutput import exact_match
 from skattr._outputs import (
     binary_log_odds,
@@ -63,6 +64,8 @@ class NetworkAnswers(ClassifierMixin, TransformerMixin, BaseEstimator):
             num_workers=self.num_workers,
             verbose=int(self.verbose),
         )
+        if isinstance(rows, FeatureRows) and rows.unreadable is None:
+            refuse_not_finite(self, rows.array, values)  # if it has not been before
         if needs_some:
             refuse_if_all(rows)
         warn_of_unreadable(rows, "their outputs are NaN, their labels unknown")

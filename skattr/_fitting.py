@@ -93,17 +93,23 @@ def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
     X = validate_data(
         classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
     )
-    name, unreadable = type(classifier).__name__, None
+    unreadable = None
     if classifier.on_bad_image == "warn":
         is_nan = np.isnan(X).all(axis=1)
         rest = X[~is_nan] if is_nan.any() else X
-        assert_all_finite(rest, estimator_name=name, input_name="X")
+        refuse_not_finite(classifier, rest, rest)
         unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
-    elif not is_clearly_finite(X):
-        assert_all_finite(X, estimator_name=name, input_name="X")
+    elif reset or not classifier._network.shows_what_is_not_finite:
+        refuse_not_finite(classifier, X, X)
     if reset:
         classifier._feature_type = X.dtype
     return FeatureRows(X.astype(classifier._feature_type, copy=False), unreadable)
+
+
+def refuse_not_finite(classifier: Any, X: NDArray[Any], shown: NDArray[Any]) -> None:
+    """Raise scikit-learn's ValueError if X is not finite, which `shown` would not be either."""
+    if not is_clearly_finite(shown):
+        assert_all_finite(X, estimator_name=type(classifier).__name__, input_name="X")
 
 
 def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
@@ -149,6 +155,8 @@ def read_data(
     """
     sample_weight, label_weight, category = metadata
     rows, column = open_rows(classifier, X, reset=reset)
+    if isinstance(rows, FeatureRows) and not reset and rows.unreadable is None:
+        refuse_not_finite(classifier, rows.array, rows.array)
     codes = encoder.transform(y)
     names = encoder.output_names_
     weights = check_label_weights(rows, codes, sample_weight, label_weight, names)

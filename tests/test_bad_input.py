@@ -511,3 +511,22 @@ def test_warm_start_needs_the_same_features(rng):
     classifier.fit(rng.normal(size=(20, 3)), np.arange(20) % 2)
     with pytest.raises(ValueError, match="another number of features"):
         classifier.fit(rng.normal(size=(20, 4)), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("params", [{}, {"backbone": "mlp"}, {"branch_hidden": 3}], ids=str)
+def test_features_that_are_not_finite(rng, value, params):
+    """One such number anywhere is an error of every method, of linear networks and of others."""
+    X = rng.normal(size=(40, 5))
+    y = np.stack([X[:, 0] > 0, rng.integers(0, 3, 40)], axis=1)
+    classifier = AttributeClassifier(max_epochs=1, random_state=0, **params).partial_fit(X, y)
+    bad = X.copy()
+    bad[17, 3] = value
+    text = "NaN" if np.isnan(value) else "infinity"
+    calls = [classifier.predict, classifier.predict_proba, classifier.transform]
+    for call in (*calls, lambda Z: classifier.score(Z, y), lambda Z: classifier.partial_fit(Z, y)):
+        with pytest.raises(ValueError, match=f"Input X contains {text}"):
+            call(bad)
+    large = X * 1e300  # finite, but not its sum
+    if not params:
+        assert classifier.predict(large).shape == (40, 2)

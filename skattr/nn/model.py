@@ -96,6 +96,13 @@ class MultiBranchNetwork(nn.Module):
             branches.set_prior(prior)
 
     @property
+    def shows_what_is_not_finite(self) -> bool:
+        """Whether an input that is NaN or infinite makes an output so: it is a linear map."""
+        groups = getattr(self.branches, "groups", [self.branches])
+        is_linear = self._is_linear and all(one.n_hidden is None for one in groups)
+        return is_linear and self.branches.layout.n_logits > 0 and self.modulation is None
+
+    @property
     def layout(self) -> Any:
         """Where the logits of each attribute stand."""
         return self.branches.layout
