@@ -155,8 +155,10 @@ def read_data(
     """
     sample_weight, label_weight, category = metadata
     rows, column = open_rows(classifier, X, reset=reset)
-    if isinstance(rows, FeatureRows) and not reset and rows.unreadable is None:
-        refuse_not_finite(classifier, rows.array, rows.array)
+    if not reset and isinstance(rows, FeatureRows) and rows.unreadable is None:
+        refuse_not_finite(
+            classifier, rows.array, rows.array
+        )  # which prediction may leave for later
     codes = encoder.transform(y)
     names = encoder.output_names_
     weights = check_label_weights(rows, codes, sample_weight, label_weight, names)

@@ -16,7 +16,7 @@ SHARES = ("precision_score", "recall_score", "f1_score", "jaccard_score", "fbeta
 AVERAGES = ("macro", "micro", "weighted", "samples", None)
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     """Assert equality to 1e-12."""
     np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
@@ -62,7 +62,7 @@ def test_shares_are_those_of_scikit_learn(binary, name, average, weighted):
     y, predicted, weight = binary
     params = {"average": average, "sample_weight": weight if weighted else None, **extra(name)}
     ours = getattr(metrics, name)(y, predicted, **params)
-    close(ours, getattr(sk, name)(y, predicted, **params))
+    assert_close(ours, getattr(sk, name)(y, predicted, **params))
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
@@ -72,7 +72,7 @@ def test_a_categorical_attribute_is_a_multiclass_target(rng, name, average):
     y, predicted = rng.choice(["a", "b", "c", "d"], (2, 150))
     weight = rng.random(150)
     params = {"average": average, "sample_weight": weight, **extra(name)}
-    close(
+    assert_close(
         getattr(metrics, name)(y, predicted, **params),
         getattr(sk, name)(y, predicted, **params),
     )
@@ -90,7 +90,9 @@ def test_zero_division_is_that_of_scikit_learn(rng, name, zero_division, average
     predicted[:, [0, 1]] = 0
     y[:, 2] = 0
     params = {"average": average, "zero_division": zero_division, **extra(name)}
-    close(getattr(metrics, name)(y, predicted, **params), getattr(sk, name)(y, predicted, **params))
+    assert_close(
+        getattr(metrics, name)(y, predicted, **params), getattr(sk, name)(y, predicted, **params)
+    )
 
 
 @pytest.mark.parametrize("name", [*SHARES, "accuracy_score", "balanced_accuracy_score"])
@@ -106,9 +108,9 @@ def test_each_column_is_scored_on_its_known_entries(masked, name):
         if name in SHARES:
             params["average"] = "binary" if column == "hat" else "macro"
         expected.append(getattr(sk, name)(true, said, **params))
-    close(ours, expected)
+    assert_close(ours, expected)
     macro = getattr(metrics, name)(y, predicted, **extra(name))
-    close(macro, np.mean(expected))
+    assert_close(macro, np.mean(expected))
 
 
 def test_correlation_is_that_of_scikit_learn(masked):
@@ -118,7 +120,7 @@ def test_correlation_is_that_of_scikit_learn(masked):
     for j, column in enumerate(y):
         rows = known[:, j]
         theirs = sk.matthews_corrcoef(y[column][rows].tolist(), predicted[column][rows].tolist())
-        close(ours[j], theirs)
+        assert_close(ours[j], theirs)
 
 
 @pytest.mark.parametrize("name", ["balanced_accuracy_score", "matthews_corrcoef"])
@@ -127,9 +129,9 @@ def test_pooled_entries_are_one_column(binary, name):
     y, predicted, weight = binary
     weights = np.repeat(weight, y.shape[1])
     ours = getattr(metrics, name)(y, predicted, average="micro", sample_weight=weight)
-    close(ours, getattr(sk, name)(y.ravel(), predicted.ravel(), sample_weight=weights))
+    assert_close(ours, getattr(sk, name)(y.ravel(), predicted.ravel(), sample_weight=weights))
     per_label = getattr(metrics, name)(y, predicted, average=None)
-    close(getattr(metrics, name)(y, predicted, average="weighted"), per_label.mean())
+    assert_close(getattr(metrics, name)(y, predicted, average="weighted"), per_label.mean())
 
 
 def test_rows_and_entries_are_counted_as_scikit_learn_does(binary):
@@ -137,16 +139,18 @@ def test_rows_and_entries_are_counted_as_scikit_learn_does(binary):
     y, predicted, weight = binary
     for w in (None, weight):
         loss = sk.hamming_loss(y, predicted, sample_weight=w)
-        close(metrics.hamming_loss(y, predicted, sample_weight=w), loss)
-        close(metrics.hamming_accuracy(y, predicted, sample_weight=w), 1 - loss)
+        assert_close(metrics.hamming_loss(y, predicted, sample_weight=w), loss)
+        assert_close(metrics.hamming_accuracy(y, predicted, sample_weight=w), 1 - loss)
         exact = sk.accuracy_score(y, predicted, sample_weight=w)
-        close(metrics.subset_accuracy(y, predicted, sample_weight=w), exact)
+        assert_close(metrics.subset_accuracy(y, predicted, sample_weight=w), exact)
         each = [
             sk.accuracy_score(a, b, sample_weight=w) for a, b in zip(y.T, predicted.T, strict=True)
         ]
-        close(metrics.accuracy_score(y, predicted, average=None, sample_weight=w), each)
-        close(metrics.accuracy_score(y, predicted, sample_weight=w), np.mean(each))
-        close(metrics.accuracy_score(y, predicted, average="samples", sample_weight=w), 1 - loss)
+        assert_close(metrics.accuracy_score(y, predicted, average=None, sample_weight=w), each)
+        assert_close(metrics.accuracy_score(y, predicted, sample_weight=w), np.mean(each))
+        assert_close(
+            metrics.accuracy_score(y, predicted, average="samples", sample_weight=w), 1 - loss
+        )
 
 
 def test_rows_count_their_known_labels(rng):
@@ -157,13 +161,13 @@ def test_rows_count_their_known_labels(rng):
     y[3] = np.nan
     rows = [(t[~np.isnan(t)], p[~np.isnan(t)]) for t, p in zip(y, predicted, strict=True)]
     rows = [(t, p) for t, p in rows if len(t)]
-    close(
+    assert_close(
         metrics.accuracy_score(y, predicted, average="samples"),
         np.mean([np.mean(t == p) for t, p in rows]),
     )
-    close(metrics.subset_accuracy(y, predicted), np.mean([np.all(t == p) for t, p in rows]))
+    assert_close(metrics.subset_accuracy(y, predicted), np.mean([np.all(t == p) for t, p in rows]))
     f1 = [sk.f1_score(t, p, zero_division=1) for t, p in rows]
-    close(metrics.f1_score(y, predicted, average="samples", zero_division=1), np.mean(f1))
+    assert_close(metrics.f1_score(y, predicted, average="samples", zero_division=1), np.mean(f1))
     weight = rng.random(y.shape)
     f1 = [
         sk.f1_score(
@@ -173,7 +177,7 @@ def test_rows_count_their_known_labels(rng):
         if not np.isnan(t).all()
     ]
     ours = metrics.f1_score(y, predicted, average="samples", zero_division=1, label_weight=weight)
-    close(ours, np.mean(f1))
+    assert_close(ours, np.mean(f1))
 
 
 def test_weights_of_entries_are_weights_of_a_column(masked, rng):
@@ -190,7 +194,7 @@ def test_weights_of_entries_are_weights_of_a_column(masked, rng):
                 params["average"] = "binary" if column == "hat" else "macro"
             w = (rows * entries[:, j])[known[:, j]]
             true, said = (f[column][known[:, j]].tolist() for f in (y, predicted))
-            close(ours[j], getattr(sk, name)(true, said, sample_weight=w, **params))
+            assert_close(ours[j], getattr(sk, name)(true, said, sample_weight=w, **params))
 
 
 def test_an_entry_without_weight_is_unknown(binary):
@@ -200,7 +204,7 @@ def test_an_entry_without_weight_is_unknown(binary):
     hidden[::2, 1:5] = np.nan
     weight = ~np.isnan(hidden)
     ours = metrics.subset_accuracy(y, predicted, label_weight=weight)
-    close(ours, metrics.subset_accuracy(hidden, predicted))
+    assert_close(ours, metrics.subset_accuracy(hidden, predicted))
     with pytest.raises(ValueError, match="positive weight"):
         metrics.subset_accuracy(y, predicted, label_weight=np.zeros(y.shape))
 
@@ -249,14 +253,14 @@ def test_one_warning_lists_what_is_undefined():
         [warning] = caught
         assert "['scarf', 'coat']; the average is over 1 of 3" in str(warning.message)
         assert warning.filename == __file__
-        close(value, getattr(sk, name)(y["hat"], predicted[:, 0]))
+        assert_close(value, getattr(sk, name)(y["hat"], predicted[:, 0]))
     with pytest.warns(sk._classification.UndefinedMetricWarning, match="2 of 3 .* they are NaN"):
         assert np.isnan(metrics.recall_score(y, predicted, average=None)[1:]).all()
     for name in ("balanced_accuracy_score", "matthews_corrcoef"):
         with pytest.warns(UndefinedAttributeWarning, match="scarf.*over 1 of 3"):
             getattr(metrics, name)(y, predicted)
     with pytest.warns(UndefinedAttributeWarning, match=r"1 of 3 attributes \(no known label\)"):
-        close(metrics.accuracy_score(y, predicted), (2 / 3 + 2 / 3) / 2)
+        assert_close(metrics.accuracy_score(y, predicted), (2 / 3 + 2 / 3) / 2)
 
 
 def test_precision_without_a_prediction_is_zero_with_a_warning():
@@ -296,7 +300,7 @@ def test_micro_of_a_mixed_table_pools_classes_against_the_rest(masked):
             true.append(t.astype(str) == str(label))
             said.append(p.astype(str) == str(label))
     theirs = sk.f1_score(np.concatenate(true), np.concatenate(said))
-    close(metrics.f1_score(y, predicted, average="micro"), theirs)
+    assert_close(metrics.f1_score(y, predicted, average="micro"), theirs)
 
 
 def test_agrees_with_torchmetrics(rng):
