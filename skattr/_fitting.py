@@ -156,9 +156,8 @@ def read_data(
     sample_weight, label_weight, category = metadata
     rows, column = open_rows(classifier, X, reset=reset)
     if not reset and isinstance(rows, FeatureRows) and rows.unreadable is None:
-        refuse_not_finite(
-            classifier, rows.array, rows.array
-        )  # which prediction may leave for later
+        # As open_rows leaves it to the outputs of a linear network, which training has none of.
+        refuse_not_finite(classifier, rows.array, rows.array)
     codes = encoder.transform(y)
     names = encoder.output_names_
     weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
