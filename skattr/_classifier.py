@@ -377,17 +377,20 @@ class AttributeClassifier(NetworkAnswers):
             If a picture cannot be read or a box leaves it; path and row are named. With
             ``on_bad_image="warn"`` only if that is so of all pictures.
         """
-        encoder = self._fitted_encoder(y, self.classes)
-        return self._fit(X, y, (sample_weight, label_weight, category), encoder)
+        encoder, codes = self._encoded(y, self.classes)
+        return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
 
-    def _fitted_encoder(self, y: Any, classes: Any) -> AttributeEncoder:
-        encoder = AttributeEncoder(self.attributes, classes, self.missing_label).fit(y)
+    def _encoded(self, y: Any, classes: Any) -> tuple[AttributeEncoder, NDArray[np.int64]]:
+        encoder = AttributeEncoder(self.attributes, classes, self.missing_label)
+        codes = encoder.fit_transform(y)
         warn_of_unknown_columns(encoder)
-        return encoder
+        return encoder, codes
 
-    def _fit(self, X: Any, y: Any, metadata: Metadata, encoder: AttributeEncoder) -> Self:
+    def _fit(
+        self, X: Any, codes: NDArray[np.int64], metadata: Metadata, encoder: AttributeEncoder
+    ) -> Self:
         rules = read_rules(self.constraints, encoder)
-        rows, labels = read_data(self, X, y, metadata, encoder, reset=True)
+        rows, labels = read_data(self, X, codes, metadata, encoder, reset=True)
         net = train_network(self, rows, labels, encoder)
         return self._keep(net, encoder, rules, labels.categories)
 
@@ -448,12 +451,12 @@ class AttributeClassifier(NetworkAnswers):
         """
         is_first = not hasattr(self, "net_")
         if is_first:
-            encoder = self._fitted_encoder(y, self.classes if classes is None else classes)
+            encoder, codes = self._encoded(y, self.classes if classes is None else classes)
         else:
-            encoder = self.encoder_
+            encoder, codes = self.encoder_, self.encoder_.transform(y)
         metadata = (sample_weight, label_weight, category)
         rules = read_rules(self.constraints, encoder)
-        rows, labels = read_data(self, X, y, metadata, encoder, reset=is_first)
+        rows, labels = read_data(self, X, codes, metadata, encoder, reset=is_first)
         net = stream_network(self, rows, labels, encoder)
         return self._keep(net, encoder, rules, labels.categories)
 
@@ -531,5 +534,6 @@ class AttributeClassifier(NetworkAnswers):
             was not trained on it; the fitted network is trained on all rows. A float: outputs
             for that share of rows, held out from the only network trained, and NaN elsewhere.
         """
-        encoder = self._fitted_encoder(y, self.classes)
-        return cross_fit_transform(self, X, y, (sample_weight, label_weight, category), encoder)
+        encoder, codes = self._encoded(y, self.classes)
+        metadata = (sample_weight, label_weight, category)
+        return cross_fit_transform(self, X, y, codes, metadata, encoder)

@@ -15,11 +15,12 @@ from sklearn.utils.validation import indexable
 from skattr._fitting import Metadata, find_readable, open_rows, random_generator
 from skattr.exceptions import InSampleWarning
 
+Codes = NDArray[np.int64]
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def cross_fit_transform(
-    classifier: Any, X: Any, y: Any, metadata: Metadata, encoder: Any
+    classifier: Any, X: Any, y: Any, codes: Codes, metadata: Metadata, encoder: Any
 ) -> NDArray[Any]:
     """Fit `classifier`, and return the outputs its `cross_fit` asks for.
 
@@ -27,6 +28,8 @@ def cross_fit_transform(
     ----------
     classifier : AttributeClassifier
     X, y : rows and labels
+    codes : ndarray of shape (n, n_outputs), int64
+        What `encoder` makes of y.
     metadata : (sample_weight, label_weight, category)
         As for its `fit`.
     encoder : AttributeEncoder
@@ -36,8 +39,8 @@ def cross_fit_transform(
     -------
     ndarray of shape (n, n_columns)
     """
-    X, y = indexable(X, y)
-    n_rows = len(y)
+    X, codes = indexable(X, codes)
+    n_rows = len(codes)
     splits = None
     if classifier.cross_fit is None:
         warnings.warn(
@@ -49,17 +52,17 @@ def cross_fit_transform(
         )
     else:
         rng = random_generator(classifier.random_state)
-        splits = _splits(classifier.cross_fit, X, y, encoder.transform(y), rng)
+        splits = _splits(classifier.cross_fit, X, y, codes, rng)
     usable = _usable_rows(classifier, X, n_rows)
     if len(usable) == n_rows:
-        return _outputs(classifier, X, y, metadata, encoder, splits)
-    X, y, *rest = (
+        return _outputs(classifier, X, codes, metadata, encoder, splits)
+    weight, label_weight, category = (
         None if part is None else _safe_indexing(part, usable)
-        for part in indexable(X, y, *metadata)
+        for part in indexable(codes, *metadata)[1:]
     )
-    weight, label_weight, category = rest
+    X, codes = _safe_indexing(X, usable), codes[usable]
     splits = None if splits is None else _among(usable, splits)
-    values = _outputs(classifier, X, y, (weight, label_weight, category), encoder, splits)
+    values = _outputs(classifier, X, codes, (weight, label_weight, category), encoder, splits)
     return _scattered(n_rows, [(usable, values)])
 
 
@@ -83,7 +86,7 @@ def _among(usable: NDArray[np.intp], splits: Iterable[Split]) -> Iterator[Split]
 def _outputs(
     classifier: Any,
     X: Any,
-    y: Any,
+    codes: Codes,
     metadata: Metadata,
     encoder: Any,
     splits: Iterable[Split] | None,
@@ -91,25 +94,25 @@ def _outputs(
     """Fit `classifier`, and return outputs: of held-out rows, or without splits of all rows."""
     cross_fit = classifier.cross_fit
     if splits is None:
-        classifier._fit(X, y, metadata, encoder)
+        classifier._fit(X, codes, metadata, encoder)
         return np.asarray(classifier.transform(X))
     if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
         [(train, test)] = splits
         return _scattered(
-            len(y), [(test, _held_out(classifier, X, y, metadata, encoder, train, test))]
+            len(codes), [(test, _held_out(classifier, X, codes, metadata, encoder, train, test))]
         )
     parts = [
-        (test, _held_out(clone(classifier), X, y, metadata, encoder, train, test))
+        (test, _held_out(clone(classifier), X, codes, metadata, encoder, train, test))
         for train, test in splits
     ]
-    classifier._fit(X, y, metadata, encoder)
-    return _scattered(len(y), parts)
+    classifier._fit(X, codes, metadata, encoder)
+    return _scattered(len(codes), parts)
 
 
 def _held_out(
     classifier: Any,
     X: Any,
-    y: Any,
+    codes: Codes,
     metadata: Metadata,
     encoder: Any,
     train: NDArray[np.intp],
@@ -120,7 +123,7 @@ def _held_out(
         None if part is None else _safe_indexing(part, train) for part in metadata
     )
     chosen = (weight, label_weight, category)
-    classifier._fit(_safe_indexing(X, train), _safe_indexing(y, train), chosen, encoder)
+    classifier._fit(_safe_indexing(X, train), codes[train], chosen, encoder)
     if not len(test):  # none of them can be read
         return np.empty((0, len(classifier.get_feature_names_out())))
     return np.asarray(classifier.transform(_safe_indexing(X, test)))
@@ -136,7 +139,7 @@ def _scattered(n: int, parts: list[tuple[NDArray[np.intp], NDArray[Any]]]) -> ND
 
 
 def _splits(
-    cross_fit: Any, X: Any, y: Any, codes: NDArray[np.int64], rng: np.random.Generator
+    cross_fit: Any, X: Any, y: Any, codes: Codes, rng: np.random.Generator
 ) -> Iterator[Split]:
     if not isinstance(cross_fit, Real):
         yield from cross_fit.split(X, y)

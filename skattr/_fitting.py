@@ -135,14 +135,22 @@ def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
 
 
 def read_data(
-    classifier: Any, X: Any, y: Any, metadata: Metadata, encoder: AttributeEncoder, *, reset: bool
+    classifier: Any,
+    X: Any,
+    codes: NDArray[np.int64],
+    metadata: Metadata,
+    encoder: AttributeEncoder,
+    *,
+    reset: bool,
 ) -> tuple[Rows, Labels]:
     """Check what `fit` was given.
 
     Parameters
     ----------
     classifier : AttributeClassifier
-    X, y : rows and labels
+    X : rows
+    codes : ndarray of shape (n, n_outputs), int64
+        What `encoder` makes of their labels.
     metadata : (sample_weight, label_weight, category)
     encoder : AttributeEncoder
     reset : bool
@@ -158,7 +166,6 @@ def read_data(
     if not reset and isinstance(rows, FeatureRows) and rows.unreadable is None:
         # As open_rows leaves it to the outputs of a linear network, which training has none of.
         refuse_not_finite(classifier, rows.array, rows.array)
-    codes = encoder.transform(y)
     names = encoder.output_names_
     weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)

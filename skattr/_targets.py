@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skattr._small_integers import UNKNOWN as UNKNOWN
-from skattr._small_integers import positions_in, small_integers, values_seen
+from skattr._small_integers import label_counts, positions_in, small_integers
 from skattr.exceptions import UnseenLabelError
 
 Kind = Literal["binary", "categorical", "ordinal"]
@@ -93,11 +93,15 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y is empty, no label at all is known, a column is continuous or mixes types, or
             `attributes`, `classes` or `missing_label` do not fit y.
         """
-        small = None
-        if self.attributes is None and self.classes is None:
-            small = small_integers(y, self.missing_label)
-        if small is not None and (small >= 0).any():
-            return self._fit_small(y, small)
+        self._learn(y, small_integers(y, self.missing_label))
+        return self
+
+    def _learn(self, y: Any, small: NDArray[np.int64] | None) -> None:
+        """Learn from y, and from what :func:`small_integers` makes of it."""
+        is_free = self.attributes is None and self.classes is None
+        if is_free and small is not None and (small >= 0).any():
+            self._learn_small(y, small)
+            return
         columns, names = label_columns(y)
         if len(columns[0]) == 0:
             raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
@@ -122,14 +126,14 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         self.known_ = np.array(counts)
         self.output_names_ = names
         self.n_outputs_ = len(names)
-        return self
 
-    def _fit_small(self, y: Any, values: NDArray[np.int64]) -> "AttributeEncoder":
+    def _learn_small(self, y: Any, values: NDArray[np.int64]) -> None:
         """Learn from a table of small whole numbers what `fit` would learn from its columns."""
         names = _table_names(y)
         dtype = y.dtypes.iloc[0] if isinstance(y, pd.DataFrame) else y.dtype
-        seen = values_seen(values)
-        self.known_ = (values >= 0).sum(axis=0)
+        counts = label_counts(values)
+        seen = [np.flatnonzero(column) for column in counts]
+        self.known_ = counts.sum(axis=1)
         self.classes_ = [
             np.array([0, 1]).astype(dtype if count else np.int64)
             if levels.max(initial=0) <= 1
@@ -139,7 +143,12 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         self.kinds_ = ["binary" if len(one) == 2 else "categorical" for one in self.classes_]
         self.output_names_ = names
         self.n_outputs_ = len(names)
-        return self
+
+    def fit_transform(self, y: Any, _ignored: Any = None) -> NDArray[np.int64]:
+        """Do what :meth:`fit` and :meth:`transform` do, and read y once."""
+        small = small_integers(y, self.missing_label)
+        self._learn(y, small)
+        return self._codes(y, small)
 
     def transform(self, y: Any) -> NDArray[np.int64]:
         """Encode labels.
@@ -161,7 +170,10 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
-        small = small_integers(y, self.missing_label)
+        return self._codes(y, small_integers(y, self.missing_label))
+
+    def _codes(self, y: Any, small: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Encode y, of which :func:`small_integers` makes `small`."""
         if small is not None and _table_names(y) == self.output_names_:
             all_found = positions_in(small, self.classes_)
             if all_found is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._images import FeatureRows, Rows
+from skattr._small_integers import ROWS_AT_ONCE
 from skattr._targets import AttributeEncoder
 from skattr._weights import attribute_weights, class_weights, positive_weights
 from skattr.losses import criterion_of
@@ -67,12 +68,15 @@ def make_task(
     """
     prior = classifier.category_prior
     layout = layout_of(classifier, encoder, labels.n_categories)
-    targets, weights = _targets(labels, layout, prior)
-    counted = (_some(labels.codes, train), _some(labels.weights, train))
-    weights[:, : encoder.n_outputs_] *= (counted[1] > 0).any(axis=0)  # not a label: untrained
-    factors, mean_factors = _factors(classifier, encoder, layout, *counted)
     criterion, params = criterion_of(classifier.loss)
     unknown_is_negative = params.get("unknown", "ignore") != "ignore"
+    may_count = params.get("unknown") != "ignore"  # a callable's loss does not say
+    targets, weights = _targets(labels, layout, prior, may_count)
+    counted = (_some(labels.codes, train), _some(labels.weights, train))
+    has_label: NDArray[np.bool_] = np.any(counted[1] > 0, axis=0)
+    if not has_label.all():  # an attribute without any is not trained
+        weights = weights * np.append(has_label, np.ones(weights.shape[1] - len(has_label)))
+    factors, mean_factors = _factors(classifier, encoder, layout, *counted)
     extra = {
         "loss_factors": factors,
         "mean_factors": mean_factors,
@@ -113,10 +117,13 @@ def layout_of(classifier: Any, encoder: AttributeEncoder, n_categories: int) -> 
     )
 
 
-def _targets(labels: Labels, layout: BranchLayout, prior: str | None) -> tuple[Codes, Floats]:
-    """Return the targets of all branches and their weights, unknown ones weighed by row."""
-    targets = labels.codes
-    weights = np.where(targets >= 0, labels.weights, labels.unknown_weights)
+def _targets(
+    labels: Labels, layout: BranchLayout, prior: str | None, unknown_may_count: bool
+) -> tuple[Codes, Floats]:
+    """Return the targets of all branches and their weights."""
+    targets, weights = labels.codes, labels.weights
+    if unknown_may_count:
+        weights = np.where(targets >= 0, weights, labels.unknown_weights)
     if labels.category is None or prior not in ("joint", "auxiliary"):
         return targets, weights
     category = labels.category[:, np.newaxis]
@@ -186,9 +193,12 @@ def _counts(
     if unknown_is_negative:
         targets = np.where((n_classes == 2) & (targets < 0), 0, targets)
     starts = np.concatenate([[0], np.cumsum(n_targets + 1)])  # the first is of unknown ones
-    places = targets + (starts[:-1] + 1)
-    counts = np.bincount(places.ravel(), weights.ravel(), starts[-1]).astype(np.float64)
-    n_known = ((targets >= 0) & (weights > 0)).sum(axis=0)
+    counts, n_known = np.zeros(starts[-1]), np.zeros(len(n_targets), dtype=np.int64)
+    for start in range(0, len(targets), ROWS_AT_ONCE):
+        codes, of_codes = (part[start : start + ROWS_AT_ONCE] for part in (targets, weights))
+        places = codes + (starts[:-1] + 1)
+        counts += np.bincount(places.ravel(), of_codes.ravel(), starts[-1])
+        n_known += ((codes >= 0) & (of_codes > 0)).sum(axis=0)
     result = []
     for j, (start, stop) in enumerate(itertools.pairwise(starts.tolist())):
         count = counts[start + 1 : stop]

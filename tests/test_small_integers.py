@@ -1,5 +1,6 @@
 """Tables of small whole numbers read at once are what they are read a column at a time."""
 
+import re
 from unittest import mock
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skattr import AttributeEncoder
-from skattr._small_integers import positions_in, small_integers
+from skattr._small_integers import ROWS_AT_ONCE, label_counts, positions_in, small_integers
 from skattr.exceptions import UnseenLabelError
 
 DTYPES = ["bool", "int8", "uint8", "int64", "float32", "float64"]
@@ -101,3 +102,34 @@ def test_classes_that_are_no_small_numbers():
     codes = np.array([[0], [1]])
     assert positions_in(codes, [np.array(["a", "b"])]) is None
     assert positions_in(codes, [np.array([-7, 0, 1, 1000])]).tolist() == [[1], [2]]
+
+
+@pytest.mark.parametrize("bad", [None, 0.5, -1.0, 256.0, np.inf])
+def test_every_row_is_looked_at(bad):
+    """Tables are read a part at a time; a value in the last decides like any."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 7, size=(2 * ROWS_AT_ONCE + 3, 2)).astype(float)
+    y[rng.random(y.shape) < 0.3] = np.nan
+    if bad is not None:
+        y[-1, 1] = bad
+        assert small_integers(y, None) is None
+        return
+    codes = small_integers(y, None)
+    np.testing.assert_array_equal(codes, np.where(np.isnan(y), -1, y))
+    for j, counts in enumerate(label_counts(codes)):
+        np.testing.assert_array_equal(counts, np.bincount(codes[codes[:, j] >= 0, j], minlength=7))
+
+
+@given(tables())
+def test_fit_transform_is_fit_and_transform(y):
+    """All that is learned and returned is the same, or the error."""
+    one, other = AttributeEncoder(), AttributeEncoder()
+    try:
+        expected = one.fit(y).transform(y)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            other.fit_transform(y)
+        return
+    found = other.fit_transform(y)
+    assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())
+    assert repr(vars(one)) == repr(vars(other))

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from skattr import AttributeClassifier
 from skattr._fitting import _split, random_generator
+from skattr._small_integers import ROWS_AT_ONCE
 from skattr.exceptions import UnknownLabelsWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
 from skattr.nn import SummedCrossEntropy
@@ -255,3 +256,30 @@ def test_label_weight_of_what_is_taken_for_a_negative():
     ignored = AttributeClassifier(**params).fit(X, y).predict_proba(X)
     assert_allclose(negative.fit(X, y, label_weight=weight).predict_proba(X), ignored, atol=1e-6)
     assert np.abs(negative.fit(X, y).predict_proba(X) - ignored).max() > 0.05
+
+
+def test_a_callable_may_count_unknown_labels_too():
+    """A loss that is given as a callable, not as an object, learns from them what it is told."""
+    X, y = problem()
+    hat = y["hat"].to_numpy()
+    for loss, taken in (
+        (partial(SummedCrossEntropy, unknown="negative"), np.nan_to_num(hat)),
+        (SummedCrossEntropy, hat[~np.isnan(hat)]),
+    ):
+        classifier = AttributeClassifier(**STILL, loss=loss).fit(X, y[["hat"]])
+        log = np.log(classifier.predict_proba(X)[0])
+        expected = -np.mean(np.where(taken == 1, log[1], log[0]))
+        assert_allclose(classifier.history_[0]["train_loss"], expected, rtol=1e-6)
+
+
+def test_labels_are_counted_a_part_at_a_time():
+    """The network starts at the weighted shares of more rows than are counted at once."""
+    rng = np.random.default_rng(0)
+    n = 2 * ROWS_AT_ONCE + 5
+    X, y = rng.normal(size=(n, 2)), pd.DataFrame(rng.integers(0, [2, 4], size=(n, 2)).astype(float))
+    y[rng.random(y.shape) < 0.4] = np.nan
+    weight = 1 + rng.random(n)
+    classifier = AttributeClassifier(**STILL).fit(X, y, sample_weight=weight)
+    for column, proba in zip(y.to_numpy().T, classifier.predict_proba(X), strict=True):
+        sums = [1 + weight[column == value].sum() for value in range(proba.shape[1])]
+        assert_allclose(proba, np.broadcast_to(sums / np.sum(sums), proba.shape), rtol=1e-6)

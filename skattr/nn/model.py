@@ -123,8 +123,8 @@ class MultiBranchNetwork(nn.Module):
         """
         if self.n_inputs is None:
             inputs = self.normalization(inputs)
-        else:
-            inputs = inputs.to(self.branches.bias.dtype)
+        elif inputs.dtype is not (dtype := self.branches.bias.dtype):
+            inputs = inputs.to(dtype)
         features: Tensor = inputs if self._is_linear else self.backbone(inputs)
         if self.modulation is not None:
             features = self.modulation(features, category)

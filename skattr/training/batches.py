@@ -145,7 +145,7 @@ class Memory:
         """Return a copy of some rows."""
         if not isinstance(values, Tensor):
             return self.taken(torch.from_numpy(np.take(values, places.numpy(), axis=0)))
-        out = self._out(values, len(places))
+        out = self._out(values, places.numel())
         if out is None:
             return values.index_select(0, places)
         return torch.index_select(values, 0, places, out=out)
@@ -181,10 +181,11 @@ class ReusedMemory(Memory):
 
     def _out(self, values: Tensor, n_rows: int) -> Tensor:
         buffer = self._buffers.get(id(values))
-        if buffer is None or len(buffer) < n_rows:
+        n_free = 0 if buffer is None else buffer.shape[0]
+        if buffer is None or n_free < n_rows:
             buffer = torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
             self._buffers[id(values)] = buffer
-        return buffer[:n_rows] if len(buffer) > n_rows else buffer
+        return buffer[:n_rows] if n_free > n_rows else buffer
 
 
 def _stand_together(indices: NDArray[np.int64]) -> bool:
@@ -246,10 +247,10 @@ class BatchPositions(Sampler[list[int]]):
         """Yield what stands at the positions of each batch in a tensor of all rows."""
         if self.generator is not None:
             rows = rows[torch.randperm(self.n_rows, generator=self.generator)]
-        last = len(self) - 1
-        for batch in range(len(self)):
-            start = batch * self.batch_size
-            yield rows[start : None if batch == last else start + self.batch_size]
+        sizes = [self.batch_size] * len(self)
+        if sizes:
+            sizes[-1] += self.n_rows - sum(sizes)
+        yield from rows.split_with_sizes(sizes)
 
 
 class BatchLoader:

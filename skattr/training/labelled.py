@@ -34,7 +34,7 @@ class LabelledBatch:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.inputs[0])
+        return self.inputs[0].shape[0]
 
     def mixed(self, share: float, order: Tensor) -> "LabelledBatch":
         """Mix the pictures or features of each row with those of its partner, as floats.
@@ -70,4 +70,6 @@ class LabelledBatch:
 def moved(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ...]:
     """Return the tensors of a batch's inputs or targets on `device`."""
     parts = (tensors,) if isinstance(tensors, Tensor) else tensors
+    if device == "cpu":  # where batches are made
+        return parts
     return tuple(part.to(device, non_blocking=True) for part in parts)

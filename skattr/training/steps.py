@@ -160,13 +160,25 @@ class BatchSteps:
         n_parts = max(1, min(self.accumulate, len(whole) // 2))
         if n_parts == 1:
             logits = self._logits(whole.inputs)
-            loss = self._loss(logits, whole.labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = self._differentiated(logits, whole.labels)
         else:
             loss, logits = self._in_parts(whole, n_parts)
         if self.clip_norm is not None:
             clip_grad_norm_(self.parameters_, self.clip_norm)
         return {"loss": loss.detach(), "y_pred": logits.detach()}
+
+    def _differentiated(self, logits: Tensor, labels: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """Compute the gradient of a whole batch and return its loss."""
+        loss: Tensor
+        if len(labels) == 1 and self.criterion_.gives_gradient:
+            with torch.no_grad():
+                loss, gradient, *sums = self.criterion_.arranged_gradient(logits, *labels[0])
+            self.epoch_sums_.add(*sums)
+            logits.backward(gradient)  # type: ignore[no-untyped-call]
+            return loss
+        loss = self._loss(logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
 
     def _in_parts(self, whole: LabelledBatch, n_parts: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of the parts of a batch."""

@@ -17,9 +17,9 @@ class CountedClassifier(AttributeClassifier):
 
     trained = 0
 
-    def _fit(self, X, y, metadata, encoder):
+    def _fit(self, X, codes, metadata, encoder):
         CountedClassifier.trained += 1
-        return super()._fit(X, y, metadata, encoder)
+        return super()._fit(X, codes, metadata, encoder)
 
 
 @pytest.fixture

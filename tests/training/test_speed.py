@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skattr import AttributeClassifier
 from skattr._images import FeatureRows, PixelRows
-from skattr.nn import BranchLayout
+from skattr.nn import BranchLayout, SummedCrossEntropy
 from skattr.training import Task, fit_net, predict_rows
 from skattr.training import inference as inference_module
 from skattr.training.batches import AttributeDataset, BatchLoader
@@ -361,3 +361,24 @@ def test_labels_are_arranged_once(monkeypatch):
     monkeypatch.setattr(task.criterion, "arranged", noted)
     fit_net(recipe(batch_size=8), task, np.arange(32), np.arange(32, 40))
     assert kinds == [40, 40]
+
+
+class SameLoss(SummedCrossEntropy):
+    """The same loss, whose gradient autograd computes."""
+
+
+@pytest.mark.parametrize("params", [{}, {"accumulate": 3}, {"clip_norm": 0.01}], ids=str)
+def test_the_gradient_of_the_loss_itself(params):
+    """A network learns the same whether or not autograd differentiates the loss."""
+    rng = np.random.default_rng(0)
+    codes, weights = rng.integers(-1, 2, size=(40, 3)), rng.random((40, 3))
+    rows = FeatureRows(rng.normal(size=(40, 4)))
+    states, losses = [], []
+    for criterion in (SummedCrossEntropy, SameLoss):
+        task = Task(rows, BranchLayout((2, 2, 2)), codes, weights, criterion=criterion)
+        net = fit_net(recipe(batch_size=8, net_params=params), task, np.arange(40))
+        states.append(net.module_.state_dict())
+        losses.append(net.history[:, "train_loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-12)
+    for name, values in states[0].items():
+        torch.testing.assert_close(values, states[1][name], rtol=1e-9, atol=1e-12)
