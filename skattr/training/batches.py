@@ -1,8 +1,9 @@
 """Where arrays become tensors: batches of rows, a whole batch at a time."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -21,6 +22,9 @@ Inputs = Tensor | tuple[Tensor, Tensor]
 Targets = tuple[Tensor, Tensor]
 Batch = tuple[Inputs, Targets]
 Selectable = Tensor | NDArray[Any]
+
+# Of small batches several are fetched at once: each time takes a while, however few the rows.
+_BYTES_TOGETHER = 2**21
 
 
 class ReadBatch(NamedTuple):
@@ -77,6 +81,12 @@ class AttributeDataset(Dataset[Any]):
         if isinstance(self.rows, CachedRows):
             return self.rows.holds(self.indices)
         return not isinstance(self.rows, FileRows)
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of the inputs of a row in memory that need nothing done, else very large."""
+        inputs = self._inputs
+        return sys.maxsize if inputs is None else max(1, inputs.nbytes // max(1, len(inputs)))
 
     def arranged(self, arrange: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Self:
         """Return the dataset with all labels passed through a function of codes and weights."""
@@ -328,8 +338,13 @@ class BatchLoader:
         """Return the batches of one pass, from workers if there are any and files to decode."""
         if self.dataset.is_in_memory:
             self._loader = None
-            fetch = partial(self.dataset.batch, memory=self.memory)
-            return map(fetch, self.positions.of(torch.from_numpy(self.dataset.indices)))
+            places = self.positions.of(torch.from_numpy(self.dataset.indices))
+            n_together = 1
+            if isinstance(self.memory, ReusedMemory):
+                n_together = max(
+                    1, _BYTES_TOGETHER // (self.positions.batch_size * self.dataset.row_bytes)
+                )
+            return self._fetched(places, n_together)
         if self._loader is None:
             self._loader = DataLoader(
                 self.dataset,
@@ -341,6 +356,30 @@ class BatchLoader:
                 generator=torch.Generator().manual_seed(0),  # seeds workers, which draw nothing
             )
         return iter(self._loader)
+
+    def _fetched(
+        self, places: Iterator[Tensor], n_together: int
+    ) -> Iterator[ReadBatch | Exception]:
+        """Yield the batches of rows in memory, some of which are fetched together."""
+        while group := list(islice(places, n_together)):
+            if len(group) == 1:
+                yield self.dataset.batch(group[0], self.memory)
+                continue
+            whole = self.dataset.batch(torch.cat(group), self.memory)
+            if isinstance(whole, Exception):
+                yield whole
+                return
+            sizes = [part.numel() for part in group]
+            batches = _cut(whole.batch, sizes)
+            for batch, part in zip(batches, group, strict=True):
+                yield ReadBatch(batch, part.numpy(), whole.unreadable)
+
+
+def _cut(batch: Any, sizes: list[int]) -> Any:
+    """Return views of the rows of a batch of any form, some after the other."""
+    if isinstance(batch, Tensor):
+        return batch.split_with_sizes(sizes)
+    return zip(*(_cut(part, sizes) for part in batch), strict=True)
 
 
 def _pictures_of(batch: Batch | Inputs) -> NDArray[np.uint8]:

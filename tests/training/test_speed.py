@@ -11,6 +11,7 @@ from skattr import AttributeClassifier
 from skattr._images import FeatureRows, PixelRows
 from skattr.nn import BranchLayout, SummedCrossEntropy
 from skattr.training import Task, fit_net, predict_rows
+from skattr.training import batches as batches_module
 from skattr.training import inference as inference_module
 from skattr.training.batches import AttributeDataset, BatchLoader
 from skattr.training.inference import Halving
@@ -184,19 +185,33 @@ def test_a_shared_batch_is_a_view(rng):
     np.testing.assert_array_equal(batch, X[order])
 
 
-def test_memory_is_reused(pictures):
-    """Only where it was allowed; batches are the same ones, the short last one too."""
-    dataset = AttributeDataset(
-        PixelRows(pictures, (12, 10)), np.arange(24), np.arange(48).reshape(24, 2), np.ones((24, 2))
-    )
-    expected = list(BatchLoader(dataset, 7, torch.Generator().manual_seed(0)))
-    loader = BatchLoader(dataset, 7, torch.Generator().manual_seed(0), reuse_memory=True)
+@pytest.mark.parametrize("together", [1, 2, 3, 99])
+@pytest.mark.parametrize("with_category", [False, True])
+def test_memory_is_reused(pictures, monkeypatch, together, with_category):
+    """However many batches are fetched at once, they are the same ones, short last ones too."""
+    monkeypatch.setattr(batches_module, "_BYTES_TOGETHER", together * 5 * 12 * 10 * 3)
+    category = np.arange(24) if with_category else None
+    targets = np.arange(48).reshape(24, 2), np.ones((24, 2))
+    dataset = AttributeDataset(PixelRows(pictures, (12, 10)), np.arange(24), *targets, category)
+    loaders = [
+        BatchLoader(dataset, 5, torch.Generator().manual_seed(0), reuse_memory=is_reused)
+        for is_reused in (False, True)
+    ]
     places = set()
-    for (x, targets), (same, same_targets) in zip(loader, expected, strict=True):
-        for one, other in zip((x, *targets), (same, *same_targets), strict=True):
-            assert torch.equal(one, other)
-        places.add(x.data_ptr())
+    for _ in range(2):
+        for expected, found in zip(*(loader.read() for loader in loaders), strict=True):
+            np.testing.assert_array_equal(found.indices, expected.indices)
+            for one, other in zip(tensors_in(found.batch), tensors_in(expected.batch), strict=True):
+                assert torch.equal(one, other)
+            places.add(tensors_in(found.batch)[0].untyped_storage().data_ptr())
     assert len(places) == 1
+
+
+def tensors_in(batch):
+    """Return all tensors of a batch of any form."""
+    if isinstance(batch, torch.Tensor):
+        return [batch]
+    return [tensor for part in batch for tensor in tensors_in(part)]
 
 
 class Holds(Callback):
