@@ -86,8 +86,6 @@ class HandResNet(nn.Module):
         self.register_buffer("shift", -mean / std)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.body = torchvision.models.resnet18(num_classes=n_logits)
-        nn.init.zeros_(self.body.fc.weight)  # as the classifier begins, which is slower at first
-        nn.init.zeros_(self.body.fc.bias)
         self.body.to(memory_format=self.layout)
 
     def forward(self, pixels):

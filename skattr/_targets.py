@@ -99,7 +99,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
     def _learn(self, y: Any, small: NDArray[np.int64] | None) -> None:
         """Learn from y, and from what :func:`small_integers` makes of it."""
         is_free = self.attributes is None and self.classes is None
-        if is_free and small is not None and (small >= 0).any():
+        if is_free and small is not None and small.max() >= 0:
             self._learn_small(y, small)
             return
         columns, names = label_columns(y)

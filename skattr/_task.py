@@ -94,6 +94,7 @@ def make_task(
         criterion=criterion,
         criterion_params={**params, **{k: v for k, v in extra.items() if v is not None}},
         prior=prior_logits(layout, counts),
+        untrained=tuple(np.flatnonzero(~has_label).tolist()),
         category=labels.category if prior == "condition" else None,
         n_conditions=labels.n_categories if prior == "condition" else 0,
     )

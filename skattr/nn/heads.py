@@ -7,7 +7,7 @@ distinct blocks, never over the attributes, and need no scatter.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -200,8 +200,9 @@ class FusedBranches(nn.Module):
 
     Notes
     -----
-    The map to the logits starts at zero, so that a fresh network predicts what is written into
-    its biases (see :meth:`set_prior`), and a branch that is never trained stays there.
+    The map to the logits starts at zero, so that fresh branches predict what is written into
+    their biases (see :meth:`set_prior`), and a branch that is never trained stays there; unless
+    :meth:`draw_maps` starts it at random.
     """
 
     def __init__(
@@ -239,6 +240,25 @@ class FusedBranches(nn.Module):
         with torch.no_grad():
             self.bias.copy_(scores)
 
+    def draw_maps(self, untrained: Collection[int] = ()) -> None:
+        """Start the maps to the logits at random, as torch's linear layers do.
+
+        A map of zeros passes no gradient on to the layers below, and next to none while it is
+        small, so that these begin to learn late.
+
+        Parameters
+        ----------
+        untrained : collection of int
+            Attributes whose maps stay zero; those of the others do not depend on them.
+        """
+        is_drawn = torch.tensor([attribute not in untrained for attribute in self.layout.order])
+        if self.n_hidden is None:
+            widths = [block.width for block in self.layout.blocks for _ in range(block.n_branches)]
+            _draw(self.weight, is_drawn.repeat_interleave(torch.tensor(widths)), len(self.weight.T))
+            return
+        for block, weight in zip(self.layout.blocks, self.weights, strict=True):
+            _draw(weight, is_drawn[block.branches], self.n_hidden)
+
     def forward(self, features: Tensor) -> Tensor:
         """Map features (n, n_features) to logits (n, n_logits)."""
         if self.n_hidden is None:
@@ -263,6 +283,13 @@ class FusedBranches(nn.Module):
             for block, weight in zip(self.layout.blocks, self.weights, strict=True)
         ]
         return torch.cat(blocks, dim=1)
+
+
+def _draw(values: Tensor, is_drawn: Tensor, fan_in: int) -> None:
+    """Replace some rows of `values` by what :class:`torch.nn.Linear` starts with."""
+    drawn = values.new_empty((int(is_drawn.sum()), *values.shape[1:]))
+    with torch.no_grad():
+        values[is_drawn] = nn.init.uniform_(drawn, -(fan_in**-0.5), fan_in**-0.5)
 
 
 class CategoryModulation(nn.Module):

@@ -180,7 +180,7 @@ class SummedCrossEntropy(nn.Module):
         if self.unknown != "ignore":
             is_ignored = is_ignored & ~self.is_binary.to(codes.device)
         if self._is_bare:
-            codes = codes.clamp(min=0).to(weights.dtype)
+            codes = codes.to(weights.dtype).clamp(min=0)
         return codes, weights.masked_fill(is_ignored, 0)
 
     def arranged_sums(

@@ -1,6 +1,6 @@
 """One backbone, many branches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,10 @@ class MultiBranchNetwork(nn.Module):
         If positive, the category of the object, one of so many, is an input too and modulates
         the shared features.
     prior : Tensor of shape (n_logits,), optional
-        What the network predicts before it is trained.
+        What the network predicts before it is trained: exactly for features, about so for
+        pictures, for which :meth:`FusedBranches.draw_maps` starts the branches at random.
+    untrained : collection of int
+        Attributes that there is nothing to learn of, whose prior is exact for pictures too.
     dtype : torch.dtype
         Of parameters and results.
     """
@@ -61,6 +64,7 @@ class MultiBranchNetwork(nn.Module):
         dropout: float = 0.0,
         n_conditions: int = 0,
         prior: Tensor | None = None,
+        untrained: Collection[int] = (),
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
@@ -88,6 +92,8 @@ class MultiBranchNetwork(nn.Module):
         )
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         branches = FusedBranches(self.n_features, layout, branch_hidden, dropout)
+        if n_inputs is None:
+            branches.draw_maps(untrained)
         self.branches: FusedBranches | GrownBranches = branches
         self.to(dtype)
         if n_inputs is None:

@@ -78,7 +78,9 @@ class Task:
         Makes the loss of a `layout` and `criterion_params`.
     criterion_params : dict
     prior : Tensor of shape (n_logits,), optional
-        What the network predicts before it is trained.
+        The biases of the branches before they are trained.
+    untrained : tuple of int
+        Attributes without a label to learn from.
     category : ndarray of shape (len(rows),), int64, optional
         The object's category, an input of the network; -1 unknown.
     n_conditions : int
@@ -92,6 +94,7 @@ class Task:
     criterion: Callable[..., nn.Module] = SummedCrossEntropy
     criterion_params: Mapping[str, Any] = field(default_factory=dict)
     prior: torch.Tensor | None = None
+    untrained: tuple[int, ...] = ()
     category: NDArray[np.int64] | None = None
     n_conditions: int = 0
 
@@ -164,6 +167,7 @@ def make_net(
         "module__branch_hidden": recipe.branch_hidden,
         "module__n_conditions": task.n_conditions,
         "module__prior": task.prior,
+        "module__untrained": task.untrained,
         "module__dtype": dtype,
         "criterion": task.criterion,
         "criterion__layout": task.layout,

@@ -175,7 +175,7 @@ def test_multi_branch_network(backbone, branch_hidden):
     assert torch.equal(result.forward_head(features), network.forward_head(features))
 
 
-def test_a_fresh_network_has_the_right_features():
+def test_features_behind_which_all_is_zero_are_right():
     """Where all weights behind the features are zero, outputs alone would tell nothing."""
 
     class Reused(nn.Module):
@@ -189,6 +189,7 @@ def test_a_fresh_network_has_the_right_features():
             return self.bn2(self.conv2(x + self.bn(x)))
 
     network = built(lambda: MultiBranchNetwork(Reused, LAYOUT, image_size=(12, 10)))
+    nn.init.zeros_(network.branches.weight)
     assert not network(pixels(3, 12, 10)).any()
     result = folded(network, pixels(3, 12, 10))
     assert count(result) == 1

@@ -9,6 +9,7 @@ from torch import nn
 
 from skattr.nn import BranchLayout, FusedBranches, SummedCrossEntropy
 from skattr.nn.heads import CategoryModulation, prior_logits
+from skattr.nn.initialization import drawing_from
 
 layouts = st.builds(
     BranchLayout,
@@ -383,3 +384,23 @@ def test_operations_do_not_grow_with_the_attributes(layouts, hidden):
             loss(branches(torch.ones(8, 6)), codes, torch.ones(codes.shape)).backward()
         counts.append(counting.count)
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_random_maps(hidden):
+    """They are as wide as torch's own, and the same whatever else is not trained."""
+    layout, without = BranchLayout((3, 2, 2, 5, 3)), BranchLayout((3, 2, 5, 3))
+    branches, others = FusedBranches(50, layout, hidden), FusedBranches(50, without, hidden)
+    for one, untrained in ((branches, [2]), (others, [])):
+        with drawing_from(torch.Generator().manual_seed(0)):
+            one.draw_maps(untrained)
+    every = [branches.weight] if hidden is None else list(branches.weights)
+    values = torch.cat([one.flatten() for one in every]).detach()
+    drawn = values[values != 0]
+    n_zero = 50 if hidden is None else hidden  # the untrained attribute has one logit
+    assert len(values) - len(drawn) == n_zero
+    like = torch.nn.Linear(hidden or 50, 100).weight
+    assert drawn.abs().max() <= (hidden or 50) ** -0.5
+    assert drawn.std().item() == pytest.approx(like.std().item(), rel=0.1)
+    rest = [others.weight] if hidden is None else list(others.weights)
+    assert torch.equal(drawn, torch.cat([one.flatten() for one in rest]).detach())

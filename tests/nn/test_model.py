@@ -30,14 +30,33 @@ def test_forward_is_head_of_features():
 
 
 @pytest.mark.parametrize("branch_hidden", [None, 3])
-@pytest.mark.parametrize("backbone", [tiny_backbone, "resnet18"])
+@pytest.mark.parametrize("backbone", ["linear", "mlp"])
 def test_fresh_network_predicts_its_prior(backbone, branch_hidden):
-    """Before training it predicts the prior exactly, for every picture."""
+    """Before training a network for features predicts the prior exactly, for every row."""
     prior = torch.arange(float(LAYOUT.n_logits))
     network = MultiBranchNetwork(
-        backbone, LAYOUT, image_size=(32, 32), branch_hidden=branch_hidden, prior=prior
+        backbone, LAYOUT, n_inputs=5, branch_hidden=branch_hidden, prior=prior
     )
-    assert torch.equal(network(pictures(3, 32, 32)), prior.expand(3, -1))
+    assert torch.equal(network(torch.randn(3, 5)), prior.expand(3, -1))
+
+
+@pytest.mark.parametrize("branch_hidden", [None, 3])
+@pytest.mark.parametrize("backbone", [tiny_backbone, "resnet18"])
+def test_fresh_network_for_pictures(backbone, branch_hidden):
+    """It predicts about the prior, exactly so for what is not trained, and its backbone learns."""
+    prior = torch.arange(float(LAYOUT.n_logits))
+    untrained = LAYOUT.order[::2]
+    network = MultiBranchNetwork(
+        backbone, LAYOUT, image_size=(32, 32), branch_hidden=branch_hidden, prior=prior,
+        untrained=untrained,
+    )  # fmt: skip
+    logits = network(pictures(3, 32, 32))
+    for attribute, columns in enumerate(LAYOUT.slices):
+        is_prior = torch.equal(logits[:, columns], prior[columns].expand(3, -1))
+        assert is_prior == (attribute in untrained or attribute not in LAYOUT.order)
+    assert 0 < (logits - prior).abs().max() < 5
+    logits.square().sum().backward()
+    assert all(parameter.grad.any() for parameter in network.backbone.parameters())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
