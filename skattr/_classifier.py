@@ -205,9 +205,9 @@ class AttributeClassifier(NetworkAnswers):
     Notes
     -----
     The branches start at, or for pictures about, the class frequencies of the training labels;
-    an attribute without a known label is predicted with equal probabilities. On the CPU two fits with the same
-    `random_state`, data and number of threads are bit-identical. On CUDA that is not promised:
-    cuDNN and cuBLAS choose among kernels, some of which add in an order that changes;
+    an attribute without a known label is predicted with equal probabilities. On the CPU two fits
+    with the same `random_state`, data and number of threads are bit-identical. On CUDA that is not
+    promised: cuDNN and cuBLAS choose among kernels, some of which add in an order that changes;
     `torch.use_deterministic_algorithms` is the user's to set. The branches and their losses, but
     for ``loss`` objects with label smoothing, use none that do.
 
