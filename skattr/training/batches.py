@@ -1,9 +1,7 @@
 """Where arrays become tensors: batches of rows, a whole batch at a time."""
 
 import copy
-import sys
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -23,8 +21,11 @@ Targets = tuple[Tensor, Tensor]
 Batch = tuple[Inputs, Targets]
 Selectable = Tensor | NDArray[Any]
 
-# Of small batches several are fetched at once: each time takes a while, however few the rows.
+# Of small batches, and small labels, many are fetched at once: each time takes a while, however
+# few the rows.
 _BYTES_TOGETHER = 2**21
+# Elements of a row from which torch's index_select goes row by row, with all threads at each.
+_ELEMENTS_SHARED_OUT = 2**15
 
 
 class ReadBatch(NamedTuple):
@@ -83,10 +84,18 @@ class AttributeDataset(Dataset[Any]):
         return not isinstance(self.rows, FileRows)
 
     @property
-    def row_bytes(self) -> int:
-        """The size of the inputs of a row in memory that need nothing done, else very large."""
-        inputs = self._inputs
-        return sys.maxsize if inputs is None else max(1, inputs.nbytes // max(1, len(inputs)))
+    def is_ready(self) -> bool:
+        """Whether a batch is but rows of arrays in memory."""
+        return self._inputs is not None
+
+    def row_bytes(self) -> tuple[int, int]:
+        """Return the sizes of a row of inputs that are ready, and of what stands beside it."""
+        sizes = [
+            values.nbytes // max(1, len(values))
+            for values in (self._inputs, *self._beside())
+            if values is not None
+        ]
+        return sizes[0], sum(sizes[1:])
 
     def arranged(self, arrange: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Self:
         """Return the dataset with all labels passed through a function of codes and weights."""
@@ -120,11 +129,9 @@ class AttributeDataset(Dataset[Any]):
         indices = places.numpy()
         memory = memory or Memory()
         if self._inputs is not None:
-            if self.may_share and _stand_together(indices) and isinstance(self._inputs, Tensor):
-                inputs = self._inputs[indices[0] : indices[-1] + 1]
-            else:
-                inputs = memory.selected(self._inputs, places)
-            return ReadBatch(self._batch(inputs, places, memory), indices, {})
+            return ReadBatch(
+                self.joined(self.inputs(places, memory), self.beside(places, memory)), indices, {}
+            )
         unreadable: dict[int, str] = {}
         try:
             if isinstance(self.rows, FileRows) and self.rows.unreadable is not None:
@@ -134,18 +141,31 @@ class AttributeDataset(Dataset[Any]):
         except (ImageReadError, InvalidBoxError) as error:
             return error
         inputs = memory.taken(torch.from_numpy(taken))
-        return ReadBatch(
-            self._batch(inputs, torch.from_numpy(indices), memory), indices, unreadable
-        )
+        others = self.beside(torch.from_numpy(indices), memory)
+        return ReadBatch(self.joined(inputs, others), indices, unreadable)
 
-    def _batch(self, inputs: Tensor, places: Tensor, memory: "Memory") -> Batch | Inputs:
-        both: Inputs = inputs
-        if self.category is not None:
-            both = inputs, memory.selected(self.category, places)
-        if self.codes is None or self.weights is None:
+    def inputs(self, places: Tensor, memory: "Memory") -> Tensor:
+        """Return rows of inputs that are ready."""
+        values: Any = self._inputs
+        if self.may_share and isinstance(values, Tensor) and _stand_together(places.numpy()):
+            return values[int(places[0]) : int(places[-1]) + 1]
+        return memory.selected(values, places)
+
+    def beside(self, places: Tensor, memory: "Memory") -> list[Tensor]:
+        """Return what stands beside some inputs: categories, codes, weights, if there are."""
+        return [memory.selected(values, places) for values in self._beside()]
+
+    def joined(self, inputs: Tensor, beside: Sequence[Tensor]) -> Batch | Inputs:
+        """Return inputs, and what stands :meth:`beside` them, as a batch."""
+        both: Inputs = inputs if self.category is None else (inputs, beside[0])
+        if self.codes is None:
             return both
-        codes = memory.selected(self.codes, places)
-        return both, (codes, memory.selected(self.weights, places))
+        codes, weights = beside[-2:]
+        return both, (codes, weights)
+
+    def _beside(self) -> list[Selectable]:
+        every = (self.category, self.codes, self.weights)
+        return [values for values in every if values is not None]
 
 
 class Memory:
@@ -157,7 +177,10 @@ class Memory:
             return self.taken(torch.from_numpy(np.take(values, places.numpy(), axis=0)))
         out = self._out(values, places.numel())
         if out is None:
-            return values.index_select(0, places)
+            out = values.new_empty((places.numel(), *values.shape[1:]))
+        if _is_of_long_rows(values):
+            torch.index_select(_words(values), 0, places, out=_words(out))
+            return out
         return torch.index_select(values, 0, places, out=out)
 
     def taken(self, values: Tensor) -> Tensor:
@@ -196,6 +219,21 @@ class ReusedMemory(Memory):
             buffer = torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
             self._buffers[id(values)] = buffer
         return buffer[:n_rows] if n_free > n_rows else buffer
+
+
+def _is_of_long_rows(values: Tensor) -> bool:
+    """Whether rows are so long that torch shares out each among threads, and may be of words."""
+    n_elements = values.shape[1:].numel()
+    return (
+        n_elements >= _ELEMENTS_SHARED_OUT
+        and n_elements * values.element_size() % 8 == 0
+        and values.is_contiguous()
+    )
+
+
+def _words(values: Tensor) -> Tensor:
+    """Return rows as 8-byte words: so few that threads share out the rows, which is faster."""
+    return values.flatten(1).view(torch.int64)
 
 
 def _stand_together(indices: NDArray[np.int64]) -> bool:
@@ -255,12 +293,20 @@ class BatchPositions(Sampler[list[int]]):
 
     def of(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield what stands at the positions of each batch in a tensor of all rows."""
-        if self.generator is not None:
-            rows = rows[torch.randperm(self.n_rows, generator=self.generator)]
+        yield from self.ordered(rows).split_with_sizes(self.sizes())
+
+    def ordered(self, rows: Tensor) -> Tensor:
+        """Return a tensor of all rows in the order of a pass."""
+        if self.generator is None:
+            return rows
+        return rows[torch.randperm(self.n_rows, generator=self.generator)]
+
+    def sizes(self) -> list[int]:
+        """Return the number of rows of each batch."""
         sizes = [self.batch_size] * len(self)
         if sizes:
             sizes[-1] += self.n_rows - sum(sizes)
-        yield from rows.split_with_sizes(sizes)
+        return sizes
 
 
 class BatchLoader:
@@ -338,13 +384,10 @@ class BatchLoader:
         """Return the batches of one pass, from workers if there are any and files to decode."""
         if self.dataset.is_in_memory:
             self._loader = None
-            places = self.positions.of(torch.from_numpy(self.dataset.indices))
-            n_together = 1
-            if isinstance(self.memory, ReusedMemory):
-                n_together = max(
-                    1, _BYTES_TOGETHER // (self.positions.batch_size * self.dataset.row_bytes)
-                )
-            return self._fetched(places, n_together)
+            rows = torch.from_numpy(self.dataset.indices)
+            if isinstance(self.memory, ReusedMemory) and self.dataset.is_ready:
+                return self._fetched_together(rows)
+            return (self.dataset.batch(part, self.memory) for part in self.positions.of(rows))
         if self._loader is None:
             self._loader = DataLoader(
                 self.dataset,
@@ -357,29 +400,34 @@ class BatchLoader:
             )
         return iter(self._loader)
 
-    def _fetched(
-        self, places: Iterator[Tensor], n_together: int
-    ) -> Iterator[ReadBatch | Exception]:
-        """Yield the batches of rows in memory, some of which are fetched together."""
-        while group := list(islice(places, n_together)):
-            if len(group) == 1:
-                yield self.dataset.batch(group[0], self.memory)
-                continue
-            whole = self.dataset.batch(torch.cat(group), self.memory)
-            if isinstance(whole, Exception):
-                yield whole
-                return
-            sizes = [part.numel() for part in group]
-            batches = _cut(whole.batch, sizes)
-            for batch, part in zip(batches, group, strict=True):
-                yield ReadBatch(batch, part.numpy(), whole.unreadable)
+    def _fetched_together(self, rows: Tensor) -> Iterator[ReadBatch]:
+        """Yield batches, the inputs of some, and the labels of more, fetched at once."""
+        dataset, memory = self.dataset, self.memory
+        most_inputs, most_labels = (
+            max(1, _BYTES_TOGETHER // max(1, self.positions.batch_size * n_bytes))
+            for n_bytes in dataset.row_bytes()
+        )
+        rows = self.positions.ordered(rows)
+        indices, done = rows.numpy(), 0
+        for group, group_sizes in _groups(rows, self.positions.sizes(), most_labels):
+            fetched = dataset.beside(group, memory)
+            beside = [values.split_with_sizes(group_sizes) for values in fetched]
+            place = 0
+            for part, sizes in _groups(group, group_sizes, most_inputs):
+                inputs = dataset.inputs(part, memory).split_with_sizes(sizes)
+                for one, size in zip(inputs, sizes, strict=True):
+                    batch = dataset.joined(one, [values[place] for values in beside])
+                    yield ReadBatch(batch, indices[done : done + size], {})
+                    place, done = place + 1, done + size
 
 
-def _cut(batch: Any, sizes: list[int]) -> Any:
-    """Return views of the rows of a batch of any form, some after the other."""
-    if isinstance(batch, Tensor):
-        return batch.split_with_sizes(sizes)
-    return zip(*(_cut(part, sizes) for part in batch), strict=True)
+def _groups(rows: Tensor, sizes: list[int], most: int) -> Iterator[tuple[Tensor, list[int]]]:
+    """Yield the rows of at most so many batches, and the sizes of these."""
+    stop = 0
+    for first in range(0, len(sizes), most):
+        some = sizes[first : first + most]
+        start, stop = stop, stop + sum(some)
+        yield rows[start:stop], some
 
 
 def _pictures_of(batch: Batch | Inputs) -> NDArray[np.uint8]:

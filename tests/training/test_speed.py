@@ -185,11 +185,11 @@ def test_a_shared_batch_is_a_view(rng):
     np.testing.assert_array_equal(batch, X[order])
 
 
-@pytest.mark.parametrize("together", [1, 2, 3, 99])
+@pytest.mark.parametrize("together", [0.01, 0.3, 1, 2, 3, 99])
 @pytest.mark.parametrize("with_category", [False, True])
 def test_memory_is_reused(pictures, monkeypatch, together, with_category):
     """However many batches are fetched at once, they are the same ones, short last ones too."""
-    monkeypatch.setattr(batches_module, "_BYTES_TOGETHER", together * 5 * 12 * 10 * 3)
+    monkeypatch.setattr(batches_module, "_BYTES_TOGETHER", int(together * 5 * 12 * 10 * 3))
     category = np.arange(24) if with_category else None
     targets = np.arange(48).reshape(24, 2), np.ones((24, 2))
     dataset = AttributeDataset(PixelRows(pictures, (12, 10)), np.arange(24), *targets, category)
@@ -205,6 +205,33 @@ def test_memory_is_reused(pictures, monkeypatch, together, with_category):
                 assert torch.equal(one, other)
             places.add(tensors_in(found.batch)[0].untyped_storage().data_ptr())
     assert len(places) == 1
+
+
+@pytest.mark.parametrize("is_reused", [False, True])
+@pytest.mark.parametrize("size", [(112, 112), (111, 112), (105, 105)])  # 8 bytes fit in two
+def test_large_pictures_are_fetched_as_they_are(rng, is_reused, size):
+    """Whatever a row's length and place in memory."""
+    X = rng.integers(256, size=(10, *size, 3), dtype=np.uint8)
+    n_bytes = X[0].size
+    odd = np.empty(10 * n_bytes + 1, dtype=np.uint8)[1:].reshape(X.shape)
+    odd[:] = X
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    every_other = np.repeat(X, 2, axis=0)[::2]
+    mirrored = X[:, :, ::-1].copy()[:, :, ::-1]
+    for array in (X, odd, frozen, every_other, mirrored):
+        dataset = AttributeDataset(
+            PixelRows(array, size), np.arange(10), X[:, :2, 0, 0], X[:, 0, 0]
+        )
+        loader = BatchLoader(dataset, 4, torch.Generator().manual_seed(0), reuse_memory=is_reused)
+        found = [
+            (part.indices, part.batch[0].numpy().copy(), part.batch[1][0].numpy().copy())
+            for part in loader.read()
+        ]
+        assert sorted(np.concatenate([rows for rows, _, _ in found])) == list(range(10))
+        for rows, pictures, codes in found:
+            np.testing.assert_array_equal(pictures, X[rows])
+            np.testing.assert_array_equal(codes, X[rows, :2, 0, 0])
 
 
 def tensors_in(batch):
