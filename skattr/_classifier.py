@@ -118,8 +118,9 @@ class AttributeClassifier(NetworkAnswers):
     max_epochs : int, default=12
         Passes over the training rows.
     validation_fraction : float, default=None
-        Share of rows held out of training to compute a validation loss after each epoch. None
-        holds out 0.1 with `early_stopping`, nothing without.
+        Share of rows held out of training to compute a validation loss after each epoch, of
+        those with a label and of those without. None holds out 0.1 with `early_stopping`,
+        nothing without.
     early_stopping : bool or int, default=False
         Stop when the validation loss has not improved for 5 epochs (True), or so many, and
         return to the best epoch.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import indexable
+from sklearn.utils.validation import check_consistent_length, indexable
 
 from skattr._fitting import Metadata, find_readable, open_rows, random_generator
 from skattr.exceptions import InSampleWarning
@@ -40,6 +40,7 @@ def cross_fit_transform(
     ndarray of shape (n, n_columns)
     """
     X, codes = indexable(X, codes)
+    check_consistent_length(codes, *metadata)
     n_rows = len(codes)
     splits = None
     if classifier.cross_fit is None:
@@ -57,8 +58,7 @@ def cross_fit_transform(
     if len(usable) == n_rows:
         return _outputs(classifier, X, codes, metadata, encoder, splits)
     weight, label_weight, category = (
-        None if part is None else _safe_indexing(part, usable)
-        for part in indexable(codes, *metadata)[1:]
+        None if part is None else _safe_indexing(part, usable) for part in indexable(*metadata)
     )
     X, codes = _safe_indexing(X, usable), codes[usable]
     splits = None if splits is None else _among(usable, splits)

@@ -36,7 +36,15 @@ from skattr._unreadable import level_of_user, readable, refuse_if_all, warn_of_u
 from skattr._validation import check_image_size, check_label_weights
 from skattr.exceptions import UnknownLabelsWarning
 from skattr.nn import BranchLayout
-from skattr.training import PictureChanges, Recipe, Task, find_unreadable, fit_net, make_net
+from skattr.training import (
+    PictureChanges,
+    Recipe,
+    Task,
+    find_unreadable,
+    fit_net,
+    make_net,
+    train_net,
+)
 
 Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
 _PATIENCE = 5  # epochs
@@ -248,7 +256,7 @@ def train_network(classifier: Any, rows: Rows, labels: Labels, encoder: Attribut
     rng = random_generator(classifier.random_state)
     recipe = _recipe(classifier, rows, len(usable), seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(usable, share, rng)
+    train, validation = _split(usable, labels.weights, share, rng)
     task = make_task(classifier, encoder, rows, labels, train)
     start = None
     if classifier.warm_start:
@@ -284,7 +292,7 @@ def stream_network(classifier: Any, rows: Rows, labels: Labels, encoder: Attribu
         recipe = replace(recipe, lr_schedule=None, max_epochs=1, patience=None)
         start = make_net(recipe, task, len(usable), start)
         start.streams = True
-    start.partial_fit(task.dataset(usable))
+    train_net(start, task, usable)
     warn_of_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
     return start
 
@@ -308,17 +316,30 @@ def random_generator(random_state: Any) -> np.random.Generator:
 
 
 def _split(
-    usable: NDArray[np.intp], share: float | None, rng: np.random.Generator
+    usable: NDArray[np.intp],
+    weights: NDArray[np.float64],
+    share: float | None,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """Return the rows to train on and, if asked for, those to validate on."""
+    """Return the rows to train on and, if asked for, those to validate on.
+
+    Both get their share of the rows that have a label, without which there is no loss.
+    """
     if share is None:
         return usable, None
-    n = len(usable)
+    has_label: NDArray[np.bool_] = np.any(weights[usable] > 0, axis=1)
+    n = int(has_label.sum())
     n_validation = max(1, round(share * n))
     if n_validation >= n:
-        raise ValueError(f"validation_fraction={share} of {n} row(s) leaves none to train on.")
-    order = rng.permutation(n)
-    return usable[np.sort(order[n_validation:])], usable[np.sort(order[:n_validation])]
+        raise ValueError(
+            f"validation_fraction={share} of {n} row(s) with a label leaves none to train on."
+        )
+    order = rng.permutation(len(usable))
+    labelled, others = order[has_label[order]], order[~has_label[order]]
+    held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
+    is_held_out = np.zeros(len(usable), dtype=bool)
+    is_held_out[held_out] = True
+    return usable[~is_held_out], usable[is_held_out]
 
 
 def _check_batches(classifier: Any, rows: Rows, n_usable: int) -> None:

@@ -131,6 +131,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         """Learn from a table of small whole numbers what `fit` would learn from its columns."""
         names = _table_names(y)
         dtype = y.dtypes.iloc[0] if isinstance(y, pd.DataFrame) else y.dtype
+        dtype = dtype.newbyteorder("=")
         counts = label_counts(values)
         seen = [np.flatnonzero(column) for column in counts]
         self.known_ = counts.sum(axis=1)
@@ -272,10 +273,10 @@ def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
         if y.shape[1] == 0:
             raise ValueError("y has no column; pass one column per attribute.")
         frame = y.reset_index(drop=True)
-        return [frame.iloc[:, j] for j in range(y.shape[1])], list(y.columns)
+        return [_native(frame.iloc[:, j]) for j in range(y.shape[1])], list(y.columns)
     if isinstance(y, pd.Series):
         name = "y0" if y.name is None else y.name
-        return [y.reset_index(drop=True)], [name]
+        return [_native(y.reset_index(drop=True))], [name]
     array = y if isinstance(y, np.ndarray) else _from_nested(y)
     if array.ndim not in (1, 2) or 0 in array.shape[1:]:
         raise ValueError(f"y should be of shape (n,) or (n, n_outputs), got {array.shape}.")
@@ -284,8 +285,16 @@ def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
     if array.dtype.kind not in "biufOUT":
         raise ValueError(f"Unknown label type: y has the dtype {array.dtype}.")
     table = array if array.ndim == 2 else array[:, np.newaxis]
-    columns = [pd.Series(table[:, j]) for j in range(table.shape[1])]
+    columns = [_native(pd.Series(table[:, j])) for j in range(table.shape[1])]
     return columns, [f"y{j}" for j in range(table.shape[1])]
+
+
+def _native(column: pd.Series) -> pd.Series:
+    """Return a column with its bytes in the order of the machine, which pandas asks for."""
+    dtype = column.dtype
+    if not isinstance(dtype, np.dtype) or dtype.isnative:
+        return column
+    return column.astype(dtype.newbyteorder("="))
 
 
 def _from_nested(y: Any) -> NDArray[Any]:

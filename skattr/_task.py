@@ -19,6 +19,8 @@ from skattr.training import Task
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+_SMALLEST, _LARGEST = 1e-15, 1e15
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -90,7 +92,7 @@ def make_task(
         rows=rows,
         layout=layout,
         targets=targets,
-        weights=weights if is_float64 else weights.astype(np.float32),
+        weights=weights if is_float64 else _single(weights),
         criterion=criterion,
         criterion_params={**params, **{k: v for k, v in extra.items() if v is not None}},
         prior=prior_logits(layout, counts),
@@ -103,6 +105,17 @@ def make_task(
 def _some(values: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
     """Return some rows, which are in order and distinct; all of them are not copied."""
     return values if len(rows) == len(values) else values[rows]
+
+
+def _single(weights: Floats) -> NDArray[np.float32]:
+    """Return weights as float32; where their sums might leave its range, relative to the largest.
+
+    Means are the same.
+    """
+    most = weights.max(initial=0)
+    if most > 0 and not _SMALLEST < most < _LARGEST:
+        weights = weights / most
+    return weights.astype(np.float32)
 
 
 def layout_of(classifier: Any, encoder: AttributeEncoder, n_categories: int) -> BranchLayout:

@@ -105,6 +105,15 @@ def test_weights_are_split_with_their_rows(features, rng):
     assert_array_equal(outputs[test], expected.transform(X[test]))
 
 
+@pytest.mark.parametrize("cross_fit", [None, 3, 0.2])
+@pytest.mark.parametrize("name", ["sample_weight", "label_weight", "category"])
+def test_metadata_of_another_length_is_refused(features, cross_fit, name):
+    """Before anything is trained."""
+    X, y = features
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        linear(cross_fit=cross_fit).fit_transform(X, y, **{name: np.ones((70, 2))})
+
+
 def test_one_output_is_stratified(features):
     """An int splits a single label by its classes, unless one is too rare."""
     X, _ = features

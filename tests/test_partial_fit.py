@@ -193,6 +193,28 @@ def test_a_chunk_without_labels_of_an_attribute():
     assert (classifier.predict(X)[:, 0] == y["hat"]).mean() > 0.8
 
 
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
+    """Neither decay nor momentum moves it, between two chunks and in a warm start."""
+    X, y = problem()
+    params = {**FAST, "branch_hidden": hidden, "weight_decay": 0.5}
+    blank = y.assign(colour=None)
+    classifier = AttributeClassifier(**params).partial_fit(X, y)
+    before = classifier.predict_proba(X)
+    classifier.partial_fit(X, blank)
+    after = classifier.predict_proba(X)
+    assert_array_equal(after[1], before[1])
+    assert not np.array_equal(after[0], before[0])
+    classifier.partial_fit(X, y)
+    assert not np.array_equal(classifier.predict_proba(X)[1], before[1])
+    classes = {"colour": classifier.classes_[1]}
+    warm = AttributeClassifier(**params, warm_start=True, classes=classes).fit(X, y)
+    before = warm.predict_proba(X)
+    with pytest.warns(UnknownLabelsWarning, match="colour"):
+        warm.fit(X, blank)
+    assert_array_equal(warm.predict_proba(X)[1], before[1])
+
+
 def test_scikit_learns_checks_of_partial_fit_are_collected():
     """Its contract suite, which is run whole elsewhere, looks at streams too."""
     checks = estimator_checks_generator(AttributeClassifier())

@@ -150,7 +150,7 @@ def test_weights_are_counted_in_the_training_rows_only():
     classifier = AttributeClassifier(**params).fit(X, y[["hat"]])
     rng = random_generator(0)
     rng.integers(2**31)  # the seed of the net
-    train, _ = _split(np.arange(50), 0.4, rng)
+    train, _ = _split(np.arange(50), y[["hat"]].notna().to_numpy(), 0.4, rng)
     negative, positive = ((y["hat"].iloc[train] == label).sum() for label in (0, 1))
     factor = classifier.net_.criterion_.loss_table[1, 0].item()
     assert factor == pytest.approx(negative / positive)

@@ -115,6 +115,62 @@ def test_an_unknown_column_changes_nothing_else(pictures, table):
         assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [None, 4])
+@pytest.mark.parametrize("params", [{}, {"ema_decay": 0.9}, {"early_stopping": 3}])
+def test_an_unknown_ordinal_attribute_is_predicted_evenly(rng, hidden, params):
+    """However the optimizer decays what it has no gradient for."""
+    X = rng.normal(size=(200, 5))
+    y = pd.DataFrame({"known": X[:, 0] > 0, "level": np.nan})
+    classifier = AttributeClassifier(
+        attributes={"level": ("ordinal", [0, 1, 2, 3])}, branch_hidden=hidden, weight_decay=0.5,
+        lr=0.1, random_state=0, **params,
+    )  # fmt: skip
+    with pytest.warns(UnknownLabelsWarning, match="level"):
+        probas = classifier.fit(X, y).predict_proba(X)
+    assert_allclose(probas[1], np.full((200, 4), 0.25), atol=1e-12)
+    assert probas[0].std() > 0.1
+
+
+def test_an_unknown_joint_attribute_is_predicted_evenly(rng):
+    """The same where the category is a target."""
+    X, category = rng.normal(size=(200, 5)), rng.choice(["a", "b", "c"], 200)
+    y = pd.DataFrame({"known": X[:, 0] > 0, "hat": np.nan})
+    classifier = AttributeClassifier(category_prior="joint", weight_decay=0.5, random_state=0)
+    with pytest.warns(UnknownLabelsWarning, match="hat"):
+        classifier.fit(X, y, category=category)
+    assert_allclose(classifier.predict_proba(X)[1], np.full((200, 2), 0.5), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_held_out_rows_have_labels(rng, seed):
+    """So that early stopping has a loss to go by, however few of the rows have one."""
+    X = rng.normal(size=(100, 5))
+    y = np.full((100, 1), np.nan)
+    y[:12, 0] = [0, 1] * 6
+    classifier = AttributeClassifier(max_epochs=3, early_stopping=True, random_state=seed)
+    classifier.fit(X, y)
+    assert all(epoch["valid_loss"] > 0 for epoch in classifier.history_)
+    y[1:] = np.nan
+    classifier.set_params(classes=[[0.0, 1.0]])
+    with pytest.raises(ValueError, match=r"0.1 of 1 row\(s\) with a label leaves none"):
+        classifier.fit(X, y)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e37])
+def test_the_scale_of_weights_is_of_no_account(rng, scale):
+    """Even where sums in single precision would leave its range."""
+    X = rng.normal(size=(100, 5)).astype(np.float32)
+    y = X[:, :2] > 0
+    weight = rng.uniform(0.5, 1.5, 100)
+    probas = [
+        AttributeClassifier(random_state=0)
+        .fit(X, y, sample_weight=factor * weight)
+        .predict_proba(X)
+        for factor in (1, scale)
+    ]
+    assert_allclose(probas[1], probas[0], atol=0.02)  # the prior counts one label more
+
+
 def test_all_labels_unknown_is_an_error(pictures):
     """There is nothing to learn from a y without a label."""
     with pytest.raises(ValueError, match="Input y contains NaN"):
@@ -148,6 +204,13 @@ def test_a_column_of_one_class_gives_two_columns(pictures, table):
     probas = classifier.predict_proba(pictures)
     assert probas[0].shape == probas[3].shape == (24, 2)
     assert (probas[0][:, 1] > 0.5).all()
+
+
+def test_constant_columns_alone(pictures):
+    """A network without a logit can be fitted, and is certain."""
+    classifier = tiny().fit(pictures, np.full((24, 2), 5))
+    assert_array_equal(classifier.predict(pictures), np.full((24, 2), 5))
+    assert all((proba == 1).all() for proba in classifier.predict_proba(pictures))
 
 
 def test_a_string_column_of_one_class_is_constant(pictures, table):

@@ -32,7 +32,8 @@ def folded(network: nn.Module, *example: Tensor) -> nn.Module | None:
     A BatchNorm2d is folded if, in a run on `example`, its input is the very output of a Conv2d,
     nothing else read that output or the weights, and both were called once. It becomes an
     Identity in the copy. Other layers, and subclasses of these two, stay as they are. The copy
-    is run again afterwards, and dropped if its outputs are not those from before.
+    is run again afterwards, and dropped if its outputs are not those from before, so far as the
+    example has rows.
 
     Parameters
     ----------

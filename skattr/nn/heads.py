@@ -6,8 +6,9 @@ reshapes to (n, branches, width) without a copy: losses and hidden layers loop o
 distinct blocks, never over the attributes, and need no scatter.
 """
 
+import contextlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -251,13 +252,45 @@ class FusedBranches(nn.Module):
         untrained : collection of int
             Attributes whose maps stay zero; those of the others do not depend on them.
         """
-        is_drawn = torch.tensor([attribute not in untrained for attribute in self.layout.order])
+        order = self.layout.order
+        is_drawn = torch.tensor([one not in untrained for one in order], dtype=torch.bool)
         if self.n_hidden is None:
-            widths = [block.width for block in self.layout.blocks for _ in range(block.n_branches)]
-            _draw(self.weight, is_drawn.repeat_interleave(torch.tensor(widths)), len(self.weight.T))
+            widths = torch.tensor([self.layout.widths[one] for one in order], dtype=torch.long)
+            _draw(self.weight, is_drawn.repeat_interleave(widths), len(self.weight.T))
             return
         for block, weight in zip(self.layout.blocks, self.weights, strict=True):
             _draw(weight, is_drawn[block.branches], self.n_hidden)
+
+    @contextlib.contextmanager
+    def kept(self, attributes: Collection[int]) -> Iterator[None]:
+        """Put back what belongs to the branches of some attributes when the context is left.
+
+        The optimizer changes what has no gradient, too: it decays it, or its momentum goes on.
+        """
+        before = [[values.clone() for values in self._of(one)] for one in attributes]
+        yield
+        for attribute, own in zip(attributes, before, strict=True):
+            for values, old in zip(self._of(attribute), own, strict=True):
+                values.copy_(old)
+
+    def _of(self, attribute: int) -> list[Tensor]:
+        """Return views, without gradients, of all parameters of one branch."""
+        columns = self.layout.slices[attribute]
+        bias = self.bias.detach()[columns]
+        if self.n_hidden is None:
+            return [bias, self.weight.detach()[columns]]
+        if attribute not in self.layout.order:
+            return [bias]
+        place = self.layout.order.index(attribute)
+        units = slice(place * self.n_hidden, (place + 1) * self.n_hidden)
+        maps = [
+            weight.detach()[place - block.branches.start]
+            for block, weight in zip(self.layout.blocks, self.weights, strict=True)
+            if block.branches.start <= place < block.branches.stop
+        ]
+        return [
+            bias, self.hidden.weight.detach()[units], self.hidden.bias.detach()[units], *maps
+        ]  # fmt: skip
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (n, n_features) to logits (n, n_logits)."""

@@ -109,18 +109,19 @@ class SummedCrossEntropy(nn.Module):
         self._parts: list[Any] = list(self.cross_entropies)
         self._has_means = mean_factors is not None
         self._is_weighted = attribute_weights is not None
-        is_sigmoid = [part.block.form == "sigmoid" for part in self._parts]
-        self._is_bare = self._is_plain and unknown == "ignore" and is_sigmoid == [True]
-        self._is_bare = self._is_bare and not self._has_means
-        self.gives_gradient = self._is_bare and type(self) is SummedCrossEntropy
-        self.gives_gradient = self.gives_gradient and not isinstance(attribute_weights, str)
+        # Bare is a loss of single logits in which nothing but labels and attributes is weighed.
+        forms = [part.block.form for part in self._parts]
+        is_bare = self._is_plain and not self._has_means and forms == ["sigmoid"]
+        self._is_bare = is_bare and unknown == "ignore"
+        is_learned = isinstance(attribute_weights, str)
+        is_own = type(self) is SummedCrossEntropy
+        self.gives_gradient = self._is_bare and is_own and not is_learned
         self._is_ordered = layout.order == tuple(range(len(layout.n_classes)))
         self.register_buffer("order", torch.tensor(layout.order, dtype=torch.long))
         self.register_buffer("is_binary", torch.tensor(binary, dtype=torch.bool))
         for name, factors in (("loss", loss_factors), ("mean", mean_factors)):
             table = _table(layout, f"{name}_factors", factors)
             self.register_buffer(f"{name}_table", None if table is None else table.to(dtype))
-        is_learned = isinstance(attribute_weights, str)
         if is_learned and attribute_weights != "uncertainty":
             raise ValueError(
                 'attribute_weights must be an array, "uncertainty" or None, got '

@@ -7,6 +7,7 @@ from skattr.training.recipe import Recipe as Recipe
 from skattr.training.recipe import Task as Task
 from skattr.training.recipe import fit_net as fit_net
 from skattr.training.recipe import make_net as make_net
+from skattr.training.recipe import train_net as train_net
 
 __all__ = [
     "PictureChanges",
@@ -16,4 +17,5 @@ __all__ = [
     "fit_net",
     "make_net",
     "predict_rows",
+    "train_net",
 ]

@@ -225,7 +225,8 @@ def _is_of_long_rows(values: Tensor) -> bool:
     """Whether rows are so long that torch shares out each among threads, and may be of words."""
     n_elements = values.shape[1:].numel()
     return (
-        n_elements >= _ELEMENTS_SHARED_OUT
+        len(values) > 1  # any stride of a single row is contiguous to torch
+        and n_elements >= _ELEMENTS_SHARED_OUT
         and n_elements * values.element_size() % 8 == 0
         and values.is_contiguous()
     )
@@ -247,11 +248,13 @@ def _selectable(values: Selectable) -> Selectable:
     """Return an array as a tensor on the same memory, unless torch would warn of it.
 
     Torch selects rows faster than NumPy, but has no tensors that are read-only, as the memory
-    maps are that joblib makes of large arrays.
+    maps are that joblib makes of large arrays, nor any whose strides are negative or no multiple
+    of an element, as those of a field of records may be.
     """
     if isinstance(values, Tensor) or not values.flags.writeable or not values.dtype.isnative:
         return values
-    return values if min(values.strides, default=0) < 0 else torch.from_numpy(values)
+    is_odd = any(stride < 0 or stride % values.itemsize for stride in values.strides)
+    return values if is_odd else torch.from_numpy(values)
 
 
 def _ready_inputs(rows: Rows) -> Selectable | None:

@@ -19,8 +19,8 @@ class LabelledBatch:
     inputs : tuple of Tensor of shape (n, ...)
         Pictures or features; behind them the object's category, if the network is given it.
     labels : tuple of (codes, weights)
-        Each of shape (n, n_attributes). The sums of the losses with each of them, and those of
-        the weights, are to be added.
+        Each of shape (n, n_attributes), as the loss has arranged them. The sums of the losses
+        with each of them, and those of the weights, are to be added.
     """
 
     inputs: tuple[Tensor, ...]
@@ -72,4 +72,6 @@ def moved(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ..
     parts = (tensors,) if isinstance(tensors, Tensor) else tensors
     if device == "cpu":  # where batches are made
         return parts
-    return tuple(part.to(device, non_blocking=True) for part in parts)
+    # Elsewhere than from page-locked memory to CUDA, the batch may change before it is copied.
+    is_cuda = torch.device(device).type == "cuda"
+    return tuple(part.to(device, non_blocking=is_cuda) for part in parts)

@@ -171,19 +171,21 @@ class AttributeNet(BatchSteps, NeuralNet):
             self.generator("shuffling") if training else None,
             self.num_workers,
             pin_memory=str(self.device).startswith("cuda"),
-            reuse_memory=training and not self._may_hold_batches(),
+            reuse_memory=training and self.device == "cpu" and not self._may_hold_batches(),
         )
 
     def _may_hold_batches(self) -> bool:
-        """Whether anything but this package sees batches, and may keep one."""
+        """Whether code of the user's sees batches, and may keep one: anything but its hooks."""
         if not hasattr(self, "listeners_") or not isinstance(self.module__backbone, str):
             return True
+        if self.augment is not None and not isinstance(self.augment, PictureChanges):
+            return True
+        if not type(self.criterion_).__module__.startswith("skattr."):
+            return True
         events = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-        listeners: list[Any] = [
-            getattr(one, "__self__", one) for event in events for one in self.listeners_.of(event)
-        ]
-        is_ours = self.augment is None or isinstance(self.augment, PictureChanges)
-        return not is_ours or not all(type(one) in (LRScheduler, ProgressBar) for one in listeners)
+        heard = [method for event in events for method in self.listeners_.of(event)]
+        callbacks = [getattr(method, "__self__", None) for method in heard]
+        return not all(type(one) in (LRScheduler, ProgressBar) for one in callbacks)
 
     def run_single_epoch(
         self,

@@ -129,9 +129,24 @@ def fit_net(
     net = make_net(recipe, task, len(train), start)
     if validation is not None:
         net.validation = task.dataset(validation)
-    net.partial_fit(task.dataset(train))
+    train_net(net, task, train)
     net.release_training_state()
     return net
+
+
+def train_net(net: AttributeNet, task: Task, rows: NDArray[np.intp]) -> None:
+    """Train a net on some rows; the branches of attributes without a label there stay as they are.
+
+    Parameters
+    ----------
+    net : AttributeNet
+        With branches of the task's layout.
+    task : Task
+    rows : ndarray of int
+    """
+    branches: Any = net.module_.branches
+    with branches.kept(task.untrained):
+        net.partial_fit(task.dataset(rows))
 
 
 def make_net(

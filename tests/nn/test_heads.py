@@ -387,6 +387,31 @@ def test_operations_do_not_grow_with_the_attributes(layouts, hidden):
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
+def test_no_maps_to_draw(hidden):
+    """Constant attributes have none."""
+    branches = FusedBranches(5, BranchLayout((1, 1)), hidden)
+    branches.draw_maps()
+    assert branches(torch.zeros(3, 5)).shape == (3, 0)
+
+
+@given(layout=layouts, hidden=st.sampled_from([None, 3]), data=st.data())
+def test_kept_branches(layout, hidden, data):
+    """The logits of kept attributes are as before, those of all others are not."""
+    every = range(len(layout.n_classes))
+    kept = data.draw(st.sets(st.sampled_from(every)))
+    branches, x = randomised(FusedBranches(4, layout, hidden)), torch.rand(5, 4).double()
+    before = branches(x)
+    with branches.kept(kept), torch.no_grad():
+        for parameter in branches.parameters():
+            parameter += 0.5
+    after = branches(x)
+    for attribute in every:
+        if layout.widths[attribute]:
+            same = torch.equal(*(part[:, layout.slices[attribute]] for part in (after, before)))
+            assert same == (attribute in kept)
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
 def test_random_maps(hidden):
     """They are as wide as torch's own, and the same whatever else is not trained."""
     layout, without = BranchLayout((3, 2, 2, 5, 3)), BranchLayout((3, 2, 5, 3))

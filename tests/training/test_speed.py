@@ -234,6 +234,25 @@ def test_large_pictures_are_fetched_as_they_are(rng, is_reused, size):
             np.testing.assert_array_equal(codes, X[rows, :2, 0, 0])
 
 
+def test_a_single_wide_row_of_a_wider_table(rng):
+    """Torch takes any stride of a single row for contiguous."""
+    wide = rng.normal(size=(6, 40_001)).astype(np.float32)
+    row = FeatureRows(wide[:1, :40_000])
+    (batch,) = BatchLoader(AttributeDataset(row, np.arange(1)), 4)
+    np.testing.assert_array_equal(batch, wide[:1, :40_000])
+
+
+def test_features_in_records(rng):
+    """A field of a packed structured array has strides that torch has no tensors of."""
+    records = np.zeros(20, np.dtype([("x", np.float64, 4), ("y", np.uint8)]))
+    records["x"], records["y"] = rng.normal(size=(20, 4)), np.arange(20) % 2
+    one, other = (
+        AttributeClassifier(max_epochs=2, random_state=0).fit(X, records["y"]).predict_proba(X)
+        for X in (records["x"], records["x"].copy())
+    )
+    np.testing.assert_array_equal(one, other)
+
+
 def tensors_in(batch):
     """Return all tensors of a batch of any form."""
     if isinstance(batch, torch.Tensor):
@@ -269,6 +288,26 @@ def test_batches_that_somebody_holds_are_their_own(pictures, held):
     )
     for one, same in zip(net.module_.parameters(), other.module_.parameters(), strict=True):
         assert torch.equal(one, same)
+
+
+class Keeps(SummedCrossEntropy):
+    """A loss of the user's that keeps what it is given."""
+
+    kept = []
+
+    def label_losses(self, cross_entropies, codes, block):
+        """Keep the codes, and what they are at the moment."""
+        self.kept.append((codes, codes.clone()))
+        return cross_entropies
+
+
+def test_labels_that_a_loss_holds_are_its_own(rng):
+    """The memory of labels is not used again under somebody's hands."""
+    Keeps.kept.clear()
+    classifier = AttributeClassifier(max_epochs=2, loss=Keeps, batch_size=8, random_state=0)
+    classifier.fit(rng.normal(size=(100, 3)), rng.integers(0, 2, (100, 2)))
+    assert len(Keeps.kept) == 26
+    assert all(torch.equal(codes, copy) for codes, copy in Keeps.kept)
 
 
 class WritesToInputs(torch.nn.Module):
