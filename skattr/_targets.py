@@ -108,7 +108,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         if not pd.api.types.is_scalar(self.missing_label):
             raise ValueError(f"`missing_label` must be one value, got {self.missing_label!r}.")
         declared = by_name(self.attributes, names, "attributes")
-        levels = by_name(_classes_per_name(self.classes, names), names, "classes")
+        levels = by_name(classes_per_name(self.classes, names), names, "classes")
         kinds: list[Kind] = []
         classes: list[NDArray[Any]] = []
         counts: list[int] = []
@@ -350,7 +350,7 @@ def by_name(given: Mapping[Any, Any] | None, names: list[Any], parameter: str) -
     return result
 
 
-def _classes_per_name(classes: Any, names: list[Any]) -> Mapping[Any, Any] | None:
+def classes_per_name(classes: Any, names: list[Any]) -> Mapping[Any, Any] | None:
     if classes is None or isinstance(classes, Mapping):
         return classes
     per_attribute = [np.ndim(levels) > 0 or levels is None for levels in classes]

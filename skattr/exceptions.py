@@ -41,6 +41,10 @@ class UntunedWarning(SkattrWarning):
     """An attribute's threshold could not be found, or not be guaranteed."""
 
 
+class ClassOrderWarning(SkattrWarning):
+    """Scores seem to come with an attribute's classes in another order than its labels."""
+
+
 class DatasetWarning(SkattrWarning):
     """A data set was read as it stands, although some of its rows are doubtful."""
 

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from skattr._class_order import warn_of_class_order
 from skattr._multioutput import (
     Scores,
     align,
@@ -80,9 +81,10 @@ def of_predictions(
     single = [np.sort(encoder.classes_[0])] if encoder.n_outputs_ == 1 else None
     scored = _checked(encoder, y_true, align(response, True, encoder, single))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
-    if all(looks_like_proba(part) for part in known):
-        return scored
-    return _checked(encoder, y_true, align(response, False, encoder, single))
+    if not all(looks_like_proba(part) for part in known):
+        scored = _checked(encoder, y_true, align(response, False, encoder, single))
+    warn_of_class_order(scored.scores, scored.codes, encoder)
+    return scored
 
 
 def _response(y_score: Any) -> Array | list[Array]:

@@ -11,8 +11,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from skattr._class_order import warn_of_class_order
 from skattr._multioutput import Scores, align
-from skattr._targets import UNKNOWN, AttributeEncoder, _classes_per_name, by_name, is_binary
+from skattr._targets import UNKNOWN, AttributeEncoder, by_name, classes_per_name, is_binary
 from skattr._validation import check_label_weights
 from skattr.exceptions import UnseenLabelError
 
@@ -175,7 +176,7 @@ def score_inputs(
     scores = _float_scores(y_score)
     is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
     plain = attributes is None and classes is None and not is_mixed
-    table = _zero_one(y_true, missing_label) if plain else None
+    table, encoder = _zero_one(y_true, missing_label) if plain else None, None
     if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
         matrix = scores.reshape(len(scores), -1)[:, -len(table.names) :]
         found = Scores(matrix, (), is_proba)
@@ -194,6 +195,8 @@ def score_inputs(
     _check_any_known(table.codes)
     inputs = _weighted(table, None, found, sample_weight, label_weight)
     _check_scores(inputs, is_proba)
+    if encoder is not None:
+        warn_of_class_order(found, table.codes, encoder)
     return inputs
 
 
@@ -285,7 +288,7 @@ def _encode_both(
     _check_shapes(codes, predicted, "y_pred")
     names = truth.output_names_
     declared = by_name(attributes, names, "attributes")
-    levels = by_name(_classes_per_name(classes, names), names, "classes")
+    levels = by_name(classes_per_name(classes, names), names, "classes")
     table = _Table(names, list(truth.kinds_), list(truth.classes_), codes)
     for j, name in enumerate(names):
         known = (codes[:, j] >= 0) & (predicted[:, j] >= 0)
@@ -390,7 +393,7 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
 def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: Any) -> Scores:
     """Bring scores into one form; the columns of a single output are in sorted order."""
     names = encoder.output_names_
-    levels = by_name(_classes_per_name(classes, names), names, "classes")
+    levels = by_name(classes_per_name(classes, names), names, "classes")
     for name, kind, labels in zip(names, encoder.kinds_, encoder.classes_, strict=True):
         if name in levels and kind != "ordinal" and list(levels[name]) != labels.tolist():
             raise ValueError(

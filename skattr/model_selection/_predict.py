@@ -312,7 +312,8 @@ def _encoder_of_folds(
         longest = max(found, key=len)
         complete = not len(np.setdiff1d(np.concatenate([seen, *found]), longest))
         classes = longest if complete else np.unique(np.concatenate([seen, *found]))
-        if complete and kind != "binary":
+        is_sorted = np.array_equal(classes, np.unique(classes))
+        if complete and not (kind == "binary" and is_sorted):
             orders[name] = ("ordinal", classes.tolist())
         else:
             levels[name] = classes

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from skattr._class_order import warn_of_class_order
 from skattr._multioutput import (
     Scores,
     align,
@@ -60,7 +61,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         A probability, for labels that cannot be tuned; of log odds, its logit is taken.
     attributes, classes, missing_label : default=None
         How y is read; see :class:`skattr.AttributeEncoder`. The same as those of the classifier
-        the scores come from.
+        the scores come from: the order of ordinal levels is that of their columns.
     n_jobs : int, default=None
         Threads.
 
@@ -185,8 +186,10 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         codes = encoder.transform(y)
         check_same_columns(X, y, "the scores", "y")
         probe = ThresholdCalibrator()  # takes the names of columns, which a failure must not
+        _check_column_names(X, encoder)
         scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
+        warn_of_class_order(scores, codes, encoder)
         weights = None
         if sample_weight is not None or label_weight is not None:
             weights = check_label_weights(
@@ -330,6 +333,17 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """
         predicted = codes_from(self._scores(X), self.thresholds_, self.encoder_)
         return exact_match(self.encoder_.transform(y), predicted, sample_weight)
+
+
+def _check_column_names(X: Any, encoder: AttributeEncoder) -> None:
+    """Refuse a table whose names say that its columns are in another order than y's classes."""
+    names = list(getattr(X, "columns", []))
+    own = column_names(encoder.output_names_, encoder.classes_, encoder.kinds_).tolist()
+    if names != own and sorted(map(str, names)) == sorted(own):
+        raise ValueError(
+            f"The columns of the scores are {names}, but y's attributes and classes are in the "
+            f"order {own}; declare the order of levels in `attributes`, as that of the classifier."
+        )
 
 
 def split_columns(array: NDArray[Any], encoder: AttributeEncoder) -> list[NDArray[Any]]:
