@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._targets import positions
-from skattr.exceptions import UnseenCategoryWarning
+from skattr._unreadable import level_of_user
+from skattr.exceptions import SkattrWarning, UnseenCategoryWarning
 
 COLUMN = "category"
 
@@ -39,6 +40,17 @@ def split_category(X: Any) -> tuple[Any, pd.Series | None]:
             f"X has the column {COLUMN!r} only; it needs features or a column 'path' beside it."
         )
     return X.drop(columns=COLUMN), category
+
+
+def warn_of_numbers(column: pd.Series | None) -> None:
+    """Warn that a column of numbers among features, which nobody asked for, is none of them."""
+    if column is not None and pd.api.types.is_numeric_dtype(column) and column.notna().any():
+        warnings.warn(
+            f"The column {COLUMN!r} of X is the category of the object, which category_prior=None "
+            "does not use, and no feature; rename it if it is one.",
+            SkattrWarning,
+            stacklevel=level_of_user(),
+        )
 
 
 def category_for_fit(prior: str | None, column: Any, metadata: Any) -> Any:

@@ -66,8 +66,9 @@ class AttributeClassifier(NetworkAnswers):
     constraints : dict, default=None
         What `predict` may not contradict: ``{"at_most_one": [["young", "senior"]],
         "exactly_one": [...], "implies": [("goatee", "beard")]}``, of binary attributes. The
-        most probable labels that obey are predicted; probabilities stay as they are, and so
-        thresholds that are tuned around the classifier know nothing of it.
+        most probable labels that obey are predicted; probabilities stay as they are.
+        Meta-estimators of this package obey, too; :class:`ThresholdCalibrator`, which sees
+        scores alone, does not.
     loss : str, loss object or callable, default="auto"
         "auto" (or "bce"; cross-entropy), "focal", "asymmetric", "partial_asymmetric", or an
         object of :mod:`skattr.losses`, whose parameters a grid reaches as ``loss__gamma_neg``
@@ -99,7 +100,8 @@ class AttributeClassifier(NetworkAnswers):
         (n, H, W, 3) and a `torch.Generator` to a tensor like it.
     freeze : "backbone", "stages:N" or FineTuning, default=None
         What of the backbone is not trained: all, or its first N stages. :class:`FineTuning` can
-        thaw it stage by stage and has earlier stages learn slower.
+        thaw it stage by stage and has earlier stages learn slower. 2-D features have a backbone
+        only if `backbone` names one.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         "sgd" has a Nesterov momentum of 0.9; a callable is a `torch.optim` class that takes
         `lr` and `weight_decay`.

@@ -18,7 +18,15 @@ from tqdm.auto import tqdm
 from skattr._decoding import PREPROCESSING, Decoding
 from skattr._embedding_cache import EmbeddingStore, picture_keys
 from skattr._fitting import random_generator
-from skattr._images import FileRows, PixelRows, kind_of_rows, open_files, open_pixels
+from skattr._images import (
+    KINDS_OF_PICTURES,
+    FileRows,
+    PixelRows,
+    in_words,
+    kind_of_rows,
+    open_files,
+    open_pixels,
+)
 from skattr._unreadable import readable, refuse_or_note, warn_of_unreadable
 from skattr._validation import PARAMETER_CONSTRAINTS, check_image_size
 from skattr.exceptions import ImageReadError
@@ -390,8 +398,8 @@ def _open_pictures(
     kind = kind_of_rows(X)
     if kind == "features":
         raise ValueError(
-            "X holds no pictures, which ImageEmbedder embeds; legal are uint8 pictures (n, H, W, "
-            "3) or (n, H, W), file paths, or a DataFrame with a 'path' column."
+            f"X holds no pictures, which ImageEmbedder embeds, but is {in_words(X)}; legal are "
+            f"{KINDS_OF_PICTURES}."
         )
     if kind == "pixels":
         return open_pixels(X, size)

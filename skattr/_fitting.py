@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn import get_config
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from skattr._category import (
@@ -17,13 +18,17 @@ from skattr._category import (
     category_series,
     read_categories,
     split_category,
+    warn_of_numbers,
 )
 from skattr._constraints import LogicalConstraints, parse_constraints
 from skattr._decoded_cache import CachedRows
 from skattr._images import (
+    KINDS_OF_PICTURES,
     FeatureRows,
     Rows,
+    check_container,
     check_numeric_columns,
+    in_words,
     kind_of_rows,
     open_files,
     open_pixels,
@@ -81,10 +86,12 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
             classifier.__dict__.pop(name, None)
         classifier._is_features = is_features
     elif is_features != classifier._is_features:
-        fitted, given = "2-D features", "pictures"
-        if is_features:
-            fitted, given = "pictures", "no pictures but what looks like 2-D features"
-        raise ValueError(f"The network was fitted on {fitted}, but X holds {given}.")
+        if not is_features:
+            raise ValueError("The network was fitted on 2-D features, but X holds pictures.")
+        raise ValueError(
+            f"The network was fitted on pictures, but X is {in_words(X)}; legal are "
+            f"{KINDS_OF_PICTURES}."
+        )
     if kind == "pixels":
         return open_pixels(X, check_image_size(classifier.image_size)), category
     if kind == "files":
@@ -97,6 +104,7 @@ def open_rows(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
 
 
 def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
+    check_container(X)
     check_numeric_columns(X)
     X = validate_data(
         classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
@@ -104,8 +112,7 @@ def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
     unreadable = None
     if classifier.on_bad_image == "warn":
         is_nan = np.isnan(X).all(axis=1)
-        rest = X[~is_nan] if is_nan.any() else X
-        refuse_not_finite(classifier, rest, rest)
+        refuse_not_finite(classifier, X, X[~is_nan] if is_nan.any() else X)
         unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
     elif reset or not classifier._network.shows_what_is_not_finite:
         refuse_not_finite(classifier, X, X)
@@ -115,9 +122,28 @@ def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
 
 
 def refuse_not_finite(classifier: Any, X: NDArray[Any], shown: NDArray[Any]) -> None:
-    """Raise scikit-learn's ValueError if X is not finite, which `shown` would not be either."""
-    if not is_clearly_finite(shown):
-        assert_all_finite(X, estimator_name=type(classifier).__name__, input_name="X")
+    """Raise a ValueError if X is not finite, which `shown` would not be either.
+
+    Its words are scikit-learn's, and the place of the first such number. Rows of NaN that the
+    classifier leaves out are none.
+    """
+    if is_clearly_finite(shown) or get_config()["assume_finite"]:
+        return
+    bad = ~np.isfinite(X)
+    if classifier.on_bad_image == "warn":
+        bad &= ~np.isnan(X).all(axis=1, keepdims=True)
+    if not bad.any():
+        return
+    row, column = np.unravel_index(np.argmax(bad), bad.shape)
+    name = getattr(classifier, "feature_names_in_", range(X.shape[1]))[column]
+    what = "NaN" if np.isnan(X[row, column]) else f"infinity or a value too large for {X.dtype!r}"
+    message = f"Input X contains {what}. The first is in row {row}, column {name!r}."
+    if np.isnan(X[row]).all():
+        message += (
+            f" All of row {row} is NaN, as ImageEmbedder(on_bad_image='warn') leaves a picture it "
+            "could not read; with on_bad_image='warn' the classifier leaves such rows out too."
+        )
+    raise ValueError(message)
 
 
 def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
@@ -182,6 +208,8 @@ def read_data(
         given = np.asarray(label_weight, dtype=np.float64).reshape(codes.shape)
         is_weight = np.isfinite(given) & (given >= 0)
         unknown_weights = unknown_weights * np.where(is_weight, given, 1)
+    if classifier.category_prior is None and isinstance(rows, FeatureRows) and reset:
+        warn_of_numbers(column)
     category = category_for_fit(classifier.category_prior, column, category)
     if category is None:
         return rows, Labels(codes, weights, row_weights, unknown_weights)

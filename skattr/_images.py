@@ -6,6 +6,7 @@ and ``rows.take(indices)``, so that what follows need not know where a batch com
 """
 
 import os
+import reprlib
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
@@ -21,10 +22,14 @@ from skattr._threads import in_threads
 from skattr._unreadable import Unreadable, refuse_or_note
 from skattr.exceptions import ImageReadError, InvalidBoxError
 
-KINDS_OF_X = (
-    "uint8 pictures (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths, a DataFrame "
-    "with a 'path' column (and optional box columns xmin ymin xmax ymax), or 2-D numeric features"
+_ARRAYS = (
+    "uint8 pictures of one size (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths (str "
+    "or path-like) of pictures of any sizes"
 )
+_TABLES = "a DataFrame with a 'path' column (and optional box columns xmin ymin xmax ymax)"
+KINDS_OF_PICTURES = f"{_ARRAYS}, or {_TABLES}"
+KINDS_OF_X = f"{_ARRAYS}, {_TABLES}, or 2-D numeric features"
+_COLUMNS_SHOWN = 10
 
 Kind = Literal["images", "features"]
 
@@ -228,11 +233,11 @@ def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
     Raises
     ------
     ValueError
-        If the shape is not (n, H, W, 3) or (n, H, W), or there is no picture.
+        If the shape is not (n, H, W, 3) or (n, H, W), sizes differ, or there is no picture.
     TypeError
         If the dtype is not uint8.
     """
-    array = np.asarray(X)
+    array = _stacked(X)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
         raise ValueError(f"X has the shape {array.shape}; legal are {KINDS_OF_X}.")
     if array.ndim == 3 and array.shape[2] in (3, 4):
@@ -247,6 +252,22 @@ def open_pixels(X: Any, size: tuple[int, int]) -> PixelRows:
     if 0 in array.shape:
         raise ValueError(f"X holds no picture: its shape is {array.shape}.")
     return PixelRows(array, size)
+
+
+def _stacked(X: Any) -> NDArray[Any]:
+    """Return X as an array; if its rows differ in shape, raise a ValueError that names one."""
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        first = np.shape(X[0])
+        row = next((row for row, one in enumerate(X) if np.shape(one) != first), None)
+        if row is None:
+            raise
+        shape = np.shape(X[row])
+        what = f"of shape {shape}" if shape else f"of type {type(X[row]).__name__}"
+        raise ValueError(
+            f"row {row} of X is {what}, row 0 of shape {first}; legal are {KINDS_OF_PICTURES}."
+        ) from error
 
 
 def open_files(
@@ -286,7 +307,9 @@ def open_files(
     for row, value in enumerate(values):
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if not isinstance(path, str):
-            what = f"{value!r} is not a path (a str or path-like)."
+            is_scalar = pd.api.types.is_scalar(value)
+            shown = reprlib.repr(value) if is_scalar else f"a value of type {type(value).__name__}"
+            what = f"{shown} is not a path (a str or path-like)."
             refuse_or_note(unreadable, row, ImageReadError(what))
         elif not os.path.isfile(path):  # Path.is_file raises where the name is too long
             refuse_or_note(unreadable, row, ImageReadError(f"there is no file {path!r}."))
@@ -297,6 +320,44 @@ def open_files(
 
 def _objects(X: Any) -> NDArray[np.object_]:
     return np.asarray(X, dtype=object)
+
+
+def in_words(X: Any) -> str:
+    """Say what X is, without its values, to go on after "X is"."""
+    words = f"of type {type(X).__name__}"
+    if isinstance(X, pd.DataFrame):
+        names = ", ".join(map(repr, X.columns[:_COLUMNS_SHOWN]))
+        more = ", ..." if X.shape[1] > _COLUMNS_SHOWN else ""
+        return f"{words} with the columns [{names}{more}], none of which is 'path'"
+    if _is_sequence(X):
+        kind = f" of type {type(next(iter(X))).__name__}" if len(X) else ""
+        return f"{words} with {len(X)} row(s){kind}"
+    shape = getattr(X, "shape", ())
+    return f"{words} and shape {tuple(shape)}" if shape else words
+
+
+def _is_sequence(X: Any) -> bool:
+    return isinstance(X, list | tuple) or getattr(X, "ndim", 0) == 1
+
+
+def check_container(X: Any) -> None:
+    """Raise a ValueError if X is of a kind that scikit-learn's validation has no good words for.
+
+    Such are a path or a number alone, a picture of Pillow's, bytes, a set, or an array of objects
+    that are pictures.
+    """
+    if isinstance(X, pd.DataFrame):
+        is_legal = X.shape[1] > 0
+    elif isinstance(X, list | tuple):
+        is_legal = not (len(X) and isinstance(X[0], bytes))
+    elif _is_sequence(X):
+        first: Any = next(iter(X), None)
+        is_legal = np.ndim(first) == 0 and not isinstance(first, str | bytes)
+    else:
+        ndim = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        is_legal = isinstance(X, np.ndarray) or ndim == 2
+    if not is_legal:
+        raise ValueError(f"X is {in_words(X)}; legal are {KINDS_OF_X}.")
 
 
 def check_numeric_columns(X: Any) -> None:

@@ -51,6 +51,8 @@ def positive_weights(
 def _per_binary(pos_weight: Any, encoder: AttributeEncoder, two: NDArray[np.bool_]) -> list[Any]:
     every = encoder.output_names_
     names = [name for name, binary in zip(every, two, strict=True) if binary]
+    if isinstance(pos_weight, str):
+        _cap(pos_weight, "pos_weight")  # refused even where no attribute is binary
     if isinstance(pos_weight, str | Real):
         return [pos_weight] * len(names)
     if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(every):
@@ -82,7 +84,7 @@ def _dict_if_named(values: Any) -> Any:
 
 def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None) -> float:
     if isinstance(value, str):
-        cap = _cap(value, name)
+        cap = _cap(value, f"pos_weight of {name!r}")
         negatives, positives = _class_sums(codes, weights, 2)
         both = negatives > 0 and positives > 0
         return min(negatives / positives, cap) if both else np.nan
@@ -96,7 +98,7 @@ def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None
     return float(value)
 
 
-def _cap(value: str, name: Any) -> float:
+def _cap(value: str, what: str) -> float:
     kind, colon, cap = value.partition(":")
     try:
         number = float(cap) if colon else LARGEST_BALANCED
@@ -104,8 +106,8 @@ def _cap(value: str, name: Any) -> float:
         number = np.nan
     if kind != "balanced" or not number > 0:
         raise ValueError(
-            f"pos_weight of {name!r} is {value!r}; legal are a number above 0, 'balanced', or "
-            "'balanced:CAP' with the largest weight allowed, such as 'balanced:20'."
+            f"{what} is {value!r}; legal are a number above 0, 'balanced', or 'balanced:CAP' with "
+            "the largest weight allowed, such as 'balanced:20'."
         )
     return number
 

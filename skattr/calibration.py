@@ -23,15 +23,19 @@ from skattr._calibrators import METHODS, Calibrator, fit_all, fit_priors, per_ou
 from skattr._multioutput import (
     Scores,
     align,
+    blaming_unknown_labels,
     classes_per_output,
     encoder_for,
     exact_match,
     missing_label_of,
     public_classes,
+    refuse_nan,
     response_of,
+    rows_without_answer,
     to_list,
 )
-from skattr._targets import AttributeEncoder
+from skattr._obedience import obeying, rules_of
+from skattr._targets import UNKNOWN, AttributeEncoder
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection._predict import FoldAnswer, fold_answers, make_splits
@@ -240,7 +244,8 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         codes = plain.transform(y)
         weights = check_label_weights(X, codes, sample_weight, label_weight, plain.output_names_)
         routed = self._routed(sample_weight, label_weight, fit_params)
-        estimator, answers = self._fit_estimator(X, y, codes, routed)
+        with blaming_unknown_labels(self.estimator, codes, plain.output_names_):
+            estimator, answers = self._fit_estimator(X, y, codes, routed)
         encoder = encoder_for(estimator, y, missing, strict=self._is_prefit())
         calibrators, reasons = self._fit_calibrators(answers, encoder, y, weights, estimator)
         if reasons:
@@ -252,6 +257,7 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
                 stacklevel=3,
             )
         self.estimator_, self.encoder_, self.calibrators_ = estimator, encoder, calibrators
+        self._rules = rules_of(estimator, encoder)
         self.classes_ = public_classes(encoder)
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
@@ -330,6 +336,10 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
     ) -> tuple[list[Calibrator], dict[Any, str]]:
         codes = encoder.transform(y)
         if self.method != "prior":
+            for answer in answers:  # what could not be read weighs nothing
+                classes = classes_per_output(answer.estimator, encoder)
+                scores = align(answer.response, answer.is_proba, encoder, classes)
+                weights[answer.test[rows_without_answer(self.estimator, scores)]] = 0
             return fit_all(answers, encoder, codes, weights, self.method, self.min_support)
         is_proba = self.response_method != "decision_function" and hasattr(fitted, "predict_proba")
         return fit_priors(pos_weight_of(self), encoder, codes, weights, is_proba)
@@ -344,21 +354,35 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         Returns
         -------
         ndarray of shape (n, n_classes) for one attribute, else a list of them
-            Columns in the order of `classes_`.
+            Columns in the order of `classes_`; NaN where the classifier has
+            ``on_bad_image="warn"`` and could not read a row.
+
+        Raises
+        ------
+        ValueError
+            If the classifier's score of any other row is NaN.
         """
+        return self._calibrated(X)[0]
+
+    def _calibrated(self, X: Any) -> tuple[Any, NDArray[np.bool_]]:
+        """Return what `predict_proba` does, and which rows the classifier could not read."""
         check_is_fitted(self)
         response, is_proba = response_of(self.estimator_, X, self.response_method)
         classes = classes_per_output(self.estimator_, self.encoder_)
         scores = align(response, is_proba, self.encoder_, classes)
+        lost = rows_without_answer(self.estimator_, scores)
+        refuse_nan(scores, "X makes the classifier return NaN: the score", but=lost)
         pairs = zip(self.calibrators_, per_output(scores, self.encoder_), strict=True)
-        parts = [calibrator(part) for calibrator, part in pairs]
+        parts = [_calibrated_but(lost, calibrator, part) for calibrator, part in pairs]
         binary = [part for part in parts if part.ndim == 1]
         matrix = np.stack(binary, axis=1) if binary else scores.binary
         others = tuple(part for part in parts if part.ndim == 2)
-        return to_list(Scores(matrix, others, True), self.encoder_)
+        return to_list(Scores(matrix, others, True), self.encoder_), lost
 
     def predict(self, X: Any) -> Array:
         """Predict the most probable label of each attribute, calibrated.
+
+        Where the classifier has `constraints`, these are the most probable labels that obey.
 
         Parameters
         ----------
@@ -367,18 +391,29 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         Returns
         -------
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it.
+            In the dtype of y; object if the attributes differ in it, or the classifier has
+            ``on_bad_image="warn"`` and could not read a row: its labels are None.
         """
-        probas = self.predict_proba(X)
-        if self.n_outputs_ == 1:
-            return np.asarray(self.classes_[probas.argmax(axis=1)])
-        codes = np.stack([proba.argmax(axis=1) for proba in probas], axis=1)
+        codes = self._predicted_codes(X)
         return self.encoder_.inverse_transform(codes)
+
+    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
+        probas, lost = self._calibrated(X)
+        parts = [probas] if self.n_outputs_ == 1 else probas
+        codes: NDArray[np.int64] = np.stack([part.argmax(axis=1) for part in parts], axis=1)
+        if self.n_outputs_ == 1:  # whose columns are sorted
+            codes = np.argsort(self.encoder_.classes_[0])[codes]
+        codes[lost] = UNKNOWN
+        if self._rules is None:
+            return codes
+        scores = align(probas, True, self.encoder_)
+        return obeying(codes, scores, np.full(self.n_outputs_, 0.5), self.encoder_, self._rules)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows all of whose known labels are predicted.
 
-        With one attribute this is the accuracy. Rows without a known label do not count.
+        With one attribute this is the accuracy. Rows without a known label do not count, nor do
+        those that the classifier could not read (``on_bad_image="warn"``).
 
         Parameters
         ----------
@@ -390,6 +425,15 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         -------
         float
         """
-        check_is_fitted(self)
-        predicted = self.encoder_.transform(self.predict(X))
+        predicted = self._predicted_codes(X)
         return exact_match(self.encoder_.transform(y), predicted, sample_weight)
+
+
+def _calibrated_but(lost: NDArray[np.bool_], calibrator: Calibrator, scores: Array) -> Array:
+    """Return probabilities, NaN in lost rows."""
+    if not lost.any():
+        return calibrator(scores)
+    result = np.full(scores.shape, np.nan)
+    if not lost.all():
+        result[~lost] = calibrator(scores[~lost])
+    return result

@@ -457,13 +457,15 @@ def test_other_missing_features_stay_an_error(rng):
     features = rng.normal(size=(12, 3))
     features[5] = np.nan
     y = np.arange(12) % 2
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(ValueError, match="All of row 5 is NaN.*on_bad_image='warn' the classifier"):
         AttributeClassifier().fit(features, y)
     for value, text in ((np.nan, "NaN"), (np.inf, "infinity")):
         features[7, 1] = value
         for policy in ("raise", "warn"):
             with pytest.raises(ValueError, match=f"Input X contains (NaN|{text})"):
                 AttributeClassifier(on_bad_image=policy).fit(features, y)
+        with pytest.raises(ValueError, match=rf"{text}.* The first is in row 7, column 1\.$"):
+            AttributeClassifier(on_bad_image="warn").fit(features, y)
 
 
 def embedder(**params):

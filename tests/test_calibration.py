@@ -29,7 +29,7 @@ from sklearn.utils.fixes import parse_version
 from skattr import AttributeClassifier
 from skattr._calibrators import METHODS, Beta, Identity, Isotonic, Prior, Sigmoid, Temperature
 from skattr.calibration import CalibratedMultiOutputCV
-from skattr.exceptions import SkattrWarning, UnseenLabelError
+from skattr.exceptions import BadImageWarning, SkattrWarning, UnseenLabelError
 from tests.tiny import tiny
 
 FOLDS = KFold(3, shuffle=True, random_state=0)
@@ -573,6 +573,78 @@ def test_scores_that_are_nan(labels):
     proba[7, 1] = np.nan
     with pytest.raises(ValueError, match="scores of output 'y1' contain NaN, first in row 7"):
         CalibratedMultiOutputCV(Table([[0, 1]] * 3), cv=FOLDS).fit(proba, y)
+
+
+def test_predictions_that_are_nan(labels):
+    """A row is refused unless the classifier says that it could not read it."""
+    X, y = labels
+    calibrated = CalibratedMultiOutputCV(Table([[0, 1]] * 3), cv="prefit", method="prior")
+    rng = np.random.default_rng(0)
+    calibrated.estimator.fit(X, y)
+    calibrated.set_params(pos_weight=2.0).fit(rng.random((300, 3)), y)
+    proba = rng.random((5, 3))
+    proba[2] = np.nan
+    for method in ("predict", "predict_proba"):
+        with pytest.raises(ValueError, match="the score of row 2 is NaN"):
+            getattr(calibrated, method)(proba)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_labels", [1, 3])
+def test_rows_that_cannot_be_read(labels, method, n_labels):
+    """Calibrators are those of the other rows; NaN and None are predicted, with one warning."""
+    X, y = labels[0], labels[1][:, :n_labels] if n_labels > 1 else labels[1][:, 0]
+    is_bad = np.arange(300) % 9 == 4
+    holed = np.where(is_bad[:, None], np.nan, X)
+    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    params = {"method": method, "cv": "prefit", "min_support": 2, "pos_weight": 3.0}
+    calibrated = CalibratedMultiOutputCV(network, **params)
+    other = clone(calibrated).set_params(estimator=network).fit(X[~is_bad], y[~is_bad])
+    calls = {"fit": (holed, y), "predict": (holed,), "predict_proba": (holed,), "score": (holed, y)}
+    found = {}
+    for name, given in calls.items():
+        if method == "prior" and name == "fit":
+            calibrated.fit(X, y)  # which asks the classifier nothing
+            continue
+        with pytest.warns(BadImageWarning, match="row 4 of X") as caught:
+            found[name] = getattr(calibrated, name)(*given)
+        assert [warning.filename for warning in caught] == [__file__]
+    assert calibrated.calibrators_ == other.calibrators_ or method == "isotonic"
+    expected, probas = other.predict_proba(X[~is_bad]), found["predict_proba"]
+    if n_labels == 1:
+        expected, probas = [expected], [probas]
+    for ours, part in zip(probas, expected, strict=True):
+        assert np.isnan(ours[is_bad]).all()
+        np.testing.assert_allclose(ours[~is_bad], part, rtol=1e-9)
+    assert (found["predict"][is_bad] == None).all()  # noqa: E711, an array
+    np.testing.assert_array_equal(found["predict"][~is_bad], other.predict(X[~is_bad]))
+    assert found["score"] == pytest.approx(other.score(X[~is_bad], y[~is_bad]))
+    with pytest.warns(BadImageWarning):
+        assert (calibrated.predict(holed[is_bad]) == None).all()  # noqa: E711, an array
+
+
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.BadImageWarning")
+def test_rows_that_cannot_be_read_in_folds(labels):
+    """They weigh nothing in the fold that holds them out."""
+    X, y = labels
+    holed = np.where((np.arange(300) % 9 == 4)[:, None], np.nan, X)
+    network = AttributeClassifier(max_epochs=2, random_state=0, on_bad_image="warn")
+    for cv in (3, 0.4):
+        calibrated = CalibratedMultiOutputCV(network, cv=cv, random_state=0).fit(holed, y)
+        assert [type(one) for one in calibrated.calibrators_] == [Sigmoid] * 3
+
+
+@pytest.mark.parametrize("cv", [3, 0.4])
+def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
+    """The sentence says so and names the outputs; the classifier's own error is its cause."""
+    X, y = labels
+    frame = pd.DataFrame(y, columns=list("abc")).astype("boolean")
+    frame.loc[::7, ["b", "c"]] = pd.NA
+    calibrated = CalibratedMultiOutputCV(RandomForestClassifier(2), cv=cv)
+    message = r"RandomForestClassifier cannot take unknown labels, .* output\(s\) \['b', 'c'\]"
+    with pytest.raises(ValueError, match=message) as caught:
+        calibrated.fit(X, frame)
+    assert caught.value.__cause__ is not None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from skattr._category import (
     read_categories,
     split_category,
 )
-from skattr.exceptions import UnseenCategoryWarning
+from skattr.exceptions import SkattrWarning, UnseenCategoryWarning
 from skattr.losses import CrossEntropyLoss
 from tests.tiny import tiny
 
@@ -287,6 +287,21 @@ def test_condition_on_files(files, table):
 # --- none and auxiliary ------------------------------------------------------------------------
 
 
+def test_numbers_that_nobody_uses():
+    """A column of numbers named like the category is left out of the features with a warning."""
+    X = pd.DataFrame({"width": np.arange(20.0), "category": np.arange(20) % 2})
+    y = np.arange(20) % 2
+    with pytest.warns(SkattrWarning, match="'category' .* no feature; rename it") as caught:
+        classifier = AttributeClassifier(max_epochs=1).fit(X, y)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert classifier.n_features_in_ == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.predict(X)
+        AttributeClassifier(max_epochs=1).fit(X.astype({"category": str}), y)
+        AttributeClassifier(max_epochs=1, category_prior="joint").fit(X, y)
+
+
 def test_without_a_prior_the_category_is_ignored():
     """So that one grid can compare all priors on the same X, whatever the column holds."""
     X, y, category = problem()
@@ -296,7 +311,8 @@ def test_without_a_prior_the_category_is_ignored():
     assert_array_equal(matrix(beside, X), matrix(plain, X))
     assert beside.feature_names_in_.tolist() == ["a", "b"]
     assert not hasattr(beside, "categories_")
-    numeric = AttributeClassifier(**FAST).fit(with_category(X, np.arange(60) % 2), y)
+    with pytest.warns(SkattrWarning, match="no feature"):
+        numeric = AttributeClassifier(**FAST).fit(with_category(X, np.arange(60) % 2), y)
     assert numeric.feature_names_in_.tolist() == ["a", "b"]
     untold = with_category(X, np.full(60, np.nan))
     assert_array_equal(matrix(numeric, untold), matrix(plain, X))

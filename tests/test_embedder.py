@@ -521,7 +521,7 @@ def test_progress(pictures, cache, capsys):
 )
 def test_x_without_pictures(X):
     """Features, and what is nothing at all, are refused with the legal kinds, also in transform."""
-    with pytest.raises(ValueError, match="X holds no pictures, which ImageEmbedder embeds; legal"):
+    with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; legal"):
         tiny().fit(X)
     fitted = tiny().fit(np.zeros((2, *SIZE, 3), np.uint8))
     with pytest.raises(ValueError, match="X holds no pictures"):
@@ -567,6 +567,19 @@ def test_illegal_parameters(pictures, params, error, message):
     with pytest.raises(error, match=message):
         embedder.fit_transform(pictures)
     assert not hasattr(embedder, "n_features_out_")
+
+
+@pytest.mark.parametrize("layer", ["pool", "features.12"])
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_pictures_too_small_for_the_backbone(pictures, cache, layer, is_cached):
+    """`backbone` and `image_size` are named before torch's own words; earlier layers are free."""
+    params = {"image_size": 8, "random_state": 0, "cache": cache if is_cached else None}
+    with pytest.raises(
+        ValueError, match=r"'squeezenet1_1' cannot .* image_size=\(8, 8\).* too small"
+    ):
+        ImageEmbedder("squeezenet1_1", layer=layer, **params).fit_transform(pictures)
+    early = ImageEmbedder("squeezenet1_1", layer="features.0", **params).fit_transform(pictures)
+    assert early.shape == (24, 64)
 
 
 def test_a_cache_of_fresh_weights(pictures, cache):

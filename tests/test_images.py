@@ -1,6 +1,7 @@
 """What X may be, and how picture files become upright RGB arrays."""
 
 import pathlib
+import re
 import struct
 import tracemalloc
 import zlib
@@ -8,6 +9,7 @@ import zlib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,7 +17,9 @@ from PIL import Image
 from skattr._images import (
     BOX_COLUMNS,
     FeatureRows,
+    check_container,
     check_numeric_columns,
+    in_words,
     kind_of_rows,
     open_files,
     open_pixels,
@@ -405,6 +409,20 @@ def test_a_list_of_pictures_is_an_array(pictures):
         np.testing.assert_array_equal(open_pixels(X, (12, 10)).take(indices), pictures[indices])
 
 
+def test_pictures_of_one_size_only(pictures):
+    """Of a list the first row of another shape, or that is no picture, is named."""
+    odd = {
+        r"is of shape \(11, 10, 3\)": pictures[4][1:],
+        r"is of shape \(12, 10\)": pictures[4][..., 0],
+        "is of type NoneType": None,
+        "is of type str": "a.png",
+    }
+    for words, one in odd.items():
+        X = [*pictures[:4], one, pictures[5][2:]]
+        with pytest.raises(ValueError, match=rf"row 4 of X {words}, row 0 of shape \(12, 10, 3\)"):
+            open_pixels(X, (12, 10))
+
+
 def test_read_only_arrays_and_memmaps(pictures, tmp_path):
     """Arrays that cannot be written, and arrays on disk, are read and left as they are."""
     np.save(tmp_path / "x.npy", pictures)
@@ -539,6 +557,46 @@ def test_text_columns_are_named():
     check_numeric_columns(pd.DataFrame({"n": [1], "m": pd.Series([1.5], dtype="Float32")}))
 
 
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.zeros((2, 4)),
+        np.zeros(4),
+        [],
+        [1.0, 2.0],
+        [[1.0], [2.0]],
+        pd.Series([1.0]),
+        pd.DataFrame({"a": [1.0]}),
+        scipy.sparse.csr_array((2, 3)),
+        np.zeros((1, 1, 1, 1, 3)),
+    ],
+    ids=lambda X: type(X).__name__,
+)
+def test_what_may_be_features_is_left_to_scikit_learn(X):
+    """Only what it has no good words for is refused beforehand."""
+    check_container(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        ("a.png", "type str$"),
+        (None, "type NoneType$"),
+        (pd.Index(PATHS), r"type Index with 3 row\(s\) of type str$"),
+        (np.array([b"a.png"]), r"type ndarray with 1 row\(s\) of type bytes_$"),
+        (
+            pd.DataFrame(index=PATHS),
+            r"type DataFrame with the columns \[\], none of which is 'path'$",
+        ),
+    ],
+)
+def test_what_x_is_in_words(X, words):
+    """Its type, and what is inside; not its values."""
+    assert re.search(words, in_words(X))
+    with pytest.raises(ValueError, match="X is of .*; legal are .*, or 2-D numeric features"):
+        check_container(X)
+
+
 # --- files on disk ---------------------------------------------------------------------------
 
 
@@ -641,6 +699,14 @@ def test_what_is_no_path_is_named(files, bad):
     for X in ([files[0], bad], pd.DataFrame({"path": [files[0], bad]})):
         with pytest.raises(ImageReadError, match="row 1 of X: .* is not a path"):
             open_files(X, SIZE)
+
+
+def test_what_is_no_path_is_not_printed_whole(files):
+    """Pictures and contents of files among paths give a short message."""
+    for bad in (LEVELS, Image.fromarray(LEVELS), bytes(10_000), [1] * 10_000):
+        with pytest.raises(ImageReadError, match="row 1 of X: .* is not a path") as caught:
+            open_files(pd.Series([files[0], bad]), SIZE)
+        assert len(str(caught.value)) < 120
 
 
 def test_bad_rows_that_are_put_up_with(files, hostile, tmp_path):

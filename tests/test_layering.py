@@ -22,7 +22,7 @@ LAYERS = [
     {"_picture_keys"},
     {"_decoded_cache", "_embedding_cache", "_recipes", "nn", "datasets"},
     {"_category", "_growth", "_multioutput", "_weights", "losses", "training"},
-    {"_class_order"},
+    {"_class_order", "_obedience"},
     {"metrics", "model_selection", "_task"},
     {"_fitting", "_calibrators", "thresholds"},
     {"_answers", "_crossfit", "_embedder", "calibration"},

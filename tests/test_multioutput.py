@@ -15,6 +15,7 @@ from skattr._multioutput import (
     exact_match,
     is_binary,
     missing_label_of,
+    rows_without_answer,
     to_list,
 )
 from skattr.exceptions import UnseenLabelError
@@ -59,6 +60,22 @@ def test_columns_of_other_orders_and_missing_classes(encoder):
     np.testing.assert_array_equal(scores.binary[:, 1], [0, 0, 0])
     expected = np.column_stack([np.zeros(3), PARTS[1][:, 0], PARTS[1][:, 1]])
     np.testing.assert_array_equal(scores.others[0], expected)
+
+
+def test_rows_without_answer(encoder):
+    """They stay so where a class has no column, and are told from rows that lack some scores."""
+    classes = [np.array([False]), np.array(["g", "r"]), np.array([0, 1])]
+    parts = [np.ones((3, 1)), PARTS[1][:, :2].copy(), PARTS[2].copy()]
+    parts[0][1], parts[1][1], parts[2][[1, 2]] = np.nan, np.nan, np.nan
+    scores = align(parts, True, encoder, classes)
+    assert np.isnan(scores.binary).tolist() == [[False, False], [True, True], [False, True]]
+    warns, raises = (AttributeClassifier(on_bad_image=policy) for policy in ("warn", "raise"))
+    for one, other in ((warns, raises), map(TunedThresholdMultiOutputCV, (warns, raises))):
+        assert rows_without_answer(one, scores).tolist() == [False, True, False]
+        assert not rows_without_answer(other, scores).any()
+    before = make_pipeline(warns, StandardScaler(), Fitted([0, 1]))
+    assert rows_without_answer(before, [[1, None], [None, None]]).tolist() == [False, True]
+    assert rows_without_answer(before, np.array([np.nan, 1])).tolist() == [True, False]
 
 
 def test_a_matrix_of_positives():

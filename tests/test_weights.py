@@ -54,7 +54,7 @@ def test_positive_weights_in_every_form():
         ([2, -1], "pos_weight of 'y2' is -1; weights must be finite and above 0"),
         (np.inf, "pos_weight of 'y0' is inf"),
         ({"y0": None}, "pos_weight of 'y0' is None"),
-        ("balance", "pos_weight of 'y0' is 'balance'; legal are a number above 0, 'balanced'"),
+        ("balance", "pos_weight is 'balance'; legal are a number above 0, 'balanced'"),
         ("balanced:-1", "'balanced:-1'; legal are"),
         ("balanced:many", "'balanced:many'; legal are"),
         (["even", 2], "pos_weight of 'y0' is 'even'"),
@@ -179,6 +179,18 @@ def test_a_series_goes_by_its_index():
         positive_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes)
     with pytest.raises(ValueError, match="'zz', which is no attribute"):
         attribute_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes, weights)
+
+
+@pytest.mark.parametrize("value", ["balance", "balanced:", "balanced:0"])
+def test_a_misspelt_word_without_a_binary_attribute(value):
+    """It is refused where no column would have read it; the word itself is not."""
+    y = pd.DataFrame({"a": ["x", "y", "z"]})
+    encoder = AttributeEncoder().fit(y)
+    codes = encoder.transform(y)
+    with pytest.raises(ValueError, match=f"pos_weight is '{value}'; legal are .*'balanced:CAP'"):
+        positive_weights(value, encoder, codes)
+    assert positive_weights("balanced", encoder, codes).tolist() == [1]
+    assert positive_weights("balanced:20", encoder, codes).tolist() == [1]
 
 
 @pytest.mark.parametrize("value", [True, "balanced:"])

@@ -8,9 +8,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._multioutput import to_list
+from skattr._multioutput import encoder_for, lost_rows, rows_of, to_list
 from skattr.inspection._inputs import of_estimator, positions_of
 from skattr.inspection._metric_names import (
     Metric,
@@ -116,6 +117,7 @@ class AttributeScoresDisplay:
         estimator : fitted multi-output classifier
             It gives labels, or scores if `metric` takes scores.
         X : n rows as the classifier takes them
+            Rows that it could not read (``on_bad_image="warn"``) do not count.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
             One more value of y that means unknown; None reads the estimator's own.
@@ -126,10 +128,11 @@ class AttributeScoresDisplay:
         -------
         AttributeScoresDisplay
         """
-        scored = of_estimator(estimator, X, y, "auto", missing_label)
-        encoder = scored.encoder
+        encoder = encoder_for(estimator, y, missing_label)
         options: dict[str, Any] = {"missing_label": encoder.missing_label}
         if takes_scores(metric_of(metric)):
+            scored = of_estimator(estimator, X, y, "auto", missing_label)
+            lost = lost_rows(estimator, scored.scores)
             answer = to_list(scored.scores, encoder)
             pairs = list(zip(scored.names, encoder.kinds_, encoder.classes_, strict=True))
             options["attributes"] = {
@@ -142,6 +145,11 @@ class AttributeScoresDisplay:
             }
         else:
             answer = estimator.predict(X)
+            lost = lost_rows(estimator, answer)
+        if lost.any():
+            rows = np.flatnonzero(~lost)
+            y, answer = _safe_indexing(y, rows), rows_of(answer, rows)
+            groups = None if groups is None else _safe_indexing(groups, rows)
         return cls.from_predictions(
             y,
             answer,
@@ -181,11 +189,12 @@ class AttributeScoresDisplay:
         y_pred : array-like of shape (n, L), or list of ndarray of shape (n, n_classes)
             Labels, or scores if `metric` takes scores.
         metric : str or callable, default="f1"
-            A function of :mod:`skattr.metrics`, its name, or its name without "_score"; or any
-            function of ``(y_true, y_pred, average=None, sample_weight=...)`` that returns a
-            value per attribute.
+            A function of :mod:`skattr.metrics` that takes an `average`, its name, or its name
+            without "_score"; or any function of ``(y_true, y_pred, average=None,
+            sample_weight=...)`` that returns a value per attribute.
         metric_params : dict, default=None
-            Further arguments of `metric`, such as `attributes` and `classes`.
+            Further arguments of `metric`, such as `attributes` and `classes`, or the `beta` of
+            "fbeta".
         confidence : float, default=0.95
             Of the intervals; None draws none.
         n_bootstrap : int, default=200

@@ -202,6 +202,7 @@ class ErrorCorrelationDisplay:
         ----------
         estimator : fitted multi-output classifier
         X : n rows as the classifier takes them
+            Rows that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
             One more value of y that means unknown; None reads the estimator's own.

@@ -79,6 +79,7 @@ class GalleryDisplay:
         ----------
         estimator : fitted multi-output classifier of pictures
         X : pictures as for :meth:`from_predictions`
+            Those that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
             One more value of y that means unknown; None reads the estimator's own.

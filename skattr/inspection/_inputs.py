@@ -17,6 +17,7 @@ from skattr._multioutput import (
     align,
     classes_per_output,
     encoder_for,
+    lost_rows,
     missing_label_of,
     response_of,
 )
@@ -98,7 +99,7 @@ def _response(y_score: Any) -> Array | list[Array]:
 def of_estimator(
     estimator: Any, X: Any, y: Any, response_method: str, missing_label: Any
 ) -> Scored:
-    """Ask a fitted classifier for its scores.
+    """Ask a fitted classifier for its scores; labels of rows it could not read become unknown.
 
     Raises
     ------
@@ -114,13 +115,18 @@ def of_estimator(
         inner, response_method = getattr(estimator, "estimator_", estimator), "decision_function"
     response, is_proba = response_of(inner, X, response_method)
     scores = align(response, is_proba, encoder, classes_per_output(estimator, encoder))
-    return _checked(encoder, y, scores)
+    return _checked(encoder, y, scores, lost_rows(estimator, scores))
 
 
-def _checked(encoder: AttributeEncoder, y: Any, scores: Scores) -> Scored:
-    scored = Scored(encoder, encoder.transform(y), scores)
-    if len(scores) != len(scored.codes):
-        raise ValueError(f"y has {len(scored.codes)} rows, the scores have {len(scores)}.")
+def _checked(
+    encoder: AttributeEncoder, y: Any, scores: Scores, lost: NDArray[np.bool_] | None = None
+) -> Scored:
+    codes = encoder.transform(y)
+    if len(scores) != len(codes):
+        raise ValueError(f"y has {len(codes)} rows, the scores have {len(scores)}.")
+    if lost is not None:
+        codes[lost] = UNKNOWN
+    scored = Scored(encoder, codes, scores)
     for j, name in enumerate(scored.names):
         part = scored.part(j)
         missing = np.isnan(part if part.ndim == 1 else part.sum(axis=1))
@@ -280,8 +286,10 @@ class Judged:
         return list(self.encoder.output_names_)
 
 
-def judged(y_true: Any, y_pred: Any, missing_label: Any) -> Judged:
-    """Compare true and predicted labels.
+def judged(
+    y_true: Any, y_pred: Any, missing_label: Any, lost: NDArray[np.bool_] | None = None
+) -> Judged:
+    """Compare true and predicted labels; those of the lost rows become unknown.
 
     Raises
     ------
@@ -294,6 +302,8 @@ def judged(y_true: Any, y_pred: Any, missing_label: Any) -> Judged:
     codes, answers = truth.transform(y_true), guess.transform(y_pred)
     if codes.shape != answers.shape:
         raise ValueError(f"y_true has the shape {codes.shape}, y_pred {answers.shape}.")
+    if lost is not None:
+        codes[lost] = UNKNOWN
     absent = (answers == UNKNOWN) & (codes != UNKNOWN)
     if absent.any():
         row, j = np.argwhere(absent)[0]
@@ -315,4 +325,5 @@ def judge(estimator: Any, X: Any, y: Any, missing_label: Any) -> Judged:
     """Compare true labels with what a fitted classifier predicts."""
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    return judged(y, estimator.predict(X), missing_label)
+    predicted = estimator.predict(X)
+    return judged(y, predicted, missing_label, lost_rows(estimator, predicted))

@@ -21,14 +21,24 @@ def metric_of(metric: Metric) -> Callable[..., Any]:
     """
     if callable(metric):
         return metric
+    legal = _legal()
     for name in (metric, f"{metric}_score"):
-        if name in skattr.metrics.__all__ and name.islower():
-            found: Callable[..., Any] = getattr(skattr.metrics, name)
-            return found
-    legal = [name for name in skattr.metrics.__all__ if name.islower()]
+        if name in legal:
+            return legal[name]
     raise ValueError(
-        f"`metric` must be callable or a function of skattr.metrics, {legal}; got {metric!r}."
+        f"`metric` must be callable or a function of skattr.metrics that returns a value per "
+        f"attribute, {list(legal)}; got {metric!r}."
     )
+
+
+def _legal() -> dict[str, Callable[..., Any]]:
+    """Return the metrics of attributes by name: those of the package that take an average."""
+    found = {name: getattr(skattr.metrics, name) for name in skattr.metrics.__all__}
+    return {
+        name: function
+        for name, function in found.items()
+        if inspect.isfunction(function) and "average" in inspect.signature(function).parameters
+    }
 
 
 def title_of(name: str) -> str:

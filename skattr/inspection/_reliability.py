@@ -128,6 +128,7 @@ class ReliabilityDisplay:
         ----------
         estimator : fitted multi-output classifier with `predict_proba`
         X : n rows as the classifier takes them
+            Rows that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
             Unknown labels are left out, attribute by attribute.
         n_bins, strategy, select, ax, **kwargs

@@ -128,6 +128,7 @@ class ThresholdCurveDisplay:
         ----------
         estimator : fitted multi-output classifier
         X : n rows as the classifier takes them
+            Rows that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
             Unknown labels are left out, attribute by attribute.
         metrics, select, ax, **kwargs

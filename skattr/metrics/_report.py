@@ -148,6 +148,8 @@ def attribute_report(
         attributes are binary. None leaves out what needs them.
     thresholds : float, dict by name or array-like of shape (n_attributes,), default=None
         Shown in the report, and used if `y_pred` is None. NaN where an attribute is not binary.
+        None shows 0.5 if `y_pred` is None, else NaN: predicted labels do not tell their
+        thresholds.
     slices : array-like of shape (n,) or Series, default=None
         A value per row: the report of all rows is followed by that of the rows of each value,
         the index being (value, attribute).
@@ -247,7 +249,7 @@ class _Material:
         else:
             inputs = label_inputs(y_true, y_pred, *given)
         self.names, self.kinds, self.two = inputs.names, inputs.kinds, inputs.two
-        self.thresholds = _thresholds(thresholds, inputs, bool(y_score is not None))
+        self.thresholds = _thresholds(thresholds, inputs, 0.5 if y_pred is None else np.nan)
         self.scores = None if inputs.scores is None else _score_list(inputs)
         self.levels = inputs.classes
         if y_pred is not None:
@@ -297,9 +299,8 @@ class _Material:
         return {"attributes": kinds, "classes": levels, "sample_weight": self.weights}
 
 
-def _thresholds(given: Any, inputs: Inputs, has_scores: bool) -> NDArray[np.float64]:
+def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float64]:
     """Return one threshold per attribute, NaN where there is none."""
-    default = 0.5 if has_scores else np.nan
     if given is None:
         return np.where(inputs.two, default, np.nan)
     if isinstance(given, pd.Series) and set(given.index) <= set(inputs.names):

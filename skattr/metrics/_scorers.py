@@ -5,9 +5,21 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.metrics._scorer import _BaseScorer
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_method_params
 
-from skattr._multioutput import align, classes_per_output, encoder_for, to_list
+from skattr._multioutput import (
+    align,
+    classes_per_output,
+    encoder_for,
+    lost_rows,
+    response_of,
+    rows_of,
+    to_list,
+)
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -30,11 +42,31 @@ Metric = Callable[..., Any]
 _PREDICTED, _PROBA, _SCORE = "predict", "predict_proba", "score"
 
 
+class _Whole(BaseEstimator):  # type: ignore[misc]
+    """A classifier that does not call itself one: its answer reaches a scorer as it is.
+
+    Of what has the classes 0 and 1 scikit-learn hands on one column only, which of two labels
+    is the second. Methods have names of their own, for scikit-learn keeps answers by name.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def whole_predict_proba(self, X: Any) -> Any:
+        """Return the probabilities."""
+        return response_of(self.estimator, X, "predict_proba")[0]
+
+    def whole_decision_function(self, X: Any) -> Any:
+        """Return the decisions."""
+        return response_of(self.estimator, X, "decision_function")[0]
+
+
 class AttributeScorer(_BaseScorer):  # type: ignore[misc]
     """A callable ``(estimator, X, y) -> float`` made by :func:`make_attribute_scorer`.
 
     With one number per attribute it returns a dict, which cross_validate and GridSearchCV take
-    for several metrics.
+    for several metrics. Rows that a classifier with ``on_bad_image="warn"`` could not read do
+    not count, as in its `score`.
     """
 
     def __init__(
@@ -65,6 +97,11 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
             for name, kind in zip(names, kinds, strict=True)
         }
         attributes = {name: kind for name, kind in attributes.items() if kind != "binary"}
+        response, lost = self._response(method_caller, estimator, X, encoder)
+        if lost.any():
+            rows = np.flatnonzero(~lost)
+            kwargs = _check_method_params(lost, kwargs, indices=rows)
+            y_true, response = _safe_indexing(y_true, rows), rows_of(response, rows)
         given = {
             "attributes": attributes,
             "classes": levels,
@@ -72,7 +109,6 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
             **self._kwargs,
             **kwargs,
         }
-        response = self._response(method_caller, estimator, X, encoder)
         values = self._score_func(y_true, response, **given)
         if not self.per_attribute:
             return float(self._sign * values)
@@ -103,25 +139,32 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
 
         return metric
 
-    def _response(self, method_caller: Any, estimator: Any, X: Any, encoder: Any) -> Any:
-        """Return labels, or scores whose columns are the encoder's classes."""
+    def _response(
+        self, method_caller: Any, estimator: Any, X: Any, encoder: Any
+    ) -> tuple[Any, NDArray[np.bool_]]:
+        """Return labels, or scores whose columns are the encoder's classes, and what is missing.
+
+        That is the rows that the classifier could not read.
+        """
         method = self._response_method
         if method == _SCORE:
             is_proba = hasattr(estimator, "predict_proba")
             method = "predict_proba" if is_proba else "decision_function"
-        response = method_caller(estimator, method, X)
         if method == "predict":
-            return response
+            labels = method_caller(estimator, method, X)
+            return labels, lost_rows(estimator, labels)
+        response = method_caller(_Whole(estimator), f"whole_{method}", X)
         classes = classes_per_output(estimator, encoder)
         scores = align(response, method == "predict_proba", encoder, classes)
+        lost = lost_rows(estimator, scores)
         if method == "predict_proba":
-            return to_list(scores, encoder)
+            return to_list(scores, encoder), lost
         if scores.others:
             raise ValueError(
                 "Decisions of attributes that are not binary cannot be scored; the classifier "
                 "needs predict_proba."
             )
-        return scores.binary
+        return scores.binary, lost
 
 
 def make_attribute_scorer(

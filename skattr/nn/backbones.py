@@ -1,11 +1,13 @@
 """Shared backbones: a torchvision model without its classifier, a small map, or the user's own."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.func import functional_call
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -149,6 +151,10 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
             )
     try:
         model: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
+    except (ValueError, AssertionError) as error:
+        if not options.keys() & {"image_size", "input_size"}:
+            raise
+        raise _unfit_size(name, image_size, error) from error
     except OSError as error:
         source = torchvision.models.get_model_weights(name)[str(weights)].url
         raise OSError(
@@ -158,6 +164,64 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
     if getattr(model, "aux_logits", False):
         setattr(model, "aux_logits", False)  # noqa: B010  (not an attribute of every Module)
     return model
+
+
+def _unfit_size(name: str, image_size: tuple[int, int], reason: BaseException) -> ValueError:
+    return ValueError(
+        f"backbone={name!r} cannot take pictures of image_size={image_size}; most often they must "
+        f"be larger. {reason}"
+    )
+
+
+@contextlib.contextmanager
+def naming_image_size(
+    backbone: Any, model: nn.Module | None, image_size: tuple[int, int] | None
+) -> Iterator[None]:
+    """Name `backbone` and `image_size` in what torch raises of pictures a model cannot take.
+
+    Whether it can take them is tried only after an error, and on the meta device, which computes
+    nothing.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        What a callable raises is left as it is.
+    model : Module, optional
+        The model of that name; None builds one where it is needed.
+    image_size : (height, width), optional
+        None where X holds 2-D features.
+
+    Raises
+    ------
+    ValueError
+        In place of what torch raises of the size.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError) as error:
+        if not isinstance(backbone, str) or image_size is None:
+            raise
+        tried = _torchvision_model(backbone, None, image_size) if model is None else model
+        reason = _reason_against(tried, image_size)
+        if reason is None:
+            raise
+        raise _unfit_size(backbone, image_size, reason) from error
+
+
+def _reason_against(model: nn.Module, image_size: tuple[int, int]) -> Exception | None:
+    """Return what a model raises of a picture of a size, None if it takes it."""
+    was_training = model.training
+    own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    shapes = {name: torch.empty_like(values, device="meta") for name, values in own.items()}
+    picture = torch.empty(1, 3, *image_size, dtype=next(model.parameters()).dtype, device="meta")
+    try:
+        with torch.no_grad():
+            functional_call(model.eval(), shapes, (picture,))
+    except Exception as error:
+        return error
+    finally:
+        model.train(was_training)
+    return None
 
 
 def remove_classifier(model: nn.Module, name: str) -> int:

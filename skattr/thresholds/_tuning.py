@@ -16,6 +16,7 @@ from skattr._targets import AttributeEncoder, is_binary
 from skattr.exceptions import UntunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
 from skattr.thresholds._cuts import Cuts
+from skattr.thresholds._guarantees import safest
 from skattr.thresholds._objectives import OBJECTIVES
 from skattr.thresholds._strategies import STRATEGIES
 from skattr.thresholds._table import Table
@@ -184,8 +185,31 @@ def check_before_fit(estimator: Any, encoder: AttributeEncoder) -> None:
     per_label += list(estimator.constraint or [])[1:]
     if names and all(np.ndim(value) == 0 and not isinstance(value, Mapping) for value in per_label):
         plan_of(estimator, names)
-    if not isinstance(estimator.thresholds, str) and len(names) == len(two):
-        fixed_thresholds(estimator.thresholds, encoder)
+    if len(names) == len(two):
+        may_be_proba = estimator.response_method != "decision_function"
+        check_fixed(
+            estimator.thresholds,
+            encoder,
+            may_be_proba and hasattr(estimator.estimator, "predict_proba"),
+        )
+
+
+def check_fixed(given: Any, encoder: AttributeEncoder, is_proba: bool) -> None:
+    """Raise for thresholds that are given and illegal; `is_proba` is that of their scores.
+
+    A hair above 1 is legal: tuning takes it where nothing is to be positive.
+    """
+    if isinstance(given, str):
+        return
+    values = fixed_thresholds(given, encoder)
+    outside = (values < 0) | (values > safest(False, True))
+    if is_proba and outside.any():
+        j = int(outside.argmax())
+        raise ValueError(
+            f"thresholds: that of output {encoder.output_names_[j]!r} is {values[j]:g}; those of "
+            "probabilities must lie in [0, 1], and only those of decisions "
+            "(response_method='decision_function') may be any number."
+        )
 
 
 def default_threshold(estimator: Any, is_proba: bool) -> float:
@@ -215,10 +239,14 @@ def fixed_thresholds(given: Any, encoder: AttributeEncoder) -> NDArray[np.float6
     if isinstance(given, pd.Series) and set(given.index) == set(binary):
         given = given.to_dict()
     if isinstance(given, Mapping):
-        if set(given) != set(binary):
+        lacking = [name for name in binary if name not in given]
+        strange = [name for name in given if name not in binary]
+        if lacking or strange:
+            wrong = [f"{lacking} are lacking"] * bool(lacking)
+            wrong += [f"{strange} are no binary outputs"] * bool(strange)
             raise ValueError(
-                f"thresholds are given for {sorted(map(str, given))}; the binary outputs are "
-                f"{binary}."
+                f"thresholds by name must name all binary outputs and no others: "
+                f"{', and '.join(wrong)}; the binary outputs are {binary}."
             )
         values = np.array([given[name] for name in binary], dtype=np.float64)
     else:

@@ -1,5 +1,6 @@
 """Scores in, labels out: the threshold as a step of a pipeline."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -16,11 +17,14 @@ from skattr._multioutput import (
     exact_match,
     public_classes,
     refuse_nan,
+    rows_of_nan,
     to_list,
 )
 from skattr._outputs import column_names
-from skattr._targets import AttributeEncoder, is_binary
+from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
+from skattr._unreadable import level_of_user
 from skattr._validation import check_label_weights
+from skattr.exceptions import BadImageWarning
 from skattr.thresholds._table import check_same_columns
 from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, of_binary, table_of, tune
 from skattr.thresholds.search import looks_like_proba
@@ -56,7 +60,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         Of a false positive and a false negative, for "cost".
     thresholds : "tune", float, array-like or dict, default="tune"
         Fixed thresholds instead: one for all, one per binary attribute, one per attribute (NaN
-        where it is not binary), or a dict by name.
+        where it is not binary), or a dict that names each binary attribute.
     default_threshold : float, default=0.5
         A probability, for labels that cannot be tuned; of log odds, its logit is taken.
     attributes, classes, missing_label : default=None
@@ -94,6 +98,10 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     -----
     Scores are taken for probabilities if all scores in `fit` lie between 0 and 1, and for log
     odds otherwise.
+
+    A row without any score is that of a picture that could not be read, as a classifier with
+    ``on_bad_image="warn"`` has it: what is predicted of it is missing, with a
+    :class:`~skattr.exceptions.BadImageWarning`.
 
     Examples
     --------
@@ -241,33 +249,49 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         """Whether a fit has succeeded."""
         return hasattr(self, "thresholds_")
 
-    def _scores(self, X: Any) -> Scores:
+    def _scores(self, X: Any) -> tuple[Scores, NDArray[np.bool_]]:
+        """Return the scores, and which rows have none."""
         check_is_fitted(self)
         scores = self._read(X, self.encoder_)
-        refuse_nan(scores, "Input X contains NaN: a score")
-        return scores
+        lost = rows_of_nan(scores)
+        refuse_nan(scores, "Input X contains NaN: a score", but=lost)
+        if lost.any():
+            warnings.warn(
+                f"{lost.sum()} of the {len(lost)} row(s) of X, the first of them row "
+                f"{lost.argmax()}, have no score; their labels are unknown.",
+                BadImageWarning,
+                stacklevel=level_of_user(),
+            )
+        return scores, lost
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict labels.
 
         Parameters
         ----------
-        X : scores as for `fit`, without NaN
+        X : scores as for `fit`; NaN only throughout a row
 
         Returns
         -------
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it.
+            In the dtype of y; object if the attributes differ in it, or a row has no score: its
+            labels are None.
         """
-        codes = codes_from(self._scores(X), self.thresholds_, self.encoder_)
+        codes = self._predicted_codes(X)
         return self.encoder_.inverse_transform(codes)
+
+    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
+        scores, lost = self._scores(X)
+        codes = codes_from(scores, self.thresholds_, self.encoder_)
+        codes[lost] = UNKNOWN
+        return codes
 
     def predict_proba(self, X: Any) -> Any:
         """Pass the scores on, as `predict_proba` of a classifier returns them.
 
         Parameters
         ----------
-        X : scores as for `fit`, without NaN
+        X : scores as for `fit`; NaN only throughout a row
 
         Returns
         -------
@@ -278,7 +302,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         ValueError
             If the scores are no probabilities.
         """
-        scores = self._scores(X)
+        scores, _ = self._scores(X)
         if not scores.is_proba:
             raise ValueError("The scores are log odds, not probabilities: there is no proba.")
         return to_list(scores, self.encoder_)
@@ -288,7 +312,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : scores as for `fit`, without NaN
+        X : scores as for `fit`; NaN only throughout a row
 
         Returns
         -------
@@ -296,7 +320,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
             Score minus threshold of each binary attribute, the scores of the classes of the
             others; see :meth:`get_feature_names_out`.
         """
-        scores = self._scores(X)
+        scores, _ = self._scores(X)
         two = is_binary(self.encoder_)
         binary = iter((scores.binary - self.thresholds_[two]).T)
         others = iter(scores.others)
@@ -321,9 +345,11 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows all of whose known labels are predicted.
 
+        Rows without any score do not count.
+
         Parameters
         ----------
-        X : scores as for `fit`, without NaN
+        X : scores as for `fit`; NaN only throughout a row
         y : array-like of shape (n,) or (n, n_outputs)
         sample_weight : array-like of shape (n,), default=None
 
@@ -331,7 +357,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         -------
         float
         """
-        predicted = codes_from(self._scores(X), self.thresholds_, self.encoder_)
+        predicted = self._predicted_codes(X)
         return exact_match(self.encoder_.transform(y), predicted, sample_weight)
 
 

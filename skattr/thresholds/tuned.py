@@ -35,6 +35,7 @@ from sklearn.utils.validation import (
 from skattr._multioutput import (
     Scores,
     align,
+    blaming_unknown_labels,
     classes_per_output,
     codes_from,
     encoder_for,
@@ -46,6 +47,7 @@ from skattr._multioutput import (
     rows_without_answer,
     to_list,
 )
+from skattr._obedience import obeying, rules_of
 from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
@@ -55,6 +57,7 @@ from skattr.thresholds._tuning import (
     CONSTRAINTS_OF_PARAMETERS,
     Tuning,
     check_before_fit,
+    check_fixed,
     of_binary,
     table_of,
     tune,
@@ -124,7 +127,8 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         Of a false positive and a false negative, for "cost".
     thresholds : "tune", float, array-like or dict, default="tune"
         Fixed thresholds instead: one for all, one per binary output, one per output (NaN where
-        it is not binary), or a dict by name.
+        it is not binary), or a dict that names each binary output. Those of probabilities lie
+        in [0, 1].
     default_threshold : float, default=0.5
         A probability, for labels that cannot be tuned; of decisions, its logit is taken.
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
@@ -297,7 +301,8 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         codes = plain.transform(y)
         check_before_fit(self, plain)
         splits = self._splits(X, y, codes, split_params)
-        estimator, answers = self._fitted(X, y, codes, splits, fit_params)
+        with blaming_unknown_labels(self.estimator, codes, plain.output_names_):
+            estimator, answers = self._fitted(X, y, codes, splits, fit_params)
         encoder = encoder_for(estimator, y, self.missing_label, strict=splits is None)
         folds = None
         if splits is None:
@@ -386,6 +391,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         weights: Mapping[str, Any],
         folds: NDArray[np.intp] | None,
     ) -> None:
+        check_fixed(self.thresholds, encoder, scores.is_proba)
         codes = encoder.transform(y)
         two = is_binary(encoder)
         label_weights = None
@@ -413,6 +419,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
         self._is_proba = scores.is_proba
+        self._rules = rules_of(estimator, encoder)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(estimator, name):
@@ -456,6 +463,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         kept = {name: self.cv_results_[name] for name in ("scores", "labels", "weights", "folds")}
         candidate = copy.copy(self).set_params(**params)
         candidate._validate_params()
+        check_fixed(candidate.thresholds, self.encoder_, self._is_proba)
         table = Table(kept["scores"], kept["labels"], kept["weights"])
         tuning = tune(candidate, table, self.encoder_, self._is_proba, kept["folds"], stacklevel=3)
         self.set_params(**params)
@@ -469,6 +477,10 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict labels with the tuned thresholds.
+
+        Where these break `constraints` of the classifier, a row gets labels that obey: those
+        whose positives lie the furthest above their thresholds, in the sum of log odds. The
+        thresholds, and their scores, know nothing of it.
 
         Parameters
         ----------
@@ -490,7 +502,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         refuse_nan(scores, "X makes the classifier return NaN: the score", but=lost)
         codes = codes_from(scores, self._thresholds, self.encoder_)
         codes[lost] = UNKNOWN
-        return codes
+        return obeying(codes, scores, self._thresholds, self.encoder_, self._rules)
 
     @available_if(_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> Any:

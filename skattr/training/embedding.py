@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skattr._images import Rows
+from skattr.nn.backbones import naming_image_size
 from skattr.nn.embedding import (
     Backbone,
     EmbeddingNetwork,
@@ -86,7 +87,8 @@ class FrozenNetwork:
         """
         if self._module is None:
             generator = torch.Generator().manual_seed(seed_of("initialization", self.seed))
-            with drawing_from(generator):
+            naming_size = naming_image_size(self.backbone, None, self.image_size)
+            with drawing_from(generator), naming_size:
                 module = EmbeddingNetwork(
                     self.backbone,
                     weights=self.weights,
@@ -129,8 +131,9 @@ class FrozenNetwork:
             return features.float()
 
         chosen = pixels[places]
-        with torch.inference_mode():
-            features = Halving(forward, most_at_once(chosen.shape[1:3], target))(chosen)
+        size = (chosen.shape[1], chosen.shape[2])
+        with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
+            features = Halving(forward, most_at_once(size, target))(chosen)
         result: NDArray[np.float32] = features.cpu().numpy()
         return result
 

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from skattr._images import FeatureRows, Rows
 from skattr._unreadable import readable
+from skattr.nn.backbones import naming_image_size
 from skattr.nn.folding import folded
 from skattr.training.batches import AttributeDataset, BatchLoader
 from skattr.training.labelled import moved
@@ -86,7 +87,10 @@ def predict_rows(
     most = None if isinstance(rows, FeatureRows) else most_at_once(rows.size, device)
     outputs = Halving(forward, most)
     waiting: tuple[NDArray[np.intp], Tensor] | None = None
-    with torch.inference_mode(), tqdm(total=len(indices), disable=verbose < 1, unit="row") as bar:
+    size = getattr(rows, "size", None)
+    naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
+    bar = tqdm(total=len(indices), disable=verbose < 1, unit="row")
+    with naming_size, torch.inference_mode(), bar:
         for part in loader.read():
             inputs = (part.batch,) if isinstance(part.batch, Tensor) else part.batch
             values = outputs(*inputs)

@@ -1,5 +1,6 @@
 """From the estimator's parameters to a skorch net, and its fit."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._images import FeatureRows, Rows
 from skattr.nn import BranchLayout, MultiBranchNetwork, SummedCrossEntropy
+from skattr.nn.backbones import naming_image_size
 from skattr.training.augmentation import PictureChanges
 from skattr.training.batches import AttributeDataset, BatchPositions
 from skattr.training.net import AttributeNet
@@ -145,7 +147,9 @@ def train_net(net: AttributeNet, task: Task, rows: NDArray[np.intp]) -> None:
     rows : ndarray of int
     """
     branches: Any = net.module_.branches
-    with branches.kept(task.untrained):
+    size = getattr(task.rows, "size", None)
+    naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
+    with naming_size, branches.kept(task.untrained):
         net.partial_fit(task.dataset(rows))
 
 
@@ -207,11 +211,11 @@ def make_net(
         "callbacks": _callbacks(recipe, n_steps, optimizer),
     }
     _check_net_params(recipe.net_params, params)
+    _check_freeze(recipe, params["module__backbone"])
     if optimizer is torch.optim.SGD:
         params.update(optimizer__momentum=0.9, optimizer__nesterov=True)
     params.update(_fused(optimizer, device, recipe.net_params))
-    net = AttributeNet(MultiBranchNetwork, **{**params, **recipe.net_params})
-    net.initialize()
+    net = _initialized(params, recipe.net_params)
     if start is not None:
         try:
             net.module_.load_state_dict(start.module_.state_dict())
@@ -230,7 +234,7 @@ def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> 
     if taken:
         raise ValueError(
             f"net_params sets {taken}, which the classifier sets itself; use its own parameters "
-            "(lr, batch_size, callbacks, ...) for that."
+            "(lr, batch_size, max_epochs, ...) for that."
         )
     accumulate, clip_norm = net_params.get("accumulate", 1), net_params.get("clip_norm")
     if not isinstance(accumulate, Integral) or accumulate < 1:
@@ -239,6 +243,28 @@ def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> 
         raise ValueError(
             f"clip_norm={clip_norm!r} in net_params must be a positive number or None."
         )
+
+
+def _check_freeze(recipe: Recipe, backbone: Any) -> None:
+    if backbone == "linear" and (recipe.freeze is not None or recipe.layer_decay != 1):
+        raise ValueError(
+            f"freeze={recipe.freeze!r} (layer_decay={recipe.layer_decay}) is for the layers of a "
+            "backbone, but X holds 2-D features, for which 'auto' has none; 'mlp' has."
+        )
+
+
+def _initialized(params: Mapping[str, Any], net_params: Mapping[str, Any]) -> AttributeNet:
+    """Return a net, or raise a ValueError that names the key of `net_params` it cannot take."""
+    try:
+        net = AttributeNet(MultiBranchNetwork, **{**params, **net_params})
+        net.initialize()
+    except (TypeError, ValueError) as error:
+        words = re.findall(r"\w+", str(error))
+        wrong = [key for key in net_params if key.split("__")[-1] in words]
+        if not wrong:
+            raise
+        raise ValueError(f"net_params sets {wrong}, which cannot be used: {error}") from error
+    return net
 
 
 def resolve_device(device: str) -> str:

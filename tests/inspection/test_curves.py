@@ -12,6 +12,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from skattr import AttributeClassifier
+from skattr.exceptions import BadImageWarning
 from skattr.inspection import ReliabilityDisplay, ThresholdCurveDisplay
 from skattr.metrics import UndefinedAttributeWarning, calibration_error
 from skattr.thresholds import TunedThresholdMultiOutputCV
@@ -303,3 +305,21 @@ def test_a_classifier_of_strings_and_missing_rows():
     precision, _, thresholds = precision_recall_curve(y[known, 0] == "yes", positive)
     np.testing.assert_array_equal(display.thresholds[0], thresholds)
     np.testing.assert_array_equal(display.precision[0], precision[:-1])
+
+
+@pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
+def test_rows_that_cannot_be_read_are_left_out(display):
+    """If the estimator says that it leaves them out."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 3))
+    y = X[:, :2] + rng.normal(size=(80, 2)) > 0
+    is_bad = np.arange(80) % 7 == 2
+    model = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    with pytest.warns(BadImageWarning, match="row 2 of X") as caught:
+        drawn = display.from_estimator(model, np.where(is_bad[:, None], np.nan, X), y)
+    assert len(caught) == 1
+    good = display.from_estimator(model, X[~is_bad], y[~is_bad])
+    for name in ("thresholds", "precision", "counts", "y_prob"):
+        if hasattr(drawn, name):
+            for ours, part in zip(getattr(drawn, name), getattr(good, name), strict=True):
+                np.testing.assert_allclose(ours, part)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from skattr.exceptions import ImageReadError
+from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.inspection import GalleryDisplay
 from skattr.inspection._style import RIGHT, WRONG
 from tests.tiny import tiny
@@ -124,3 +124,19 @@ def test_a_number_is_no_yes_or_no():
     )
     texts = {text for caption in display.captions for text, _ in caption}
     assert {"✓ digit: 0", "✓ digit: 1", "✓ digit: 2", "✓ loop: yes", "✓ loop: no"} == texts
+
+
+def test_pictures_that_cannot_be_read_are_left_out(tmp_path):
+    """If the estimator says that it leaves them out; `rows` are still positions in X."""
+    paths = []
+    for row in range(6):
+        paths.append(str(tmp_path / f"{row}.png"))
+        Image.fromarray(np.full((12, 10, 3), 40 * row, dtype=np.uint8)).save(paths[-1])
+    y = np.array([[0, 1], [1, 0]] * 3)
+    model = tiny(on_bad_image="warn").fit(paths, y)
+    (tmp_path / "2.png").write_bytes(b"broken")
+    with pytest.warns(BadImageWarning, match="row 2 of X"):
+        display = GalleryDisplay.from_estimator(model, paths, y)
+    assert sorted(display.rows) == [0, 1, 3, 4, 5]
+    with pytest.warns(BadImageWarning), pytest.raises(ImageReadError, match="None of the 2 row"):
+        GalleryDisplay.from_estimator(model, [paths[2]] * 2, y[:2])

@@ -1,5 +1,7 @@
 """Scores with intervals, co-occurrence, error correlation and similarity."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -9,13 +11,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 from sklearn.neighbors import KNeighborsClassifier
 
-from skattr import metrics
+from skattr import AttributeClassifier, metrics
+from skattr.exceptions import BadImageWarning
 from skattr.inspection import (
     AttributeScoresDisplay,
     CooccurrenceDisplay,
     ErrorCorrelationDisplay,
     SimilarityDisplay,
 )
+from skattr.inspection._metric_names import takes_scores
 from skattr.inspection._style import shown, spread
 from tests.inspection.conftest import make_table
 
@@ -121,6 +125,8 @@ def test_given_scores_are_drawn():
     ("change", "message"),
     [
         ({"metric": "f7"}, "`metric` must be callable or a function of skattr.metrics"),
+        ({"metric": "get_scorer"}, "a value per attribute, .*; got 'get_scorer'"),
+        ({"metric": "subset_accuracy"}, "a value per attribute, .*; got 'subset_accuracy'"),
         ({"confidence": 95}, "`confidence` must lie between 0 and 1, got 95"),
         ({"n_bootstrap": 1}, "`n_bootstrap` must be 2 or more"),
         ({"groups": [1, 2]}, "groups has 2 values, but there are 200 rows"),
@@ -301,3 +307,43 @@ def test_long_names_keep_both_ends():
     """Names that differ in their ends are told apart; a dollar is a dollar."""
     assert shown("wearing_short_sleeves_12", 12) == "wearing…s_12"
     assert shown("$a$") == r"\$a\$"
+
+
+def test_every_metric_that_is_listed_works():
+    """The sentence that refuses a name lists those that can be drawn, and no others."""
+    y, guesses = labels_and_guesses(3, 60)
+    with pytest.raises(ValueError, match="`metric` must be") as caught:
+        AttributeScoresDisplay.from_predictions(y, guesses, metric="nope")
+    legal = re.search(r"\[(.*)\]", str(caught.value)).group(1).replace("'", "").split(", ")
+    assert {"f1_score", "log_loss", "quadratic_kappa", "hamming_accuracy"} <= set(legal)
+    for name in legal:
+        options = {"metric_params": {"beta": 2}} if name == "fbeta_score" else {}
+        if name in ("mean_absolute_error", "quadratic_kappa"):
+            options = {"metric_params": {"attributes": dict.fromkeys(y, ("ordinal", [0, 1]))}}
+        answer = np.clip(guesses, 0.1, 0.9) if takes_scores(getattr(metrics, name)) else guesses
+        display = AttributeScoresDisplay.from_predictions(
+            y, answer, metric=name, n_bootstrap=2, **options
+        )
+        assert np.isfinite(display.values).all()
+
+
+@pytest.mark.parametrize("metric", ["f1", "roc_auc"])
+def test_rows_that_cannot_be_read_do_not_count(metric):
+    """If the estimator says that it leaves them out, their groups too."""
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(80, 3)), np.arange(80) // 2
+    y = X[:, :2] + rng.normal(size=(80, 2)) > 0
+    is_bad = np.arange(80) % 7 == 2
+    model = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    options = {"metric": metric, "n_bootstrap": 5}
+    draw = AttributeScoresDisplay.from_estimator
+    holed = np.where(is_bad[:, None], np.nan, X)
+    with pytest.warns(BadImageWarning, match="row 2 of X") as caught:
+        drawn = draw(model, holed, y, groups=groups, **options)
+    assert len(caught) == 1
+    good = draw(model, X[~is_bad], y[~is_bad], groups=groups[~is_bad], **options)
+    np.testing.assert_allclose(drawn.values, good.values)
+    np.testing.assert_allclose(drawn.low, good.low)
+    with pytest.warns(BadImageWarning):
+        errors = ErrorCorrelationDisplay.from_estimator(model, holed, y)
+    assert errors.n_rows.iloc[0, 0] == (~is_bad).sum()

@@ -109,6 +109,18 @@ def test_given_predictions_and_scores(mixed):
     assert "threshold" not in labels_only
 
 
+def test_predicted_labels_do_not_tell_their_thresholds(mixed):
+    """Beside y_pred the column shows those that are given, and no 0.5 that may be wrong."""
+    y, scores = mixed
+    guess = y.assign(hat=scores[0][:, 1] >= 0.2)
+    report = attribute_report(y, guess, scores)
+    assert report["threshold"].isna().all()
+    assert (
+        attribute_report(y, guess, scores, thresholds={"hat": 0.2}).loc["hat", "threshold"] == 0.2
+    )
+    assert attribute_report(y, None, scores).loc["hat", "threshold"] == 0.5
+
+
 def test_slices(mixed):
     """The report of each value's rows is that of these rows alone."""
     y, scores = mixed

@@ -14,8 +14,12 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skattr import AttributeClassifier, TunedThresholdMultiOutputCV
+from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.metrics import (
     average_precision_score,
     f1_score,
@@ -95,6 +99,97 @@ def test_equal_to_scikit_learn(name, classifier, data):
     expected = REFERENCE[name](y[100:], classifier.predict(X[100:]), probas)
     found = get_scorer(name)(classifier, X[100:], y[100:])
     assert found == pytest.approx(expected, abs=0.02 if name == "neg_log_loss" else 1e-12)
+
+
+TWO = {
+    "one-vs-rest": OneVsRestClassifier(LogisticRegression()),
+    "mlp": MLPClassifier((8,), solver="lbfgs", max_iter=20, random_state=0),
+    "pipeline": make_pipeline(StandardScaler(), OneVsRestClassifier(LogisticRegression())),
+    "forest": RandomForestClassifier(20, random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", ["mean_average_precision", "mean_roc_auc", "neg_log_loss"])
+@pytest.mark.parametrize("classifier", TWO)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_two_labels_are_not_two_classes(name, classifier, data):
+    """A matrix of exactly two columns is of two labels, though `classes_` is [0, 1]."""
+    X, y = data[0], data[1][:, :2]
+    classifier = clone(TWO[classifier]).fit(X[:100], y[:100])
+    probas = classifier.predict_proba(X[100:])
+    if isinstance(probas, list):
+        probas = np.stack([part[:, 1] for part in probas], axis=1)
+    expected = REFERENCE[name](y[100:], None, np.clip(probas, 1e-12, 1 - 1e-12))
+    assert get_scorer(name)(classifier, X[100:], y[100:]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_two_decisions_are_of_two_labels(data):
+    """So it is where there are no probabilities."""
+    X, y = data[0], data[1][:, :2]
+    ridge = RidgeClassifier().fit(X, y)
+    expected = reference.roc_auc_score(y, ridge.decision_function(X))
+    assert get_scorer("mean_roc_auc")(ridge, X, y) == pytest.approx(expected)
+
+
+class Counting(OneVsRestClassifier):
+    """It keeps count of its predictions."""
+
+    asked = 0
+
+    def predict_proba(self, X):
+        """Count and predict."""
+        type(self).asked += 1
+        return super().predict_proba(X)
+
+
+def test_scorers_share_an_answer(data):
+    """Several of them ask once, beside a scorer of scikit-learn's that reads one column."""
+    X, y = data[0], data[1][:, :2]
+    names = ("mean_roc_auc", "mean_average_precision")
+    scoring = {name: get_scorer(name) for name in names} | {"f1": "f1_macro"}
+    classifier, Counting.asked = Counting(LogisticRegression()), 0
+    with sklearn.config_context(enable_metadata_routing=True):
+        scores = cross_validate(classifier, X, y, scoring=scoring, cv=2, error_score="raise")
+    assert Counting.asked == 2
+    for name in names:
+        alone = cross_validate(classifier, X, y, scoring=get_scorer(name), cv=2)
+        np.testing.assert_array_equal(scores[f"test_{name}"], alone["test_score"])
+
+
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.UntunedWarning")
+@pytest.mark.parametrize("name", ["macro_f1", "subset_accuracy", "mean_roc_auc", "neg_log_loss"])
+@pytest.mark.parametrize("as_list", [False, True])
+def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):
+    """As in `score`: the number is that of the other rows, with their weights; one warning."""
+    X, y = data
+    is_bad = np.arange(150) % 7 == 2
+    holed, weight = np.where(is_bad[:, None], np.nan, X), np.linspace(1, 3, 150)
+    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn")
+    tuned = TunedThresholdMultiOutputCV(network, cv=2).fit(X, y)
+    scorer = get_scorer(name)
+    for classifier in (tuned.estimator_, tuned, make_pipeline("passthrough", tuned)):
+        with pytest.warns(BadImageWarning, match="row 2 of X") as caught:
+            found = scorer(classifier, holed, y.tolist() if as_list else y, sample_weight=weight)
+        assert [warning.filename for warning in caught] == [__file__]
+        good = scorer(classifier, X[~is_bad], y[~is_bad], sample_weight=weight[~is_bad])
+        assert found == pytest.approx(good)
+    with (
+        pytest.warns(BadImageWarning),
+        pytest.raises(ImageReadError, match=r"None of the 22 row\(s\) of X can be read"),
+    ):
+        scorer(tuned, holed[is_bad], y[is_bad])
+
+
+def test_other_missing_answers_stay_an_error(data):
+    """A classifier that does not say that it leaves rows out must answer for all of them."""
+    X, y = data
+
+    class Silent(KNeighborsClassifier):
+        def predict(self, X):
+            return np.where(np.arange(len(X))[:, None] == 7, None, super().predict(X))
+
+    with pytest.raises(ValueError, match="y_pred of row 7, attribute 'y0', is missing"):
+        get_scorer("macro_f1")(Silent().fit(X, y), X, y)
 
 
 @pytest.mark.parametrize("name", sorted(set(get_scorer_names()) - set(ORDINAL)))

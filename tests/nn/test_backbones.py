@@ -1,6 +1,7 @@
 """Backbones against torchvision's own models."""
 
 import os
+import re
 from urllib.error import URLError
 
 import pytest
@@ -18,6 +19,7 @@ from skattr.nn.backbones import (
     build_feature_backbone,
     build_image_backbone,
     load_backbone_weights,
+    naming_image_size,
     remove_classifier,
 )
 from tests.tiny import tiny_backbone
@@ -120,6 +122,76 @@ def test_vision_transformers_are_built_for_the_size(size):
         else:
             with pytest.raises(ValueError, match="'vit_b_32' needs square pictures"):
                 build_image_backbone("vit_b_32", None, pair)
+
+
+FAMILIES = [
+    "alexnet",
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "googlenet",
+    "inception_v3",
+    "mobilenet_v3_small",
+    "regnet_y_400mf",
+    "resnet18",
+    "shufflenet_v2_x0_5",
+    "squeezenet1_0",
+    "swin_t",
+    "swin_v2_t",
+]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_sizes_are_named_where_torch_refuses_them(name):
+    """Of every size the model itself fails on, and of no other, is an error said to be its own."""
+    model = build_image_backbone(name, None, (32, 32))[0].eval()
+    for side in (1, 2, 8, 16, 48, 96):
+        try:
+            with torch.no_grad():
+                model(torch.zeros(1, 3, side, side))
+            expected, words = RuntimeError, "^mine$"
+        except RuntimeError as error:
+            expected, words = (
+                ValueError,
+                rf"'{name}' .*\({side}, {side}\).*{re.escape(str(error))}$",
+            )
+        with pytest.raises(expected, match=words), naming_image_size(name, model, (side, side)):
+            raise RuntimeError("mine")
+
+
+def test_trying_a_size_leaves_the_model_as_it_was():
+    """Neither its mode, nor its state, nor torch's random numbers are changed."""
+    model = build_image_backbone("resnet18", None, (32, 32))[0].train()
+    state = {name: values.clone() for name, values in model.state_dict().items()}
+    before = torch.get_rng_state()
+    with pytest.raises(RuntimeError), naming_image_size("resnet18", model, (32, 32)):
+        raise RuntimeError
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(module.training for module in model.modules())
+    for name, values in model.state_dict().items():
+        assert values.device.type == "cpu"
+        assert torch.equal(values, state[name])
+
+
+@pytest.mark.parametrize(("backbone", "size"), [(tiny_backbone, (8, 8)), ("linear", None)])
+def test_errors_of_other_networks_are_their_own(backbone, size):
+    """A callable words its errors itself, and features have no size."""
+    with pytest.raises(RuntimeError, match="^mine$"), naming_image_size(backbone, None, size):
+        raise RuntimeError("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "words"),
+    [
+        ("maxvit_t", 48, "not divisible by partition size 7"),
+        ("vit_b_32", 48, "indivisible by patch size"),
+    ],
+)
+def test_sizes_that_a_model_cannot_be_built_for(name, side, words):
+    """What torchvision says of the size follows `backbone` and `image_size`."""
+    size = rf"backbone='{name}' cannot take pictures of image_size=\({side}, {side}\)"
+    with pytest.raises(ValueError, match=rf"{size}.*{words}"):
+        build_image_backbone(name, None, (side, side))
 
 
 def test_unknown_name():

@@ -8,8 +8,11 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import f1_score
+from sklearn.pipeline import make_pipeline
 
-from skattr.exceptions import UntunedWarning
+from skattr import AttributeClassifier
+from skattr.exceptions import BadImageWarning, UntunedWarning
+from skattr.metrics import get_scorer
 from skattr.thresholds import ThresholdCalibrator, find_thresholds
 
 
@@ -136,7 +139,9 @@ def test_fixed_thresholds(mixed):
     [
         ([0.1, 0.2, 0.3, 0.4], r"one number for each of the 2 binary output\(s\)"),
         ([0.1, 0.2, 0.3], r"must be NaN for outputs that are not binary: \['colour'\]"),
-        ({"hat": 0.2}, r"the binary outputs are \['hat', 'beard'\]"),
+        ({"hat": 0.2}, r"\['beard'\] are lacking; the binary outputs are \['hat', 'beard'\]"),
+        ({"hat": 0.2, "beard": 0.1, "tie": 0.3}, r"others: \['tie'\] are no binary outputs;"),
+        ({"hat": 0.2, "tie": 0.3}, r"\['beard'\] are lacking, and \['tie'\] are no binary"),
         ([0.2, np.nan], "The threshold of 'beard' is NaN"),
     ],
 )
@@ -292,6 +297,47 @@ def test_nan_scores_in_predict():
     for method in ("predict", "predict_proba", "transform"):
         with pytest.raises(ValueError, match="a score of row 7 is NaN"):
             getattr(calibrator, method)(scores)
+
+
+@pytest.mark.parametrize("columns", [slice(None), [0]])
+def test_rows_without_a_score_in_predict(columns):
+    """They are warned of, and missing in all that is predicted."""
+    scores, y = sample_of()
+    scores, y = scores[:, columns], y[:, columns]
+    calibrator = ThresholdCalibrator().fit(scores, y)
+    holed, is_bad = scores.copy(), np.arange(len(y)) % 50 == 7
+    holed[is_bad] = np.nan
+    message = r"^6 of the 300 row\(s\) of X, the first of them row 7, have no score"
+    for method in ("predict", "predict_proba", "transform"):
+        with pytest.warns(BadImageWarning, match=message) as caught:
+            found = getattr(calibrator, method)(holed)
+        assert [warning.filename for warning in caught] == [__file__]
+        expected = getattr(calibrator, method)(scores)
+        if isinstance(found, list):
+            found, expected = np.hstack(found), np.hstack(expected)
+        assert pd.isna(found[is_bad]).all()
+        np.testing.assert_array_equal(found[~is_bad], expected[~is_bad])
+    with pytest.warns(BadImageWarning):
+        score = calibrator.score(holed, y)
+    assert score == pytest.approx(calibrator.score(scores[~is_bad], y[~is_bad]))
+
+
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.BadImageWarning")
+def test_rows_that_the_classifier_before_could_not_read():
+    """They pass the pipeline as missing labels, and scorers leave them out."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 4))
+    y = X[:, :2] + rng.normal(size=(200, 2)) > 0
+    is_bad = np.arange(200) % 9 == 4
+    holed = np.where(is_bad[:, None], np.nan, X)
+    network = AttributeClassifier(cross_fit=3, max_epochs=3, random_state=0, on_bad_image="warn")
+    pipeline = make_pipeline(network, ThresholdCalibrator()).fit(holed, y)
+    labels = pipeline.predict(holed)
+    np.testing.assert_array_equal(pd.isna(labels), np.repeat(is_bad[:, None], 2, axis=1))
+    np.testing.assert_array_equal(labels[~is_bad], pipeline.predict(X[~is_bad]))
+    for name in ("macro_f1", "mean_roc_auc"):
+        expected = get_scorer(name)(pipeline, X[~is_bad], y[~is_bad])
+        assert get_scorer(name)(pipeline, holed, y) == pytest.approx(expected)
 
 
 def test_other_columns_in_predict():

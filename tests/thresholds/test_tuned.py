@@ -434,6 +434,9 @@ def test_clone_and_pickle(data):
         ({"cv": 1.5}, "The 'cv' parameter"),
         ({"constraint": ("auc", 0.3)}, "constraint must bound one of"),
         ({"thresholds": [0.1, 0.2]}, r"each of the 3 binary output\(s\)"),
+        ({"thresholds": -1}, r"that of output 'y0' is -1; .* must lie in \[0, 1\]"),
+        ({"thresholds": [0.1, 0.2, 1.5]}, r"^thresholds: that of output 'y2' is 1.5"),
+        ({"thresholds": {"y1": 0.2}}, r"must name all .*: \['y0', 'y2'\] are lacking"),
         ({"confidence": 0.9}, "confidence is that of a constraint per label"),
     ],
 )
@@ -472,6 +475,23 @@ def test_a_classifier_whose_scores_are_nan(data):
         tuned.predict(rows)
 
 
+def test_the_range_of_fixed_thresholds(data):
+    """Those of decisions may be any number, and what tuning itself finds can be fixed."""
+    X, y = data
+    tuned = TunedThresholdMultiOutputCV(RidgeClassifier(), thresholds=-1).fit(X, y)
+    np.testing.assert_array_equal(tuned.best_threshold_, [-1] * 3)
+    knn, params = KNeighborsClassifier(9), {"store_cv_results": True, "thresholds": 0}
+    tuned = TunedThresholdMultiOutputCV(knn, **params).fit(X, y)
+    with pytest.raises(ValueError, match="that of output 'y1' is 2"):
+        tuned.retune(thresholds=[0, 2, 1])
+    with pytest.warns(UntunedWarning, match="No threshold is guaranteed"):
+        tuned.retune(thresholds="tune", constraint=("precision", 0.999), confidence=0.999)
+    never = tuned.best_threshold_
+    assert (never > 1).all()
+    fixed = TunedThresholdMultiOutputCV(knn, thresholds=never).fit(X, y)
+    assert not fixed.predict(X).any()
+
+
 def test_fixed_thresholds_as_a_series(data):
     """By name, in whatever order."""
     X, y = data
@@ -480,6 +500,42 @@ def test_fixed_thresholds_as_a_series(data):
     for thresholds in (given, pd.Series(given)):
         tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), thresholds=thresholds)
         np.testing.assert_array_equal(tuned.fit(X, frame).best_threshold_, [0.3, 0.1, 0.2])
+
+
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize("one", [True, False])
+def test_a_classifier_that_takes_no_unknown_labels(data, refit, one):
+    """The sentence says so and names the outputs, however unknown is written."""
+    X, y = data
+    unknown = (np.arange(300)[:, None] % 7 == 0) & [False, True, False]
+    words = np.array(["no", "yes"], dtype=object)[y]
+    tables = [
+        pd.DataFrame(y).astype("boolean").mask(unknown),
+        np.where(unknown, np.nan, y),
+        np.where(unknown, None, words),
+        np.where(unknown, np.nan, words),
+    ]
+    for table in tables:
+        frame = pd.DataFrame(table).set_axis(list("abc"), axis=1)
+        target, named = (frame["b"], r"\['b'\]") if one else (table, r"\[('y1'|1)\]")
+        tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(2), cv=0.3, refit=refit)
+        message = rf"RandomForestClassifier cannot take unknown labels, .* output\(s\) {named}"
+        with pytest.raises(ValueError, match=message) as caught:
+            tuned.fit(X, target)
+        assert isinstance(caught.value.__cause__, TypeError | ValueError)
+
+
+def test_other_errors_of_a_classifier_stay_what_they_are(data):
+    """With unknown labels too; and so do those of one that takes them."""
+    X, y = data
+    y = np.where(np.arange(300)[:, None] % 7 == 0, np.nan, y)
+    with pytest.raises(ValueError, match="^Input X contains NaN"):
+        TunedThresholdMultiOutputCV(AttributeClassifier()).fit(np.full_like(X, np.nan), y)
+    with pytest.raises(ValueError, match="^The 'n_estimators' parameter"):
+        TunedThresholdMultiOutputCV(RandomForestClassifier(-1)).fit(X, y)
+    splits = [(np.arange(0, 300, 7), np.arange(1, 300, 7))]
+    with pytest.raises(ValueError, match="^Input y contains NaN"):
+        TunedThresholdMultiOutputCV(AttributeClassifier(), cv=splits, refit=False).fit(X, y)
 
 
 def test_a_mark_of_unknown_labels_that_became_a_class(data):
@@ -508,6 +564,7 @@ def test_row_weights_with_the_mean_over_rows(data):
         {"confidence": 0.9},
         {"average": "samples", "objective": "mcc"},
         {"thresholds": [0.1, 0.2]},
+        {"thresholds": 1.5},
         {"average": "micro", "objective": f1_score},
     ],
 )

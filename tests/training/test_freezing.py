@@ -226,16 +226,28 @@ def test_too_many_stages(backbone, freeze, legal):
         fit_net(own, picture_task(), np.arange(24))
 
 
+def identity_backbone(n_inputs):
+    """Pass features on as they are."""
+    return nn.Identity()
+
+
 def test_no_stages():
     """A backbone without parameters has none to freeze, and is frozen as a whole."""
-    with pytest.raises(ValueError, match="none, as it has no parameters"):
-        fit_net(recipe(backbone="linear", freeze="stages:1"), feature_task(), np.arange(40))
     task = feature_task()
+    with pytest.raises(ValueError, match="none, as it has no parameters"):
+        fit_net(recipe(backbone=identity_backbone, freeze="stages:1"), task, np.arange(40))
     nets = [
-        fit_net(recipe(backbone="linear", freeze=freeze), task, np.arange(40))
+        fit_net(recipe(backbone=identity_backbone, freeze=freeze), task, np.arange(40))
         for freeze in (None, "backbone")
     ]
     assert equal(*map(state, nets))
+
+
+@pytest.mark.parametrize("changed", [{"freeze": "backbone"}, {"layer_decay": 0.5}])
+def test_features_without_a_backbone(changed):
+    """Where the branches read features as they are, neither freezing nor slowing is ignored."""
+    with pytest.raises(ValueError, match="X holds 2-D features, for which 'auto' has none; 'mlp'"):
+        fit_net(recipe(backbone="linear", **changed), feature_task(), np.arange(40))
 
 
 def test_an_exception_thaws():
