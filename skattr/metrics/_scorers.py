@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
@@ -42,12 +42,15 @@ Metric = Callable[..., Any]
 _PREDICTED, _PROBA, _SCORE = "predict", "predict_proba", "score"
 
 
-class _Whole(BaseEstimator):  # type: ignore[misc]
-    """A classifier that does not call itself one: its answer reaches a scorer as it is.
+class _Whole(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier whose answer reaches a scorer as it is.
 
-    Of what has the classes 0 and 1 scikit-learn hands on one column only, which of two labels
-    is the second. Methods have names of their own, for scikit-learn keeps answers by name.
+    Of the ``predict_proba`` of what has the classes 0 and 1 scikit-learn hands on one column only,
+    which of two labels is the second. It does so, and keeps answers for others, by the name of
+    the method: these have names of their own.
     """
+
+    classes_ = np.array([0, 1])  # which are looked at, to no effect
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
