@@ -200,7 +200,7 @@ def test_16_bit_gray_is_scaled(tmp_path, array, suffix, mode):
     array[0, :2] = 0, 65535
     path = save(Image.fromarray(array), tmp_path / f"a.{suffix}")
     with Image.open(path) as opened:
-        assert opened.mode == mode
+        assert opened.mode in (mode, "I")  # as Pillow before 10.3 has 16 bits of PNG
     result = read(path)
     np.testing.assert_array_equal(result, repeated(np.rint(array / 257)))
     assert result[0, :2, 0].tolist() == [0, 255]

@@ -202,14 +202,13 @@ def naming_image_size(
         if not isinstance(backbone, str) or image_size is None:
             raise
         tried = _torchvision_model(backbone, None, image_size) if model is None else model
-        reason = _reason_against(tried, image_size)
-        if reason is None:
+        if _takes(tried, image_size):
             raise
-        raise _unfit_size(backbone, image_size, reason) from error
+        raise _unfit_size(backbone, image_size, error) from error
 
 
-def _reason_against(model: nn.Module, image_size: tuple[int, int]) -> Exception | None:
-    """Return what a model raises of a picture of a size, None if it takes it."""
+def _takes(model: nn.Module, image_size: tuple[int, int]) -> bool:
+    """Tell whether a model can be run on a picture of a size."""
     was_training = model.training
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(values, device="meta") for name, values in own.items()}
@@ -217,11 +216,11 @@ def _reason_against(model: nn.Module, image_size: tuple[int, int]) -> Exception 
     try:
         with torch.no_grad():
             functional_call(model.eval(), shapes, (picture,))
-    except Exception as error:
-        return error
+    except Exception:
+        return False
     finally:
         model.train(was_training)
-    return None
+    return True
 
 
 def remove_classifier(model: nn.Module, name: str) -> int:
