@@ -5,9 +5,7 @@ per binary output, or a single (n, n_classes) array. Everything that follows a c
 (thresholds, calibration, out-of-fold scores) reads them here.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
 from skattr._targets import AttributeEncoder, is_binary
-from skattr.exceptions import ImageReadError
 
 Floats = NDArray[np.floating[Any]]
-# What scikit-learn's classifiers, and Python itself, say of an unknown label in y.
-_NO_LABEL = re.compile(
-    "Input (y )?contains NaN|Unknown label type|'<' not supported|boolean value of NA is ambiguous"
-)
 
 
 @dataclass(frozen=True)
@@ -60,88 +52,6 @@ def missing_label_of(estimator: Any) -> Any:
         else:
             return None
     return estimator.missing_label
-
-
-def _leaves_rows_out(estimator: Any) -> bool:
-    """Tell whether a classifier, one inside it or a step before it has ``on_bad_image="warn"``."""
-    if isinstance(estimator, Pipeline):
-        return any(_leaves_rows_out(step) for _, step in estimator.steps)
-    if hasattr(estimator, "on_bad_image"):
-        return bool(estimator.on_bad_image == "warn")
-    inner = getattr(estimator, "estimator_", getattr(estimator, "estimator", None))
-    return inner is not None and _leaves_rows_out(inner)
-
-
-def rows_without_answer(estimator: Any, answer: Any) -> NDArray[np.bool_]:
-    """Tell which rows a classifier could not read: all of their answer is missing.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Without ``on_bad_image="warn"``, its own or that of a part of it, it has read every row.
-    answer : Scores, or labels of shape (n,) or (n, n_outputs)
-        NaN throughout, or None.
-    """
-    if not _leaves_rows_out(estimator):
-        return np.zeros(len(answer), dtype=bool)
-    if isinstance(answer, Scores):
-        return rows_of_nan(answer)
-    table = pd.isna(np.asarray(answer, dtype=object)).reshape(len(answer), -1)
-    return np.asarray(table.all(axis=1), dtype=np.bool_)
-
-
-def lost_rows(estimator: Any, answer: Any) -> NDArray[np.bool_]:
-    """Do as :func:`rows_without_answer`, where one row at least is needed.
-
-    Raises
-    ------
-    ImageReadError
-        If no row could be read.
-    """
-    lost = rows_without_answer(estimator, answer)
-    if len(lost) and lost.all():
-        raise ImageReadError(f"None of the {len(lost)} row(s) of X can be read.")
-    return lost
-
-
-def rows_of_nan(scores: Scores) -> NDArray[np.bool_]:
-    """Tell which rows have no score at all."""
-    parts = [np.isnan(part).all(axis=1) for part in (scores.binary, *scores.others)]
-    return np.asarray(np.logical_and.reduce(parts), dtype=np.bool_)
-
-
-@contextmanager
-def blaming_unknown_labels(
-    estimator: Any, codes: NDArray[np.int64], names: Sequence[Any]
-) -> Iterator[None]:
-    """Say of a classifier that fails on unknown labels that it takes none; other errors pass.
-
-    Parameters
-    ----------
-    estimator : classifier
-        One with a `missing_label`, its own or that of a part of it, can take them.
-    codes : ndarray of shape (n, n_outputs)
-        Those of y, -1 where unknown.
-    names : sequence
-        Of the outputs.
-
-    Raises
-    ------
-    ValueError
-        From the classifier's own error.
-    """
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        unknown = [name for name, column in zip(names, codes.T, strict=True) if (column < 0).any()]
-        takes_them = any(name.endswith("missing_label") for name in estimator.get_params())
-        if takes_them or not unknown or not _NO_LABEL.search(str(error)):
-            raise
-        raise ValueError(
-            f"{type(estimator).__name__} cannot take unknown labels, and y has some in the "
-            f"output(s) {unknown}. Take a classifier that can, such as AttributeClassifier, or fit "
-            f"one per output on the rows whose label is known. Its own error: {error}"
-        ) from error
 
 
 def encoder_for(
@@ -372,13 +282,6 @@ def to_list(scores: Scores, encoder: AttributeEncoder) -> Any:
     if encoder.n_outputs_ == 1:
         return parts[0][:, np.argsort(encoder.classes_[0])]
     return parts
-
-
-def rows_of(answer: Any, rows: NDArray[np.intp]) -> Any:
-    """Return some rows of a classifier's answer: an array, a table, or a list of arrays."""
-    if isinstance(answer, list):
-        return [part[rows] for part in answer]
-    return _safe_indexing(answer, rows)
 
 
 def public_classes(encoder: AttributeEncoder) -> Any:

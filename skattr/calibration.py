@@ -20,10 +20,10 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from skattr._calibrators import METHODS, Calibrator, fit_all, fit_priors, per_output, pos_weight_of
+from skattr._lost_rows import rows_without_answer
 from skattr._multioutput import (
     Scores,
     align,
-    blaming_unknown_labels,
     classes_per_output,
     encoder_for,
     exact_match,
@@ -31,11 +31,11 @@ from skattr._multioutput import (
     public_classes,
     refuse_nan,
     response_of,
-    rows_without_answer,
     to_list,
 )
 from skattr._obedience import obeying, rules_of
 from skattr._targets import UNKNOWN, AttributeEncoder
+from skattr._unknown_labels import blaming_unknown_labels
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection._predict import FoldAnswer, fold_answers, make_splits

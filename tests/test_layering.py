@@ -16,13 +16,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Rooms of one line may not import each other.
 LAYERS = [
     {"exceptions"},
-    {"_unreadable", "_sqlite_file", "_small_integers", "_threads"},
+    {"_unreadable", "_sqlite_file", "_small_integers", "_threads", "_unknown_labels"},
     {"_boxes", "_decoding", "_picture_store"},
     {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "_constraints"},
     {"_picture_keys"},
     {"_decoded_cache", "_embedding_cache", "_recipes", "nn", "datasets"},
     {"_category", "_growth", "_multioutput", "_weights", "losses", "training"},
-    {"_class_order", "_obedience"},
+    {"_class_order", "_lost_rows", "_obedience"},
     {"metrics", "model_selection", "_task"},
     {"_fitting", "_calibrators", "thresholds"},
     {"_answers", "_crossfit", "_embedder", "calibration"},

@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skattr import AttributeClassifier, AttributeEncoder, TunedThresholdMultiOutputCV
+from skattr._lost_rows import rows_without_answer
 from skattr._multioutput import (
     align,
     classes_per_output,
@@ -15,7 +16,6 @@ from skattr._multioutput import (
     exact_match,
     is_binary,
     missing_label_of,
-    rows_without_answer,
     to_list,
 )
 from skattr.exceptions import UnseenLabelError

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._multioutput import encoder_for, lost_rows, rows_of, to_list
+from skattr._lost_rows import lost_rows, rows_of
+from skattr._multioutput import encoder_for, to_list
 from skattr.inspection._inputs import of_estimator, positions_of
 from skattr.inspection._metric_names import (
     Metric,

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skattr._class_order import warn_of_class_order
+from skattr._lost_rows import lost_rows
 from skattr._multioutput import (
     Scores,
     align,
     classes_per_output,
     encoder_for,
-    lost_rows,
     missing_label_of,
     response_of,
 )

@@ -11,13 +11,12 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
+from skattr._lost_rows import lost_rows, rows_of
 from skattr._multioutput import (
     align,
     classes_per_output,
     encoder_for,
-    lost_rows,
     response_of,
-    rows_of,
     to_list,
 )
 from skattr.metrics._classification import (

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._class_order import warn_of_class_order
+from skattr._lost_rows import rows_of_nan
 from skattr._multioutput import (
     Scores,
     align,
@@ -17,7 +18,6 @@ from skattr._multioutput import (
     exact_match,
     public_classes,
     refuse_nan,
-    rows_of_nan,
     to_list,
 )
 from skattr._outputs import column_names

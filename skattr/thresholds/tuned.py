@@ -32,10 +32,10 @@ from sklearn.utils.validation import (
     indexable,
 )
 
+from skattr._lost_rows import rows_without_answer
 from skattr._multioutput import (
     Scores,
     align,
-    blaming_unknown_labels,
     classes_per_output,
     codes_from,
     encoder_for,
@@ -44,11 +44,11 @@ from skattr._multioutput import (
     public_classes,
     refuse_nan,
     response_of,
-    rows_without_answer,
     to_list,
 )
 from skattr._obedience import obeying, rules_of
 from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
+from skattr._unknown_labels import blaming_unknown_labels
 from skattr._validation import check_label_weights
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection import FoldAnswer, fold_answers, gather, make_splits

@@ -15,17 +15,15 @@ from skattr._decoded_cache import CachedRows
 from skattr._images import FeatureRows, FileRows, PixelRows, Rows
 from skattr._unreadable import readable
 from skattr.exceptions import ImageReadError, InvalidBoxError
+from skattr.training.memory import Memory, PinnedMemory, ReusedMemory, Selectable, selectable
 
 Inputs = Tensor | tuple[Tensor, Tensor]
 Targets = tuple[Tensor, Tensor]
 Batch = tuple[Inputs, Targets]
-Selectable = Tensor | NDArray[Any]
 
 # Of small batches, and small labels, many are fetched at once: each time takes a while, however
 # few the rows.
 _BYTES_TOGETHER = 2**21
-# Elements of a row from which torch's index_select goes row by row, with all threads at each.
-_ELEMENTS_SHARED_OUT = 2**15
 
 
 class ReadBatch(NamedTuple):
@@ -66,9 +64,9 @@ class AttributeDataset(Dataset[Any]):
     ) -> None:
         self.rows = rows
         self.indices = np.ascontiguousarray(indices, dtype=np.int64)
-        self.codes = None if codes is None else _selectable(codes)
-        self.weights = None if weights is None else _selectable(weights)
-        self.category = None if category is None else _selectable(category)
+        self.codes = None if codes is None else selectable(codes)
+        self.weights = None if weights is None else selectable(weights)
+        self.category = None if category is None else selectable(category)
         self._inputs = _ready_inputs(rows)
         self.may_share = may_share
 
@@ -114,7 +112,7 @@ class AttributeDataset(Dataset[Any]):
         """Return a batch, in a DataLoader or one of its workers."""
         return self.batch(torch.from_numpy(self.indices[positions]))
 
-    def batch(self, places: Tensor, memory: "Memory | None" = None) -> ReadBatch | Exception:
+    def batch(self, places: Tensor, memory: Memory | None = None) -> ReadBatch | Exception:
         """Return a batch, or the error that a picture cannot be read.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
@@ -144,14 +142,14 @@ class AttributeDataset(Dataset[Any]):
         others = self.beside(torch.from_numpy(indices), memory)
         return ReadBatch(self.joined(inputs, others), indices, unreadable)
 
-    def inputs(self, places: Tensor, memory: "Memory") -> Tensor:
+    def inputs(self, places: Tensor, memory: Memory) -> Tensor:
         """Return rows of inputs that are ready."""
         values: Any = self._inputs
         if self.may_share and isinstance(values, Tensor) and _stand_together(places.numpy()):
             return values[int(places[0]) : int(places[-1]) + 1]
         return memory.selected(values, places)
 
-    def beside(self, places: Tensor, memory: "Memory") -> list[Tensor]:
+    def beside(self, places: Tensor, memory: Memory) -> list[Tensor]:
         """Return what stands beside some inputs: categories, codes, weights, if there are."""
         return [memory.selected(values, places) for values in self._beside()]
 
@@ -168,75 +166,6 @@ class AttributeDataset(Dataset[Any]):
         return [values for values in every if values is not None]
 
 
-class Memory:
-    """Where batches are put: each in memory of its own."""
-
-    def selected(self, values: Selectable, places: Tensor) -> Tensor:
-        """Return a copy of some rows."""
-        if not isinstance(values, Tensor):
-            return self.taken(torch.from_numpy(np.take(values, places.numpy(), axis=0)))
-        out = self._out(values, places.numel())
-        if out is None:
-            out = values.new_empty((places.numel(), *values.shape[1:]))
-        if _is_of_long_rows(values):
-            torch.index_select(_words(values), 0, places, out=_words(out))
-            return out
-        return torch.index_select(values, 0, places, out=out)
-
-    def taken(self, values: Tensor) -> Tensor:
-        """Return what was copied already."""
-        return values
-
-    def _out(self, values: Tensor, n_rows: int) -> Tensor | None:
-        return None
-
-
-class PinnedMemory(Memory):
-    """Page-locked memory, from which a GPU copies while the program goes on."""
-
-    def taken(self, values: Tensor) -> Tensor:
-        """Return a page-locked copy."""
-        return values.pin_memory()
-
-    def _out(self, values: Tensor, n_rows: int) -> Tensor:
-        return torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype, pin_memory=True)
-
-
-class ReusedMemory(Memory):
-    """Always the same memory: a batch lasts until the next one is asked for.
-
-    New memory has to be mapped page by page as it is first written to, which takes as long as
-    writing.
-    """
-
-    def __init__(self) -> None:
-        self._buffers: dict[int, Tensor] = {}
-
-    def _out(self, values: Tensor, n_rows: int) -> Tensor:
-        buffer = self._buffers.get(id(values))
-        n_free = 0 if buffer is None else buffer.shape[0]
-        if buffer is None or n_free < n_rows:
-            buffer = torch.empty((n_rows, *values.shape[1:]), dtype=values.dtype)
-            self._buffers[id(values)] = buffer
-        return buffer[:n_rows] if n_free > n_rows else buffer
-
-
-def _is_of_long_rows(values: Tensor) -> bool:
-    """Whether rows are so long that torch shares out each among threads, and may be of words."""
-    n_elements = values.shape[1:].numel()
-    return (
-        len(values) > 1  # any stride of a single row is contiguous to torch
-        and n_elements >= _ELEMENTS_SHARED_OUT
-        and n_elements * values.element_size() % 8 == 0
-        and values.is_contiguous()
-    )
-
-
-def _words(values: Tensor) -> Tensor:
-    """Return rows as 8-byte words: so few that threads share out the rows, which is faster."""
-    return values.flatten(1).view(torch.int64)
-
-
 def _stand_together(indices: NDArray[np.int64]) -> bool:
     """Whether rows follow each other."""
     return bool(len(indices)) and bool(
@@ -244,25 +173,12 @@ def _stand_together(indices: NDArray[np.int64]) -> bool:
     )
 
 
-def _selectable(values: Selectable) -> Selectable:
-    """Return an array as a tensor on the same memory, unless torch would warn of it.
-
-    Torch selects rows faster than NumPy, but has no tensors that are read-only, as the memory
-    maps are that joblib makes of large arrays, nor any whose strides are negative or no multiple
-    of an element, as those of a field of records may be.
-    """
-    if isinstance(values, Tensor) or not values.flags.writeable or not values.dtype.isnative:
-        return values
-    is_odd = any(stride < 0 or stride % values.itemsize for stride in values.strides)
-    return values if is_odd else torch.from_numpy(values)
-
-
 def _ready_inputs(rows: Rows) -> Selectable | None:
     """Return all inputs of rows in memory that need nothing done, else None."""
     if isinstance(rows, FeatureRows):
-        return _selectable(rows.array)
+        return selectable(rows.array)
     if isinstance(rows, PixelRows) and rows.array.shape[1:] == (*rows.size, 3):
-        return _selectable(rows.array)
+        return selectable(rows.array)
     return None
 
 
@@ -412,16 +328,18 @@ class BatchLoader:
         )
         rows = self.positions.ordered(rows)
         indices, done = rows.numpy(), 0
-        for group, group_sizes in _groups(rows, self.positions.sizes(), most_labels):
-            fetched = dataset.beside(group, memory)
-            beside = [values.split_with_sizes(group_sizes) for values in fetched]
-            place = 0
-            for part, sizes in _groups(group, group_sizes, most_inputs):
-                inputs = dataset.inputs(part, memory).split_with_sizes(sizes)
-                for one, size in zip(inputs, sizes, strict=True):
-                    batch = dataset.joined(one, [values[place] for values in beside])
-                    yield ReadBatch(batch, indices[done : done + size], {})
-                    place, done = place + 1, done + size
+        for group, sizes in _groups(rows, self.positions.sizes(), most_labels):
+            beside = [values.split_with_sizes(sizes) for values in dataset.beside(group, memory)]
+            inputs = self._inputs(group, sizes, most_inputs)
+            for place, (one, size) in enumerate(zip(inputs, sizes, strict=True)):
+                batch = dataset.joined(one, [values[place] for values in beside])
+                yield ReadBatch(batch, indices[done : done + size], {})
+                done += size
+
+    def _inputs(self, rows: Tensor, sizes: list[int], most: int) -> Iterator[Tensor]:
+        """Yield the inputs of each batch, at most so many fetched at once."""
+        for part, some in _groups(rows, sizes, most):
+            yield from self.dataset.inputs(part, self.memory).split_with_sizes(some)
 
 
 def _groups(rows: Tensor, sizes: list[int], most: int) -> Iterator[tuple[Tensor, list[int]]]:
