@@ -19,8 +19,10 @@ import torch
 from measure import Limits, interleaved, parser, table, write
 from torch.utils.data import DataLoader, Dataset
 
-from skattr._images import FeatureRows, open_pixels
-from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr._inputs.checks import check_image_array
+from skattr._inputs.rows import FeatureRows
+from skattr._training.dataset import AttributeDataset
+from skattr._training.loader import BatchLoader
 
 N_ATTRIBUTES = 40
 CASES = {  # rows, rows of --quick, shape of a row, batch size, passes that are timed together
@@ -131,7 +133,7 @@ def compare(name, options, limits):
         rows = FeatureRows(X)
     else:
         X = rng.integers(256, size=(n, *shape), dtype=np.uint8)
-        rows = open_pixels(X, shape[:2])
+        rows = check_image_array(X, shape[:2])
     codes = rng.integers(2, size=(n, N_ATTRIBUTES))
     codes[:, 0] = np.arange(n)
     weights = rng.random((n, N_ATTRIBUTES), dtype=np.float32)

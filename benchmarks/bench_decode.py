@@ -30,10 +30,11 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
-from skattr import _decoding
-from skattr._decoded_cache import CachedRows
-from skattr._images import open_files
-from skattr.training.batches import AttributeDataset, BatchLoader
+from skattr._cache.decoded_images import CachedFileRows
+from skattr._inputs import decoding as _decoding
+from skattr._inputs.checks import check_image_paths
+from skattr._training.dataset import AttributeDataset
+from skattr._training.loader import BatchLoader
 
 BATCH_SIZE = 64
 SCALES = {5: 55, 20: 40, 80: 15, 240: 2}  # cells along a side, and how much they differ
@@ -96,7 +97,7 @@ def ours(rows, num_workers=0):
 
 def cached(paths, size):
     """Return the loader over pictures that are decoded and kept in memory."""
-    rows = CachedRows.over(open_files(paths, size), "memory")
+    rows = CachedFileRows.over(check_image_paths(paths, size), "memory")
     for part in ours(rows).read():
         rows.keep(part.indices, part.batch.numpy())
     if not rows.holds(np.arange(len(rows))):
@@ -153,7 +154,7 @@ def main():
         paths = write_pictures(folder, n, *full_size)
         contents = [Path(path).read_bytes() for path in paths]
         exact, scaled = (
-            open_files(paths, size, decoding=decoding) for decoding in ("exact", "scaled")
+            check_image_paths(paths, size, decoding=decoding) for decoding in ("exact", "scaled")
         )
         loaders = {
             "Pillow": by_pillow(paths, size, 0),

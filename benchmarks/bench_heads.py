@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skattr.nn import BranchLayout, SummedCrossEntropy
-from skattr.nn.heads import FusedBranches
+from skattr.nn._branches import FusedBranches
 
 N_FEATURES = 2048
 

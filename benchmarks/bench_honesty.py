@@ -23,7 +23,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
-from skattr.exceptions import UntunedWarning
+from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.thresholds import ThresholdCalibrator, find_thresholds
 
 STRATEGIES = ("exact", "plugin", "shrunk", "auto")
@@ -82,7 +82,7 @@ def one_seed(make, n, seed):
     }
     for strategy in STRATEGIES:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UntunedWarning)  # labels without a positive
+            warnings.simplefilter("ignore", ThresholdNotTunedWarning)  # labels without a positive
             tuned = ThresholdCalibrator("f1", strategy=strategy).fit(p, y)
         result[strategy] = (
             macro_f1(y_test, tuned.predict(p_test).astype(bool)),

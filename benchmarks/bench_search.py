@@ -32,7 +32,7 @@ from sklearn.pipeline import Pipeline
 
 from skattr import AttributeClassifier, ImageEmbedder
 from skattr.datasets import make_attribute_images
-from skattr.nn.backbones import PixelNormalization
+from skattr.nn._backbones.build import PixelNormalization
 
 CANDIDATES = {
     "heads__loss": ["bce", "focal"],

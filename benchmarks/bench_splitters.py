@@ -33,10 +33,10 @@ except ImportError:
 
 KINDS = ["independent", "correlated", "rare", "dense"]
 K = 5
-Table = NDArray[np.int8]
+ScoreTable = NDArray[np.int8]
 
 
-def make_table(kind: str, n: int, n_labels: int, seed: int) -> Table:
+def make_table(kind: str, n: int, n_labels: int, seed: int) -> ScoreTable:
     """Draw labels of log-uniform prevalence 0.1 % to 40 %, or up to 1 %, or dense ones."""
     rng = np.random.default_rng(seed)
     rates = np.exp(rng.uniform(np.log(0.001), np.log(0.4), n_labels))
@@ -51,7 +51,7 @@ def make_table(kind: str, n: int, n_labels: int, seed: int) -> Table:
     return (ranks >= n - np.maximum(1, rng.binomial(n, rates))).astype(np.int8)
 
 
-def timed_folds(splitter: BaseCrossValidator, y: Table) -> tuple[NDArray[np.intp], float]:
+def timed_folds(splitter: BaseCrossValidator, y: ScoreTable) -> tuple[NDArray[np.intp], float]:
     """Return the test fold of each row, and the seconds it took."""
     folds = np.empty(len(y), dtype=np.intp)
     start = time.perf_counter()
@@ -60,7 +60,7 @@ def timed_folds(splitter: BaseCrossValidator, y: Table) -> tuple[NDArray[np.intp
     return folds, time.perf_counter() - start
 
 
-def quality(y: Table, folds: NDArray[np.intp]) -> dict[str, float]:
+def quality(y: ScoreTable, folds: NDArray[np.intp]) -> dict[str, float]:
     """Return the worst deviations, how many labels lack, and how uneven the folds are."""
     share = y.mean(axis=0)
     shares = np.array([y[folds == fold].mean(axis=0) for fold in range(K)])
@@ -74,7 +74,7 @@ def quality(y: Table, folds: NDArray[np.intp]) -> dict[str, float]:
     }
 
 
-def compare(y: Table, runs: int) -> dict[str, Any]:
+def compare(y: ScoreTable, runs: int) -> dict[str, Any]:
     """Run both by turns on one table; the figures of quality are those of the first run."""
     kinds = {"ours": MultilabelStratifiedKFold, "package": PackageKFold}
     result: dict[str, Any] = {}

@@ -41,8 +41,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skattr import AttributeClassifier
 from skattr.nn import BranchLayout, SummedCrossEntropy
-from skattr.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
-from skattr.nn.model import MultiBranchNetwork
+from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._model import MultiBranchNetwork
 
 # Classes per attribute, in ascending order: that of the logits in a BranchLayout.
 PICTURES = (2, 2, 2, 2, 3, 3, 4, 5)

@@ -8,11 +8,11 @@ from skattr import losses as losses
 from skattr import metrics as metrics
 from skattr import model_selection as model_selection
 from skattr import thresholds as thresholds
-from skattr._classifier import AttributeClassifier as AttributeClassifier
-from skattr._embedder import ImageEmbedder as ImageEmbedder
-from skattr._recipes import Augmentation as Augmentation
-from skattr._recipes import FineTuning as FineTuning
-from skattr._targets import AttributeEncoder as AttributeEncoder
+from skattr._estimators.augmentation import Augmentation as Augmentation
+from skattr._estimators.classifier import AttributeClassifier as AttributeClassifier
+from skattr._estimators.embedder import ImageEmbedder as ImageEmbedder
+from skattr._estimators.fine_tuning import FineTuning as FineTuning
+from skattr._targets.encoder import AttributeEncoder as AttributeEncoder
 from skattr.calibration import CalibratedMultiOutputCV as CalibratedMultiOutputCV
 from skattr.thresholds import ThresholdCalibrator as ThresholdCalibrator
 from skattr.thresholds import TunedThresholdMultiOutputCV as TunedThresholdMultiOutputCV

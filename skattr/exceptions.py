@@ -37,7 +37,7 @@ class InSampleWarning(SkattrWarning):
     """Scores were returned for the very rows the network was trained on."""
 
 
-class UntunedWarning(SkattrWarning):
+class ThresholdNotTunedWarning(SkattrWarning):
     """An attribute's threshold could not be found, or not be guaranteed."""
 
 

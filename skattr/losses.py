@@ -14,19 +14,14 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skattr.nn import (
-    SummedAsymmetric,
-    SummedCrossEntropy,
-    SummedFocal,
-    SummedPartialAsymmetric,
-)
+from skattr.nn import SummedAsymmetric, SummedCrossEntropy, SummedFocal, SummedPartialAsymmetric
 
 __all__ = [
     "AsymmetricLoss",
     "CrossEntropyLoss",
     "FocalLoss",
     "PartialAsymmetricLoss",
-    "criterion_of",
+    "make_criterion",
 ]
 
 _AT_LEAST_0 = [Interval(Real, 0, None, closed="left")]
@@ -320,7 +315,7 @@ _NAMED: dict[str, type[_Loss]] = {
 }
 
 
-def criterion_of(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[str, Any]]:
+def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[str, Any]]:
     """Return what computes a loss, and its arguments.
 
     Parameters
@@ -344,7 +339,7 @@ def criterion_of(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[str
 
     Examples
     --------
-    >>> criterion_of(AsymmetricLoss(clip=0.1))[1]["clip"]
+    >>> make_criterion(AsymmetricLoss(clip=0.1))[1]["clip"]
     0.1
     """
     if isinstance(loss, str) and loss in _NAMED:

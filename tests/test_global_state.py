@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from skattr import AttributeClassifier
-from tests.tiny import dropping_backbone, tiny_backbone
+from tests.tiny_models import dropping_backbone, tiny_backbone
 
 
 @pytest.mark.filterwarnings("ignore:Lazy modules")

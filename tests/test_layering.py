@@ -15,19 +15,12 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Rooms of one line may not import each other.
 LAYERS = [
-    {"exceptions"},
-    {"_unreadable", "_sqlite_file", "_small_integers", "_threads", "_unknown_labels"},
-    {"_boxes", "_decoding", "_picture_store"},
-    {"_images", "_targets", "_validation", "_outputs", "_sorted_keys", "_constraints"},
-    {"_picture_keys"},
-    {"_decoded_cache", "_embedding_cache", "_recipes", "nn", "datasets"},
-    {"_category", "_growth", "_multioutput", "_weights", "losses", "training"},
-    {"_class_order", "_lost_rows", "_obedience"},
-    {"metrics", "model_selection", "_task"},
-    {"_fitting", "_calibrators", "thresholds"},
-    {"_answers", "_crossfit", "_embedder", "calibration"},
-    {"_classifier"},
-    {"inspection"},
+    {"exceptions", "_utils", "nn"},
+    {"_targets", "losses"},
+    {"_inputs", "_multioutput"},
+    {"_cache", "datasets", "metrics", "model_selection"},
+    {"_training", "thresholds", "calibration"},
+    {"_estimators", "inspection"},
     {"__init__"},
 ]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
@@ -80,7 +73,7 @@ def test_arrows_point_down(path):
 
 def test_datasets_import_only_exceptions():
     """Data can be made without anything else; checks read it as the classifier does."""
-    readers = {"_boxes", "_images", "_targets"}
+    readers = {"_inputs", "_targets", "_utils"}
     for path in FILES:
         if room_of(path) == "datasets":
             allowed = readers if path.stem == "_image_checks" else set()
@@ -100,20 +93,23 @@ def test_the_network_is_plain_torch():
 
 def test_only_training_imports_skorch():
     """The package skorch stays in one room."""
-    assert {room for room in RANK if "skorch" in packages_of(room)} == {"training"}
+    assert {room for room in RANK if "skorch" in packages_of(room)} == {"_training"}
 
 
 def test_who_imports_torch():
-    """Neither what checks the input nor the estimators import torch; pictures are resized by it."""
-    torch_users = {
-        room for room in RANK if packages_of(room) & {"torch", "torchvision", "torchaudio"}
+    """The network, training, the resize of decoded images and the thread map import torch."""
+    users = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if {name.split(".")[0] for name in imports_of(path)} & {"torch", "torchvision"}
+        and room_of(path) not in {"nn", "_training"}
     }
-    assert torch_users == {"nn", "training", "_decoding", "_threads"}
+    assert users == {"_inputs/decoding.py", "_utils/parallel.py"}
 
 
 def test_training_does_not_import_scikit_learn():
     """Training knows arrays and tensors, not estimators."""
-    assert "sklearn" not in packages_of("training")
+    assert "sklearn" not in packages_of("_training")
 
 
 def test_the_root_only_names():
@@ -137,7 +133,7 @@ def test_public_modules_name_what_they_export():
         skattr.model_selection,
         skattr.nn,
         skattr.thresholds,
-        skattr.training,
+        skattr._training,
     ):
         for name in getattr(module, "__all__", []):
             assert hasattr(module, name)

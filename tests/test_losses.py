@@ -13,7 +13,7 @@ from skattr.losses import (
     CrossEntropyLoss,
     FocalLoss,
     PartialAsymmetricLoss,
-    criterion_of,
+    make_criterion,
 )
 from skattr.nn import (
     BranchLayout,
@@ -44,14 +44,14 @@ every_object = pytest.mark.parametrize("kind", OBJECTS)
 )
 def test_names_stand_for_objects(name, kind):
     """A name is the object of that loss with its defaults."""
-    assert criterion_of(name) == criterion_of(kind())
-    assert criterion_of(name)[0] is OBJECTS[kind]
+    assert make_criterion(name) == make_criterion(kind())
+    assert make_criterion(name)[0] is OBJECTS[kind]
 
 
 @every_object
 def test_arguments_build_the_criterion(kind):
     """Every parameter arrives in the module, under its own name."""
-    criterion, arguments = criterion_of(kind())
+    criterion, arguments = make_criterion(kind())
     module = criterion(BranchLayout((2, 3)), **arguments)
     for name, value in arguments.items():
         if name != "prior_threshold":  # stands in a buffer, together with priors
@@ -64,7 +64,7 @@ def test_arguments_build_the_criterion(kind):
 def test_defaults_are_those_of_the_module(kind):
     """An object's defaults and its module's do not drift apart."""
     layout = BranchLayout((2, 3))
-    criterion, arguments = criterion_of(kind())
+    criterion, arguments = make_criterion(kind())
     given, default = criterion(layout, **arguments), criterion(layout)
     for name in arguments:
         if name != "prior_threshold":
@@ -80,7 +80,7 @@ def test_objects_are_parameters(kind):
         assert copy.get_params() == loss.get_params()
     assert eval(repr(loss), {kind.__name__: kind}).get_params() == loss.get_params()
     for candidate in ParameterGrid({"top_k": [0, 1], "unknown": ["ignore"]}):
-        criterion_of(clone(loss).set_params(**candidate))
+        make_criterion(clone(loss).set_params(**candidate))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_objects_are_parameters(kind):
 def test_wrong_parameters(loss, message):
     """Each is named with its legal values; the object can be made, as in scikit-learn."""
     with pytest.raises(ValueError, match=message):
-        criterion_of(loss)
+        make_criterion(loss)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_wrong_parameters(loss, message):
 def test_wrong_losses(loss):
     """The error names what is legal."""
     with pytest.raises(ValueError, match="loss must be one of .'auto', 'bce', 'focal'"):
-        criterion_of(loss)
+        make_criterion(loss)
 
 
 def own_loss(layout, **options):
@@ -120,4 +120,4 @@ def own_loss(layout, **options):
 @pytest.mark.parametrize("loss", [SummedFocal, own_loss, partial(own_loss, label_smoothing=0.1)])
 def test_callables_are_taken_as_they_are(loss):
     """A subclass or a function that makes one has no further arguments."""
-    assert criterion_of(loss) == (loss, {})
+    assert make_criterion(loss) == (loss, {})

@@ -1,14 +1,14 @@
 """Data sets: made ones, loaders of the field's own formats, and checks of their pictures."""
 
 from skattr.datasets._apascal import load_apascal as load_apascal
-from skattr.datasets._category import make_category_images as make_category_images
+from skattr.datasets._attribute_images import make_attribute_images as make_attribute_images
+from skattr.datasets._attribute_table import load_attribute_table as load_attribute_table
+from skattr.datasets._category_images import make_category_images as make_category_images
 from skattr.datasets._celeba import load_celeba as load_celeba
 from skattr.datasets._chexpert import load_chexpert as load_chexpert
 from skattr.datasets._image_checks import check_images as check_images
 from skattr.datasets._maad_face import load_maad_face as load_maad_face
 from skattr.datasets._pedestrian import load_pedestrian as load_pedestrian
-from skattr.datasets._synthetic import make_attribute_images as make_attribute_images
-from skattr.datasets._table import load_attribute_table as load_attribute_table
 from skattr.datasets._vaw import load_vaw as load_vaw
 
 __all__ = [

@@ -5,15 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skattr.datasets._bundle import (
-    About,
-    boolean_table,
-    bundle,
-    empty_boxes,
-    join_paths,
-    warn_of_empty_boxes,
-)
-from skattr.datasets._reading import (
+from skattr.datasets._annotation_files import (
     BOX_COLUMNS,
     NEGATIVE,
     POSITIVE,
@@ -27,6 +19,14 @@ from skattr.datasets._reading import (
     read_rows,
     text_lines,
     translate,
+)
+from skattr.datasets._bunch import (
+    About,
+    boolean_table,
+    bundle,
+    empty_boxes,
+    join_paths,
+    warn_of_empty_boxes,
 )
 from skattr.exceptions import DatasetFormatError
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skattr.datasets._bundle import About, boolean_table, bundle, join_paths
-from skattr.datasets._reading import (
+from skattr.datasets._annotation_files import (
     NEGATIVE,
     POSITIVE,
     UNKNOWN,
@@ -20,6 +19,7 @@ from skattr.datasets._reading import (
     read_rows,
     text_lines,
 )
+from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(

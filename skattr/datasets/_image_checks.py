@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
-from skattr._boxes import box_faults
-from skattr._images import FileRows, kind_of_rows, open_files, read_image
-from skattr._targets import label_columns
+from skattr._inputs.boxes import box_faults
+from skattr._inputs.checks import check_image_paths, infer_kind
+from skattr._inputs.rows import FileRows, read_image
+from skattr._targets.columns import label_columns
 from skattr.exceptions import ImageReadError
 
 COLUMNS = ("row", "path", "problem", "severity", "detail")
@@ -114,13 +115,13 @@ def check_images(
     2    2           not an image    error
     3    3                missing    error
     """
-    if kind_of_rows(data) != "files":
+    if infer_kind(data) != "files":
         raise ValueError(
             "data holds no paths of pictures; legal are a DataFrame with a 'path' column and "
             "optional box columns xmin ymin xmax ymax, or a sequence of paths."
         )
     _check_side(min_side)
-    rows = open_files(data, (1, 1), "warn")
+    rows = check_image_paths(data, (1, 1), "warn")
     labels = None if target is None else _labels(target, len(rows))
     looks = _look_at_all(rows.paths, n_jobs, verbose)
     sizes = np.array([looks[path].size for path in rows.paths])

@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from skattr.datasets._bundle import About, boolean_table, bundle, join_paths
-from skattr.datasets._reading import (
+from skattr.datasets._annotation_files import (
     NEGATIVE,
     POSITIVE,
     UNKNOWN,
@@ -17,6 +16,7 @@ from skattr.datasets._reading import (
     read_rows,
     text_lines,
 )
+from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr.datasets._bundle import About, boolean_table, bundle, join_paths
-from skattr.datasets._matlab import field, labels, numbers, read_matlab, structure, texts
-from skattr.datasets._reading import (
+from skattr.datasets._annotation_files import (
     NEGATIVE,
     POSITIVE,
     UNKNOWN,
@@ -19,6 +17,8 @@ from skattr.datasets._reading import (
     check_choice,
     check_unique,
 )
+from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
+from skattr.datasets._matlab import field, labels, numbers, read_matlab, structure, texts
 from skattr.exceptions import DatasetFormatError
 
 _RAP_LAYOUT = (

@@ -7,15 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr.datasets._bundle import (
-    About,
-    boolean_table,
-    bundle,
-    empty_boxes,
-    join_paths,
-    warn_of_empty_boxes,
-)
-from skattr.datasets._reading import (
+from skattr.datasets._annotation_files import (
     BOX_COLUMNS,
     NEGATIVE,
     POSITIVE,
@@ -26,6 +18,14 @@ from skattr.datasets._reading import (
     check_choice,
     check_unique,
     read_json,
+)
+from skattr.datasets._bunch import (
+    About,
+    boolean_table,
+    bundle,
+    empty_boxes,
+    join_paths,
+    warn_of_empty_boxes,
 )
 from skattr.exceptions import DatasetFormatError
 

@@ -11,16 +11,11 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._lost_rows import lost_rows, rows_of
-from skattr._multioutput import encoder_for, to_list
-from skattr.inspection._inputs import of_estimator, positions_of
-from skattr.inspection._metric_names import (
-    Metric,
-    metric_of,
-    names_of,
-    takes_scores,
-    title_of,
-)
+from skattr._multioutput.classes import encoder_for
+from skattr._multioutput.scores import as_predict_proba
+from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
+from skattr.inspection._predictions import positions_of, score_estimator
 from skattr.inspection._style import (
     COLOURS,
     GREY,
@@ -34,7 +29,7 @@ from skattr.inspection._style import (
     strip,
     subfigure,
 )
-from skattr.metrics._bootstrap import Draws
+from skattr.metrics._bootstrap import BootstrapDraws
 
 Array = NDArray[Any]
 _BARS, _COLUMN = 16, 52  # attributes drawn as bars; dots under each other
@@ -132,9 +127,9 @@ class AttributeScoresDisplay:
         encoder = encoder_for(estimator, y, missing_label)
         options: dict[str, Any] = {"missing_label": encoder.missing_label}
         if takes_scores(metric_of(metric)):
-            scored = of_estimator(estimator, X, y, "auto", missing_label)
-            lost = lost_rows(estimator, scored.scores)
-            answer = to_list(scored.scores, encoder)
+            scored = score_estimator(estimator, X, y, "auto", missing_label)
+            lost = check_predicted_rows(estimator, scored.scores)
+            answer = as_predict_proba(scored.scores, encoder)
             pairs = list(zip(scored.names, encoder.kinds_, encoder.classes_, strict=True))
             options["attributes"] = {
                 name: ("ordinal", labels.tolist())
@@ -146,7 +141,7 @@ class AttributeScoresDisplay:
             }
         else:
             answer = estimator.predict(X)
-            lost = lost_rows(estimator, answer)
+            lost = check_predicted_rows(estimator, answer)
         if lost.any():
             rows = np.flatnonzero(~lost)
             y, answer = _safe_indexing(y, rows), rows_of(answer, rows)
@@ -235,7 +230,7 @@ class AttributeScoresDisplay:
         names = names_of(y_true, len(values))
         low = high = None
         if confidence is not None:
-            draws = Draws(len(y_true), confidence, n_bootstrap, groups, random_state)
+            draws = BootstrapDraws(len(y_true), confidence, n_bootstrap, groups, random_state)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a resample may lack what an attribute needs
                 drawn = [

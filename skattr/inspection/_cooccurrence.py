@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._outputs import column_names
-from skattr._targets import UNKNOWN, AttributeEncoder, is_binary
-from skattr.inspection._heatmap import (
-    diverging,
-    places_of,
-    square_map,
-    without_diagonal,
+from skattr._multioutput.scores import column_names
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr.inspection._heatmap import diverging, places_of, square_map, without_diagonal
+from skattr.inspection._predictions import (
+    Declared,
+    EvaluatedLabels,
+    Levels,
+    judge,
+    judged,
+    positions_of,
 )
-from skattr.inspection._inputs import Declared, Judged, Levels, judge, judged, positions_of
 from skattr.inspection._style import drawing
 
 Array = NDArray[Any]
@@ -255,7 +257,7 @@ class ErrorCorrelationDisplay:
         return cls._of(judged(y_true, y_pred, missing_label), order, select, ax, kwargs)
 
     @classmethod
-    def _of(cls, rows: Judged, order: str, select: Any, ax: Any, kwargs: Any) -> Self:
+    def _of(cls, rows: EvaluatedLabels, order: str, select: Any, ax: Any, kwargs: Any) -> Self:
         chosen = positions_of(select, rows.names)
         names = [rows.names[j] for j in chosen]
         known = (rows.codes[:, chosen] != UNKNOWN).astype(np.float64)

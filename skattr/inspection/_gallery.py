@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from sklearn.utils import check_random_state
 
-from skattr._images import FileRows, kind_of_rows, open_files, open_pixels, read_image
-from skattr._targets import UNKNOWN, is_binary
-from skattr.inspection._inputs import Judged, judge, judged, positions_of
+from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
+from skattr._inputs.rows import FileRows, read_image
+from skattr._targets.encoder import UNKNOWN, is_binary
+from skattr.inspection._predictions import EvaluatedLabels, judge, judged, positions_of
 from skattr.inspection._style import GREY, RIGHT, WRONG, drawing, key, shown, subfigure
 
 Array = NDArray[Any]
@@ -152,7 +153,7 @@ class GalleryDisplay:
     @classmethod
     def _of(
         cls,
-        table: Judged,
+        table: EvaluatedLabels,
         X: Any,
         order: str,
         n_pictures: int,
@@ -241,7 +242,7 @@ class GalleryDisplay:
         return self
 
 
-def _caption(table: Judged, row: int, attributes: list[int], max_lines: int) -> list[Line]:
+def _caption(table: EvaluatedLabels, row: int, attributes: list[int], max_lines: int) -> list[Line]:
     """Return the lines below a picture: wrong attributes, then right ones that are there."""
     two = is_binary(table.encoder)
     known = [j for j in attributes if table.codes[row, j] != UNKNOWN]
@@ -277,9 +278,9 @@ def _word(label: Any, two: bool) -> str:
 
 
 def _pictures(X: Any, rows: Array) -> list[Array]:
-    kind = kind_of_rows(X)
+    kind = infer_kind(X)
     if kind == "pixels":
-        array = open_pixels(X, (1, 1)).array
+        array = check_image_array(X, (1, 1)).array
         return [array[row] for row in rows]
     if kind == "features":
         raise ValueError(
@@ -290,7 +291,7 @@ def _pictures(X: Any, rows: Array) -> list[Array]:
         few = X.iloc[rows]
     else:
         few = [np.ravel(np.asarray(X, dtype=object))[row] for row in rows]
-    files = open_files(few, (1, 1))
+    files = check_image_paths(few, (1, 1))
     return [_read(files, i) for i in range(len(files))]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._targets import is_binary
-from skattr.inspection._inputs import Declared, Levels, of_predictions, positions_of
+from skattr._targets.encoder import is_binary
+from skattr.inspection._predictions import Declared, Levels, positions_of, score_predictions
 
 Array = NDArray[Any]
 _COLUMNS = ["row", "attribute", "given", "predicted", "probability", "given_probability", "margin"]
@@ -76,7 +76,7 @@ def suspected_label_errors(
     """
     if sort_by not in _ORDERS:
         raise ValueError(f"`sort_by` must be one of {list(_ORDERS)}, got {sort_by!r}.")
-    scored = of_predictions(y_true, y_score, attributes, classes, missing_label)
+    scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
     if not scored.scores.is_proba:
         raise ValueError("y_score holds no probabilities: some lie outside of [0, 1].")
     two = is_binary(scored.encoder)

@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
-from skattr._targets import is_binary
-from skattr.inspection._inputs import (
+from skattr._targets.encoder import is_binary
+from skattr.inspection._predictions import (
     Declared,
     Levels,
-    Scored,
+    ScoredLabels,
     leave_out,
-    of_estimator,
-    of_predictions,
     positions_of,
+    score_estimator,
+    score_predictions,
 )
 from skattr.inspection._style import (
     COLOURS,
@@ -140,7 +140,7 @@ class ReliabilityDisplay:
         -------
         ReliabilityDisplay
         """
-        scored = of_estimator(estimator, X, y, "predict_proba", missing_label)
+        scored = score_estimator(estimator, X, y, "predict_proba", missing_label)
         return cls._of(scored, n_bins, strategy, select, ax, kwargs)
 
     @classmethod
@@ -191,12 +191,12 @@ class ReliabilityDisplay:
         UndefinedAttributeWarning
             If attributes without any known label are left out.
         """
-        scored = of_predictions(y_true, y_prob, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_prob, attributes, classes, missing_label)
         return cls._of(scored, n_bins, strategy, select, ax, kwargs)
 
     @classmethod
     def _of(
-        cls, scored: Scored, n_bins: int, strategy: str, select: Any, ax: Any, kwargs: Any
+        cls, scored: ScoredLabels, n_bins: int, strategy: str, select: Any, ax: Any, kwargs: Any
     ) -> Self:
         if not scored.scores.is_proba:
             raise ValueError("The scores are no probabilities: some lie outside of [0, 1].")

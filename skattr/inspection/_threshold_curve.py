@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from skattr.inspection._inputs import (
+from skattr.inspection._predictions import (
     Declared,
     Levels,
-    Scored,
+    ScoredLabels,
     binary_positions,
     cuts_of,
     leave_out,
-    of_estimator,
-    of_predictions,
+    score_estimator,
+    score_predictions,
     thresholds_of,
 )
 from skattr.inspection._style import (
@@ -144,7 +144,7 @@ class ThresholdCurveDisplay:
         -------
         ThresholdCurveDisplay
         """
-        scored = of_estimator(estimator, X, y, response_method, missing_label)
+        scored = score_estimator(estimator, X, y, response_method, missing_label)
         found = thresholds_of(estimator) if thresholds is None else thresholds
         return cls._of(scored, metrics, found, select, ax, kwargs)
 
@@ -197,12 +197,12 @@ class ThresholdCurveDisplay:
         UndefinedAttributeWarning
             If attributes are left out because none of their known labels is positive.
         """
-        scored = of_predictions(y_true, y_score, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
         return cls._of(scored, metrics, thresholds, select, ax, kwargs)
 
     @classmethod
     def _of(
-        cls, scored: Scored, metrics: Any, thresholds: Any, select: Any, ax: Any, kwargs: Any
+        cls, scored: ScoredLabels, metrics: Any, thresholds: Any, select: Any, ax: Any, kwargs: Any
     ) -> Self:
         metrics = _checked_metrics(metrics)
         positions = binary_positions(scored, select, "thresholds are of")

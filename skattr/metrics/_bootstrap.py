@@ -23,7 +23,7 @@ class Labels(Protocol):
     weights: Array | None
 
 
-class Draws:
+class BootstrapDraws:
     """How often each row is drawn in each bootstrap sample.
 
     Parameters
@@ -62,9 +62,9 @@ class Draws:
         drawn = generator.multinomial(n_units, shares, size=n_bootstrap)
         self.times = drawn[:, unit].astype(np.float64)
 
-    def take(self, rows: Array) -> "Draws":
+    def take(self, rows: Array) -> "BootstrapDraws":
         """Return the draws of some of the rows."""
-        part = object.__new__(Draws)
+        part = object.__new__(BootstrapDraws)
         part.confidence, part.times = self.confidence, self.times[:, rows]
         return part
 
@@ -77,13 +77,15 @@ class Draws:
         return low, high
 
 
-def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tuple[Floats, Floats]]:
+def intervals(
+    labels: Labels, draws: BootstrapDraws, metrics: list[str]
+) -> dict[str, tuple[Floats, Floats]]:
     """Return the limits of each metric: of each attribute, and last of their mean.
 
     Parameters
     ----------
     labels : Labels
-    draws : Draws
+    draws : BootstrapDraws
     metrics : list of str
         Of labels: "accuracy", "precision", "recall", "f1", "balanced_accuracy"; or of scores:
         "average_precision", "roc_auc".
@@ -116,7 +118,9 @@ def intervals(labels: Labels, draws: Draws, metrics: list[str]) -> dict[str, tup
     return result
 
 
-def _ranked(labels: Labels, draws: Draws, attribute: int, known: Array) -> dict[str, Floats]:
+def _ranked(
+    labels: Labels, draws: BootstrapDraws, attribute: int, known: Array
+) -> dict[str, Floats]:
     """Return average precision and ROC AUC of each sample, the mean over present classes."""
     assert labels.scores is not None
     codes, scores = labels.codes[known, attribute], labels.scores[attribute][known]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skattr._multioutput import exact_match
+from skattr._multioutput.scores import exact_match
 from skattr.metrics._averages import shared_parameters
 from skattr.metrics._counts import (
     ONE_CLASS,

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from skattr._constraints import parse_constraints, violations
-from skattr._targets import AttributeEncoder
+from skattr._targets.constraints import parse_constraints, violations
+from skattr._targets.encoder import AttributeEncoder
 from skattr.metrics._inputs import Declared, Levels, _refuse_containers, _zero_one
 
 

@@ -11,10 +11,16 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from skattr._class_order import warn_of_class_order
-from skattr._multioutput import Scores, align
-from skattr._targets import UNKNOWN, AttributeEncoder, by_name, classes_per_name, is_binary
-from skattr._validation import check_label_weights
+from skattr._multioutput.class_order import warn_class_order
+from skattr._multioutput.scores import Scores, align
+from skattr._targets.encoder import (
+    UNKNOWN,
+    AttributeEncoder,
+    by_attribute_name,
+    classes_per_name,
+    is_binary,
+)
+from skattr._targets.weights import check_label_weights
 from skattr.exceptions import UnseenLabelError
 
 Array = NDArray[Any]
@@ -196,7 +202,7 @@ def score_inputs(
     inputs = _weighted(table, None, found, sample_weight, label_weight)
     _check_scores(inputs, is_proba)
     if encoder is not None:
-        warn_of_class_order(found, table.codes, encoder)
+        warn_class_order(found, table.codes, encoder)
     return inputs
 
 
@@ -287,8 +293,8 @@ def _encode_both(
         raise type(error)(f"y_pred cannot be read. {error}") from error
     _check_shapes(codes, predicted, "y_pred")
     names = truth.output_names_
-    declared = by_name(attributes, names, "attributes")
-    levels = by_name(classes_per_name(classes, names), names, "classes")
+    declared = by_attribute_name(attributes, names, "attributes")
+    levels = by_attribute_name(classes_per_name(classes, names), names, "classes")
     table = _Table(names, list(truth.kinds_), list(truth.classes_), codes)
     for j, name in enumerate(names):
         known = (codes[:, j] >= 0) & (predicted[:, j] >= 0)
@@ -393,7 +399,7 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
 def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: Any) -> Scores:
     """Bring scores into one form; the columns of a single output are in sorted order."""
     names = encoder.output_names_
-    levels = by_name(classes_per_name(classes, names), names, "classes")
+    levels = by_attribute_name(classes_per_name(classes, names), names, "classes")
     for name, kind, labels in zip(names, encoder.kinds_, encoder.classes_, strict=True):
         if name in levels and kind != "ordinal" and list(levels[name]) != labels.tolist():
             raise ValueError(

@@ -413,8 +413,8 @@ def chexpert_auc(
     values[is_uncertain] = {"ignore": None, "zeros": 0, "ones": 1}[uncertain]
     score: Any = y_score
     if isinstance(y_score, pd.DataFrame):
-        by_name = positions(names, list(y_score.columns), "The columns of y_score lack")
-        score = y_score.iloc[:, by_name].to_numpy()
+        by_attribute_name = positions(names, list(y_score.columns), "The columns of y_score lack")
+        score = y_score.iloc[:, by_attribute_name].to_numpy()
     elif isinstance(y_score, list | tuple) and any(np.ndim(part) == 2 for part in y_score):
         score = [y_score[j] for j in at] if len(y_score) == frame.shape[1] else y_score
     elif np.ndim(y_score) == 2 and np.shape(y_score)[1] == frame.shape[1]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skattr._sorted_keys import UNKNOWN_KEY, sort_keys
+from skattr._utils.sorting import UNKNOWN_KEY, sort_keys
 from skattr.metrics._averages import average_units, check_average, shared_parameters, warn
 from skattr.metrics._inputs import Array, Declared, Inputs, Levels, score_inputs
 
@@ -116,7 +116,7 @@ def roc_auc_score(
     return _ranked("ROC AUC", _area, inputs, average, "no known positive or no known negative")
 
 
-class Cuts(NamedTuple):
+class ThresholdSet(NamedTuple):
     """The distinct scores of positives, in any order.
 
     Attributes
@@ -148,23 +148,23 @@ class _Block(NamedTuple):
     owner: Array
 
 
-Value = Callable[[Cuts], float]
+Value = Callable[[ThresholdSet], float]
 
 
-def _average_precision(cuts: Cuts) -> float:
+def _average_precision(cuts: ThresholdSet) -> float:
     if cuts.P <= 0:
         return float("nan")
     return float(np.sum(cuts.hits * (cuts.tp / (cuts.tp + cuts.fp))) / cuts.P)
 
 
-def _area(cuts: Cuts) -> float:
+def _area(cuts: ThresholdSet) -> float:
     if cuts.P <= 0 or cuts.N <= 0:
         return float("nan")
     beaten = np.sum(cuts.hits * (cuts.N - cuts.fp + cuts.tied / 2))
     return float(beaten / (cuts.P * cuts.N))
 
 
-def cuts_of_keys(keys: Array, n_known: int) -> Cuts:
+def cuts_of_keys(keys: Array, n_known: int) -> ThresholdSet:
     """Return the cuts of one column of sorted keys.
 
     Parameters
@@ -176,7 +176,7 @@ def cuts_of_keys(keys: Array, n_known: int) -> Cuts:
 
     Returns
     -------
-    Cuts
+    ThresholdSet
     """
     keys = keys[:n_known]
     at = np.flatnonzero((keys & np.uint32(1)) == 0)
@@ -197,10 +197,10 @@ def cuts_of_keys(keys: Array, n_known: int) -> Cuts:
     if follows.any():
         end = np.searchsorted(keys, cut[follows] + np.uint32(1), side="right")
         tied[follows] = end - last[follows] - 1
-    return Cuts(hits, tp, n_known - start - tp, tied, n_positive, n_known - n_positive)
+    return ThresholdSet(hits, tp, n_known - start - tp, tied, n_positive, n_known - n_positive)
 
 
-def cuts_apart(positives: Array, negatives: Array) -> Cuts:
+def cuts_apart(positives: Array, negatives: Array) -> ThresholdSet:
     """Return the cuts of one column, given the scores of positives and negatives."""
     positives, negatives = np.sort(positives), np.sort(negatives)
     first = np.flatnonzero(positives[1:] != positives[:-1]) + 1
@@ -209,10 +209,10 @@ def cuts_apart(positives: Array, negatives: Array) -> Cuts:
     below = np.searchsorted(negatives, positives[first])
     tied = np.searchsorted(negatives, positives[first], side="right") - below
     hits = np.diff(first, append=n_positive).astype(np.float64)
-    return Cuts(hits, n_positive - first, n_negative - below, tied, n_positive, n_negative)
+    return ThresholdSet(hits, n_positive - first, n_negative - below, tied, n_positive, n_negative)
 
 
-def cuts_weighted(scores: Array, labels: Array, weights: Array) -> Cuts:
+def cuts_weighted(scores: Array, labels: Array, weights: Array) -> ThresholdSet:
     """Return the cuts of one column whose entries have weights; `labels` are 0 or 1."""
     order = np.argsort(scores)[::-1]
     ranked, labels, weights = scores[order], labels[order], weights[order]
@@ -224,10 +224,10 @@ def cuts_weighted(scores: Array, labels: Array, weights: Array) -> Cuts:
     hits, tied = np.diff(tp, prepend=0), np.diff(fp, prepend=0)
     keep = hits > 0
     P, N = (tp[-1], fp[-1]) if len(last) else (0.0, 0.0)
-    return Cuts(hits[keep], tp[keep], fp[keep], tied[keep], float(P), float(N))
+    return ThresholdSet(hits[keep], tp[keep], fp[keep], tied[keep], float(P), float(N))
 
 
-def _cuts_of_block(block: _Block) -> Iterator[Cuts]:
+def _cuts_of_block(block: _Block) -> Iterator[ThresholdSet]:
     """Yield the cuts of a block's columns."""
     scores, codes, weights, _ = block
     if weights is None and scores.dtype == np.float32:

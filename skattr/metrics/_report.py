@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skattr.metrics._averages import UndefinedAttributeWarning
-from skattr.metrics._bootstrap import Draws, intervals
+from skattr.metrics._bootstrap import BootstrapDraws, intervals
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -206,7 +206,7 @@ def attribute_report(
     )
     draws = None
     if confidence is not None:
-        draws = Draws(len(material), confidence, n_bootstrap, groups, random_state)
+        draws = BootstrapDraws(len(material), confidence, n_bootstrap, groups, random_state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedAttributeWarning)
         warnings.simplefilter("ignore", UndefinedMetricWarning)
@@ -347,7 +347,7 @@ def _slices(slices: Any, n: int) -> dict[Any, Array]:
 
 
 def _table(
-    material: _Material, draws: Draws | None, tail: Any
+    material: _Material, draws: BootstrapDraws | None, tail: Any
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Return the rows of attributes and averages, and over how many those are taken."""
     truth, guess, given = material.labels()

@@ -11,14 +11,9 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
-from skattr._lost_rows import lost_rows, rows_of
-from skattr._multioutput import (
-    align,
-    classes_per_output,
-    encoder_for,
-    response_of,
-    to_list,
-)
+from skattr._multioutput.classes import classes_per_output, encoder_for
+from skattr._multioutput.scores import align, as_predict_proba, get_response
+from skattr._multioutput.unreadable import check_predicted_rows, rows_of
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -56,11 +51,11 @@ class _Whole(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def whole_predict_proba(self, X: Any) -> Any:
         """Return the probabilities."""
-        return response_of(self.estimator, X, "predict_proba")[0]
+        return get_response(self.estimator, X, "predict_proba")[0]
 
     def whole_decision_function(self, X: Any) -> Any:
         """Return the decisions."""
-        return response_of(self.estimator, X, "decision_function")[0]
+        return get_response(self.estimator, X, "decision_function")[0]
 
 
 class AttributeScorer(_BaseScorer):  # type: ignore[misc]
@@ -154,13 +149,13 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
             method = "predict_proba" if is_proba else "decision_function"
         if method == "predict":
             labels = method_caller(estimator, method, X)
-            return labels, lost_rows(estimator, labels)
+            return labels, check_predicted_rows(estimator, labels)
         response = method_caller(_Whole(estimator), f"whole_{method}", X)
         classes = classes_per_output(estimator, encoder)
         scores = align(response, method == "predict_proba", encoder, classes)
-        lost = lost_rows(estimator, scores)
+        lost = check_predicted_rows(estimator, scores)
         if method == "predict_proba":
-            return to_list(scores, encoder), lost
+            return as_predict_proba(scores, encoder), lost
         if scores.others:
             raise ValueError(
                 "Decisions of attributes that are not binary cannot be scored; the classifier "

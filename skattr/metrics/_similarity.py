@@ -9,7 +9,7 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
-from skattr._targets import AttributeEncoder
+from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
 from skattr.metrics._binary_inputs import Floats, check_option, ratio, refuse_masked_and_sparse
 

@@ -1,12 +1,12 @@
 """Splitters for tables of labels, some of which are unknown."""
 
-from skattr.model_selection._predict import FoldAnswer as FoldAnswer
-from skattr.model_selection._predict import cross_val_predict_proba as cross_val_predict_proba
-from skattr.model_selection._predict import fold_answers as fold_answers
-from skattr.model_selection._predict import gather as gather
-from skattr.model_selection._predict import make_splits as make_splits
-from skattr.model_selection._predict import taught_both as taught_both
-from skattr.model_selection._prescribed import PrescribedSplit as PrescribedSplit
+from skattr.model_selection._out_of_fold import FoldPrediction as FoldPrediction
+from skattr.model_selection._out_of_fold import cross_val_predict_proba as cross_val_predict_proba
+from skattr.model_selection._out_of_fold import gather as gather
+from skattr.model_selection._out_of_fold import make_splits as make_splits
+from skattr.model_selection._out_of_fold import predict_folds as predict_folds
+from skattr.model_selection._out_of_fold import saw_both_classes as saw_both_classes
+from skattr.model_selection._prescribed import OfficialSplit as OfficialSplit
 from skattr.model_selection._split import (
     MultilabelStratifiedGroupKFold as MultilabelStratifiedGroupKFold,
 )
@@ -14,15 +14,13 @@ from skattr.model_selection._split import MultilabelStratifiedKFold as Multilabe
 from skattr.model_selection._split import (
     MultilabelStratifiedShuffleSplit as MultilabelStratifiedShuffleSplit,
 )
-from skattr.model_selection._split import (
-    multilabel_train_test_split as multilabel_train_test_split,
-)
+from skattr.model_selection._split import multilabel_train_test_split as multilabel_train_test_split
 
 __all__ = [
     "MultilabelStratifiedGroupKFold",
     "MultilabelStratifiedKFold",
     "MultilabelStratifiedShuffleSplit",
-    "PrescribedSplit",
+    "OfficialSplit",
     "cross_val_predict_proba",
     "multilabel_train_test_split",
 ]

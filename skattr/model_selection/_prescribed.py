@@ -12,7 +12,7 @@ from sklearn.utils.validation import _num_samples
 from skattr.model_selection._split import Split, _warn_of_groups
 
 
-class PrescribedSplit(BaseCrossValidator):
+class OfficialSplit(BaseCrossValidator):
     """One split into training and test rows, by a column that tells the part of each row.
 
     What the loaders of :mod:`skattr.datasets` return has such a column. Rows of other parts are
@@ -39,12 +39,12 @@ class PrescribedSplit(BaseCrossValidator):
 
     Examples
     --------
-    >>> from skattr.model_selection import PrescribedSplit
+    >>> from skattr.model_selection import OfficialSplit
     >>> parts = ["train", "train", "val", "test", "train", "test"]
-    >>> for train, test in PrescribedSplit(parts).split(parts):
+    >>> for train, test in OfficialSplit(parts).split(parts):
     ...     print(train, test)
     [0 1 4] [3 5]
-    >>> for train, test in PrescribedSplit(parts, train=["train", "val"]).split(parts):
+    >>> for train, test in OfficialSplit(parts, train=["train", "val"]).split(parts):
     ...     print(train, test)
     [0 1 2 4] [3 5]
     """

@@ -10,8 +10,8 @@ from sklearn.model_selection import BaseShuffleSplit, ShuffleSplit
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold
 from sklearn.utils import _safe_indexing, check_array, check_random_state, indexable
 
-from skattr._targets import AttributeEncoder
-from skattr.model_selection._assign import assign, grouped, label_matrix
+from skattr._targets.encoder import AttributeEncoder
+from skattr.model_selection._iterative_stratification import assign, grouped, label_matrix
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 

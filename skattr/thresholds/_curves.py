@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skattr._sorted_keys import sort_keys, tile_height
+from skattr._utils.sorting import sort_keys, tile_height
 
 Array = NDArray[Any]
 _STRETCH = 1 << 18  # sorted entries looked through at a time: they stay in the next

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from skattr.thresholds._curves import Curves, above
-from skattr.thresholds._cuts import Cuts, collect, infeasible, separate_cuts
-from skattr.thresholds._objectives import Goal
-from skattr.thresholds._table import Table, over_blocks
+from skattr.thresholds._objectives import Objective
+from skattr.thresholds._per_label import ThresholdSet, collect, infeasible, per_label_thresholds
+from skattr.thresholds._score_table import ScoreTable, map_blocks
 
 Array = NDArray[Any]
 _MOST_PAIRS = 4_000_000  # sums of counts looked at per label in the exact constrained search
@@ -69,7 +69,7 @@ def _operating(curves: Curves, cuts: Array) -> list[Operating]:
     ]
 
 
-def of_sums(goal: Goal) -> Goal:
+def of_sums(goal: Objective) -> Objective:
     """Return a goal for the sums over labels."""
     constraint = goal.constraint
     if not goal.has_equal_costs:
@@ -85,7 +85,7 @@ def of_sums(goal: Goal) -> Goal:
     return goal
 
 
-def joint_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
+def joint_thresholds(table: ScoreTable, goal: Objective, n_jobs: int | None = None) -> ThresholdSet:
     """Return the cuts that are best together over the sums of all labels' counts.
 
     Every objective here is a quasi-convex function of the sums of true and of false positives,
@@ -99,12 +99,12 @@ def joint_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
     the best vertex is kept. It is worse than the optimum by less than one edge's step.
     """
     if goal.constraint is None and goal.name == "cost":
-        return separate_cuts(table, goal, n_jobs)  # a sum of separate costs
+        return per_label_thresholds(table, goal, n_jobs)  # a sum of separate costs
     goal = of_sums(goal)
-    hulls = over_blocks(table, _hulls, n_jobs)
+    hulls = map_blocks(table, _hulls, n_jobs)
     chosen = _best_vertex(hulls, goal)
     if goal.constraint is not None and _is_small(table, hulls):
-        everything = over_blocks(table, _all_cuts, n_jobs)
+        everything = map_blocks(table, _all_cuts, n_jobs)
         exact = _best_sum(everything, goal)
         if exact is not None:
             hulls, chosen = everything, exact
@@ -115,7 +115,7 @@ def joint_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
             None if hull is None else (hull.thresholds[k], hull.tp[k], hull.fp[k], hull.P, hull.N)
             for hull, k in zip(hulls, chosen, strict=True)
         ]
-    return collect(found, table.why_no_choice)
+    return collect(found, table.untunable_reason)
 
 
 def _totals(parts: list[Operating | None]) -> tuple[float, float]:
@@ -123,7 +123,7 @@ def _totals(parts: list[Operating | None]) -> tuple[float, float]:
     return sum(part.P for part in known), sum(part.N for part in known)
 
 
-def _choose(tp: Array, fp: Array, parts: list[Operating | None], goal: Goal) -> int | str:
+def _choose(tp: Array, fp: Array, parts: list[Operating | None], goal: Objective) -> int | str:
     """Return the best of some pairs of sums, the last of equally good ones, or what is amiss."""
     P, N = _totals(parts)
     values = np.asarray(goal.metric()(tp, fp, P, N), dtype=np.float64)
@@ -137,7 +137,7 @@ def _choose(tp: Array, fp: Array, parts: list[Operating | None], goal: Goal) -> 
     return len(values) - 1 - int(np.argmax(values[::-1]))
 
 
-def _best_vertex(hulls: list[Operating | None], goal: Goal) -> Array | str:
+def _best_vertex(hulls: list[Operating | None], goal: Objective) -> Array | str:
     """Return the vertex of each label's hull at the best vertex of their sum."""
     edges = [
         (np.diff(hull.tp), np.diff(hull.fp), np.full(len(hull.tp) - 1, label))
@@ -156,7 +156,7 @@ def _best_vertex(hulls: list[Operating | None], goal: Goal) -> Array | str:
     return np.bincount(owner[order[:best]], minlength=len(hulls))
 
 
-def _is_small(table: Table, hulls: list[Operating | None]) -> bool:
+def _is_small(table: ScoreTable, hulls: list[Operating | None]) -> bool:
     """Whether the sums are few enough to look at all that are not dominated."""
     if table.weights is not None or table.soft is not None:
         return sum(hull is not None for hull in hulls) * len(table.scores) < 500
@@ -164,7 +164,7 @@ def _is_small(table: Table, hulls: list[Operating | None]) -> bool:
     return bool(counts) and sum(counts) * max(counts) < _MOST_PAIRS
 
 
-def _best_sum(parts: list[Operating | None], goal: Goal) -> Array | None:
+def _best_sum(parts: list[Operating | None], goal: Objective) -> Array | None:
     """Return the cut of each label at the best of all attainable sums; None if they are many."""
     assert goal.constraint is not None
     by_share = goal.constraint.name == "positive_share"

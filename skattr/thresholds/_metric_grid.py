@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr.thresholds._curves import above, midway
-from skattr.thresholds._cuts import Cuts, collect
-from skattr.thresholds._table import Table
+from skattr.thresholds._per_label import ThresholdSet, collect
+from skattr.thresholds._score_table import ScoreTable
 
 Array = NDArray[Any]
 Metric = Callable[..., float]
 _MOST_CUTS = 200
 
 
-def grid_cuts(table: Table, metric: Metric) -> Cuts:
+def grid_thresholds(table: ScoreTable, metric: Metric) -> ThresholdSet:
     """Return the best cut of each label among at most 200, spread evenly over its scores."""
     found: list[Any] = []
     for label in range(table.n_labels):
@@ -41,10 +41,10 @@ def grid_cuts(table: Table, metric: Metric) -> Cuts:
         predicted = scores >= thresholds[best]
         sides = (labels & predicted, ~labels & predicted, labels, ~labels)
         found.append((thresholds[best], *(weight[side].sum() for side in sides)))
-    return collect(found, table.why_no_choice)
+    return collect(found, table.untunable_reason)
 
 
-def metric_values(table: Table, predicted: Array, metric: Metric) -> NDArray[np.float64]:
+def metric_values(table: ScoreTable, predicted: Array, metric: Metric) -> NDArray[np.float64]:
     """Return the metric of each label's predictions; NaN where no label is known."""
     values = np.full(table.n_labels, np.nan)
     for label in range(table.n_labels):
@@ -54,7 +54,7 @@ def metric_values(table: Table, predicted: Array, metric: Metric) -> NDArray[np.
     return values
 
 
-def _known_part(column: Table, predicted: Array) -> tuple[Array, Array, Array | None, Array]:
+def _known_part(column: ScoreTable, predicted: Array) -> tuple[Array, Array, Array | None, Array]:
     known = column.known()
     rows = slice(None) if known is None else known[:, 0]
     weights = None if column.weights is None else column.weights[rows, 0]

@@ -143,7 +143,7 @@ class Constraint:
 
 
 @dataclass(frozen=True)
-class Goal:
+class Objective:
     """An objective with its parameters, and a constraint.
 
     Attributes
@@ -168,15 +168,15 @@ class Goal:
             return negative_cost(*(cost[labels] for cost in self.costs))
         return _PLAIN[self.name]
 
-    def columns(self, labels: Any) -> "Goal":
+    def columns(self, labels: Any) -> "Objective":
         """Return the goal of some of the labels."""
         return self._with(lambda per_label: per_label[labels])
 
-    def mean(self) -> "Goal":
+    def mean(self) -> "Objective":
         """Return the goal of one label that stands for all."""
         return self._with(lambda per_label: per_label.mean(keepdims=True))
 
-    def _with(self, function: Callable[[Array], Array]) -> "Goal":
+    def _with(self, function: Callable[[Array], Array]) -> "Objective":
         false_positive, false_negative = map(function, self.costs)
         constraint = self.constraint
         if constraint is not None:
@@ -197,7 +197,7 @@ def make_goal(
     costs: Any = (1.0, 1.0),
     constraint: Any = None,
     names: Any = None,
-) -> Goal:
+) -> Objective:
     """Check an objective with its parameters.
 
     Parameters
@@ -213,7 +213,7 @@ def make_goal(
 
     Returns
     -------
-    Goal
+    Objective
 
     Raises
     ------
@@ -239,7 +239,7 @@ def make_goal(
         for cost, kind in zip(pair, kinds, strict=True)
     )
     checked = None if constraint is None else _check_constraint(constraint, n_labels, names)
-    return Goal(objective, float(beta), (fp_cost, fn_cost), checked)
+    return Objective(objective, float(beta), (fp_cost, fn_cost), checked)
 
 
 def _check_constraint(constraint: Any, n_labels: int, names: list[Any]) -> Constraint:

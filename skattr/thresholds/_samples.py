@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr.thresholds._curves import above, midway
-from skattr.thresholds._cuts import Cuts, counts_at
-from skattr.thresholds._joint import joint_cuts
-from skattr.thresholds._objectives import Goal, Metric
-from skattr.thresholds._table import Table
+from skattr.thresholds._joint import joint_thresholds
+from skattr.thresholds._objectives import Metric, Objective
+from skattr.thresholds._per_label import ThresholdSet, counts_at
+from skattr.thresholds._score_table import ScoreTable
 
 Array = NDArray[Any]
 LEGAL = ("f1", "fbeta", "precision", "recall", "jaccard", "accuracy")
 _MOST_ROUNDS = 20
 
 
-def row_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
+def row_thresholds(table: ScoreTable, goal: Objective, n_jobs: int | None = None) -> ThresholdSet:
     """Return cuts that make the mean over rows high: a heuristic.
 
     It starts from the cuts that are best over the counts of all labels, and then takes each
@@ -32,7 +32,7 @@ def row_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
     check_rows(goal)
     if table.weights is not None and table.weights.shape[1] > 1:
         raise ValueError("average='samples' takes one weight per row, not one per label.")
-    start = joint_cuts(table, goal, n_jobs)
+    start = joint_thresholds(table, goal, n_jobs)
     tunable = np.setdiff1d(np.arange(table.n_labels), list(start.failed))
     if not len(tunable):
         return start
@@ -50,10 +50,10 @@ def row_cuts(table: Table, goal: Goal, n_jobs: int | None = None) -> Cuts:
             break
     all_thresholds, counts = np.full(table.n_labels, np.nan), np.full((4, table.n_labels), np.nan)
     all_thresholds[tunable], counts[:, tunable] = thresholds, counts_at(part, thresholds)
-    return Cuts(all_thresholds, counts, start.failed)
+    return ThresholdSet(all_thresholds, counts, start.failed)
 
 
-def check_rows(goal: Goal) -> None:
+def check_rows(goal: Objective) -> None:
     """Refuse what is no objective of rows."""
     if goal.name not in LEGAL or goal.constraint is not None:
         raise ValueError(
@@ -62,9 +62,9 @@ def check_rows(goal: Goal) -> None:
         )
 
 
-def row_value(table: Table, predicted: Array, metric: Metric) -> float:
+def row_value(table: ScoreTable, predicted: Array, metric: Metric) -> float:
     """Return the mean over rows of a metric of their known labels."""
-    sides = Table(table.scores, table.labels).sides()
+    sides = ScoreTable(table.scores, table.labels).sides()
     rows = _Rows(table.scores, *sides, table.weights, np.full(table.n_labels, np.inf))
     rows.predicted = predicted
     return rows.value(metric)

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from skattr.thresholds._cuts import Cuts, counts_at, separate_cuts
-from skattr.thresholds._objectives import Goal
-from skattr.thresholds._table import Table, with_soft
+from skattr.thresholds._objectives import Objective
+from skattr.thresholds._per_label import ThresholdSet, counts_at, per_label_thresholds
+from skattr.thresholds._score_table import ScoreTable, with_soft
 
 Array = NDArray[Any]
-Search = Callable[[Table, Goal], Cuts]
+Search = Callable[[ScoreTable, Objective], ThresholdSet]
 
 STRATEGIES = ("exact", "plugin", "shrunk", "auto")
 # Support at which "auto" trusts the labels and the calibrated probabilities equally, and
@@ -39,14 +39,20 @@ def log_odds_of(scores: Array, is_proba: bool) -> Array:
 
 
 def with_strategy(
-    table: Table, goal: Goal, search: Search, strategy: str, *, is_proba: bool, is_joint: bool
-) -> Cuts:
+    table: ScoreTable,
+    goal: Objective,
+    search: Search,
+    strategy: str,
+    *,
+    is_proba: bool,
+    is_joint: bool,
+) -> ThresholdSet:
     """Search cuts by one of the strategies.
 
     Parameters
     ----------
-    table : Table
-    goal : Goal
+    table : ScoreTable
+    goal : Objective
     search : callable
         From a table and a goal to exact cuts.
     strategy : {"exact", "plugin", "shrunk", "auto"}
@@ -62,7 +68,7 @@ def with_strategy(
 
     Returns
     -------
-    Cuts
+    ThresholdSet
     """
     exact = search(table, goal)
     support = np.minimum(*table.support())
@@ -74,7 +80,7 @@ def with_strategy(
     thresholds = exact.thresholds.copy()
     part, support = table.columns(followers), support[followers]
     if strategy == "shrunk":
-        smooth = separate_cuts(part.pooled(), goal.mean()).thresholds[0]
+        smooth = per_label_thresholds(part.pooled(), goal.mean()).thresholds[0]
         share = support / (support + HALF_SHRUNK)
     else:
         smooth = search(calibrated(part, is_proba), goal.columns(followers)).thresholds
@@ -85,7 +91,7 @@ def with_strategy(
     thresholds[followers] = _between(own, smooth, share, is_proba)
     counts = exact.counts.copy()
     counts[:, followers] = counts_at(part, thresholds[followers])
-    return Cuts(thresholds, counts, exact.failed)
+    return ThresholdSet(thresholds, counts, exact.failed)
 
 
 def _between(exact: Array, smooth: Array, share: Array, is_proba: bool) -> Array:
@@ -103,7 +109,7 @@ def _between(exact: Array, smooth: Array, share: Array, is_proba: bool) -> Array
     return np.select([share == 1, share == 0], [exact, smooth], middle)
 
 
-def calibrated(table: Table, is_proba: bool) -> Table:
+def calibrated(table: ScoreTable, is_proba: bool) -> ScoreTable:
     """Put calibrated probabilities in the place of the labels."""
     positive, negative = table.sides()
     soft = np.empty(table.scores.shape)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skattr._targets import AttributeEncoder, is_binary
-from skattr.exceptions import UntunedWarning
+from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
-from skattr.thresholds._cuts import Cuts
-from skattr.thresholds._guarantees import safest
 from skattr.thresholds._objectives import OBJECTIVES
+from skattr.thresholds._per_label import ThresholdSet
+from skattr.thresholds._risk_control import safest
+from skattr.thresholds._score_table import ScoreTable
+from skattr.thresholds._search import AVERAGES, SearchConfig, evaluate, make_plan, run
 from skattr.thresholds._strategies import STRATEGIES
-from skattr.thresholds._table import Table
-from skattr.thresholds.search import AVERAGES, Plan, evaluate, make_plan, run
 
 Array = NDArray[Any]
 _FOLDS = 5
@@ -42,7 +42,7 @@ CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Tuning:
+class TuningResult:
     """Thresholds and what they are worth; arrays have an entry per output, NaN if not binary.
 
     What cannot be tuned counts with its default threshold, as it will be predicted; a ratio
@@ -82,9 +82,9 @@ def _spread_of(fold_thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(fold_thresholds.std(axis=0))
 
 
-def table_of(scores: Array, codes: Array, weights: Array | None) -> Table:
+def table_of(scores: Array, codes: Array, weights: Array | None) -> ScoreTable:
     """Return a table of binary outputs' scores and codes (-1 unknown)."""
-    return Table(scores, codes.astype(np.int8), weights)
+    return ScoreTable(scores, codes.astype(np.int8), weights)
 
 
 def of_binary(
@@ -98,18 +98,18 @@ def of_binary(
 
 def tune(
     estimator: Any,
-    table: Table,
+    table: ScoreTable,
     encoder: AttributeEncoder,
     is_proba: bool,
     folds: Array | None,
     stacklevel: int,
-) -> Tuning:
+) -> TuningResult:
     """Find thresholds as an estimator's parameters say.
 
     Parameters
     ----------
     estimator : ThresholdCalibrator or TunedThresholdMultiOutputCV
-    table : Table
+    table : ScoreTable
         Of the binary outputs.
     encoder : AttributeEncoder
     is_proba : bool
@@ -121,14 +121,14 @@ def tune(
 
     Returns
     -------
-    Tuning
+    TuningResult
     """
     two = is_binary(encoder)
     names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
     default = default_threshold(estimator, is_proba)
     if not names:
         nothing = np.full(len(two), np.nan)
-        return Tuning(nothing, nothing, nothing, np.nan, np.nan, nothing[np.newaxis])
+        return TuningResult(nothing, nothing, nothing, np.nan, np.nan, nothing[np.newaxis])
     plan = plan_of(estimator, names, is_proba)
     if isinstance(estimator.thresholds, str):
         cuts = run(table, plan)
@@ -144,7 +144,7 @@ def tune(
     known = np.add(*table.support()) > 0
     in_sample = evaluate(table, table.scores >= thresholds, plan, known)
     honest = evaluate(table.rows(scored), predicted[scored], plan, known)
-    return Tuning(
+    return TuningResult(
         _spread(thresholds, two),
         _spread(honest[0], two),
         _spread(in_sample[0], two),
@@ -154,7 +154,7 @@ def tune(
     )
 
 
-def plan_of(estimator: Any, names: list[Any], is_proba: bool = True) -> Plan:
+def plan_of(estimator: Any, names: list[Any], is_proba: bool = True) -> SearchConfig:
     """Return the plan that an estimator's parameters make for binary outputs."""
     return make_plan(
         estimator.objective,
@@ -277,11 +277,13 @@ def _spread(values: Array, two: NDArray[np.bool_]) -> NDArray[np.float64]:
     return result
 
 
-def _filled(cuts: Cuts, default: float) -> NDArray[np.float64]:
+def _filled(cuts: ThresholdSet, default: float) -> NDArray[np.float64]:
     return np.where(np.isnan(cuts.thresholds), default, cuts.thresholds)
 
 
-def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float, stacklevel: int) -> None:
+def _report(
+    cuts: ThresholdSet, names: list[Any], plan: SearchConfig, default: float, stacklevel: int
+) -> None:
     """Warn of the outputs that have no threshold of their own, or raise if none has."""
     if not cuts.failed:
         return
@@ -290,7 +292,7 @@ def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float, stacklevel
         warnings.warn(
             f"No threshold is guaranteed with confidence {plan.confidence:g} for {reasons}. The "
             "safest threshold is used.",
-            UntunedWarning,
+            ThresholdNotTunedWarning,
             stacklevel=stacklevel,
         )
         return
@@ -298,12 +300,12 @@ def _report(cuts: Cuts, names: list[Any], plan: Plan, default: float, stacklevel
         raise ValueError(f"No threshold can be tuned: {reasons}.")
     warnings.warn(
         f"The default threshold {default:g} is used for {reasons}.",
-        UntunedWarning,
+        ThresholdNotTunedWarning,
         stacklevel=stacklevel,
     )
 
 
-def _make_folds(table: Table) -> NDArray[np.intp]:
+def _make_folds(table: ScoreTable) -> NDArray[np.intp]:
     """Put the rows that have a label and a score into stratified folds."""
     known = table.known()
     n = len(table.scores)
@@ -322,7 +324,7 @@ def _make_folds(table: Table) -> NDArray[np.intp]:
 
 
 def _out_of_fold(
-    table: Table, plan: Plan, folds: Array, default: float
+    table: ScoreTable, plan: SearchConfig, folds: Array, default: float
 ) -> tuple[NDArray[np.float64], Array, Array]:
     """Return thresholds per fold, found on the other folds, and what they predict.
 

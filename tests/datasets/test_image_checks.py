@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from skattr._images import open_files
-from skattr._unreadable import readable
+from skattr._inputs.checks import check_image_paths
+from skattr._inputs.unreadable import readable
 from skattr.datasets import check_images
 from skattr.datasets._image_checks import COLUMNS, SEVERITIES
-from tests.hostile import HEIGHT, WIDTH, make_hostile_folder
+from tests.image_fixtures import HEIGHT, WIDTH, make_hostile_folder
 
 BOXES = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -50,7 +50,7 @@ def test_every_bad_file_has_its_problem(hostile, n_jobs):
 
 def test_errors_are_what_cannot_be_read(hostile, report):
     """The errors are, row by row, those of what `fit` reads with."""
-    rows = open_files(hostile.paths, (4, 4), "warn")
+    rows = check_image_paths(hostile.paths, (4, 4), "warn")
     _, _, reasons = rows.take_readable(readable(rows))
     expected = sorted({**rows.unreadable, **reasons})
     assert [row for row, _ in problems(report, "error")] == expected
@@ -58,10 +58,10 @@ def test_errors_are_what_cannot_be_read(hostile, report):
 
 def test_odd_files_have_notes(hostile, report):
     """What is converted, turned, animated or tiny is told, in a sentence each."""
-    by_name = {Path(path).name: group for path, group in report.groupby("path")}
+    by_attribute_name = {Path(path).name: group for path, group in report.groupby("path")}
     found = {
         name: dict(zip(group["problem"], group["detail"], strict=True))
-        for name, group in by_name.items()
+        for name, group in by_attribute_name.items()
         if name in hostile.good
     }
     assert set(found) == {

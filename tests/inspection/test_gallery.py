@@ -8,7 +8,7 @@ from PIL import Image
 from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.inspection import GalleryDisplay
 from skattr.inspection._style import RIGHT, WRONG
-from tests.tiny import tiny
+from tests.tiny_models import tiny
 
 Y = [[1, 0, 1], [0, 1, 0], [None, 0, 1], [None, None, None]]
 GUESSES = [[1, 0, 1], [1, 0, 1], [1, 1, 1], [0, 0, 0]]

@@ -128,12 +128,14 @@ def test_scores_stand_for_declared_classes(rng):
     levels = ["young", "middle", "old"]
     ordinal = metrics.log_loss(y, scores, average=None, attributes={"age": ("ordinal", levels)})
     assert ordinal[0] == pytest.approx(-np.log(p[[0, 1, 3], [2, 0, 2]]).mean())
-    by_name = metrics.log_loss(y, scores, average=None, classes={"age": sorted(levels)})
-    assert by_name[0] == pytest.approx(-np.log(p[[0, 1, 3], [1, 2, 1]]).mean())
+    by_attribute_name = metrics.log_loss(y, scores, average=None, classes={"age": sorted(levels)})
+    assert by_attribute_name[0] == pytest.approx(-np.log(p[[0, 1, 3], [1, 2, 1]]).mean())
     with pytest.raises(ValueError, match="not sorted"):
         metrics.log_loss(y, scores, classes={"age": levels})
     single = metrics.log_loss(y["age"], p, attributes={"age": ("ordinal", levels)})
-    assert single == pytest.approx(by_name[0])  # the columns of a single output are sorted
+    assert single == pytest.approx(
+        by_attribute_name[0]
+    )  # the columns of a single output are sorted
 
 
 def test_an_attribute_without_labels_may_have_any_scores(rng):

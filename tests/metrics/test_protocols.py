@@ -287,8 +287,8 @@ def test_groups_by_name(rng):
     """A group is given by the names of a DataFrame, or by positions."""
     y, scores = random_table(rng, n_labels=3)
     frame = pd.DataFrame(y, columns=["hat", "tie", "bag"])
-    by_name = vaw_metrics(frame, scores, groups={"small": ["bag", "hat"]})
-    assert by_name == vaw_metrics(y, scores, groups={"small": [0, 2]})
+    by_attribute_name = vaw_metrics(frame, scores, groups={"small": ["bag", "hat"]})
+    assert by_attribute_name == vaw_metrics(y, scores, groups={"small": [0, 2]})
     for members, message in (
         (["scarf"], "Group 'small' names 'scarf', which is no attribute of"),
         ([], "no attribute, or one twice"),
@@ -486,8 +486,8 @@ def test_chexpert_auc_by_policy(rng, policy, meaning):
         areas.append(roc_auc_score([a for a, _ in pairs], [b for _, b in pairs]))
     wanted = {"mAUC": np.mean(areas)}
     wanted.update({f"AUC/{name}": area for name, area in zip(FIVE, areas, strict=True)})
-    by_name = pd.DataFrame(scores, columns=names)[names[::-1]]
-    found = chexpert_auc(frame, by_name, uncertain=policy)
+    by_attribute_name = pd.DataFrame(scores, columns=names)[names[::-1]]
+    found = chexpert_auc(frame, by_attribute_name, uncertain=policy)
     assert list(found) == list(wanted)
     same(found, wanted)
     assert found == chexpert_auc(frame, scores[:, 1:6], uncertain=policy)
@@ -495,10 +495,12 @@ def test_chexpert_auc_by_policy(rng, policy, meaning):
     pairs = [np.stack([1 - column, column], axis=1) for column in scores.T]
     assert found == chexpert_auc(frame[names], pairs, uncertain=policy)
     other = frame.replace(-1, "u")
-    assert found == chexpert_auc(other, by_name, uncertain=policy, uncertain_label="u")
+    assert found == chexpert_auc(other, by_attribute_name, uncertain=policy, uncertain_label="u")
     array = chexpert_auc(y[:, 1:6], scores[:, 1:6], uncertain=policy)
     assert list(array)[1] == "AUC/y0" and array["mAUC"] == found["mAUC"]
-    some = chexpert_auc(frame, by_name, uncertain=policy, observations=["Fracture", "Edema"])
+    some = chexpert_auc(
+        frame, by_attribute_name, uncertain=policy, observations=["Fracture", "Edema"]
+    )
     assert list(some) == ["mAUC", "AUC/Fracture", "AUC/Edema"]
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
-from skattr import _sorted_keys, metrics
+from skattr import metrics
+from skattr._utils import sorting as _sorted_keys
 from skattr.metrics import UndefinedAttributeWarning, _ranking
 
 NAMES = ("average_precision_score", "roc_auc_score")

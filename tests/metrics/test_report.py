@@ -182,7 +182,7 @@ def test_intervals_of_groups_are_wider():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
     """Of average precision and ROC AUC, with ties and unknown labels."""
-    from skattr.metrics._bootstrap import Draws
+    from skattr.metrics._bootstrap import BootstrapDraws
 
     rng = np.random.default_rng(0)
     y = np.where(rng.random((80, 2)) < 0.2, np.nan, rng.random((80, 2)) < 0.4)
@@ -191,7 +191,7 @@ def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
     report = attribute_report(
         y, None, score, confidence=0.8, n_bootstrap=40, random_state=3, sample_weight=weights
     )
-    times = Draws(80, 0.8, 40, None, 3).times * (1 if weights is None else weights)
+    times = BootstrapDraws(80, 0.8, 40, None, 3).times * (1 if weights is None else weights)
     for name, function in (
         ("average_precision", reference.average_precision_score),
         ("roc_auc", reference.roc_auc_score),
@@ -208,13 +208,13 @@ def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
 
 def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
     """With every row drawn once the bootstrap's own formulas give the report's numbers."""
-    from skattr.metrics._bootstrap import Draws, intervals
+    from skattr.metrics._bootstrap import BootstrapDraws, intervals
     from skattr.metrics._report import _LABELS, _Material
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
     material = _Material(y, None, scores, None, None, None, None, None)
-    draws = Draws(len(y), 0.9, 2, None, 0)
+    draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
     names = [*_LABELS, "average_precision", "roc_auc"]
     for name, (low, high) in intervals(material, draws, names).items():

@@ -156,7 +156,7 @@ def test_scorers_share_an_answer(data):
         np.testing.assert_array_equal(scores[f"test_{name}"], alone["test_score"])
 
 
-@pytest.mark.filterwarnings("ignore::skattr.exceptions.UntunedWarning")
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.ThresholdNotTunedWarning")
 @pytest.mark.parametrize("name", ["macro_f1", "subset_accuracy", "mean_roc_auc", "neg_log_loss"])
 @pytest.mark.parametrize("as_list", [False, True])
 def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, PredefinedSplit, cross_validate
 
-from skattr.model_selection import PrescribedSplit
+from skattr.model_selection import OfficialSplit
 
 PARTS = ["train", "val", "test", None]
 
@@ -26,7 +26,7 @@ PARTS = ["train", "val", "test", None]
 def test_rows_are_those_of_the_parts(parts, train, test, kind):
     """The sets are what a loop over the rows gives; rows of other parts are in neither."""
     parts = [*parts, "train", "val", "test"]
-    splits = list(PrescribedSplit(kind(parts), train=train, test=test).split(parts))
+    splits = list(OfficialSplit(kind(parts), train=train, test=test).split(parts))
     wanted = [[train] if isinstance(train, str) else train, ["test"]]
     assert len(splits) == 1
     for rows, names in zip(splits[0], wanted, strict=True):
@@ -37,7 +37,7 @@ def test_rows_are_those_of_the_parts(parts, train, test, kind):
 def test_two_parts_are_a_predefined_split():
     """Where every row is in one of two sets, scikit-learn's splitter gives the same."""
     parts = np.array(["train", "test", "train", "test", "train"])
-    mine = next(PrescribedSplit(parts).split(parts))
+    mine = next(OfficialSplit(parts).split(parts))
     theirs = next(iter(PredefinedSplit(np.where(parts == "test", 0, -1)).split()))
     for one, other in zip(mine, theirs, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -48,13 +48,11 @@ def test_it_serves_the_tools_of_scikit_learn(rng):
     X = rng.normal(size=(30, 2))
     y = (X[:, 0] > 0).astype(int)
     parts = np.repeat(["train", "val", "test"], 10)
-    splitter = PrescribedSplit(parts, train=["train", "val"])
+    splitter = OfficialSplit(parts, train=["train", "val"])
     found = cross_validate(LogisticRegression(), X, y, cv=splitter)["test_score"]
     expected = LogisticRegression().fit(X[:20], y[:20]).score(X[20:], y[20:])
     assert found.tolist() == [expected]
-    grid = GridSearchCV(
-        LogisticRegression(), {"C": [0.1, 1]}, cv=PrescribedSplit(parts, test="val")
-    )
+    grid = GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=OfficialSplit(parts, test="val"))
     assert grid.fit(X, y).n_splits_ == 1
     assert grid.cv_results_["split0_test_score"][1] == LogisticRegression().fit(
         X[:10], y[:10]
@@ -63,16 +61,15 @@ def test_it_serves_the_tools_of_scikit_learn(rng):
 
 def test_conventions():
     """Number of splits, representation, copies and routing are as for any splitter."""
-    splitter = PrescribedSplit(["train", "test"], test=["test"])
+    splitter = OfficialSplit(["train", "test"], test=["test"])
     assert splitter.get_n_splits() == splitter.get_n_splits(None, None, None) == 1
     assert repr(splitter) == (
-        "PrescribedSplit(split=array(['train', 'test'], dtype=object), train='train', "
-        "test=['test'])"
+        "OfficialSplit(split=array(['train', 'test'], dtype=object), train='train', test=['test'])"
     )
     assert repr(copy.deepcopy(splitter)) == repr(splitter)
     with sklearn.config_context(enable_metadata_routing=True):
         assert splitter.get_metadata_routing().split.requests.get("groups", False) is False
-    with pytest.warns(UserWarning, match="groups parameter is ignored by PrescribedSplit"):
+    with pytest.warns(UserWarning, match="groups parameter is ignored by OfficialSplit"):
         next(splitter.split([0, 1], groups=[0, 1]))
 
 
@@ -91,16 +88,16 @@ def test_conventions():
 def test_bad_input(parts, options, n, message):
     """Lengths that disagree, names that are not there and parts in both sets are refused."""
     with pytest.raises(ValueError, match=message):
-        next(PrescribedSplit(parts, **options).split(np.zeros(n)))
+        next(OfficialSplit(parts, **options).split(np.zeros(n)))
 
 
 def test_a_split_of_two_columns():
     """The part of a row is one value."""
     with pytest.raises(ValueError, match=r"split must be one-dimensional, got the shape \(2, 1\)"):
-        PrescribedSplit([["train"], ["test"]])
+        OfficialSplit([["train"], ["test"]])
 
 
 def test_numbers_may_name_parts():
     """Parts need not be text."""
-    train, test = next(PrescribedSplit(np.array([0, 1, 2, 0]), train=0, test=[1, 2]).split("abcd"))
+    train, test = next(OfficialSplit(np.array([0, 1, 2, 0]), train=0, test=[1, 2]).split("abcd"))
     assert (train.tolist(), test.tolist()) == ([0, 3], [1, 2])

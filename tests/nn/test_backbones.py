@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from skattr.nn import MultiBranchNetwork, MultiBranchResNet
-from skattr.nn.backbones import (
+from skattr.nn._backbones.build import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     GlobalPooling,
@@ -18,10 +18,9 @@ from skattr.nn.backbones import (
     build_feature_backbone,
     build_image_backbone,
     load_backbone_weights,
-    naming_image_size,
-    remove_classifier,
 )
-from tests.tiny import tiny_backbone
+from skattr.nn._backbones.torchvision import naming_image_size, remove_classifier
+from tests.tiny_models import tiny_backbone
 
 
 def noise(n, height, width, seed=0):

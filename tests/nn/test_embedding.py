@@ -12,14 +12,14 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.transforms import v2
 
-from skattr.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
-from skattr.nn.embedding import (
+from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._embedding import (
     EmbeddingNetwork,
     check_names,
     identity_of_module,
     identity_of_weights,
 )
-from tests.tiny import tiny_backbone
+from tests.tiny_models import tiny_backbone
 
 NORMALISE = v2.Compose(
     [v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from skattr.nn import BranchLayout, SummedCrossEntropy
-from skattr.nn.cross_entropies import log_probabilities
-from skattr.nn.losses import present_log_odds
-from tests.nn.test_losses import EXACT, example, n_targets
+from skattr.nn._cross_entropy import present_log_odds
+from skattr.nn._cross_entropy_kernels import log_probabilities
+from tests.nn.test_cross_entropy import EXACT, example, n_targets
 
 LAYOUTS = {
     "sigmoid": BranchLayout((3, 2, 1, 2, 5, 3, 2)),

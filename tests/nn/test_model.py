@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skattr.nn import BranchLayout, FusedBranches, MultiBranchNetwork, MultiBranchResNet
-from tests.tiny import tiny_backbone
+from tests.tiny_models import tiny_backbone
 
 LAYOUT = BranchLayout((2, 3, 1, 2))
 

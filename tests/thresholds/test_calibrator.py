@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from skattr import AttributeClassifier
-from skattr.exceptions import BadImageWarning, UntunedWarning
+from skattr.exceptions import BadImageWarning, ThresholdNotTunedWarning
 from skattr.metrics import get_scorer
 from skattr.thresholds import ThresholdCalibrator, find_thresholds
 
@@ -111,7 +111,7 @@ def test_log_odds():
     with pytest.raises(ValueError, match="not probabilities"):
         by_odds.predict_proba(odds)
     y = np.column_stack([y[:, 0], np.ones(len(y), dtype=bool)])
-    with pytest.warns(UntunedWarning, match="default threshold 0 is used for 'y1'"):
+    with pytest.warns(ThresholdNotTunedWarning, match="default threshold 0 is used for 'y1'"):
         calibrator = ThresholdCalibrator().fit(odds[:, :2], y)
     assert calibrator.thresholds_[1] == 0.0
 
@@ -236,7 +236,7 @@ def test_labels_that_cannot_be_tuned_are_warned_of_once():
     labels[:, 1], labels[:, 2] = 0, np.nan
     constant = scores.copy()
     constant[:, 3] = 0.4
-    with pytest.warns(UntunedWarning) as caught:
+    with pytest.warns(ThresholdNotTunedWarning) as caught:
         calibrator = ThresholdCalibrator(default_threshold=0.7).fit(constant, labels)
     assert len(caught) == 1
     message = str(caught[0].message)
@@ -392,7 +392,9 @@ def test_guarantee_through_the_estimator():
     rng = np.random.default_rng(0)
     y = rng.random((400, 2)) < [0.5, 0.01]
     scores = rng.beta(1 + 3 * y, 4)
-    with pytest.warns(UntunedWarning, match=r"'y1': too few positives \(\d\) to guarantee"):
+    with pytest.warns(
+        ThresholdNotTunedWarning, match=r"'y1': too few positives \(\d\) to guarantee"
+    ):
         calibrator = ThresholdCalibrator(
             "precision", constraint=("recall", 0.9), confidence=0.9
         ).fit(scores, y)
@@ -454,6 +456,6 @@ def test_the_warning_points_at_the_line_that_fits():
     """Not at the package."""
     scores, y = sample_of()
     y[:, 1] = False
-    with pytest.warns(UntunedWarning) as caught:
+    with pytest.warns(ThresholdNotTunedWarning) as caught:
         ThresholdCalibrator().fit(scores, y)
     assert caught[0].filename == __file__

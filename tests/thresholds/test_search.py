@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
 from skattr.thresholds import find_thresholds
-from tests.thresholds import brute
+from tests.thresholds import brute_force as brute
 
 OBJECTIVES = (
     "f1",

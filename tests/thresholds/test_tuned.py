@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skattr import AttributeClassifier
-from skattr.exceptions import SkattrWarning, UnseenLabelError, UntunedWarning
+from skattr.exceptions import SkattrWarning, ThresholdNotTunedWarning, UnseenLabelError
 from skattr.model_selection import cross_val_predict_proba
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 
@@ -139,7 +139,7 @@ def test_one_binary_output_agrees_with_scikit_learn(data):
     assert ours.in_sample_score_ >= theirs.best_score_ - 0.02
 
 
-@pytest.mark.filterwarnings("ignore::skattr.exceptions.UntunedWarning")
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.ThresholdNotTunedWarning")
 def test_fits_are_counted():
     """40 labels, five folds: six fits; a held-out share without refit: one; prefit: none."""
     X, y = make_multilabel_classification(200, n_classes=40, n_labels=20, random_state=0)
@@ -321,7 +321,9 @@ def test_a_label_that_cannot_be_tuned(data):
     X, y = data
     y = np.column_stack([y, np.zeros(len(y), dtype=int)])
     forest = RandomForestClassifier(20, random_state=0)
-    with pytest.warns(UntunedWarning, match="'y3': one class only, the negative one") as caught:
+    with pytest.warns(
+        ThresholdNotTunedWarning, match="'y3': one class only, the negative one"
+    ) as caught:
         tuned = TunedThresholdMultiOutputCV(forest, default_threshold=0.6).fit(X, y)
     assert len(caught) == 1
     assert tuned.best_threshold_[3] == 0.6
@@ -484,7 +486,7 @@ def test_the_range_of_fixed_thresholds(data):
     tuned = TunedThresholdMultiOutputCV(knn, **params).fit(X, y)
     with pytest.raises(ValueError, match="that of output 'y1' is 2"):
         tuned.retune(thresholds=[0, 2, 1])
-    with pytest.warns(UntunedWarning, match="No threshold is guaranteed"):
+    with pytest.warns(ThresholdNotTunedWarning, match="No threshold is guaranteed"):
         tuned.retune(thresholds="tune", constraint=("precision", 0.999), confidence=0.999)
     never = tuned.best_threshold_
     assert (never > 1).all()
@@ -599,7 +601,7 @@ def test_a_rare_first_label_of_one_versus_rest(data):
     """A part of it that is constant has probabilities, the others decisions: these are taken."""
     X, y = data
     y = np.column_stack([np.zeros(300, dtype=int), y])
-    with pytest.warns(UntunedWarning, match="'y0': one class only"):
+    with pytest.warns(ThresholdNotTunedWarning, match="'y0': one class only"):
         tuned = TunedThresholdMultiOutputCV(OneVsRestClassifier(RidgeClassifier())).fit(X, y)
     assert f1_score(y[:, 1:], tuned.predict(X)[:, 1:], average="macro") > 0.5
 
@@ -613,7 +615,7 @@ def test_labels_of_one_class_in_a_folds_training_rows_have_no_score(data):
     for classifier in (OneVsRestClassifier(LogisticRegression()), KNeighborsClassifier(9)):
         splits = [(np.arange(100, 300), np.arange(100)), (np.arange(200), np.arange(200, 300))]
         tuned = TunedThresholdMultiOutputCV(classifier, cv=splits, store_cv_results=True)
-        with pytest.warns(UntunedWarning, match="with a score"):
+        with pytest.warns(ThresholdNotTunedWarning, match="with a score"):
             tuned.fit(X, y)
         assert np.isnan(tuned.cv_results_["scores"][:100, 0]).all()
         assert not np.isnan(tuned.cv_results_["scores"][:100, 1]).any()
@@ -633,7 +635,7 @@ def test_the_warning_of_untuned_labels_points_at_the_line(data):
     X, y = data
     y = np.column_stack([y, np.zeros(300, dtype=int)])
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), store_cv_results=True)
-    with pytest.warns(UntunedWarning) as caught:
+    with pytest.warns(ThresholdNotTunedWarning) as caught:
         tuned.fit(X, y)
         tuned.retune(objective="mcc")
     assert [warning.filename for warning in caught] == [__file__] * 2

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as vision
 
-from skattr._recipes import AUGMENTATION_PRESETS, Augmentation
-from skattr.nn.backbones import IMAGENET_MEAN
-from skattr.training.augmentation import (
-    PictureChanges,
+from skattr._estimators.augmentation import AUGMENTATION_PRESETS, Augmentation
+from skattr._training.augmentation import (
+    ImageAugmenter,
     change_colours,
     erase,
     flip,
     shift,
     zoom_and_rotate,
 )
+from skattr.nn._backbones.build import IMAGENET_MEAN
 
 
 def pictures(n, height=33, width=48):
@@ -35,7 +35,7 @@ def seeded(seed):
 
 
 CHANGES = {
-    name: PictureChanges(**preset.settings()) for name, preset in AUGMENTATION_PRESETS.items()
+    name: ImageAugmenter(**preset.settings()) for name, preset in AUGMENTATION_PRESETS.items()
 }
 
 
@@ -107,7 +107,7 @@ def test_presets_are_the_functions(name, function):
 
 def test_the_same_fields():
     """What training is told are the parameters of the public object, with its defaults."""
-    assert dataclasses.asdict(PictureChanges()) == Augmentation().get_params()
+    assert dataclasses.asdict(ImageAugmenter()) == Augmentation().get_params()
 
 
 ALONE = {
@@ -123,7 +123,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize(
-    "changes", [*CHANGES.values(), *(PictureChanges(**{k: v}) for k, v in ALONE.items())]
+    "changes", [*CHANGES.values(), *(ImageAugmenter(**{k: v}) for k, v in ALONE.items())]
 )
 def test_changes_are_reproducible_and_nothing_but_values(changes):
     """The result depends on the generator alone; input, shape, dtype and global state stay."""
@@ -144,14 +144,14 @@ def test_nothing_on_draws_nothing():
     """Without a strength, and with mixup or test-time flips alone, pictures stay."""
     pixels, generator = pictures(4), seeded(0)
     state = generator.get_state()
-    assert PictureChanges(mixup=0.3, test_flip=True)(pixels, generator) is pixels
+    assert ImageAugmenter(mixup=0.3, test_flip=True)(pixels, generator) is pixels
     assert torch.equal(generator.get_state(), state)
 
 
 def test_what_needs_pictures():
     """All that is on makes no sense of 2-D features, but mixup."""
-    assert PictureChanges(mixup=1.0).needs_pictures == ()
-    assert PictureChanges(flip=True, hue=0.1, mixup=1, test_flip=True).needs_pictures == (
+    assert ImageAugmenter(mixup=1.0).needs_pictures == ()
+    assert ImageAugmenter(flip=True, hue=0.1, mixup=1, test_flip=True).needs_pictures == (
         "flip",
         "hue",
         "test_flip",
@@ -208,7 +208,7 @@ def test_zoom_repeats_the_border():
 def test_colours_are_torchvisions(name, function):
     """Alone, each factor does what torchvision's function does with it."""
     pixels, strength = pictures(12), 0.8
-    ours = PictureChanges(**{name: strength})(pixels, seeded(3))
+    ours = ImageAugmenter(**{name: strength})(pixels, seeded(3))
     for mine, picture, change in zip(ours, pixels, drawn(3, 12, strength), strict=True):
         theirs = function(picture.permute(2, 0, 1), 1 + change).permute(1, 2, 0)
         assert close(mine, theirs, within=2)  # torchvision cuts where we round
@@ -243,7 +243,7 @@ def test_colours_by_the_formula(seed, strengths, hue):
 def test_hue_keeps_grey():
     """Pixels without a colour get none."""
     grey = pictures(10)[..., :1].expand(-1, -1, -1, 3)
-    assert close(PictureChanges(hue=0.5)(grey, seeded(0)), grey, within=0)
+    assert close(ImageAugmenter(hue=0.5)(grey, seeded(0)), grey, within=0)
 
 
 def test_erase_paints_one_rectangle():

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from skattr._images import PixelRows
-from skattr.nn.embedding import EmbeddingNetwork
-from skattr.training.embedding import FrozenNetwork, read_batches, resolve_precision
-from tests.tiny import tiny_backbone
+from skattr._inputs.rows import ImageRows
+from skattr._training.devices import resolve_precision
+from skattr._training.embedding import FrozenNetwork, read_batches
+from skattr.nn._embedding import EmbeddingNetwork
+from tests.tiny_models import tiny_backbone
 
 SIZE = (12, 10)
 
@@ -105,7 +106,7 @@ def test_batches_are_the_rows_in_order(pictures, batch_size):
     wanted = np.array([7, 3, 20, 21, 0])
     batches = list(
         read_batches(
-            PixelRows(pictures, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
+            ImageRows(pictures, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
         )
     )
     np.testing.assert_array_equal(np.concatenate([indices for indices, _ in batches]), wanted)

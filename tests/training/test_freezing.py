@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from skattr.nn.backbones import build_image_backbone
-from skattr.training import fit_net, make_net
-from skattr.training.freezing import Freezing, backbone_stages, parameter_groups
-from tests.tiny import tiny_backbone
-from tests.training.small import Staged, equal, feature_task, picture_task, recipe, state
+from skattr._training import build_and_train, build_net
+from skattr._training.freezing import Freezing, backbone_stages, parameter_groups
+from skattr.nn._backbones.build import build_image_backbone
+from tests.tiny_models import tiny_backbone
+from tests.training.configs import Staged, equal, feature_task, picture_task, recipe, state
 
 
 class Watch(Callback):
@@ -111,9 +111,9 @@ def test_frozen_stages_are_bit_identical_after_fit():
     own = recipe(
         backbone=Staged, freeze="stages:2", optimizer="adamw", weight_decay=0.1, batch_size=8
     )
-    before = state(make_net(own, task, 24))
+    before = state(build_net(own, task, 24))
     watch = Watch()
-    net = fit_net(recipe(**{**vars(own), "callbacks": [watch]}), task, np.arange(24))
+    net = build_and_train(recipe(**{**vars(own), "callbacks": [watch]}), task, np.arange(24))
     frozen = ("backbone.0.conv1", "backbone.0.bn1", "backbone.0.layer1", "backbone.0.layer2")
     after = state(net)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -128,7 +128,7 @@ def test_a_frozen_backbone_is_a_fixed_map():
     """Training branches on it is what torch does with the features computed beforehand."""
     task = feature_task()
     own = recipe(freeze="backbone", max_epochs=5, optimizer=torch.optim.SGD)
-    net = make_net(own, task, 40)
+    net = build_net(own, task, 40)
     codes, weights = torch.tensor(task.targets), torch.tensor(task.weights)
     with torch.no_grad():
         features = net.module_.forward_features(torch.tensor(task.rows.array))
@@ -153,7 +153,7 @@ def test_gradual_unfreezing():
         callbacks=[watch],
     )  # fmt: skip
     task = picture_task()
-    net = make_net(own, task, 24)
+    net = build_net(own, task, 24)
     before = state(net)
     net.partial_fit(task.dataset(np.arange(24)))
     trained = [
@@ -175,7 +175,7 @@ def test_partial_fit_counts_epochs_on():
         backbone=Staged, freeze="stages:1", unfreeze_every=2, max_epochs=1, callbacks=[watch]
     )
     task = picture_task()
-    net = make_net(own, task, 24)
+    net = build_net(own, task, 24)
     for _ in range(3):
         net.partial_fit(task.dataset(np.arange(24)))
     assert ["backbone.0.conv1.weight" in graded for graded in watch.graded] == [False, False, True]
@@ -191,7 +191,7 @@ def test_what_was_frozen_by_its_owner_stays_so():
 
     task = picture_task()
     own = recipe(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
-    net = fit_net(own, task, np.arange(24))
+    net = build_and_train(own, task, np.arange(24))
     still = {name for name, p in net.module_.named_parameters() if not p.requires_grad}
     assert {name.split(".")[2] for name in still} == {"layer1"}
 
@@ -206,7 +206,7 @@ def test_compiled_networks_freeze_and_thaw():
             freeze="backbone", unfreeze_every=2, compile=compiled,
             net_params={"compile__backend": "eager"} if compiled else {},
         )  # fmt: skip
-        states.append(state(fit_net(own, task, np.arange(40))))
+        states.append(state(build_and_train(own, task, np.arange(40))))
     torch._dynamo.reset()
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, rtol=1e-9, atol=1e-12)
@@ -223,7 +223,7 @@ def test_too_many_stages(backbone, freeze, legal):
     """Asked to freeze more stages than there are, fit says how many there are."""
     own = recipe(backbone=backbone, freeze=freeze)
     with pytest.raises(ValueError, match=f"freeze='{freeze}' .*legal are {legal}[.]$"):
-        fit_net(own, picture_task(), np.arange(24))
+        build_and_train(own, picture_task(), np.arange(24))
 
 
 def identity_backbone(n_inputs):
@@ -235,9 +235,9 @@ def test_no_stages():
     """A backbone without parameters has none to freeze, and is frozen as a whole."""
     task = feature_task()
     with pytest.raises(ValueError, match="none, as it has no parameters"):
-        fit_net(recipe(backbone=identity_backbone, freeze="stages:1"), task, np.arange(40))
+        build_and_train(recipe(backbone=identity_backbone, freeze="stages:1"), task, np.arange(40))
     nets = [
-        fit_net(recipe(backbone=identity_backbone, freeze=freeze), task, np.arange(40))
+        build_and_train(recipe(backbone=identity_backbone, freeze=freeze), task, np.arange(40))
         for freeze in (None, "backbone")
     ]
     assert equal(*map(state, nets))
@@ -247,7 +247,7 @@ def test_no_stages():
 def test_features_without_a_backbone(changed):
     """Where the branches read features as they are, neither freezing nor slowing is ignored."""
     with pytest.raises(ValueError, match="X holds 2-D features, for which 'auto' has none; 'mlp'"):
-        fit_net(recipe(backbone="linear", **changed), feature_task(), np.arange(40))
+        build_and_train(recipe(backbone="linear", **changed), feature_task(), np.arange(40))
 
 
 def test_an_exception_thaws():
@@ -280,7 +280,7 @@ def test_rates_of_all_stages_over_the_schedule(schedule):
         backbone=Staged, optimizer="adamw", lr=0.01, layer_decay=0.6, lr_schedule=schedule,
         batch_size=8, callbacks=[watch],
     )  # fmt: skip
-    fit_net(own, picture_task(), np.arange(24))
+    build_and_train(own, picture_task(), np.arange(24))
     peaks = [0.01 * 0.6**k for k in range(5)]
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": peak} for peak in peaks]
     optimizer = torch.optim.AdamW(groups)
@@ -302,4 +302,4 @@ def test_layer_decay_next_to_groups_of_ones_own():
     """Groups made by `layer_decay` and by the user cannot both be."""
     groups = {"optimizer__param_groups": [("branches*", {"lr": 1.0})]}
     with pytest.raises(ValueError, match=r"layer_decay=0.5 .*no optimizer__param_groups"):
-        fit_net(recipe(layer_decay=0.5, net_params=groups), feature_task(), np.arange(40))
+        build_and_train(recipe(layer_decay=0.5, net_params=groups), feature_task(), np.arange(40))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from skattr import AttributeClassifier
-from skattr._images import FileRows, PixelRows
+from skattr._inputs.rows import FileRows, ImageRows
+from skattr._training import predict_rows
 from skattr.exceptions import ImageReadError
-from skattr.training import predict_rows
-from tests.tiny import tiny_backbone
+from tests.tiny_models import tiny_backbone
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def fitted(pictures, table):
 @pytest.fixture
 def rows(pictures):
     """Return the pictures as rows."""
-    return PixelRows(pictures, (12, 10))
+    return ImageRows(pictures, (12, 10))
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 24, 100])

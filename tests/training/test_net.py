@@ -15,7 +15,7 @@ from torch import nn
 
 from skattr import AttributeClassifier
 from skattr.exceptions import DivergedError, SkattrError
-from tests.tiny import tiny_backbone
+from tests.tiny_models import tiny_backbone
 
 
 @pytest.fixture

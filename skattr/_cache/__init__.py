@@ -1,0 +1,1 @@
+"""Caches of decoded images and embeddings, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""AttributeClassifier, ImageEmbedder and their parameter objects."""

@@ -1,0 +1,160 @@
+"""From logits to probabilities, codes and the columns of `transform`, in numpy."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
+
+Floats = NDArray[np.floating[Any]]
+_ROWS_AT_ONCE = 1024
+
+
+class Layout(Protocol):
+    """What is needed of :class:`skattr.nn.BranchLayout`."""
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The attributes that are outputs."""
+
+    @property
+    def n_classes(self) -> tuple[int, ...]:
+        """Classes per attribute."""
+
+    @property
+    def forms(self) -> tuple[Any, ...]:
+        """What the logits of each attribute mean."""
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Logit columns of each attribute."""
+
+
+def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
+    """Return the class probabilities of each output, (n, n_classes), in the user's order."""
+    singles = [j for j in layout.outputs if layout.forms[j] == "sigmoid"]
+    columns: Any = [layout.slices[j].start for j in singles]
+    if columns and columns == list(range(columns[0], columns[0] + len(columns))):
+        columns = slice(columns[0], columns[0] + len(columns))  # which needs no copy
+    of_singles = dict(zip(singles, _sigmoid_pairs(logits[:, columns]), strict=True))
+    return [
+        of_singles[j] if j in of_singles else _probabilities(logits[:, layout.slices[j]], form)
+        for j, form in ((j, layout.forms[j]) for j in layout.outputs)
+    ]
+
+
+def _sigmoid_pairs(odds: Floats) -> list[Floats]:
+    """Return the probabilities of absent and present, (n, 2), for each column of log odds.
+
+    Each has an exponential of its own, so that the smaller one is as exact as the larger. NumPy's
+    does not depend on where an element stands, torch's does, in the last bit.
+    """
+    result = np.empty((odds.shape[1], 2, len(odds)), dtype=odds.dtype)
+    for start in range(0, len(odds), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        by_output = np.ascontiguousarray(odds[rows].T)
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0, as it should be
+            np.divide(1, 1 + np.exp(by_output), out=result[:, 0, rows])
+            np.divide(1, 1 + np.exp(-by_output), out=result[:, 1, rows])
+    return [pair.T for pair in result]
+
+
+def _probabilities(logits: Floats, form: str) -> Floats:
+    if form == "constant":
+        return np.ones((len(logits), 1), dtype=logits.dtype)
+    if form == "sigmoid":
+        return _sigmoid_pairs(logits)[0]
+    if form == "ordinal":
+        return np.exp(_ordinal_log_probabilities(logits))
+    if form == "joint":
+        odds = _log_odds(logits, form)  # a sum of shares may come out above 1
+        return np.stack([expit(-odds), expit(odds)], axis=1)
+    shares: Floats = softmax(logits, axis=1)
+    return shares
+
+
+def _ordinal_log_probabilities(logits: Floats) -> Floats:
+    """Return log class probabilities for cumulative log odds, without loss in the tails.
+
+    expit(a) - expit(b) = expit(a) expit(-b) (1 - exp(b - a)), the least of which is not zero, so
+    that its logarithm is finite.
+    """
+    above, below = logits[:, :-1], logits[:, 1:]
+    gaps = np.maximum(-np.expm1(below - above), np.finfo(logits.dtype).tiny)
+    between = log_expit(above) + log_expit(-below) + np.log(gaps)
+    return np.concatenate([log_expit(-logits[:, :1]), between, log_expit(logits[:, -1:])], axis=1)
+
+
+def binary_log_odds(logits: Floats, layout: Layout, outputs: NDArray[np.intp]) -> Floats:
+    """Return the log odds (n, len(outputs)) of outputs of two classes."""
+    attributes = [layout.outputs[position] for position in outputs]
+    parts = [_log_odds(logits[:, layout.slices[j]], layout.forms[j]) for j in attributes]
+    return np.stack(parts, axis=1)
+
+
+def _log_odds(logits: Floats, form: str) -> Floats:
+    if form == "sigmoid":
+        return logits[:, 0]
+    if form == "joint":
+        odds: Floats = logsumexp(logits[:, 1:], axis=1) - logits[:, 0]
+        return odds
+    difference: Floats = logits[:, 1] - logits[:, 0]
+    return difference
+
+
+def predicted_codes(
+    probas: Sequence[Floats], kinds: Sequence[str], ordinal_predict: str
+) -> NDArray[np.int64]:
+    """Return the predicted class of each attribute, (n, n_outputs).
+
+    The most probable class, but for ordinal attributes with ``ordinal_predict="median"`` the
+    first class at which the probabilities add up to one half.
+    """
+    codes = []
+    for proba, kind in zip(probas, kinds, strict=True):
+        if kind == "ordinal" and ordinal_predict == "median":
+            below = proba.cumsum(axis=1)[:, :-1] < 0.5
+            codes.append(below.sum(axis=1))
+        else:
+            codes.append(proba.argmax(axis=1))
+    return np.stack(codes, axis=1).astype(np.int64)
+
+
+def transform_columns(
+    logits: Floats, layout: Layout, kinds: Sequence[str], output: str = "proba"
+) -> Floats:
+    """Return one column per binary attribute, one per class of the others.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, n_logits)
+    layout : Layout
+    kinds : sequence of str
+        Kind of each output.
+    output : {"proba", "logit"}
+        Probabilities, or log odds (binary) and log probabilities (other kinds).
+
+    Returns
+    -------
+    ndarray of shape (n, n_columns)
+    """
+    parts = []
+    for j, kind in zip(layout.outputs, kinds, strict=True):
+        part, form = logits[:, layout.slices[j]], layout.forms[j]
+        is_pair = kind == "binary" and layout.n_classes[j] == 2
+        if output == "proba":
+            part = _probabilities(part, form)
+            part = part[:, 1:] if is_pair else part
+        elif form == "constant":
+            part = np.zeros((len(logits), 1), dtype=logits.dtype)
+        elif layout.n_classes[j] == 2:
+            odds = _log_odds(part, form)[:, np.newaxis]
+            both = [log_expit(-odds), log_expit(odds)]
+            part = odds if is_pair else np.concatenate(both, axis=1)
+        elif form == "ordinal":
+            part = _ordinal_log_probabilities(part)
+        else:
+            part = log_softmax(part, axis=1)
+        parts.append(part)
+    return np.concatenate(parts, axis=1)

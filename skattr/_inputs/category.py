@@ -1,0 +1,149 @@
+"""The category of the object in each row: a column of X, or metadata of `fit`."""
+
+import warnings
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from skattr._targets.columns import positions
+from skattr._utils.warnings import find_stack_level
+from skattr.exceptions import SkattrWarning, UnseenCategoryWarning
+
+COLUMN = "category"
+
+
+def split_category(X: Any) -> tuple[Any, pd.Series | None]:
+    """Take the category from X.
+
+    Parameters
+    ----------
+    X : any legal X
+        A column ``category`` of a DataFrame is the category of the object, never a feature.
+
+    Returns
+    -------
+    X : without the column, if it held features beside it
+    category : Series of shape (n,), or None
+    """
+    if not isinstance(X, pd.DataFrame) or COLUMN not in X.columns:
+        return X, None
+    if list(X.columns).count(COLUMN) > 1:
+        raise ValueError(f"X has the column {COLUMN!r} more than once.")
+    category = X[COLUMN]
+    if "path" in X.columns:
+        return X, category
+    if X.shape[1] == 1:
+        raise ValueError(
+            f"X has the column {COLUMN!r} only; it needs features or a column 'path' beside it."
+        )
+    return X.drop(columns=COLUMN), category
+
+
+def warn_numeric_category(column: pd.Series | None) -> None:
+    """Warn that a column of numbers among features, which nobody asked for, is none of them."""
+    if column is not None and pd.api.types.is_numeric_dtype(column) and column.notna().any():
+        warnings.warn(
+            f"The column {COLUMN!r} of X is the category of the object, which category_prior=None "
+            "does not use, and no feature; rename it if it is one.",
+            SkattrWarning,
+            stacklevel=find_stack_level(),
+        )
+
+
+def category_for_fit(prior: str | None, column: Any, metadata: Any) -> Any:
+    """Return the categories to train with, from X or from the metadata `category`.
+
+    Raises
+    ------
+    ValueError
+        If there are none, they are there twice, or prediction would lack them.
+    """
+    if prior is None:
+        return None
+    if column is not None and metadata is not None:
+        raise ValueError(
+            f"The category is given twice, as the column {COLUMN!r} of X and as fit(..., "
+            "category=...); give it once."
+        )
+    if prior == "condition" and column is None:
+        raise ValueError(
+            "category_prior='condition' needs the category of each object in fit and in "
+            f"prediction: a column {COLUMN!r} of a DataFrame X, with None where it is unknown."
+        )
+    if column is None and metadata is None:
+        raise ValueError(
+            f"category_prior={prior!r} needs the category of each object in fit: a column "
+            f"{COLUMN!r} of a DataFrame X, or fit(..., category=...), with None where unknown."
+        )
+    return metadata if column is None else column
+
+
+def category_series(category: Any, n_rows: int) -> pd.Series:
+    """Return the category of each row.
+
+    Raises
+    ------
+    ValueError
+        If there is not one for each row.
+    """
+    if np.shape(category) != (n_rows,):
+        raise ValueError(
+            f"category has the shape {np.shape(category)}, X {n_rows} row(s): it needs one "
+            "category for each row, None where it is unknown."
+        )
+    return pd.Series(category).reset_index(drop=True)
+
+
+def read_categories(values: pd.Series) -> NDArray[Any]:
+    """Return the distinct categories, sorted.
+
+    Raises
+    ------
+    ValueError
+        If none is known, or they are neither all strings nor all numbers.
+    """
+    known = values[values.notna()]
+    if known.empty:
+        raise ValueError("No category is known; one object's category must be, to learn from it.")
+    labels = known.tolist()
+    strange = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
+    if strange:
+        raise ValueError(
+            f"The category {strange[0]!r} is neither a string nor a number; categories must be "
+            "one or the other."
+        )
+    are_strings = [isinstance(label, str) for label in labels]
+    if any(are_strings) != all(are_strings):
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            f"The categories are of type {', '.join(kinds)}; they must all be strings or all "
+            "be numbers."
+        )
+    return np.unique(np.array(labels))
+
+
+def category_codes(values: pd.Series, categories: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the position of each row's category among `categories`, -1 where unknown.
+
+    Warns
+    -----
+    UnseenCategoryWarning
+        Once, if a category is not among them; it counts as unknown.
+    """
+    known = values.notna().to_numpy()
+    codes = np.full(len(values), -1, dtype=np.int64)
+    codes[known] = positions(values[known], categories)
+    unseen = known & (codes < 0)
+    if unseen.any():
+        shown = sorted(map(repr, pd.unique(values[unseen])))
+        warnings.warn(
+            f"{int(unseen.sum())} row(s), first row {int(np.argmax(unseen))}, have a category "
+            f"that was not seen in training: {', '.join(shown[:10])}"
+            f"{', ...' if len(shown) > 10 else ''}; it counts as unknown.",
+            UnseenCategoryWarning,
+            stacklevel=2,
+        )
+    return codes

@@ -1,0 +1,238 @@
+"""How a picture file becomes an upright RGB array of one size.
+
+Pillow judges a file: what it is, its size, mode and orientation, whether it is too large or
+broken, and in which words. Plain JPEG files are then decoded by simplejpeg where it is installed,
+to the same pixels in less time; whatever it stumbles over, Pillow decodes or refuses. The resize
+is torch's, for files as for pictures in memory.
+"""
+
+import os
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, ImageOps
+
+from skattr.exceptions import ImageReadError, InvalidBoxError
+
+try:
+    import simplejpeg
+except ImportError:  # the same pixels, but slower
+    simplejpeg = None
+
+Box = tuple[int, int, int, int]
+PREPROCESSING = 2  # to be raised when pictures are decoded or resized otherwise
+Decoding = Literal["exact", "scaled"]
+_JPEG_FORMATS = ("JPEG", "MPO")
+_LEAST_SIDE = 8  # below, two of JPEG's scales by eighths may give pictures of one size
+
+
+def read_image(
+    path: str | os.PathLike[str],
+    size: tuple[int, int],
+    box: Box | None = None,
+    decoding: Decoding = "exact",
+) -> NDArray[np.uint8]:
+    """Read a picture file as an upright RGB array of one size.
+
+    EXIF orientation is applied, transparency is laid on white, 16-bit gray is scaled to 8 bits,
+    CMYK, palette and gray pictures are converted, of an animation the first frame is taken. The
+    crop, if any, is cut from the upright picture; then it is resized (see :func:`resize`)
+    without regard to its aspect ratio.
+
+    Parameters
+    ----------
+    path : str or path-like
+    size : (height, width) in pixels
+    box : (xmin, ymin, xmax, ymax), optional
+        0-based and half-open, in pixels of the upright picture.
+    decoding : {"exact", "scaled"}
+        "scaled" decodes a JPEG without box at 1/2, 1/4 or 1/8 of its size, whichever is the
+        smallest that is not below `size`, and resizes that.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+        It may be written to.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing, truncated, or no picture.
+    InvalidBoxError
+        If the box leaves the picture.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skattr._inputs.decoding import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "red.jpg")
+    ...     Image.new("RGB", (640, 480), "red").save(path)
+    ...     picture = read_image(path, (224, 224), decoding="scaled")
+    >>> picture.shape, picture[0, 0].tolist()
+    ((224, 224, 3), [254, 0, 0])
+    """
+    try:
+        with Image.open(path) as opened:
+            scaled_to = size if decoding == "scaled" and box is None else None
+            return resize(_decode(opened, path, box, scaled_to), size)
+    except InvalidBoxError:
+        raise
+    except FileNotFoundError as error:
+        raise ImageReadError(f"there is no file {os.fspath(path)!r}") from error
+    except Exception as error:  # Pillow's plugins raise nearly every builtin error on bad bytes
+        raise ImageReadError(
+            f"cannot read the picture {os.fspath(path)!r}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def resize(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize pictures, bilinear and antialiased.
+
+    Each is resized as if it were alone, to within a level of what Pillow's bilinear filter makes
+    of it (two at a few pixels of pure noise). Pictures that have the size already are returned as
+    they are.
+
+    Parameters
+    ----------
+    pictures : ndarray of shape (n, H, W, 3) or (H, W, 3), uint8
+        It must be writable, as torch takes it without a copy.
+    size : (height, width)
+
+    Returns
+    -------
+    ndarray of shape (n, height, width, 3) or (height, width, 3), uint8
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skattr._inputs.decoding import resize
+    >>> pictures = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    >>> resize(pictures, (2, 2))[0, :, :, 0].tolist()
+    [[11, 16], [29, 34]]
+    """
+    if pictures.shape[-3:-1] == size:
+        return pictures
+    height, width = pictures.shape[-3:-1]
+    batch = torch.from_numpy(np.ascontiguousarray(pictures).reshape(-1, height, width, 3))
+    resized = torch.nn.functional.interpolate(
+        batch.permute(0, 3, 1, 2),  # in memory the channels stay last, which is the fast layout
+        size=size,
+        mode="bilinear",
+        antialias=True,
+        align_corners=False,
+    )
+    array: NDArray[np.uint8] = resized.permute(0, 2, 3, 1).contiguous().numpy()
+    return array.reshape(*pictures.shape[:-3], *size, 3)
+
+
+def _decode(
+    opened: ImageFile.ImageFile,
+    path: str | os.PathLike[str],
+    box: Box | None,
+    scaled_to: tuple[int, int] | None,
+) -> NDArray[np.uint8]:
+    """Return the upright RGB picture, or its crop; `scaled_to` is None for the full size."""
+    if opened.format in _JPEG_FORMATS:
+        orientation = _orientation(opened)
+        full_size = opened.size
+        if scaled_to is not None:
+            height, width = scaled_to
+            is_on_its_side = orientation in (5, 6, 7, 8)
+            opened.draft(None, (height, width) if is_on_its_side else (width, height))
+        if orientation == 1:
+            pixels = _decode_plain_jpeg(opened, full_size)
+            if pixels is not None:
+                return _cut(pixels, box, path)
+    opened.load()
+    # Of other formats, it may stand behind the pixels.
+    picture = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
+    if box is not None:
+        _check_inside(box, picture.size, path)
+        picture = picture.crop(box)
+    return np.array(_to_rgb(picture))
+
+
+def _orientation(picture: Image.Image) -> int:
+    orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation
+
+
+def _decode_plain_jpeg(
+    opened: ImageFile.ImageFile, full_size: tuple[int, int]
+) -> NDArray[np.uint8] | None:
+    """Return what Pillow would decode a gray or YCbCr JPEG to, None where it has to.
+
+    Parameters
+    ----------
+    opened : ImageFile
+        Not loaded; its size is the one to decode at.
+    full_size : (width, height)
+        Of the file.
+    """
+    is_plain = opened.mode == "L" or (
+        opened.mode == "RGB" and opened.info.get("adobe_transform", 1) == 1
+    )
+    is_scaled = opened.size != full_size
+    if simplejpeg is None or not is_plain or opened.fp is None:
+        return None
+    if is_scaled and max(full_size) < _LEAST_SIDE:
+        return None
+    width, height = opened.size
+    try:
+        opened.fp.seek(0)
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            opened.fp.read(),
+            "RGB",
+            fastdct=False,
+            fastupsample=False,
+            min_height=height if is_scaled else 0,
+            min_width=width if is_scaled else 0,
+            strict=True,  # what libjpeg warns of, Pillow shall decide on
+        )
+    except Exception:
+        return None
+    return pixels if pixels.shape == (height, width, 3) else None
+
+
+def _cut(
+    pixels: NDArray[np.uint8], box: Box | None, path: str | os.PathLike[str]
+) -> NDArray[np.uint8]:
+    if box is None:
+        return pixels
+    height, width, _ = pixels.shape
+    _check_inside(box, (width, height), path)
+    xmin, ymin, xmax, ymax = box
+    return np.ascontiguousarray(pixels[ymin:ymax, xmin:xmax])  # lets go of the rest
+
+
+def _check_inside(box: Box, picture_size: tuple[int, int], path: str | os.PathLike[str]) -> None:
+    width, height = picture_size
+    if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
+        raise InvalidBoxError(
+            f"the box xmin, ymin, xmax, ymax = {box} leaves the picture {os.fspath(path)!r}, "
+            f"which is {width} pixels wide and {height} high"
+        )
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _gray_of_16_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+def _gray_of_16_bits(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture)
+    if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
+        raise ValueError(
+            f"its values (Pillow mode {picture.mode!r}) are not gray levels of 8 or 16 bits"
+        )
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))

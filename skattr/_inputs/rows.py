@@ -1,0 +1,186 @@
+"""What X may be, and any batch of its rows as an array.
+
+Three kinds of rows exist: :class:`FeatureRows` (2-D numbers), :class:`ImageRows` (pictures in
+memory) and :class:`FileRows` (paths, with or without a box). All of them answer ``len(rows)``
+and ``rows.take(indices)``, so that what follows need not know where a batch comes from.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skattr._inputs.boxes import BOX_COLUMNS as BOX_COLUMNS
+from skattr._inputs.decoding import Box, Decoding, resize
+from skattr._inputs.decoding import read_image as read_image
+from skattr._inputs.unreadable import Unreadable, raise_or_record
+from skattr._utils.parallel import thread_map
+from skattr.exceptions import ImageReadError, InvalidBoxError
+
+Kind = Literal["images", "features"]
+
+
+class Rows(Protocol):
+    """The rows of X: how many there are, and any batch of them as an array.
+
+    `unreadable` says of rows why they cannot be read, as far as that is known. None: there are
+    no such rows, or they are errors.
+    """
+
+    kind: Kind
+    unreadable: Unreadable
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the rows at `indices`, in that order."""
+        ...
+
+
+class FeatureRows:
+    """Numeric features, one row a sample.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, n_features), float32 or float64
+    unreadable : dict of {int: str}, optional
+        Rows that stand for no picture, and why.
+    """
+
+    kind: Kind = "features"
+
+    def __init__(self, array: NDArray[np.floating[Any]], unreadable: Unreadable = None) -> None:
+        self.array = array
+        self.unreadable = unreadable
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.array)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the rows at `indices`: (len(indices), n_features)."""
+        return np.take(self.array, indices, axis=0)
+
+
+class ImageRows:
+    """Pictures in memory; gray ones are repeated over three channels.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n, H, W, 3) or (n, H, W), uint8
+    size : (height, width)
+        Pictures of another size are resized, a batch at a time.
+    """
+
+    kind: Kind = "images"
+    unreadable: Unreadable = None
+
+    def __init__(self, array: NDArray[np.uint8], size: tuple[int, int]) -> None:
+        self.array = array
+        self.size = size
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.array)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Return the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        batch = np.take(self.array, indices, axis=0)
+        if batch.ndim == 3:
+            batch = np.repeat(batch[..., np.newaxis], 3, axis=-1)
+        return resize(batch, self.size)
+
+
+class FileRows:
+    """Picture files, decoded only when a batch asks for them, on the threads torch may use.
+
+    Parameters
+    ----------
+    paths : list of str, length n
+    boxes : ndarray of shape (n, 4), float64, or None
+        Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright picture, 0-based
+        and half-open; a row of four NaN means the whole picture.
+    size : (height, width)
+    unreadable : dict of {int: str}, optional
+        Rows that are known to be unreadable, and why; those found later are added. None raises
+        instead.
+    decoding : {"exact", "scaled"}
+        See :func:`~skattr._inputs.decoding.read_image`.
+    """
+
+    kind: Kind = "images"
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        boxes: NDArray[np.float64] | None,
+        size: tuple[int, int],
+        unreadable: Unreadable = None,
+        decoding: Decoding = "exact",
+    ) -> None:
+        self.paths = paths
+        self.boxes = boxes
+        self.size = size
+        self.unreadable = unreadable
+        self.decoding: Decoding = decoding
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.paths)
+
+    def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """Decode the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        batch, errors = self._decode(indices)
+        for row, error in zip(indices.tolist(), errors, strict=True):
+            if error is not None:
+                raise_or_record(None, row, error)
+        return batch
+
+    def take_readable(
+        self, indices: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.intp], dict[int, str]]:
+        """Decode those of the pictures at `indices` that can be.
+
+        Returns
+        -------
+        pictures : ndarray of shape (m, height, width, 3), uint8
+        found : ndarray of shape (m,), int
+            Their rows.
+        reasons : dict of {int: str}
+            Why each of the other rows cannot be read.
+        """
+        batch, errors = self._decode(indices)
+        reasons: dict[int, str] = {}
+        for row, error in zip(indices.tolist(), errors, strict=True):
+            if error is not None:
+                raise_or_record(reasons, row, error)
+        if not reasons:
+            return batch, indices.astype(np.intp), reasons
+        is_read = np.array([error is None for error in errors])
+        return batch[is_read], indices[is_read].astype(np.intp), reasons
+
+    def _decode(
+        self, indices: NDArray[np.intp]
+    ) -> tuple[NDArray[np.uint8], list[ImageReadError | InvalidBoxError | None]]:
+        """Return the pictures at `indices`, and what was wrong with each."""
+        batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
+        rows = indices.tolist()
+
+        def decode(place: int) -> ImageReadError | InvalidBoxError | None:
+            row = rows[place]
+            try:
+                batch[place] = read_image(self.paths[row], self.size, self._box(row), self.decoding)
+            except (ImageReadError, InvalidBoxError) as error:
+                return error
+            return None
+
+        return batch, thread_map(decode, len(rows))
+
+    def _box(self, row: int) -> Box | None:
+        if self.boxes is None or np.isnan(self.boxes[row, 0]):
+            return None
+        xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])
+        return xmin, ymin, xmax, ymax

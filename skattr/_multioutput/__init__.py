@@ -1,0 +1,1 @@
+"""Predictions of any multi-output classifier."""

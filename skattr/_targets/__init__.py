@@ -1,0 +1,1 @@
+"""Labels y: codes, weights, constraints."""

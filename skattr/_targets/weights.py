@@ -1,0 +1,318 @@
+"""What positives, classes and attributes weigh in the loss: from parameters to numbers."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length
+
+from skattr._targets.columns import positions
+from skattr._targets.encoder import AttributeEncoder, by_attribute_name, is_binary
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+LARGEST_BALANCED = 1000.0
+
+
+def positive_weights(
+    pos_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Floats | None = None
+) -> Floats:
+    """Return the weight of positives, per output; 1 where an output is not binary.
+
+    Parameters
+    ----------
+    pos_weight : number, "balanced", "balanced:CAP", array-like, Series or dict by name
+        "balanced" is negatives / positives among the known labels, at most `LARGEST_BALANCED`
+        or the CAP given; NaN if either is missing. A dict's values are numbers or such strings;
+        an attribute it does not name has 1.
+    encoder : AttributeEncoder
+    codes : ndarray of shape (n, n_outputs), int
+    weights : ndarray of shape (n, n_outputs), optional
+        Of the labels, in counting.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,)
+
+    Raises
+    ------
+    ValueError
+        If names or lengths do not fit the binary outputs, or a weight is not above 0.
+    """
+    two = is_binary(encoder)
+    result = np.ones(len(two))
+    for j, value in zip(np.flatnonzero(two), _per_binary(pos_weight, encoder, two), strict=True):
+        weight = None if weights is None else weights[:, j]
+        result[j] = _positive_weight(value, encoder.output_names_[j], codes[:, j], weight)
+    return result
+
+
+def _per_binary(pos_weight: Any, encoder: AttributeEncoder, two: NDArray[np.bool_]) -> list[Any]:
+    every = encoder.output_names_
+    names = [name for name, binary in zip(every, two, strict=True) if binary]
+    if isinstance(pos_weight, str):
+        _cap(pos_weight, "pos_weight")  # refused even where no attribute is binary
+    if isinstance(pos_weight, str | Real):
+        return [pos_weight] * len(names)
+    if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(every):
+        pos_weight = pos_weight.loc[names]
+    pos_weight = _dict_if_named(pos_weight)
+    if isinstance(pos_weight, Mapping):
+        given = by_attribute_name(pos_weight, every, "pos_weight")
+        strange = [name for name in given if name not in names]
+        if strange:
+            raise ValueError(
+                f"pos_weight names {strange[0]!r}, which is no binary attribute; those are {names}."
+            )
+        return [given.get(name, 1.0) for name in names]
+    values = np.asarray(pos_weight, dtype=object)
+    values = values[two] if values.shape == two.shape else values
+    if values.shape != (len(names),):
+        raise ValueError(
+            f"pos_weight has the shape {values.shape}; it must have one number for each of the "
+            f"{len(names)} binary attributes {names}, or of the {len(two)} outputs."
+        )
+    return list(values.tolist())
+
+
+def _dict_if_named(values: Any) -> Any:
+    """Turn a Series into a dict, unless it is only numbered."""
+    is_named = isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex)
+    return values.to_dict() if is_named else values
+
+
+def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None) -> float:
+    if isinstance(value, str):
+        cap = _cap(value, f"pos_weight of {name!r}")
+        negatives, positives = _class_sums(codes, weights, 2)
+        both = negatives > 0 and positives > 0
+        return min(negatives / positives, cap) if both else np.nan
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(float(value)) or float(value) <= 0:
+        shown = f"{value:g}" if isinstance(value, Real) else repr(value)
+        raise ValueError(
+            f"pos_weight of {name!r} is {shown}; weights must be finite and above 0, or "
+            "'balanced', or 'balanced:CAP' with the largest weight allowed."
+        )
+    return float(value)
+
+
+def _cap(value: str, what: str) -> float:
+    kind, colon, cap = value.partition(":")
+    try:
+        number = float(cap) if colon else LARGEST_BALANCED
+    except ValueError:
+        number = np.nan
+    if kind != "balanced" or not number > 0:
+        raise ValueError(
+            f"{what} is {value!r}; legal are a number above 0, 'balanced', or 'balanced:CAP' with "
+            "the largest weight allowed, such as 'balanced:20'."
+        )
+    return number
+
+
+def _class_sums(codes: Codes, weights: Floats | None, n_classes: int) -> Floats:
+    """Return the weight of the known labels of each class."""
+    known = codes >= 0
+    weight = None if weights is None else weights[known]
+    return np.bincount(codes[known], weight, n_classes).astype(np.float64)
+
+
+def class_weights(
+    class_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Floats
+) -> list[Floats]:
+    """Return the weight of each class of each attribute.
+
+    Parameters
+    ----------
+    class_weight : None, "balanced", dict, or list
+        "balanced" weighs a class with n / (K n_k) for n_k of n known labels and K classes that
+        are there, as scikit-learn does. A dict is from attribute to "balanced" or a dict from
+        label to weight, a list has one of these (or None) per attribute; for a single attribute
+        also a dict from label to weight. What is not named weighs 1.
+    encoder : AttributeEncoder
+    codes, weights : ndarray of shape (n, n_outputs)
+
+    Returns
+    -------
+    list of ndarray of shape (n_classes,)
+
+    Raises
+    ------
+    ValueError
+        If an attribute or a label is not there, or a weight is negative or not finite.
+    """
+    names = encoder.output_names_
+    chosen = by_attribute_name(_class_weight_by_name(class_weight, encoder), names, "class_weight")
+    result = []
+    for j, (name, classes) in enumerate(zip(names, encoder.classes_, strict=True)):
+        sums = _class_sums(codes[:, j], weights[:, j], len(classes))
+        result.append(_class_weights(chosen.get(name), name, classes, sums))
+    return result
+
+
+def _class_weight_by_name(class_weight: Any, encoder: AttributeEncoder) -> dict[Any, Any]:
+    names = encoder.output_names_
+    if class_weight is None:
+        return {}
+    if isinstance(class_weight, str):
+        return dict.fromkeys(names, class_weight)
+    if isinstance(class_weight, Mapping):
+        nested = any(
+            value is None or isinstance(value, str | Mapping) for value in class_weight.values()
+        )
+        single = len(names) == 1 and not nested
+        return {names[0]: class_weight} if single else dict(class_weight)
+    if len(class_weight) != len(names):
+        raise ValueError(
+            f"class_weight lists {len(class_weight)} attribute(s), y has {len(names)}: {names}."
+        )
+    return dict(zip(names, class_weight, strict=True))
+
+
+def _class_weights(chosen: Any, name: Any, classes: NDArray[Any], sums: Floats) -> Floats:
+    if chosen is None:
+        return np.ones(len(classes))
+    if isinstance(chosen, str) and chosen == "balanced":
+        there = sums > 0
+        safe = np.where(there, sums, 1)
+        return np.where(there, sums.sum() / (max(1, there.sum()) * safe), 1.0)
+    if not isinstance(chosen, Mapping):
+        raise ValueError(
+            f"class_weight of {name!r} is {chosen!r}; legal are None, 'balanced' or a dict from "
+            "label to weight."
+        )
+    result = np.ones(len(classes))
+    labels = pd.Series(list(chosen), dtype=object)
+    for label, position in zip(labels, positions(labels, classes), strict=True):
+        if position < 0:
+            raise ValueError(
+                f"class_weight of {name!r} names the label {label!r}, which is not among its "
+                f"classes {classes.tolist()}."
+            )
+        result[position] = _checked(chosen[label], f"class_weight of {name!r}, label {label!r},")
+    return result
+
+
+def _checked(value: Any, what: str) -> float:
+    if not isinstance(value, Real) or not np.isfinite(float(value)) or float(value) < 0:
+        raise ValueError(f"{what} is {value!r}; weights must be finite numbers of at least 0.")
+    return float(value)
+
+
+def attribute_weights(
+    attribute_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Floats
+) -> Floats | str | None:
+    """Return the importance of each attribute.
+
+    Parameters
+    ----------
+    attribute_weight : None, "uncertainty", "balanced", dict or Series by name, or array-like
+        "balanced" is inverse to the number of known labels, with mean 1 over all known labels;
+        an attribute that a dict does not name has 1.
+    encoder : AttributeEncoder
+    codes, weights : ndarray of shape (n, n_outputs)
+
+    Returns
+    -------
+    ndarray of shape (n_outputs,), None, or "uncertainty"
+        None: all are 1. "uncertainty" is left to the loss, which learns them.
+
+    Raises
+    ------
+    ValueError
+        If an attribute is not there, or a weight is negative or not finite.
+    """
+    names = encoder.output_names_
+    if attribute_weight is None:
+        return None
+    if isinstance(attribute_weight, str):
+        if attribute_weight == "uncertainty":
+            return "uncertainty"
+        if attribute_weight != "balanced":
+            raise ValueError(
+                f"attribute_weight={attribute_weight!r} is unknown; legal are None, 'balanced', "
+                "'uncertainty', a dict by attribute, or one number per attribute."
+            )
+        known = np.where(codes >= 0, weights, 0).sum(axis=0)
+        safe = np.where(known > 0, known, 1)
+        return np.where(known > 0, known.sum() / (max(1, (known > 0).sum()) * safe), 1.0)
+    attribute_weight = _dict_if_named(attribute_weight)
+    if isinstance(attribute_weight, Mapping):
+        given = by_attribute_name(attribute_weight, names, "attribute_weight")
+    else:
+        values = list(attribute_weight)
+        if len(values) != len(names):
+            raise ValueError(
+                f"attribute_weight has {len(values)} number(s), y {len(names)} attribute(s): "
+                f"{names}."
+            )
+        given = dict(zip(names, values, strict=True))
+    result = [_checked(given.get(name, 1.0), f"attribute_weight of {name!r}") for name in names]
+    if not any(result):
+        raise ValueError("attribute_weight is 0 for every attribute; one must be above 0.")
+    return np.array(result)
+
+
+def check_label_weights(
+    X: Any,
+    codes: NDArray[np.int64],
+    sample_weight: Any = None,
+    label_weight: Any = None,
+    names: Sequence[Any] = (),
+) -> NDArray[np.float64]:
+    """Multiply row weights and label weights; an unknown label weighs 0.
+
+    Parameters
+    ----------
+    X : object with a length
+        Only its number of rows is used.
+    codes : ndarray of shape (n, n_attributes)
+        -1 where unknown.
+    sample_weight : array-like of shape (n,), optional
+    label_weight : array-like of shape (n, n_attributes), optional
+    names : sequence
+        Attribute names, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n, n_attributes), float64
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or a weight is negative or not finite.
+    """
+    weights = (codes >= 0).astype(np.float64)
+    check_consistent_length(X, codes)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        weights *= sample_weight[:, np.newaxis]
+    if label_weight is not None:
+        columns = list(getattr(label_weight, "columns", []))
+        if set(columns) & set(names) and columns != list(names):
+            raise ValueError(
+                f"The columns of label_weight are {columns}, those of y {list(names)}; they must "
+                "be the same in the same order."
+            )
+        label_weight = np.asarray(label_weight, dtype=np.float64)
+        if label_weight.ndim == 1 and codes.shape[1] == 1:
+            label_weight = label_weight[:, np.newaxis]
+        if label_weight.shape != codes.shape:
+            raise ValueError(
+                f"label_weight has the shape {label_weight.shape}, y {codes.shape}: it needs one "
+                "weight for each label."
+            )
+        bad = (~np.isfinite(label_weight) | (label_weight < 0)) & (codes >= 0)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            name = names[column] if len(names) else int(column)
+            raise ValueError(
+                f"label_weight of row {row}, attribute {name!r}, is {label_weight[row, column]}; "
+                "weights must be finite and at least 0."
+            )
+        weights *= np.where(codes >= 0, label_weight, 0)
+    return weights

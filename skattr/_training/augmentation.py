@@ -1,0 +1,182 @@
+"""Random changes of picture batches on their device, each drawn from a generator of our own."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skattr.nn._backbones.build import IMAGENET_MEAN
+
+Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+_LARGEST_SHIFT = 1 / 16
+_LUMA = (0.299, 0.587, 0.114)
+_YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
+
+@dataclass(frozen=True)
+class ImageAugmenter:
+    """Random changes of a batch of pictures, one after the other.
+
+    Parameters
+    ----------
+    flip, shift, zoom, rotation, brightness, contrast, saturation, hue, erase
+        Strengths; see :class:`skattr.Augmentation`. What is 0 draws nothing.
+    mixup : float
+        Rows and their labels are mixed by the net, not here.
+    test_flip : bool
+        Mirror images are averaged in prediction, not here.
+    """
+
+    flip: bool = False
+    shift: float = 0.0
+    zoom: float = 0.0
+    rotation: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    test_flip: bool = False
+
+    @property
+    def needs_pictures(self) -> tuple[str, ...]:
+        """The names of the changes that are on and make no sense of 2-D features."""
+        return tuple(name for name, value in vars(self).items() if value and name != "mixup")
+
+    def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """Change uint8 pictures (n, H, W, 3), each in its own way."""
+        if self.flip:
+            pixels = flip(pixels, generator)
+        if self.shift:
+            pixels = shift(pixels, generator, self.shift)
+        if self.zoom or self.rotation:
+            pixels = zoom_and_rotate(pixels, generator, self.zoom, self.rotation)
+        if self.brightness or self.contrast or self.saturation or self.hue:
+            strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+            pixels = change_colours(pixels, generator, *strengths)
+        if self.erase:
+            pixels = erase(pixels, generator, self.erase)
+        return pixels
+
+
+def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each picture (n, H, W, 3) left to right with probability 1/2.
+
+    It changes what tells left from right.
+    """
+    mirrored = torch.rand(len(pixels), generator=generator, device=pixels.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
+
+
+def shift(pixels: Tensor, generator: torch.Generator, largest: float = _LARGEST_SHIFT) -> Tensor:
+    """Move each picture (n, H, W, 3) by up to a share of its sides, repeating its border.
+
+    It changes positions, and cuts what stands at the border.
+    """
+    n, height, width = pixels.shape[:3]
+    rows = _moved(n, height, largest, pixels.device, generator)
+    columns = _moved(n, width, largest, pixels.device, generator)
+    index = torch.arange(n, device=pixels.device)
+    return pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def _moved(
+    n: int, length: int, share: float, device: torch.device, generator: torch.Generator
+) -> Tensor:
+    largest = int(round(length * share))
+    steps = torch.randint(-largest, largest + 1, (n, 1), generator=generator, device=device)
+    return (torch.arange(length, device=device) + steps).clamp(0, length - 1)
+
+
+def zoom_and_rotate(
+    pixels: Tensor, generator: torch.Generator, zoom: float, rotation: float
+) -> Tensor:
+    """Enlarge and turn each picture (n, H, W, 3) about its centre, repeating its border.
+
+    The logarithm of the factor is uniform within that of 1 + `zoom`, the angle within
+    `rotation` degrees; pixels are interpolated linearly.
+    """
+    n, height, width = pixels.shape[:3]
+    factor = torch.exp(_uniform(pixels, generator, math.log1p(zoom)))
+    angle = torch.deg2rad(_uniform(pixels, generator, rotation))
+    cos, sin, zero = torch.cos(angle) / factor, torch.sin(angle) / factor, torch.zeros_like(angle)
+    rows = [cos, sin * height / width, zero, -sin * width / height, cos, zero]
+    grid = functional.affine_grid(
+        torch.stack(rows, dim=1).view(n, 2, 3), [n, 3, height, width], align_corners=False
+    )
+    result = functional.grid_sample(
+        pixels.permute(0, 3, 1, 2).float(), grid, padding_mode="border", align_corners=False
+    )
+    return _as_pixels(result.permute(0, 2, 3, 1))
+
+
+def change_colours(
+    pixels: Tensor,
+    generator: torch.Generator,
+    brightness: float,
+    contrast: float,
+    saturation: float,
+    hue: float,
+) -> Tensor:
+    """Change the colours of each picture (n, H, W, 3) by one affine map of its own.
+
+    With factors within 1 +- the strengths: all is multiplied by that of the brightness, the
+    difference from the picture's mean luma by that of the contrast, from each pixel's luma by
+    that of the saturation; then the colour plane of YIQ is turned by up to `hue` of a circle.
+    """
+    light = 1 + _uniform(pixels, generator, brightness)
+    spread = 1 + _uniform(pixels, generator, contrast)
+    vividness = 1 + _uniform(pixels, generator, saturation)
+    angle = 2 * math.pi * _uniform(pixels, generator, hue)
+    colours = pixels.float()
+    yiq = torch.tensor(_YIQ, dtype=torch.float64)
+    to_yiq, from_yiq = yiq.to(colours), torch.linalg.inv(yiq).to(colours)
+    cos, sin = torch.cos(angle) * vividness, torch.sin(angle) * vividness
+    turn = colours.new_zeros(len(pixels), 3, 3)
+    turn[:, 0, 0] = 1
+    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cos, -sin, sin, cos
+    # Grey is kept by the turn, so the offset of the contrast can be added at the end.
+    matrix = from_yiq @ turn @ to_yiq * (light * spread)[:, None, None]
+    mean = colours.mean(dim=(1, 2)) @ to_yiq[0]
+    offset = (1 - spread) * light * mean
+    changed = colours.flatten(1, 2) @ matrix.transpose(1, 2) + offset[:, None, None]
+    return _as_pixels(changed.view_as(pixels))
+
+
+def erase(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
+    """Paint a rectangle of each picture (n, H, W, 3) in the mean colour of ImageNet.
+
+    Its sides are up to the share `largest` of the picture's, its place is anywhere within.
+    """
+    n, height, width = pixels.shape[:3]
+    rows = _span(n, height, largest, pixels.device, generator)
+    columns = _span(n, width, largest, pixels.device, generator)
+    hidden = rows[:, :, None, None] & columns[:, None, :, None]
+    colour = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.uint8)
+    return torch.where(hidden, colour.to(pixels.device), pixels)
+
+
+def _span(
+    n: int, length: int, share: float, device: torch.device, generator: torch.Generator
+) -> Tensor:
+    """Draw a contiguous span of up to a share of `length`, as a mask (n, length)."""
+    extent = torch.rand(n, 1, generator=generator, device=device) * share * length
+    start = torch.rand(n, 1, generator=generator, device=device) * (length - extent)
+    centres = torch.arange(length, device=device) + 0.5
+    return (centres >= start) & (centres < start + extent)
+
+
+def _uniform(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
+    """Draw a number per picture within +- `largest`; 0 draws nothing."""
+    if not largest:
+        return torch.zeros(len(pixels), device=pixels.device)
+    drawn = torch.rand(len(pixels), generator=generator, device=pixels.device)
+    return (2 * drawn - 1) * largest
+
+
+def _as_pixels(values: Tensor) -> Tensor:
+    return values.round().clamp(0, 255).to(torch.uint8)

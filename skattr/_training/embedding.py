@@ -1,0 +1,181 @@
+"""Pictures through a frozen network: tensors in, float32 rows of NumPy out."""
+
+import copy
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from skattr._inputs.rows import Rows
+from skattr._training.dataset import AttributeDataset
+from skattr._training.devices import DTYPES, autocast_context, moved
+from skattr._training.inference import BatchHalver, most_at_once, quick_copy
+from skattr._training.loader import BatchLoader
+from skattr._training.seeds import seed_of
+from skattr.nn._backbones.torchvision import naming_image_size
+from skattr.nn._embedding import (
+    Backbone,
+    EmbeddingNetwork,
+    check_names,
+    identity_of_module,
+    identity_of_weights,
+)
+from skattr.nn._random import use_generator
+
+
+class FrozenNetwork:
+    """The network of an embedder, built when it is first needed.
+
+    Pickles and copies hold the network on the CPU if it has been built, so that they need
+    neither its weights nor a device again.
+
+    Parameters
+    ----------
+    backbone, weights, layer, image_size
+        See :class:`~skattr.nn._embedding.EmbeddingNetwork`.
+    seed : int
+        Of random initial weights.
+
+    Attributes
+    ----------
+    identity : str
+        Tells the backbone and its weights from any others. A callable tells nothing by its
+        name, so its network is built at once.
+
+    Raises
+    ------
+    ValueError
+        If the name of the backbone or of its weights is unknown.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        weights: str | None,
+        layer: str,
+        image_size: tuple[int, int],
+        seed: int,
+    ) -> None:
+        check_names(backbone, weights)
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.image_size = image_size
+        self.seed = seed
+        self._module: EmbeddingNetwork | None = None
+        self._quick: tuple[Any, nn.Module] | None = None
+        self.identity = self._identity()
+
+    def _identity(self) -> str:
+        if callable(self.backbone):
+            return identity_of_module(self.build())
+        return f"{self.backbone}, {identity_of_weights(self.backbone, self.weights, self.seed)}"
+
+    def build(self) -> EmbeddingNetwork:
+        """Return the network, built if it has not been.
+
+        Raises
+        ------
+        ValueError
+            If the file of its weights has changed since, or what :class:`EmbeddingNetwork`
+            refuses.
+        """
+        if self._module is None:
+            generator = torch.Generator().manual_seed(seed_of("initialization", self.seed))
+            naming_size = naming_image_size(self.backbone, None, self.image_size)
+            with use_generator(generator), naming_size:
+                module = EmbeddingNetwork(
+                    self.backbone,
+                    weights=self.weights,
+                    layer=self.layer,
+                    image_size=self.image_size,
+                )
+            if not callable(self.backbone) and self._identity() != self.identity:
+                raise ValueError(
+                    f"weights={self.weights!r} are no longer those they were in fit; fit again."
+                )
+            self._module = module
+        return self._module
+
+    def embed(
+        self, pixels: Tensor, device: str, precision: str, places: Any = slice(None)
+    ) -> NDArray[np.float32]:
+        """Compute the features of uint8 pictures.
+
+        Parameters
+        ----------
+        pixels : Tensor of shape (n, H, W, 3), uint8
+        device : str
+        precision : {"float32", "float64", "bfloat16"}
+            Of parameters and results; of products alone for "bfloat16".
+        places : slice or list of int
+            The pictures to compute; all by default.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features), float32
+        """
+        dtype = DTYPES[precision]
+        is_half = dtype.itemsize == 2
+        target = torch.device(device)
+        module = self._ready(target, torch.float32 if is_half else dtype)
+
+        def forward(part: Tensor) -> Tensor:
+            with autocast_context(dtype if is_half else None, target):
+                features: Tensor = module(*moved(part, target))
+            return features.float()
+
+        chosen = pixels[places]
+        size = (chosen.shape[1], chosen.shape[2])
+        with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
+            features = BatchHalver(forward, most_at_once(size, target))(chosen)
+        result: NDArray[np.float32] = features.cpu().numpy()
+        return result
+
+    def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """Return the network on a device, its batch normalisation folded into convolutions."""
+        if self._quick is None or self._quick[0] != (device, dtype):
+            module = self.build().to(device, dtype)
+            quick = None if callable(self.backbone) else quick_copy(module, self.image_size)
+            self._quick = (device, dtype), module if quick is None else quick
+        return self._quick[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with the network on the CPU."""
+        state = {**self.__dict__, "_quick": None}
+        if self._module is not None and next(self._module.buffers()).device.type != "cpu":
+            state["_module"] = copy.deepcopy(self._module).cpu()
+        return state
+
+
+def read_batches(
+    rows: Rows, indices: NDArray[np.intp], *, batch_size: int, device: str, num_workers: int
+) -> Generator[tuple[NDArray[np.intp], Tensor], None, None]:
+    """Read some rows of X, a batch at a time; without those it puts up with not being able to.
+
+    Parameters
+    ----------
+    rows : Rows
+    indices : ndarray of shape (n,), int
+        The rows to read, in this order.
+    batch_size : int
+    device : str
+        That the pictures will be moved to.
+    num_workers : int
+        Processes that decode files.
+
+    Yields
+    ------
+    indices : ndarray of shape (m,), int
+        The rows of the batch.
+    pixels : Tensor of shape (m, H, W, 3), uint8
+    """
+    is_pinned = torch.device(device).type == "cuda"
+    dataset = AttributeDataset(rows, indices)
+    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_pinned)
+    for part in loader.read():
+        yield part.indices, part.batch

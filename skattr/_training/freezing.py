@@ -1,0 +1,169 @@
+"""Which stages of a backbone are trained, and how fast each learns."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from skattr.nn._backbones.build import GlobalPooling
+
+_RESNET_BLOCKS = ("layer1", "layer2", "layer3", "layer4")
+
+
+@dataclass
+class Stage:
+    """A part of a backbone.
+
+    Attributes
+    ----------
+    modules : list of Module
+    parameters : list of Parameter
+        Of the modules; in the first stage also those of the backbone itself.
+    """
+
+    modules: list[nn.Module] = field(default_factory=list)
+    parameters: list[nn.Parameter] = field(default_factory=list)
+
+
+def backbone_stages(backbone: nn.Module) -> list[Stage]:
+    """Divide a backbone into stages, the first next to the input.
+
+    Parameters
+    ----------
+    backbone : Module
+        As :mod:`skattr.nn._backbones.build` builds it.
+
+    Returns
+    -------
+    list of Stage
+        Together they hold all of the backbone. One with ``layer1`` to ``layer4`` has four, one
+        whose layers are in ``features`` has one per part of those with parameters, any other
+        one per part with parameters. What has none belongs to the stage before it, and so does
+        what follows ``features``; the stem of a ResNet belongs to its first stage.
+
+    Examples
+    --------
+    >>> import torchvision
+    >>> len(backbone_stages(torchvision.models.resnet18()))
+    4
+    """
+    if any(isinstance(child, GlobalPooling) for child in backbone.children()):
+        backbone = backbone.get_submodule("0")  # of a callable
+    parts = _parts(backbone)
+    numbers = [max(count - 1, 0) for count in itertools.accumulate(opens for _, opens in parts)]
+    stages = [Stage() for _ in range(max(numbers, default=-1) + 1)]
+    for number, (module, _) in zip(numbers, parts, strict=True):
+        stages[number].modules.append(module)
+        stages[number].parameters.extend(module.parameters())
+    own = list(backbone.parameters(recurse=False))
+    if own and not stages:
+        stages = [Stage([backbone])]
+    if own:
+        stages[0].parameters.extend(own)
+    return [stage for stage in stages if stage.parameters]
+
+
+def _parts(backbone: nn.Module) -> list[tuple[nn.Module, bool]]:
+    """Return the parts of a backbone in order, and whether each opens a stage."""
+    children = dict(backbone.named_children())
+    parts: list[tuple[nn.Module, bool]] = []
+    after_features = False
+    for name, child in children.items():
+        if name == "features" and isinstance(child, nn.Sequential):
+            parts += [(part, _has_parameters(part)) for part in child]
+            after_features = True
+        elif "layer1" in children:
+            parts.append((child, name in _RESNET_BLOCKS))
+        else:
+            parts.append((child, _has_parameters(child) and not after_features))
+    return parts
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    return next(module.parameters(), None) is not None
+
+
+class Freezing:
+    """Keeps the first stages of a backbone from being trained.
+
+    A frozen stage gets no gradients and stays in evaluation mode: its BatchNorm statistics are
+    kept, and it does not drop out.
+
+    Parameters
+    ----------
+    backbone : Module
+    freeze : {"backbone", "stages:N"} or None
+        All stages, the first N, or none.
+    unfreeze_every : int, optional
+        After every so many epochs the last stage that is still frozen is thawed.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer stages than are to be frozen.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, freeze: str | None, unfreeze_every: int | None = None
+    ) -> None:
+        stages = [] if freeze is None else backbone_stages(backbone)
+        n_frozen = len(stages)
+        if freeze is not None and freeze != "backbone":
+            n_frozen = int(freeze.removeprefix("stages:"))
+        if n_frozen > len(stages):
+            legal = {0: "none, as it has no parameters", 1: "stages:1"}
+            raise ValueError(
+                f"freeze={freeze!r} freezes more stages than this backbone has; legal are "
+                f"{legal.get(len(stages), f'stages:1 to stages:{len(stages)}')}."
+            )
+        self.stages = stages[:n_frozen]
+        self.frozen = self.stages
+        self.unfreeze_every = unfreeze_every
+        self._trainable = [p for stage in self.stages for p in stage.parameters if p.requires_grad]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Freeze what is to be frozen in an epoch, counted from 0."""
+        n_thawed = 0 if self.unfreeze_every is None else epoch // self.unfreeze_every
+        self.restore()
+        self.frozen = self.stages[: max(len(self.stages) - n_thawed, 0)]
+        for stage in self.frozen:
+            for parameter in stage.parameters:
+                parameter.requires_grad_(False)
+
+    def keep_in_evaluation_mode(self) -> None:
+        """Put the frozen stages into evaluation mode, after the network left it."""
+        for stage in self.frozen:
+            for module in stage.modules:
+                module.eval()
+
+    def restore(self) -> None:
+        """Let all be trainable that was."""
+        for parameter in self._trainable:
+            parameter.requires_grad_(True)
+
+
+def parameter_groups(
+    backbone: nn.Module, parameters: Iterable[nn.Parameter], lr: float, layer_decay: float
+) -> list[dict[str, Any]]:
+    """Return an optimizer's groups: a stage k stages before the branches has lr * layer_decay**k.
+
+    Parameters
+    ----------
+    backbone : Module
+    parameters : iterable of Parameter
+        All that are trained; those outside the backbone have k = 0.
+    lr, layer_decay : float
+
+    Returns
+    -------
+    list of dict
+        With "params" and "lr", the branches first.
+    """
+    stages = reversed(backbone_stages(backbone))
+    depth = {id(p): k for k, stage in enumerate(stages, start=1) for p in stage.parameters}
+    groups: dict[int, list[nn.Parameter]] = {0: []}
+    for parameter in parameters:
+        groups.setdefault(depth.get(id(parameter), 0), []).append(parameter)
+    return [{"params": groups[k], "lr": lr * layer_decay**k} for k in sorted(groups)]

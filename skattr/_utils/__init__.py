@@ -1,0 +1,1 @@
+"""Threads, sorting and warnings, without anything of the domain."""

@@ -1,0 +1,348 @@
+"""Calibrators of one attribute: from a classifier's scores to probabilities, in numpy.
+
+A binary attribute has one score per row, that of its positive class; any other attribute has
+one per class. Scores are probabilities or, failing that, log odds or margins.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit, logit, softmax
+from sklearn.calibration import _SigmoidCalibration
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from skattr._multioutput.classes import classes_per_output
+from skattr._multioutput.scores import Scores
+from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._targets.weights import positive_weights
+from skattr.model_selection._out_of_fold import FoldPrediction, gather, saw_both_classes
+
+Floats = NDArray[np.floating[Any]]
+Array = NDArray[Any]
+Codes = NDArray[np.int64]
+
+METHODS = ("temperature", "sigmoid", "isotonic", "beta", "prior")
+# Known labels the smaller class needs. In simulations of normal log odds these are where the
+# sampling error of a calibrator is no more than the harm of log odds half as steep again as
+# they should be; for the parametric ones they are ten labels per parameter.
+MIN_SUPPORT = {"temperature": 10, "sigmoid": 20, "beta": 30, "isotonic": 100}
+_EDGE = 1e-7  # float32 tells no probabilities nearer to one apart
+_LARGEST = 1e100  # in place of infinite decisions, with which nothing can be computed
+_LOG_TEMPERATURES = (-10.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """A function of scores that are probabilities, or are not."""
+
+    is_proba: bool
+
+    def predict(self, scores: Array) -> Floats:
+        """Return probabilities (float64) in the shape of the scores."""
+        raise NotImplementedError
+
+    def __call__(self, scores: Array) -> Floats:
+        return self.predict(scores)
+
+
+@dataclass(frozen=True)
+class Identity(Calibrator):
+    """Probabilities as they are; decisions through the sigmoid or softmax function."""
+
+    def predict(self, scores: Array) -> Floats:
+        scores = np.asarray(scores, dtype=np.float64)
+        if self.is_proba:
+            return scores
+        return np.asarray(expit(scores) if scores.ndim == 1 else softmax(scores, axis=1))
+
+
+@dataclass(frozen=True)
+class Prior(Calibrator):
+    """The effect of positives that weighed `weight` in training, undone.
+
+    Such a classifier's odds are `weight` times too high: p = p' / (p' + weight * (1 - p')).
+    """
+
+    weight: float
+
+    def predict(self, scores: Array) -> Floats:
+        scores = np.asarray(scores, dtype=np.float64)
+        if not self.is_proba:
+            return np.asarray(expit(scores - np.log(self.weight)))
+        return np.asarray(scores / (scores + self.weight * (1 - scores)))
+
+
+@dataclass(frozen=True)
+class Temperature(Calibrator):
+    """Log odds, or the logarithms of the classes' probabilities, divided by `temperature`."""
+
+    temperature: float
+
+    def predict(self, scores: Array) -> Floats:
+        if np.ndim(scores) == 1:
+            return np.asarray(expit(log_odds(scores, self.is_proba) / self.temperature))
+        logits = log_scores(scores, self.is_proba)
+        return np.asarray(softmax(logits / self.temperature, axis=1))
+
+
+@dataclass(frozen=True)
+class Sigmoid(Calibrator):
+    """``expit(slope * score + intercept)``, of the scores as they are."""
+
+    slope: float
+    intercept: float
+
+    def predict(self, scores: Array) -> Floats:
+        return np.asarray(expit(self.slope * _finite(scores) + self.intercept))
+
+
+@dataclass(frozen=True)
+class Isotonic(Calibrator):
+    """A step function made continuous: scikit-learn's isotonic regression."""
+
+    regression: IsotonicRegression
+
+    def predict(self, scores: Array) -> Floats:
+        return np.asarray(self.regression.predict(_finite(scores)))
+
+
+@dataclass(frozen=True)
+class Beta(Calibrator):
+    """``expit(a * log(p) - b * log(1 - p) + c)`` with a and b at least 0."""
+
+    a: float
+    b: float
+    c: float
+
+    def predict(self, scores: Array) -> Floats:
+        slopes = np.array([self.a, self.b])
+        return np.asarray(expit(_beta_features(scores, self.is_proba) @ slopes + self.c))
+
+
+def log_odds(scores: Array, is_proba: bool) -> Floats:
+    """Return finite log odds of the positive class."""
+    if not is_proba:
+        return _finite(scores)
+    return np.asarray(logit(np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)))
+
+
+def log_scores(scores: Array, is_proba: bool) -> Floats:
+    """Return logits of several classes; minus infinity is a class that is never predicted."""
+    scores = np.asarray(scores, dtype=np.float64)
+    return np.log(np.maximum(scores, _EDGE)) if is_proba else scores
+
+
+def _finite(scores: Array) -> Floats:
+    return np.clip(np.asarray(scores, dtype=np.float64), -_LARGEST, _LARGEST)
+
+
+def fit_calibrator(
+    method: str,
+    scores: Array,
+    codes: Codes,
+    weights: Array,
+    is_proba: bool,
+    min_support: int | None = None,
+) -> tuple[Calibrator, str | None]:
+    """Fit the calibrator of one attribute.
+
+    Parameters
+    ----------
+    method : {"temperature", "sigmoid", "isotonic", "beta"}
+        That of a binary attribute; others have "temperature".
+    scores : ndarray of shape (n,) or (n, n_classes)
+    codes, weights : ndarray of shape (n,)
+        Known classes, and weights above 0.
+    is_proba : bool
+    min_support : int, optional
+        Known labels needed, of each class of a binary attribute; None is `MIN_SUPPORT`.
+
+    Returns
+    -------
+    calibrator : Calibrator
+        :class:`Identity` if there are too few labels.
+    reason : str or None
+        Why it is the identity.
+    """
+    two = scores.ndim == 1
+    if not two and scores.shape[1] == 1:
+        return Identity(is_proba), None
+    method = method if two else "temperature"
+    needed = MIN_SUPPORT[method] if min_support is None else min_support
+    counts = np.bincount(codes, minlength=2)
+    reason = None
+    if two and counts.min() < needed:
+        reason = f"{counts[1]} positive and {counts[0]} negative labels, of each {needed} needed"
+    elif not two and len(codes) < needed:
+        reason = f"{len(codes)} labels, {needed} needed"
+    elif counts.max() == len(codes):
+        reason = "labels of one class only"
+    if reason is not None:
+        return Identity(is_proba), reason
+    return _FITS[method](scores, codes, weights, is_proba), None
+
+
+def fit_temperature(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Temperature:
+    """Minimise the log loss over one temperature (Guo, Pleiss, Sun and Weinberger 2017).
+
+    The loss is convex in 1 / temperature, so its slope has one root.
+    """
+    if scores.ndim == 1:
+        odds = log_odds(scores, is_proba)
+        gaps = np.stack([np.zeros_like(odds), np.where(codes == 1, -odds, odds)], axis=1)
+    else:
+        logits = log_scores(scores, is_proba)
+        gaps = _finite(logits - np.take_along_axis(logits, codes[:, np.newaxis], axis=1))
+
+    def slope(log_temperature: float) -> float:
+        expected = softmax(gaps * np.exp(-log_temperature), axis=1) * gaps
+        return float(weights @ expected.sum(axis=1))
+
+    sharpest, flattest = _LOG_TEMPERATURES
+    if slope(flattest) >= 0:
+        found = flattest
+    elif slope(sharpest) <= 0:
+        found = sharpest
+    else:
+        found = brentq(slope, sharpest, flattest, xtol=1e-13)
+    return Temperature(is_proba, float(np.exp(found)))
+
+
+def fit_sigmoid(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Sigmoid:
+    """Fit a sigmoid to smoothed labels (Platt 1999).
+
+    With P positives and N negatives the labels are (P + 1) / (P + 2) and 1 / (N + 2).
+    """
+    platt = _SigmoidCalibration().fit(
+        np.ascontiguousarray(_finite(scores)), codes.astype(np.float64), weights
+    )
+    return Sigmoid(is_proba, -float(platt.a_), -float(platt.b_))
+
+
+def fit_isotonic(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Isotonic:
+    """Fit the best increasing function (Zadrozny and Elkan 2002)."""
+    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    return Isotonic(is_proba, regression.fit(_finite(scores), codes, sample_weight=weights))
+
+
+def fit_beta(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Beta:
+    """Fit a logistic regression on log p and -log(1 - p) (Kull, Silva Filho and Flach 2017).
+
+    As there, a feature whose slope comes out negative is left out and the rest fitted again.
+    """
+    features = _beta_features(scores, is_proba)
+    slopes = np.zeros(2)
+    used = [0, 1]
+    while used:
+        # An infinite C is no penalty in every version of scikit-learn; the name of none is not.
+        regression = LogisticRegression(C=np.inf, tol=1e-7, max_iter=10_000)
+        regression.fit(features[:, used], codes, sample_weight=weights)
+        negative = np.flatnonzero(regression.coef_[0] < 0)
+        if not len(negative):
+            slopes[used] = regression.coef_[0]
+            a, b = slopes.tolist()
+            return Beta(is_proba, a, b, float(regression.intercept_[0]))
+        del used[negative[0]]
+    return Beta(is_proba, 0.0, 0.0, float(logit(np.average(codes, weights=weights))))
+
+
+def _beta_features(scores: Array, is_proba: bool) -> Floats:
+    """Return log p and -log(1 - p), which of log odds are known without rounding."""
+    odds = log_odds(scores, is_proba)
+    return np.stack([-np.logaddexp(0, -odds), np.logaddexp(0, odds)], axis=1)
+
+
+_FITS: dict[str, Callable[..., Calibrator]] = {
+    "temperature": fit_temperature,
+    "sigmoid": fit_sigmoid,
+    "isotonic": fit_isotonic,
+    "beta": fit_beta,
+}
+
+
+def pos_weight_of(estimator: Any) -> Any:
+    """Return the first `pos_weight` that is set, of an estimator or of those it wraps."""
+    inner = estimator
+    while getattr(inner, "pos_weight", None) is None:
+        if isinstance(inner, Pipeline):
+            inner = inner.steps[-1][1]
+        elif hasattr(inner, "estimator"):
+            inner = inner.estimator
+        else:
+            raise ValueError(
+                "method='prior' undoes the weight of positives in training, but neither pos_weight "
+                f"is set nor a parameter of that name of {type(inner).__name__}."
+            )
+    return inner.pos_weight
+
+
+def per_output(scores: Scores, encoder: AttributeEncoder) -> Iterator[Array]:
+    """Yield the scores of each output: (n,) of a binary one, (n, n_classes) of others."""
+    binary, others = iter(scores.binary.T), iter(scores.others)
+    for two in is_binary(encoder):
+        yield next(binary) if two else next(others)
+
+
+def fit_priors(
+    pos_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Array, is_proba: bool
+) -> tuple[list[Calibrator], dict[Any, str]]:
+    """Return a calibrator per output, and why some have none."""
+    calibrators: list[Calibrator] = []
+    reasons = {}
+    positive = positive_weights(pos_weight, encoder, codes, weights)
+    for name, two, weight in zip(encoder.output_names_, is_binary(encoder), positive, strict=True):
+        if np.isnan(weight):
+            reasons[name] = "'balanced' needs a positive and a negative label"
+        known = two and not np.isnan(weight)
+        calibrators.append(Prior(is_proba, float(weight)) if known else Identity(is_proba))
+    return calibrators, reasons
+
+
+def fit_all(
+    answers: list[FoldPrediction],
+    encoder: AttributeEncoder,
+    codes: Codes,
+    weights: Array,
+    method: str,
+    min_support: int | None,
+) -> tuple[list[Calibrator], dict[Any, str]]:
+    """Return a calibrator per output, and why some have none."""
+    scores, folds = gather(answers, encoder, len(codes))
+    usable = (weights > 0) & (folds >= 0)[:, np.newaxis]
+    for answer in answers:
+        usable[answer.test] &= _taught(answer, encoder, codes[answer.test])
+    calibrators: list[Calibrator] = []
+    reasons = {}
+    for j, (name, part) in enumerate(
+        zip(encoder.output_names_, per_output(scores, encoder), strict=True)
+    ):
+        rows = usable[:, j]
+        nan = rows & np.isnan(part.reshape(len(part), -1)).any(axis=1)
+        if nan.any():
+            raise ValueError(
+                f"The classifier's scores of output {name!r} contain NaN, first in row "
+                f"{int(nan.argmax())}."
+            )
+        calibrator, reason = fit_calibrator(
+            method, part[rows], codes[rows, j], weights[rows, j], scores.is_proba, min_support
+        )
+        calibrators.append(calibrator)
+        if reason is not None:
+            reasons[name] = reason
+    return calibrators, reasons
+
+
+def _taught(answer: FoldPrediction, encoder: AttributeEncoder, codes: Codes) -> NDArray[np.bool_]:
+    """Tell which labels are of classes that a fold's classifier has a score of its own for."""
+    found = classes_per_output(answer.estimator, encoder)
+    taught = np.tile(saw_both_classes(answer, found), (len(codes), 1))
+    for j, (classes, two) in enumerate(zip(encoder.classes_, is_binary(encoder), strict=True)):
+        has_score = np.isin(classes, found[j])
+        taught[:, j] = taught[:, j] & has_score.all() if two else has_score[codes[:, j]]
+    return taught

@@ -1,0 +1,294 @@
+"""Seeded pictures of objects whose attributes are a matter of what the object is."""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from sklearn.utils import Bunch
+
+from skattr.datasets._attribute_images import (
+    _REALS,
+    _SUPERSAMPLING,
+    _check_folder,
+    _check_image_size,
+    _check_int,
+    _check_number,
+    _draw_stripes,
+    _rgb,
+    _seed_sequence,
+    _write_pictures,
+)
+
+_ATTRIBUTES = ("blue", "striped", "large", "bright")
+# The usual place, P(blue), P(striped), and the middle of the sizes (radius as a share of the
+# shorter picture side) and of the brightnesses.
+_CATEGORIES = {
+    "seal": ("ice", 0.05, 0.05, 0.25, 0.45),
+    "boat": ("sea", 0.5, 0.2, 0.31, 0.75),
+    "tuna": ("sea", 0.4, 0.1, 0.27, 0.5),
+    "herring": ("sea", 0.2, 0.4, 0.18, 0.75),
+    "buoy": ("sea", 0.1, 0.5, 0.21, 0.5),
+    "ball": ("lawn", 0.4, 0.5, 0.14, 0.75),
+}
+# Hue in degrees, saturation and brightness.
+_PLACES = {
+    "sea": (225, 0.75, 0.65),
+    "lawn": (110, 0.6, 0.5),
+    "sand": (45, 0.45, 0.8),
+    "ice": (200, 0.1, 0.85),
+}
+_BLUE = 230
+_OTHER_HUES = (0, 30, 60, 110, 300)
+
+_DESCR = """\
+The seal and the sea. Each picture shows an object in front of a smaller one of another
+category, in a place with a colour and often stripes of its own. The table tells of the object
+in front only.
+
+category: seal, boat, tuna, herring, buoy, ball
+
+blue     binary  its colour; the sea is blue too
+striped  binary  its pattern; waves and furrows are striped too
+large    binary  larger than the middle of its category
+bright   binary  brighter than the middle of its category
+
+Boats and balls are often blue, seals hardly ever. A large ball is smaller than a small boat. In
+outline a herring is a tuna and a ball is a buoy: what is large for one is small for the other.
+"""
+
+
+def make_category_images(
+    n_samples: int = 100,
+    *,
+    image_size: int | tuple[int, int] = 32,
+    bias: float = 0.5,
+    noise: float = 0.05,
+    missing: float = 0.0,
+    folder: str | os.PathLike[str] | None = None,
+    random_state: int | np.random.RandomState | None = None,
+) -> Any:
+    """Make pictures of objects together with their categories and binary attributes.
+
+    "Blue" is no attribute of the seal but of the sea. Every picture shows one object of each of
+    two categories in some place; category and attributes are those of the object in front.
+    Place and other object have colours, stripes and a size that say nothing of it, "large" and
+    "bright" are meant for an object of its category, and some categories are more often blue or
+    striped than others. What the object is, is therefore worth knowing.
+
+    Parameters
+    ----------
+    n_samples : int, default=100
+        Number of pictures, at least 1.
+    image_size : int or (int, int), default=32
+        Side of the square pictures, or their (height, width), in pixels; at least 8.
+    bias : float, default=0.5
+        Probability in [0, 1] that the place is the usual one of the category (the sea for boat,
+        tuna, herring and buoy, ice for the seal, a lawn for the ball); otherwise it is sea,
+        lawn, sand or ice with equal probabilities. Nothing else depends on it.
+    noise : float, default=0.05
+        Standard deviation of the Gaussian noise added to each channel of each pixel, as a
+        share of the range 0 to 255; in [0, 1].
+    missing : float, default=0.0
+        Probability in [0, 1] that an entry of the table is unknown, for each entry by
+        itself. Pictures, categories and known entries do not depend on it.
+    folder : str or path-like, default=None
+        Directory to write the pictures to as ``00000.png`` and so on, made where needed;
+        files of these names are replaced. None keeps the pictures in memory.
+    random_state : int, numpy.random.RandomState or None, default=None
+        Seed, or source of the seed. None takes fresh entropy from the operating system.
+        With one int, the rows of a smaller `n_samples` begin those of a larger one.
+
+    Returns
+    -------
+    sklearn.utils.Bunch
+        With these entries:
+
+        data : ndarray of shape (n_samples, height, width, 3), dtype uint8, or DataFrame
+            The RGB pictures; where `folder` is given, a DataFrame whose columns are ``path``
+            (str), the path of each file, and ``category`` (str).
+        category : Series of shape (n_samples,), dtype str
+            Category of the object in front.
+        target : DataFrame of shape (n_samples, 4)
+            Columns ``blue``, ``striped``, ``large`` and ``bright`` (boolean, unknown is NA).
+        attribute_kinds : dict
+            From column to ``"binary"``.
+        category_names : list of str
+            ``seal``, ``boat``, ``tuna``, ``herring``, ``buoy`` and ``ball``, of equal
+            probabilities.
+        DESCR : str
+            Description of the data set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has the wrong type or an illegal value.
+
+    See Also
+    --------
+    make_attribute_images : Categorical and ordinal attributes of shapes.
+
+    Examples
+    --------
+    >>> from skattr.datasets import make_category_images
+    >>> seals = make_category_images(200, random_state=0)
+    >>> seals.data.shape, seals.category[0]
+    ((200, 32, 32, 3), 'ball')
+    >>> seals.target["blue"].groupby(seals.category).mean()[["boat", "seal"]].round(2).tolist()
+    [0.58, 0.03]
+    """
+    n_samples = _check_int("n_samples", n_samples, minimum=1)
+    shape = _check_image_size(image_size)
+    for name, value in {"bias": bias, "noise": noise, "missing": missing}.items():
+        _check_number(name, value, _REALS, "a number in [0, 1]", 0, 1)
+    directory = _check_folder(folder)
+
+    # One stream each, so that one setting never changes what another one draws.
+    label_seed, unknown_seed, picture_seed = _seed_sequence(random_state).spawn(3)
+    objects, traits = _draw_labels(n_samples, np.random.default_rng(label_seed))
+    unknown = np.random.default_rng(unknown_seed).random(traits.shape) < missing
+    pictures = _draw_pictures(objects, traits, picture_seed.spawn(n_samples), shape, bias, noise)
+    names = list(_CATEGORIES)
+    category = pd.Series([names[k] for k in objects], dtype="str", name="category")
+    data: NDArray[np.uint8] | pd.DataFrame
+    if directory is None:
+        data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
+        for i, picture in enumerate(pictures):
+            data[i] = picture
+    else:
+        data = _write_pictures(pictures, directory, n_samples).assign(category=category)
+    return Bunch(
+        data=data,
+        category=category,
+        target=pd.DataFrame(traits, columns=list(_ATTRIBUTES), dtype="boolean").mask(unknown),
+        attribute_kinds=dict.fromkeys(_ATTRIBUTES, "binary"),
+        category_names=names,
+        DESCR=_DESCR,
+    )
+
+
+def _draw_labels(
+    n_samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Draw the place of each category in the list, (n_samples,), and the attributes."""
+    # One row of numbers per picture keeps smaller sets prefixes of larger ones.
+    draws = rng.random((n_samples, 1 + len(_ATTRIBUTES)))
+    objects = (len(_CATEGORIES) * draws[:, 0]).astype(np.intp)
+    shares = np.array([_shares(category) for category in _CATEGORIES])
+    return objects, draws[:, 1:] < shares[objects]
+
+
+def _shares(category: str) -> list[float]:
+    _, blue, striped, _, _ = _CATEGORIES[category]
+    return [blue, striped, 0.5, 0.5]
+
+
+def _draw_pictures(
+    objects: NDArray[np.intp],
+    traits: NDArray[np.bool_],
+    seeds: list[np.random.SeedSequence],
+    shape: tuple[int, int],
+    bias: float,
+    noise: float,
+) -> Iterator[NDArray[np.uint8]]:
+    names = list(_CATEGORIES)
+    for k, row, seed in zip(objects, traits, seeds, strict=True):
+        rng = np.random.default_rng(seed)
+        canvas = _draw_place(shape, names[k], bias, rng)
+        other = names[(k + rng.integers(1, len(names))) % len(names)]
+        others = rng.random(len(_ATTRIBUTES)) < _shares(other)
+        turn = rng.uniform(0, 2 * math.pi)
+        aside = 0.33 * np.array([math.cos(turn), math.sin(turn)])
+        _draw_object(canvas, other, others, aside, 0.8, rng)
+        _draw_object(canvas, names[k], row, rng.uniform(-0.1, 0.1, 2), 1.0, rng)
+        pixels = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float64)
+        pixels *= rng.uniform(0.95, 1.05)
+        pixels += 255.0 * noise * rng.standard_normal(pixels.shape)
+        yield np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def _draw_place(
+    shape: tuple[int, int], category: str, bias: float, rng: np.random.Generator
+) -> Image.Image:
+    """Draw a place that goes from one tone above to another below, half of them striped."""
+    usual, place = _CATEGORIES[category][0], str(rng.choice(list(_PLACES)))
+    hue, saturation, value = _PLACES[usual if rng.random() < bias else place]
+    tones = [
+        _rgb(hue / 360 + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.75, 1.15))
+        for _ in range(2)
+    ]
+    size = (_SUPERSAMPLING * shape[1], _SUPERSAMPLING * shape[0])
+    column = np.array(tones, dtype=np.uint8)[:, np.newaxis]
+    canvas = Image.fromarray(column).resize(size, Image.Resampling.BICUBIC)
+    # Nearly horizontal, as waves and furrows are.
+    period, angle = min(size) * rng.uniform(0.1, 0.25), math.pi / 2 + rng.uniform(-0.3, 0.3)
+    stripes = _draw_stripes(size, period, angle, rng.random())
+    if rng.random() < 0.5:
+        canvas.paste(tuple(round(0.75 * tone) for tone in tones[0]), mask=stripes)
+    return canvas
+
+
+def _draw_object(
+    canvas: Image.Image,
+    category: str,
+    traits: NDArray[np.bool_],
+    place: NDArray[np.float64],
+    scale: float,
+    rng: np.random.Generator,
+) -> None:
+    """Draw an outlined object, its centre `place` off the middle in shares of the sides."""
+    blue, striped, large, bright = traits
+    *_, radius, value = _CATEGORIES[category]
+    radius *= min(canvas.size) * scale * rng.uniform(*((1.1, 1.35) if large else (0.7, 0.9)))
+    value *= rng.uniform(*((1.1, 1.3) if bright else (0.65, 0.9)))
+    hue = np.where(blue, _BLUE, rng.choice(_OTHER_HUES)) / 360 + rng.uniform(-0.03, 0.03)
+    colour = np.asarray(_rgb(float(hue), 0.75, value))
+    tilt, mirrored = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
+    turn = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
+    mask = Image.new("L", canvas.size)
+    draw = ImageDraw.Draw(mask)
+    for part in _OUTLINES[category]:
+        points = (0.5 + place) * canvas.size + radius * (part * [mirrored, 1]) @ turn
+        draw.polygon([tuple(point) for point in points.tolist()], fill=255)
+    canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * _SUPERSAMPLING - 1)))
+    canvas.paste(tuple(colour.tolist()), mask=mask)
+    # Drawn even where unused, to keep the stream in step between plain and striped.
+    angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
+    if striped:
+        # Darker or lighter by chance, so that the mean brightness does not tell.
+        shade = np.rint(0.45 * colour + 0.55 * 255 * white).astype(int)
+        stripes = _draw_stripes(canvas.size, 0.12 * min(canvas.size), angle, phase)
+        canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
+
+
+def _ellipse(x: float, y: float, width: float, height: float) -> NDArray[np.float64]:
+    turn = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+    return np.column_stack([x + width * np.cos(turn), y + height * np.sin(turn)])
+
+
+_FISH = [
+    _ellipse(-0.25, 0.0, 0.75, 0.45),
+    np.array([(0.3, 0.0), (1.0, -0.5), (0.85, 0.0), (1.0, 0.5)]),
+]
+_ROUND = [_ellipse(0.0, 0.0, 0.95, 0.95)]
+# The parts of each shape as polygons about the unit circle, y downwards.
+_OUTLINES = {
+    "seal": [
+        _ellipse(-0.1, 0.25, 0.75, 0.42),
+        _ellipse(0.55, -0.3, 0.33, 0.33),
+        np.array([(0.25, 0.0), (0.3, -0.4), (0.85, -0.2), (0.6, 0.3)]),
+        np.array([(-0.6, 0.3), (-1.0, -0.05), (-0.95, 0.6)]),
+    ],
+    "boat": [
+        np.array([(-1.0, 0.25), (1.0, 0.25), (0.6, 0.8), (-0.6, 0.8)]),
+        np.array([(-0.05, 0.3), (-0.05, -1.0), (0.05, -1.0), (0.7, 0.05), (0.05, 0.3)]),
+    ],
+    "tuna": _FISH,
+    "herring": _FISH,
+    "buoy": _ROUND,
+    "ball": _ROUND,
+}

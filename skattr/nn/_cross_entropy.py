@@ -1,0 +1,384 @@
+"""Losses over all branches at once, with unknown labels masked."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from skattr.nn._cross_entropy_kernels import cross_entropies_of, log_probabilities
+from skattr.nn._layout import Block, BranchLayout
+
+Unknown = Literal["ignore", "negative", "selective"]
+
+_TINY = {dtype: torch.finfo(dtype).tiny for dtype in (torch.float32, torch.float64)}
+
+
+class SummedCrossEntropy(nn.Module):
+    r"""Sum over attributes of the weighted mean cross-entropy over their known labels.
+
+    .. math:: \sum_j \omega_j
+        \frac{\sum_i w_{ij} \sum_c t_{ijc} v_{jc} \ell_{ijc}}{\sum_i w_{ij} m_{j c_{ij}}}
+
+    where :math:`\ell_{ijc}` is minus the log probability of class c, :math:`t_{ijc}` is 1 for
+    the label's class and 0 otherwise unless labels are smoothed, and :math:`w_{ij}` is zero where
+    the label is unknown. An attribute with no known label in the batch adds nothing. All of v, m
+    and :math:`\omega` are 1 unless given.
+
+    Parameters
+    ----------
+    layout : BranchLayout
+    loss_factors : sequence of array-like of shape (n_targets,) or None, optional
+        :math:`v_j`, per attribute in the user's order: what the loss of a label of that target is
+        multiplied by.
+    mean_factors : sequence of array-like of shape (n_targets,) or None, optional
+        :math:`m_j`: what the label's weight is multiplied by in the divisor. A class weight
+        stands in both, as in torch's ``CrossEntropyLoss(weight=)``; a positive weight in
+        `loss_factors` only, as in its ``BCEWithLogitsLoss(pos_weight=)``.
+    attribute_weights : array-like of shape (n_attributes,) or "uncertainty", optional
+        :math:`\omega`. With ``"uncertainty"`` it is learned: attribute j adds
+        :math:`e^{-s_j}` times its mean loss and :math:`s_j / 2`, where :math:`s_j` are the
+        parameters `log_variances` (Kendall, Gal & Cipolla 2018), in the order of the layout.
+    label_smoothing : float
+        This share of a label is spread evenly over the classes of its attribute: 0, 1 for one
+        logit; the logits otherwise, as torch's losses do.
+    unknown : {"ignore", "negative", "selective"}
+        What an unknown label of a binary branch is: nothing; a negative; or a negative unless it
+        is likely to be positive (Ben-Baruch et al. 2022), in which case it adds nothing to the
+        numerator. Unknown labels of other branches are always ignored.
+    priors : array-like of shape (n_attributes,), optional
+        Share of positives of each attribute, NaN where there is none.
+    prior_threshold : float, optional
+        Under ``unknown="selective"`` the unknown labels of attributes with a larger prior are
+        likely positives.
+    top_k : int
+        And so are those, `top_k` per row on average, with the largest predicted probability in
+        the batch. A batch with no more unknown labels than that ignores all of them.
+    dtype : torch.dtype
+        Of the factors and of what is learned.
+
+    Notes
+    -----
+    Another loss is a subclass with another :meth:`label_losses`, which is elementwise; factors,
+    smoothing and unknown labels need no thought there.
+
+    Examples
+    --------
+    >>> loss = SummedCrossEntropy(BranchLayout((2, 3)), loss_factors=[[1, 9], None])
+    >>> logits, codes = torch.zeros(5, 4), torch.tensor([[1, 0]] * 5)
+    >>> round(loss(logits, codes, torch.ones(5, 2)).item(), 3)  # 9 log 2 + log 3
+    7.337
+    """
+
+    order: Tensor
+    is_binary: Tensor
+    loss_table: Tensor | None
+    mean_table: Tensor | None
+    attribute_weights: Tensor | None
+    is_frequent: Tensor | None
+
+    def __init__(
+        self,
+        layout: BranchLayout,
+        *,
+        loss_factors: Sequence[ArrayLike | None] | None = None,
+        mean_factors: Sequence[ArrayLike | None] | None = None,
+        attribute_weights: ArrayLike | Literal["uncertainty"] | None = None,
+        label_smoothing: float = 0.0,
+        unknown: Unknown = "ignore",
+        priors: ArrayLike | None = None,
+        prior_threshold: float | None = 0.05,
+        top_k: int = 5,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if unknown not in get_args(Unknown):
+            raise ValueError(f"unknown must be one of {get_args(Unknown)}, got {unknown!r}.")
+        self.layout = layout
+        self.label_smoothing = label_smoothing
+        self.unknown = unknown
+        self.top_k = top_k
+        binary = [block.is_binary for block in layout.blocks for _ in range(block.n_branches)]
+        self.cross_entropies = nn.ModuleList(cross_entropies_of(layout, padded=not label_smoothing))
+        own = type(self).label_losses is not SummedCrossEntropy.label_losses
+        self._is_plain = not (own or label_smoothing or loss_factors is not None)
+        # What a module holds is slow to look up, once for every batch.
+        self._parts: list[Any] = list(self.cross_entropies)
+        self._has_means = mean_factors is not None
+        self._is_weighted = attribute_weights is not None
+        # Bare is a loss of single logits in which nothing but labels and attributes is weighed.
+        forms = [part.block.form for part in self._parts]
+        is_bare = self._is_plain and not self._has_means and forms == ["sigmoid"]
+        self._is_bare = is_bare and unknown == "ignore"
+        is_learned = isinstance(attribute_weights, str)
+        is_own = type(self) is SummedCrossEntropy
+        self.gives_gradient = self._is_bare and is_own and not is_learned
+        self._is_ordered = layout.order == tuple(range(len(layout.n_classes)))
+        self.register_buffer("order", torch.tensor(layout.order, dtype=torch.long))
+        self.register_buffer("is_binary", torch.tensor(binary, dtype=torch.bool))
+        for name, factors in (("loss", loss_factors), ("mean", mean_factors)):
+            table = _table(layout, f"{name}_factors", factors)
+            self.register_buffer(f"{name}_table", None if table is None else table.to(dtype))
+        if is_learned and attribute_weights != "uncertainty":
+            raise ValueError(
+                'attribute_weights must be an array, "uncertainty" or None, got '
+                f"{attribute_weights!r}."
+            )
+        fixed = None if is_learned else _vector(layout, "attribute_weights", attribute_weights)
+        self.register_buffer("attribute_weights", None if fixed is None else fixed.to(dtype))
+        self.log_variances = (
+            nn.Parameter(torch.zeros(len(binary), dtype=dtype)) if is_learned else None
+        )
+        shares = _vector(layout, "priors", priors)
+        is_frequent = None
+        if shares is not None and prior_threshold is not None:
+            is_frequent = shares > prior_threshold
+        self.register_buffer("is_frequent", is_frequent)
+
+    def forward(self, logits: Tensor, codes: Tensor, weights: Tensor) -> Tensor:
+        """Return the loss, a scalar.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n, n_logits)
+        codes : Tensor of shape (n, n_attributes), int64
+            Target of each label (see :class:`BranchLayout`) in the user's order of attributes,
+            -1 where unknown.
+        weights : Tensor of shape (n, n_attributes)
+            Weight of each label. What stands at an unknown one is ignored, unless `unknown` makes
+            it count.
+        """
+        return self.total(*self.sums(logits, codes, weights))
+
+    def sums(self, logits: Tensor, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sum of weighted losses and sum of weights, both (n branches,).
+
+        Both add up over batches, so the loss of a whole epoch is :meth:`total` of their sums.
+        """
+        return self.arranged_sums(logits, *self.arranged(codes, weights.to(logits.dtype)))
+
+    def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
+        """Return the second of :meth:`sums` alone, in the dtype of `weights`.
+
+        It does not depend on the logits: an unknown label counts in it wherever it may count as a
+        negative, even if the selective policy ignores it in the end.
+        """
+        return self.arranged_weight_sums(*self.arranged(codes, weights))
+
+    def arranged(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels in the order of the layout, with weight 0 where one counts nothing.
+
+        It looks at each label by itself, so that it can be done once for all batches. Codes may
+        come back in the type of the weights.
+        """
+        if not self._is_ordered:
+            order = self.order.to(codes.device)
+            codes, weights = codes.index_select(1, order), weights.index_select(1, order)
+        is_ignored = codes < 0
+        if self.unknown != "ignore":
+            is_ignored = is_ignored & ~self.is_binary.to(codes.device)
+        if self._is_bare:
+            codes = codes.to(weights.dtype).clamp(min=0)
+        return codes, weights.masked_fill(is_ignored, 0)
+
+    def arranged_sums(
+        self, logits: Tensor, codes: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the :meth:`sums` of labels that are :meth:`arranged`."""
+        divisors = self.arranged_weight_sums(codes, weights)
+        if self._is_bare:
+            return self._parts[0].sums(logits, codes, weights), divisors
+        if not self._parts:  # every attribute is constant
+            return logits.sum(0), divisors
+        if self.unknown == "selective":
+            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
+        if not self._is_plain:
+            losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
+            return (losses * weights).sum(0), divisors
+        parts = self._by_part(logits, codes, weights)
+        sums = [part.sums(z, targets.clamp(min=0), w) for part, z, targets, w in parts]
+        return (sums[0] if len(sums) == 1 else torch.cat(sums)), divisors
+
+    def arranged_gradient(
+        self, logits: Tensor, codes: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the loss, its gradient in the logits, and the :meth:`arranged_sums`.
+
+        Only where `gives_gradient` says so: for attributes of one logit, with nothing but the
+        attributes weighed. It is what autograd gives, in fewer steps.
+        """
+        losses = binary_cross_entropy_with_logits(logits, codes, weights, reduction="none")
+        loss_sums, weight_sums = losses.sum(0), weights.sum(0)
+        factors = self._factors(weight_sums)
+        gradient = logits.sigmoid().sub_(codes).mul_(weights).mul_(factors)
+        return loss_sums.dot(factors), gradient, loss_sums, weight_sums
+
+    def arranged_weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
+        """Return the :meth:`weight_sums` of labels that are :meth:`arranged`."""
+        if self._has_means and self.mean_table is not None:
+            weights = weights * self.mean_table.gather(0, codes.clamp(min=0))
+        return weights.sum(0)
+
+    def total(self, loss_sums: Tensor, weight_sums: Tensor, share: float = 1.0) -> Tensor:
+        """Return the sum over branches of their weighted mean losses.
+
+        Parameters
+        ----------
+        loss_sums, weight_sums : Tensor of shape (n branches,)
+        share : float
+            What a term that does not depend on the losses is multiplied by (there is one under
+            ``attribute_weights="uncertainty"``). If the parts of a batch are each divided by the
+            weight sums of the whole, and their shares sum to one, so do their totals to the
+            whole batch's.
+        """
+        factors = self._factors(weight_sums)
+        if not self._is_weighted or self.log_variances is None:
+            return loss_sums.dot(factors)
+        constants = (self.log_variances * (share / 2)).masked_fill(weight_sums <= 0, 0)
+        return loss_sums.dot(factors * torch.exp(-self.log_variances)) + constants.sum()
+
+    def _factors(self, weight_sums: Tensor) -> Tensor:
+        """Return what sums of losses are multiplied by."""
+        factors = weight_sums.clamp(min=_TINY[weight_sums.dtype]).reciprocal()
+        if self._is_weighted and self.attribute_weights is not None:
+            return factors * self.attribute_weights
+        return factors
+
+    def entry_losses(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return the loss of every label, (n, n branches), in the order of the layout.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n, n_logits)
+        codes : Tensor of shape (n, n branches), int64
+            Targets; what is returned at a negative one is the loss of target 0.
+        """
+        losses = [self._losses_of(*part) for part in self._by_part(logits, codes)]
+        return losses[0] if len(losses) == 1 else torch.cat([logits[:, :0], *losses], dim=1)
+
+    def _by_part(self, logits: Tensor, *labels: Tensor) -> Iterator[tuple[Any, ...]]:
+        """Yield each part of the cross-entropies with its columns of logits and labels."""
+        parts = self._parts
+        if len(parts) == 1:
+            yield (parts[0], logits, *labels)
+            return
+        n_columns = [part.block.columns.stop - part.block.columns.start for part in parts]
+        n_branches = [part.block.n_branches for part in parts]
+        branches = (values.split_with_sizes(n_branches, dim=1) for values in labels)
+        yield from zip(parts, logits.split_with_sizes(n_columns, dim=1), *branches, strict=True)
+
+    def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
+        """Return the loss of labels whose cross-entropies are given: these themselves.
+
+        Parameters
+        ----------
+        cross_entropies : Tensor
+            Minus the log probability of each label's target, of any shape.
+        codes : Tensor of that shape, int64
+            The target; negative for an unknown label that may count as a negative, whose
+            cross-entropy is that of target 0.
+        block : Block
+            The block all of them belong to, whose `form` and `is_binary` say what they are: a
+            softmax block of three classes or more may stand for several, and has the width of
+            the widest.
+        """
+        return cross_entropies
+
+    def _losses_of(self, part: Any, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return the loss of every label of a block, (n, branches)."""
+        block: Block = part.block
+        targets = codes.clamp(min=0)
+        losses = self.label_losses(part(logits, targets), codes, block)
+        factors = None if self.loss_table is None else self.loss_table[:, block.branches]
+        if factors is not None:
+            losses = losses * factors.gather(0, targets)
+        if not self.label_smoothing:
+            return losses
+        n_classes = max(block.width, 2) if block.form != "ordinal" else block.n_targets
+        every = -log_probabilities(block, logits)[..., :n_classes]
+        classes = torch.arange(n_classes, device=logits.device).expand_as(every)
+        spread = self.label_losses(every, classes, block)
+        if factors is not None:
+            spread = spread * factors[:n_classes].T
+        return torch.lerp(losses, spread.mean(-1), self.label_smoothing)
+
+    def _likely_positive(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return which labels the selective policy ignores, (n, n branches)."""
+        is_open = (codes < 0) & self.is_binary
+        n_likely = min(self.top_k * len(codes), codes.numel())
+        odds = present_log_odds(self.layout, logits.detach())
+        places = odds.masked_fill(~is_open, -torch.inf).flatten().topk(n_likely, sorted=False)[1]
+        is_likely = torch.zeros_like(is_open).flatten().index_fill(0, places, True)
+        is_likely = is_likely.view_as(is_open)
+        if self.is_frequent is not None:
+            is_likely = is_likely | self.is_frequent
+        return is_likely & is_open
+
+
+def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
+    """Return the log odds of present of every binary branch, minus infinity of the others.
+
+    Parameters
+    ----------
+    layout : BranchLayout
+    logits : Tensor of shape (n, n_logits)
+
+    Returns
+    -------
+    Tensor of shape (n, n branches)
+        In the order of the layout.
+    """
+    parts = [logits[:, :0]]
+    for block in layout.blocks:
+        part = logits[:, block.columns]
+        if block.form == "sigmoid":
+            parts.append(part)
+            continue
+        if not block.is_binary:
+            parts.append(part.new_full((len(part), block.n_branches), -torch.inf))
+            continue
+        part = part.reshape(len(part), -1, block.width)
+        parts.append(part[..., 1:].logsumexp(dim=-1) - part[..., 0])
+    return torch.cat(parts, dim=1)
+
+
+def _table(
+    layout: BranchLayout, name: str, factors: Sequence[ArrayLike | None] | None
+) -> Tensor | None:
+    """Return factors by target and branch, 1 where there is none."""
+    if factors is None:
+        return None
+    if len(factors) != len(layout.n_classes):
+        raise ValueError(
+            f"{name} must have an entry for each of the {len(layout.n_classes)} attributes, got "
+            f"{len(factors)}."
+        )
+    n_targets = [block.n_targets for block in layout.blocks for _ in range(block.n_branches)]
+    table = np.ones((max(n_targets, default=1), len(n_targets)))
+    for branch, (attribute, count) in enumerate(zip(layout.order, n_targets, strict=True)):
+        factor = factors[attribute]
+        if factor is None:
+            continue
+        if np.shape(factor) != (count,):
+            raise ValueError(
+                f"{name}[{attribute}] must have shape ({count},), a number for each target, got "
+                f"{np.shape(factor)}."
+            )
+        table[:count, branch] = factor
+    return torch.from_numpy(table)
+
+
+def _vector(layout: BranchLayout, name: str, values: ArrayLike | None) -> Tensor | None:
+    """Return one number per attribute in the order of the layout."""
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(layout.n_classes),):
+        raise ValueError(
+            f"{name} must have shape ({len(layout.n_classes)},), a number for each attribute, "
+            f"got {array.shape}."
+        )
+    return torch.from_numpy(array[list(layout.order)])

@@ -1,0 +1,215 @@
+"""A frozen network that maps pictures to the features of one of its layers."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from skattr.nn._backbones.build import (
+    PixelNormalization,
+    build_image_backbone,
+    load_backbone_weights,
+)
+
+Backbone = str | Callable[[], nn.Module]
+POOL = "pool"
+_STEP = 64  # pixels that a picture grows by to tell the places of a map from its channels
+
+
+class EmbeddingNetwork(nn.Module):
+    """Map uint8 pictures (n, H, W, 3) to features (n, n_features), always in evaluation.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        Name of a torchvision classification model, or a callable without arguments that
+        returns a module mapping (n, 3, H, W) to (n, F) or to maps (n, F, h, w).
+    weights : str, optional
+        "DEFAULT", the name of torchvision weights, or the path of a state dict.
+    layer : str
+        "pool", what the classifier of the backbone would read, or the name of a module of it.
+    image_size : (height, width)
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, the weights do not fit, or the layer has no features.
+    OSError
+        If torchvision's weights can be neither found nor fetched.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = EmbeddingNetwork("resnet18", layer="layer2", image_size=(32, 32))
+    >>> network(torch.zeros(4, 32, 32, 3, dtype=torch.uint8)).shape
+    torch.Size([4, 128])
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        *,
+        weights: str | None = None,
+        layer: str = POOL,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> None:
+        super().__init__()
+        check_names(backbone, weights)
+        is_file = weights is not None and Path(weights).is_file()
+        model, self.n_features = build_image_backbone(
+            backbone, None if is_file else weights, image_size
+        )
+        own = model.get_submodule("0" if callable(backbone) else "")
+        if is_file and weights is not None:
+            load_backbone_weights(own, weights)
+        self.normalization = PixelNormalization()
+        self.features: nn.Module = model
+        if layer != POOL:
+            self.features, self.n_features = _layer_of(own.eval(), layer, image_size)
+        self.eval().requires_grad_(False)
+        self.to(memory_format=torch.channels_last)
+
+    def train(self, mode: bool = True) -> "EmbeddingNetwork":
+        """Stay in evaluation, whatever `mode`: the network is frozen."""
+        return super().train(False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return features (n, n_features) in the type of the parameters."""
+        features: Tensor = self.features(self.normalization(pixels))
+        return features
+
+
+def check_names(backbone: Backbone, weights: str | None) -> None:
+    """Raise a ValueError if the name of a backbone, or of its weights, is unknown."""
+    if callable(backbone):
+        return
+    names = torchvision.models.list_models(module=torchvision.models)
+    if backbone not in names:
+        raise ValueError(
+            f"backbone={backbone!r} is unknown; it must be a callable or one of torchvision's "
+            f"classification models: {', '.join(names)}."
+        )
+    if weights is None or Path(weights).is_file():
+        return
+    legal = [member.name for member in torchvision.models.get_model_weights(backbone)]
+    if weights not in ("DEFAULT", *legal):
+        raise ValueError(
+            f"weights={weights!r} is neither a file nor weights of {backbone!r}; legal names are "
+            f"'DEFAULT', {', '.join(map(repr, legal))}."
+        )
+
+
+def identity_of_weights(backbone: str, weights: str | None, seed: int) -> str:
+    """Tell the weights of a torchvision model from any others, without building it.
+
+    Returns
+    -------
+    str
+        Of weights in a file their SHA-256, of torchvision's own their address, of random ones
+        the seed and the versions of what draws them.
+    """
+    if weights is None:
+        versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
+        return f"random of seed {seed}, {versions}"
+    if Path(weights).is_file():
+        with open(weights, "rb") as file:
+            return f"file of SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return str(torchvision.models.get_model_weights(backbone)[weights].url)
+
+
+def identity_of_module(module: nn.Module) -> str:
+    """Tell a module from any other by its state dict and its printed structure.
+
+    Returns
+    -------
+    str
+        A SHA-256.
+    """
+    digest = hashlib.sha256(str(module).encode())
+    for name, value in module.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
+    return f"module of SHA-256 {digest.hexdigest()}"
+
+
+class _Reached(Exception):
+    """Carries the output of a layer out of a forward pass, the rest of which is not needed."""
+
+
+def _stop_here(module: nn.Module, inputs: Any, output: Any) -> None:
+    raise _Reached(output)
+
+
+class _LayerFeatures(nn.Module):
+    """The output of one module of a model, averaged over some axes.
+
+    Tracing a graph would replace `nn.Module.__call__` meanwhile, for all threads.
+    """
+
+    def __init__(self, model: nn.Module, layer: str) -> None:
+        super().__init__()
+        self.model = model
+        self.axes: tuple[int, ...] = ()
+        model.get_submodule(layer).register_forward_hook(_stop_here)
+
+    def forward(self, x: Tensor) -> Any:
+        """Map (n, 3, H, W) to features, or to what else the module gives; None if it is idle."""
+        try:
+            self.model(x)
+        except _Reached as reached:
+            values = reached.args[0]
+            return values.mean(self.axes) if self.axes else values
+        return None
+
+
+def _layer_of(
+    model: nn.Module, layer: str, image_size: tuple[int, int]
+) -> tuple[_LayerFeatures, int]:
+    """Return the part of a model up to a layer, and its number of features."""
+    names = [
+        name for name, part in model.named_modules() if name and not isinstance(part, nn.Identity)
+    ]
+    legal = ", ".join([POOL, *dict.fromkeys(name.split(".")[0] for name in names)])
+    if layer not in names:
+        raise ValueError(
+            f"layer={layer!r} is unknown; legal are {legal}, and the modules inside them, such as "
+            f"{names[len(names) // 2]!r}."
+        )
+    features = _LayerFeatures(model, layer)
+    with torch.no_grad():
+        maps = features(torch.zeros(2, 3, *image_size))
+        if isinstance(maps, Tensor) and maps.ndim > 2:
+            features.axes = _axes_of_places(features, maps, image_size)
+            maps = features(torch.zeros(2, 3, *image_size))
+    if not isinstance(maps, Tensor) or maps.ndim != 2 or len(maps) != 2:
+        raise ValueError(
+            f"layer={layer!r} has no features of its own for each picture; legal are {legal}, "
+            "and the modules inside them."
+        )
+    return features, maps.shape[1]
+
+
+def _axes_of_places(
+    features: nn.Module, maps: Tensor, image_size: tuple[int, int]
+) -> tuple[int, ...]:
+    """Return the axes of a map that are not channels: those that grow with the picture.
+
+    Where none does, those of length one, and else what torchvision's networks for one size of
+    pictures have: (n, C, h, w), or tokens (n, t, C).
+    """
+    taller, wider = (side + _STEP for side in image_size)
+    try:
+        grown = features(torch.zeros(2, 3, taller, wider)).shape
+    except Exception:  # a network for one size of pictures, which words this as it likes
+        grown = maps.shape
+    inner = range(1, maps.ndim)
+    if len(grown) == maps.ndim:
+        axes = tuple(axis for axis in inner if grown[axis] != maps.shape[axis])
+        axes = axes or tuple(axis for axis in inner if maps.shape[axis] == 1)
+        if axes:
+            return axes
+    return (1,) if maps.ndim == 3 else tuple(inner[1:])

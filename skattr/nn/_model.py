@@ -1,0 +1,190 @@
+"""One backbone, many branches."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skattr.nn._backbones.build import (
+    PixelNormalization,
+    build_feature_backbone,
+    build_image_backbone,
+    load_backbone_weights,
+)
+from skattr.nn._branches import BranchGroups, CategoryFiLM, FusedBranches
+from skattr.nn._layout import BranchLayout
+
+Backbone = str | Callable[..., nn.Module]
+
+
+class MultiBranchNetwork(nn.Module):
+    """A shared backbone with one branch per attribute.
+
+    Parameters
+    ----------
+    backbone : str or callable
+        For pictures the name of a torchvision classification model or a callable without
+        arguments; for features "linear", "mlp" or a callable that takes their number.
+    layout : BranchLayout
+        Where the logits of each attribute stand.
+    n_inputs : int, optional
+        Columns of 2-D features; None for pictures.
+    image_size : (height, width)
+        Of pictures; only vision transformers depend on it.
+    weights : str, optional
+        Pretrained weights of a torchvision backbone: "DEFAULT", a name, or the path of a
+        state dict.
+    branch_hidden : int, optional
+        Hidden units of each branch.
+    dropout : float
+        Probability to drop a shared feature, and a hidden unit of a branch, in training.
+    n_conditions : int
+        If positive, the category of the object, one of so many, is an input too and modulates
+        the shared features.
+    prior : Tensor of shape (n_logits,), optional
+        What the network predicts before it is trained: exactly for features, about so for
+        pictures, for which :meth:`FusedBranches.init_weights` starts the branches at random.
+    untrained : collection of int
+        Attributes that there is nothing to learn of, whose prior is exact for pictures too.
+    dtype : torch.dtype
+        Of parameters and results.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        layout: BranchLayout,
+        *,
+        n_inputs: int | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        weights: str | None = None,
+        branch_hidden: int | None = None,
+        dropout: float = 0.0,
+        n_conditions: int = 0,
+        prior: Tensor | None = None,
+        untrained: Collection[int] = (),
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.n_inputs = n_inputs
+        self.n_conditions = n_conditions
+        self.normalization: nn.Module
+        is_file = weights is not None and Path(weights).is_file()
+        if n_inputs is None:
+            self.normalization = PixelNormalization()
+            self.backbone, self.n_features = build_image_backbone(
+                backbone, None if is_file else weights, image_size
+            )
+        else:
+            if weights is not None:
+                raise ValueError(f"weights={weights!r} needs pictures, but X holds 2-D features.")
+            self.normalization = nn.Identity()
+            self.backbone, self.n_features = build_feature_backbone(backbone, n_inputs)
+        if is_file and weights is not None:
+            own = self.backbone.get_submodule("0" if callable(backbone) else "")
+            load_backbone_weights(own, weights)
+        self._is_linear = n_inputs is not None and backbone == "linear"  # what does nothing is slow
+        self._drops_out = dropout > 0
+        self.modulation = CategoryFiLM(n_conditions, self.n_features) if n_conditions else None
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
+        branches = FusedBranches(self.n_features, layout, branch_hidden, dropout)
+        if n_inputs is None:
+            branches.init_weights(untrained)
+        self.branches: FusedBranches | BranchGroups = branches
+        self.to(dtype)
+        if n_inputs is None:
+            self.backbone.to(memory_format=torch.channels_last)
+        if prior is not None:
+            branches.set_prior(prior)
+
+    @property
+    def propagates_non_finite(self) -> bool:
+        """Whether an input that is NaN or infinite makes an output so: it is a linear map."""
+        groups = getattr(self.branches, "groups", [self.branches])
+        is_linear = self._is_linear and all(one.n_hidden is None for one in groups)
+        return is_linear and self.branches.layout.n_logits > 0 and self.modulation is None
+
+    @property
+    def layout(self) -> Any:
+        """Where the logits of each attribute stand."""
+        return self.branches.layout
+
+    def grow(self, branches: FusedBranches) -> None:
+        """Add branches to those that are there, which stay as they are to the bit."""
+        self.branches = BranchGroups(self.branches, branches)
+
+    def forward_features(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
+        """Map inputs to shared features (n, n_features).
+
+        Parameters
+        ----------
+        inputs : Tensor
+            uint8 pictures (n, H, W, 3), or features (n, n_inputs).
+        category : Tensor of shape (n,), int64, optional
+            With `n_conditions`: the category of each object, -1 where unknown.
+        """
+        if self.n_inputs is None:
+            inputs = self.normalization(inputs)
+        elif inputs.dtype is not (dtype := self.branches.bias.dtype):
+            inputs = inputs.to(dtype)
+        features: Tensor = inputs if self._is_linear else self.backbone(inputs)
+        if self.modulation is not None:
+            features = self.modulation(features, category)
+        return features
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
+        if self._drops_out:
+            features = self.dropout(features)
+        logits: Tensor = self.branches(features)
+        return logits
+
+    def forward(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
+        """Map inputs to the logits (n, n_logits) of all branches."""
+        return self.forward_head(self.forward_features(inputs, category))
+
+
+class MultiBranchResNet(MultiBranchNetwork):
+    """A torchvision ResNet, or another of its models, with one branch per attribute.
+
+    Parameters
+    ----------
+    n_classes : sequence of int
+        Classes per attribute; two make one logit with ``binary_head="sigmoid"``.
+    backbone : str or callable, default="resnet18"
+        See :class:`MultiBranchNetwork`.
+    binary_head : {"sigmoid", "softmax"}, default="sigmoid"
+    weights, image_size, branch_hidden
+        See :class:`MultiBranchNetwork`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skattr.nn import MultiBranchResNet
+    >>> network = MultiBranchResNet([2, 5, 2]).eval()
+    >>> logits = network(torch.zeros(4, 60, 80, 3, dtype=torch.uint8))
+    >>> logits.shape
+    torch.Size([4, 7])
+    >>> logits[:, network.layout.slices[1]].shape
+    torch.Size([4, 5])
+    """
+
+    def __init__(
+        self,
+        n_classes: Sequence[int],
+        backbone: Backbone = "resnet18",
+        *,
+        binary_head: str = "sigmoid",
+        weights: str | None = None,
+        image_size: tuple[int, int] = (224, 224),
+        branch_hidden: int | None = None,
+    ) -> None:
+        super().__init__(
+            backbone,
+            BranchLayout(tuple(n_classes), binary_head),
+            weights=weights,
+            image_size=image_size,
+            branch_hidden=branch_hidden,
+        )

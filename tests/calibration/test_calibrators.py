@@ -1,0 +1,277 @@
+"""Calibrators against published formulas in float64, brute force and scikit-learn's own."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, logit, softmax
+
+from skattr.calibration._calibrators import (
+    MIN_SUPPORT,
+    Beta,
+    Identity,
+    Isotonic,
+    Prior,
+    Sigmoid,
+    Temperature,
+    fit_calibrator,
+    pos_weight_of,
+)
+
+BINARY = sorted(MIN_SUPPORT)
+KINDS = {"temperature": Temperature, "sigmoid": Sigmoid, "isotonic": Isotonic, "beta": Beta}
+
+
+def draw(rng, n=400, slope=2.0, shift=0.5):
+    """Return probabilities whose log odds are off by a slope and a shift, labels and weights."""
+    odds = rng.normal(-0.5, 1.5, n)
+    codes = (rng.random(n) < expit(odds)).astype(np.int64)
+    return expit(slope * odds + shift), codes, rng.integers(1, 4, n).astype(float)
+
+
+def log_loss(probabilities, codes, weights):
+    """Return the mean log loss of probabilities of the positive class."""
+    p = np.clip(probabilities, 1e-12, 1 - 1e-12)
+    return -np.average(np.where(codes == 1, np.log(p), np.log1p(-p)), weights=weights)
+
+
+@pytest.mark.parametrize("method", BINARY)
+def test_class_of_each_method(rng, method):
+    """Each method has its calibrator, which is a callable and has a predict."""
+    scores, codes, weights = draw(rng)
+    calibrator, reason = fit_calibrator(method, scores, codes, weights, True)
+    assert type(calibrator) is KINDS[method]
+    assert reason is None
+    np.testing.assert_array_equal(calibrator(scores), calibrator.predict(scores))
+
+
+@pytest.mark.parametrize("is_proba", [True, False])
+def test_temperature_is_the_best(rng, is_proba):
+    """No temperature of a fine grid has a smaller log loss (Guo et al. 2017)."""
+    scores, codes, weights = draw(rng)
+    odds = logit(scores)
+    calibrator, _ = fit_calibrator(
+        "temperature", scores if is_proba else odds, codes, weights, is_proba
+    )
+    grid = calibrator.temperature * np.exp(np.linspace(-0.1, 0.1, 2001))
+    losses = [log_loss(expit(odds / t), codes, weights) for t in grid]
+    assert int(np.argmin(losses)) == 1000
+    assert calibrator.temperature > 1.3  # log odds were twice too steep
+
+
+@pytest.mark.parametrize("is_proba", [True, False])
+def test_temperature_of_several_classes(rng, is_proba):
+    """Four classes: softmax(logits / T), the T as good as any of a fine grid."""
+    logits = rng.normal(0, 1, (500, 4))
+    codes = np.array([rng.choice(4, p=row) for row in softmax(logits, axis=1)])
+    weights = rng.random(500) + 0.1
+    scores = softmax(3 * logits, axis=1) if is_proba else 3 * logits
+    calibrator, _ = fit_calibrator("isotonic", scores, codes, weights, is_proba)
+    assert type(calibrator) is Temperature
+    grid = calibrator.temperature * np.exp(np.linspace(-0.1, 0.1, 2001))
+    losses = [
+        -np.average(log_softmax(3 * logits / t, axis=1)[np.arange(500), codes], weights=weights)
+        for t in grid
+    ]
+    assert int(np.argmin(losses)) == 1000
+    assert calibrator.temperature == pytest.approx(3, rel=0.2)
+    expected = softmax(3 * logits / calibrator.temperature, axis=1)
+    np.testing.assert_allclose(calibrator(scores), expected, atol=1e-6)
+
+
+def test_extreme_temperatures(rng):
+    """Scores that say nothing, or the opposite, or everything, have an end of the range."""
+    codes = np.arange(40) % 2
+    weights = np.ones(40)
+    for scores, low, high in [
+        (np.full(40, 0.5), 0, np.inf),
+        (np.where(codes == 1, 0.1, 0.9), 1e4, np.inf),
+        (np.where(codes == 1, 0.9, 0.1), 0, 1e-4),
+    ]:
+        calibrator, _ = fit_calibrator("temperature", scores, codes, weights, True)
+        assert low <= calibrator.temperature <= high
+        assert np.isfinite(calibrator(scores)).all()
+
+
+def test_platt_minimises_his_loss(rng):
+    """Slope and intercept minimise the log loss against Platt's smoothed labels."""
+    scores, codes, weights = draw(rng)
+    positives, negatives = weights[codes == 1].sum(), weights[codes == 0].sum()
+    targets = np.where(codes == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(parameters):
+        odds = parameters[0] * scores + parameters[1]
+        return np.average(np.logaddexp(0, odds) - targets * odds, weights=weights)
+
+    best = minimize(loss, [0.0, 0.0], method="BFGS", options={"gtol": 1e-9}).x
+    calibrator, _ = fit_calibrator("sigmoid", scores, codes, weights, True)
+    np.testing.assert_allclose([calibrator.slope, calibrator.intercept], best, rtol=1e-4)
+    np.testing.assert_allclose(calibrator(scores), expit(best[0] * scores + best[1]), atol=1e-5)
+
+
+def test_isotonic_is_pool_adjacent_violators(rng):
+    """The values are the maxima over starts of minima over ends of means (Barlow et al. 1972)."""
+    scores, codes, weights = draw(rng, n=60)
+    calibrator, _ = fit_calibrator("isotonic", scores, codes, weights, True, 1)
+    order = np.argsort(scores)
+    y, w = codes[order], weights[order]
+    expected = [
+        max(
+            min(np.average(y[a : b + 1], weights=w[a : b + 1]) for b in range(i, len(y)))
+            for a in range(i + 1)
+        )
+        for i in range(len(y))
+    ]
+    np.testing.assert_allclose(calibrator(scores[order]), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("is_proba", [True, False])
+def test_beta_minimises_the_log_loss(rng, is_proba):
+    """a, b and c minimise the log loss of expit(a log p - b log(1 - p) + c)."""
+    scores, codes, weights = draw(rng)
+
+    def loss(parameters):
+        a, b, c = parameters
+        odds = a * np.log(scores) - b * np.log1p(-scores) + c
+        return np.average(np.logaddexp(0, odds) - codes * odds, weights=weights)
+
+    bounds = [(0, None), (0, None), (None, None)]
+    best = minimize(loss, [1, 1, 0], bounds=bounds, options={"ftol": 1e-15, "gtol": 1e-9})
+    given_scores = scores if is_proba else logit(scores)
+    calibrator, _ = fit_calibrator("beta", given_scores, codes, weights, is_proba)
+    np.testing.assert_allclose([calibrator.a, calibrator.b, calibrator.c], best.x, atol=2e-3)
+    assert loss([calibrator.a, calibrator.b, calibrator.c]) <= best.fun + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_beta_never_falls(seed):
+    """A slope that would be negative is 0: small samples, as good as the constrained optimum."""
+    rng = np.random.default_rng(seed)
+    scores, codes, weights = draw(rng, n=40, slope=[1, -1][seed % 2])
+    calibrator, _ = fit_calibrator("beta", scores, codes, weights, True, 1)
+    assert calibrator.a >= 0
+    assert calibrator.b >= 0
+    found = log_loss(calibrator(scores), codes, weights)
+
+    def loss(parameters):
+        a, b, c = parameters
+        p = expit(a * np.log(scores) - b * np.log1p(-scores) + c)
+        return log_loss(p, codes, weights)
+
+    bounds = [(0, None), (0, None), (None, None)]
+    best = minimize(loss, [1, 1, 0], bounds=bounds, method="L-BFGS-B").fun
+    assert found == pytest.approx(best, abs=1e-3)
+
+
+@given(
+    st.floats(1e-6, 1 - 1e-6),
+    st.floats(0.01, 100),
+)
+def test_prior_undoes_the_weight(p, weight):
+    """Odds that are w times too high come back, from probabilities and from log odds."""
+    biased = expit(logit(p) + np.log(weight))
+    formula = biased / (biased + weight * (1 - biased))
+    for scores, is_proba in [(biased, True), (logit(p) + np.log(weight), False)]:
+        found = Prior(is_proba, weight)(np.array([scores]))
+        np.testing.assert_allclose(found, [p], rtol=1e-7)
+    np.testing.assert_allclose(Prior(True, weight)(np.array([biased])), [formula], rtol=1e-12)
+    np.testing.assert_array_equal(Prior(True, weight)(np.array([0.0, 1.0])), [0, 1])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.sampled_from(BINARY), st.booleans())
+def test_weights_are_repetitions(seed, method, is_proba):
+    """A row of weight 3 does what three rows do."""
+    scores, codes, weights = draw(np.random.default_rng(seed), n=80)
+    scores = scores if is_proba else logit(scores)
+    rows = np.repeat(np.arange(80), weights.astype(int))
+    weighted, _ = fit_calibrator(method, scores, codes, weights, is_proba, 1)
+    repeated, _ = fit_calibrator(method, scores[rows], codes[rows], np.ones(len(rows)), is_proba, 1)
+    np.testing.assert_allclose(weighted(scores), repeated(scores), atol=1e-5)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.sampled_from(BINARY), st.booleans())
+def test_calibrators_rise(seed, method, is_proba):
+    """Higher scores never have lower probabilities, also far outside the scores of fit."""
+    scores, codes, weights = draw(np.random.default_rng(seed), n=100)
+    grid = np.linspace(0, 1, 101) if is_proba else np.array([-np.inf, -1e9, -5, 0, 5, 1e9, np.inf])
+    scores = scores if is_proba else logit(scores)
+    calibrator, _ = fit_calibrator(method, scores, codes, weights, is_proba, 1)
+    found = calibrator(grid)
+    assert np.isfinite(found).all()
+    assert (np.diff(found) >= -1e-12).all()
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.sampled_from(["temperature", "beta"]))
+def test_the_loss_never_grows(seed, method):
+    """Where the identity is among the functions, the fitted one has no larger log loss."""
+    scores, codes, weights = draw(np.random.default_rng(seed), n=100)
+    calibrator, _ = fit_calibrator(method, scores, codes, weights, True, 1)
+    before = log_loss(scores, codes, weights)
+    assert log_loss(calibrator(scores), codes, weights) <= before + 1e-7
+
+
+def test_float32_edges():
+    """Probabilities of exactly 0 and 1 in float32 have finite calibrations."""
+    scores = np.tile(np.array([0, 1e-30, 0.3, 0.8, 1], dtype=np.float32), 40)
+    codes = np.tile([0, 0, 0, 1, 1, 0, 1, 1, 0, 1], 20)
+    for method in BINARY:
+        calibrator, _ = fit_calibrator(method, scores, codes, np.ones(200), True, 1)
+        found = calibrator(scores)
+        assert found.dtype == np.float64
+        assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("method", BINARY)
+def test_too_few_labels(rng, method):
+    """One label below the limit is the identity and says so; at the limit it is fitted."""
+    least = MIN_SUPPORT[method]
+    for positives in (least - 1, least):
+        codes = np.repeat([1, 0], [positives, 300])
+        scores = expit(rng.normal(size=len(codes)) + codes)
+        calibrator, reason = fit_calibrator(method, scores, codes, np.ones(len(codes)), True)
+        if positives == least:
+            assert (type(calibrator), reason) == (KINDS[method], None)
+        else:
+            assert type(calibrator) is Identity
+            assert reason == f"{positives} positive and 300 negative labels, of each {least} needed"
+            np.testing.assert_array_equal(calibrator(scores), scores)
+
+
+def test_too_few_labels_of_several_classes():
+    """Ten known labels are needed, and not all of one class; one class needs no calibration."""
+    scores = np.full((30, 3), 1 / 3)
+    ones = np.ones(30)
+    few = fit_calibrator("temperature", scores[:9], np.arange(9) % 3, ones[:9], True)
+    assert few == (Identity(True), "9 labels, 10 needed")
+    same = fit_calibrator("temperature", scores, np.full(30, 2), ones, True)
+    assert same == (Identity(True), "labels of one class only")
+    alone = fit_calibrator("temperature", scores[:, :1], np.zeros(30, int), ones, True)
+    assert alone == (Identity(True), None)
+
+
+def test_identity_of_decisions():
+    """Decisions become probabilities by the sigmoid and the softmax function."""
+    scores = np.array([[-np.inf, 0.0, 2.0], [1.0, 2.0, 3.0]])
+    np.testing.assert_allclose(Identity(False)(scores[1]), expit(scores[1]))
+    np.testing.assert_allclose(Identity(False)(scores), softmax(scores, axis=1))
+    assert Identity(False)(scores)[0, 0] == 0
+
+
+class Holder:
+    """Something with parameters."""
+
+    def __init__(self, **params):
+        self.__dict__.update(params)
+
+
+def test_pos_weight_of_wrapped_estimators():
+    """The outermost pos_weight that is set counts; without any there is a sentence."""
+    assert pos_weight_of(Holder(pos_weight=3)) == 3
+    assert pos_weight_of(Holder(pos_weight=None, estimator=Holder(pos_weight=4))) == 4
+    with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter .* of Holder"):
+        pos_weight_of(Holder(pos_weight=None, estimator=Holder()))

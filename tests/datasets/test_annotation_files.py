@@ -1,0 +1,188 @@
+"""Strict reading: what is accepted, and how each fault is named."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from skattr.datasets import _annotation_files as _reading
+from skattr.datasets._annotation_files import (
+    check_choice,
+    check_order,
+    check_unique,
+    line_of,
+    read_codes,
+    read_json,
+    read_names,
+    read_numbers,
+    read_rows,
+)
+from skattr.exceptions import DatasetFormatError, SkattrError
+
+CODING = {"1": 1, "-1": 0, "0": -1}
+
+
+def written(folder, content):
+    """Return the path of a file with this text or these bytes."""
+    path = folder / "file.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(path)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
+    """Line ends, a byte order mark, blanks, a missing last end and chunks change nothing."""
+    monkeypatch.setattr(_reading, "_CHUNK", data.draw(st.sampled_from([2, 3, 65536])))
+    n, k = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
+    cells = data.draw(
+        st.lists(
+            st.lists(st.sampled_from(["1", "-1", "0"]), min_size=k, max_size=k),
+            min_size=n,
+            max_size=n,
+        )
+    )
+    separator = data.draw(st.sampled_from([None, ",", ";"]))
+    gaps = [" ", "  ", "\t"] if separator is None else [separator]
+    end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    lines = [
+        f"bild {i}.jpg".replace(" ", "ä")
+        + "".join(data.draw(st.sampled_from(gaps)) + cell for cell in row)
+        + (data.draw(st.sampled_from(["", " "])) if separator is None else "")
+        for i, row in enumerate(cells)
+    ]
+    text = "header" + end + end.join(lines) + end * data.draw(st.integers(0, 3))
+    mark = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
+    path = written(tmp_path, mark + text.encode())
+    rows = read_rows(path, k + 1, separator=separator, first=2, text=[0])
+    assert rows[0].tolist() == [f"bildä{i}.jpg" for i in range(n)]
+    codes = read_codes(rows.iloc[:, 1:], [str(j) for j in range(k)], CODING, line_of(path, 2))
+    expected = np.array([[CODING[cell] for cell in row] for row in cells])
+    np.testing.assert_array_equal(codes, expected)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cut=st.integers(0, 38), separator=st.sampled_from([",", " "]))
+def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, separator):
+    """No cut gives a label that the whole file does not have."""
+    whole = [["1", "-1", "0", "-1"], ["-1", "1", "1", "0"], ["0", "0", "-1", "1"]]
+    text = "".join(separator.join(row) + "\n" for row in whole)
+    path = written(tmp_path, text[:cut])
+    try:
+        rows = read_rows(path, 4, separator=None if separator == " " else separator)
+        codes = read_codes(rows, list("abcd"), CODING, line_of(path, 1))
+    except DatasetFormatError:
+        return
+    expected = np.array([[CODING[cell] for cell in row] for row in whole])
+    np.testing.assert_array_equal(codes, expected[: len(codes)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a 1\nb\n", "line 2: expected 2 fields, got 1; the file may be cut short."),
+        ("a 1\nb 1 1\nc 1\n", "line 2: expected 2 fields, got 3."),
+        ("a 1\n\nc 1\n", "line 2: expected 2 fields, got 0."),
+        ("", "holds no row; rows are expected from line 1 on"),
+        ("\r\n\r\n", "holds no row"),
+        (b"a 1\nb\xe9 1\n", "line 2: the byte 0xe9 is not UTF-8"),
+        (b"\xff\xfea\x00 \x001\x00", "line 1: the byte 0xff is not UTF-8"),
+        ("a 1\rb 1\r", "line 1: a carriage return or a NUL stands within the line"),
+        (b"a 1\nb 1\n\0\0\0\0", "line 3: a carriage return or a NUL"),
+    ],
+)
+def test_faults_of_lines_are_named(tmp_path, content, message):
+    """The file, the line and what was expected are in the sentence."""
+    path = written(tmp_path, content)
+    with pytest.raises(DatasetFormatError, match=re.escape(message)) as caught:
+        read_rows(path, 2, text=[0])
+    assert str(caught.value).startswith(path)
+    assert isinstance(caught.value, ValueError | SkattrError)
+
+
+def test_a_cell_outside_the_coding_is_named_with_line_and_attribute(tmp_path):
+    """The first wrong row of the first wrong column is named, with all legal cells."""
+    path = written(tmp_path, "a 1 0\nb 0 01\nc 2 1\n")
+    rows = read_rows(path, 3, text=[0])
+    with pytest.raises(DatasetFormatError) as caught:
+        read_codes(rows[[1, 2]], ["hat", "coat"], {"0": 0, "1": 1}, line_of(path, 1))
+    assert str(caught.value) == (
+        f"{path}, line 3: attribute 'hat' is '2', but must be '0' (negative) or '1' (positive)."
+    )
+    # "01" is not 1: cells are compared as text.
+    with pytest.raises(DatasetFormatError, match="line 2: attribute 'coat' is '01'"):
+        read_codes(rows[[2]], ["coat"], {"0": 0, "1": 1}, line_of(path, 1))
+
+
+@pytest.mark.parametrize("cell", ["", "1.5", "x", "1e3", "١", "12345678901234567890", "- 1"])
+def test_numbers_must_be_whole(tmp_path, cell):
+    """What int or float would also read is refused."""
+    path = written(tmp_path, f"7,-3\n5,{cell}\n")
+    with pytest.raises(DatasetFormatError, match="line 2: y is .* but must be a whole number"):
+        read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
+
+
+def test_numbers_are_read(tmp_path):
+    """Whole numbers of either sign give a matrix of int64."""
+    path = written(tmp_path, "7,-3\n05,123456789\n")
+    found = read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
+    assert found.dtype == np.int64
+    assert found.tolist() == [[7, -3], [5, 123456789]]
+
+
+def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
+    """Names may have blanks within; blank lines at the end are no names."""
+    path = written(tmp_path, "\ufeffFurn. Leg\r\nStem/Trunk\r\n\r\n")
+    assert read_names(path) == ["Furn. Leg", "Stem/Trunk"]
+    for content, message in [
+        ("a\nb\na\n", "line 3: expected a name that is not there yet, got 'a'"),
+        ("a\n\nb\n", "line 2: expected a name that is not there yet, got ''"),
+        ("\n", "holds no name"),
+    ]:
+        with pytest.raises(DatasetFormatError, match=message):
+            read_names(written(tmp_path, content))
+
+
+@given(st.permutations(["a", "b", "c", "x", "y"]))
+def test_known_names_must_be_in_their_order(names):
+    """The names that the format knows must rise; others may stand anywhere."""
+    known = [name for name in names if name in "abc"]
+    if known == sorted(known):
+        check_order(names, "a,b,c", "file")
+    else:
+        with pytest.raises(DatasetFormatError, match="file: the attribute '.' stands after '.'"):
+            check_order(names, "a,b,c", "file")
+
+
+def test_json_that_is_cut_is_named(tmp_path):
+    """The line and column in which JSON ends are named."""
+    assert read_json(written(tmp_path, b'\xef\xbb\xbf[{"a": 1}]\r\n')) == [{"a": 1}]
+    with pytest.raises(DatasetFormatError, match=r"line 2, column 8: this is not JSON .*cut short"):
+        read_json(written(tmp_path, '[\n{"a": 1'))
+    with pytest.raises(DatasetFormatError, match="line 3: the byte 0xe9"):
+        read_json(written(tmp_path, b'[\n\n"\xe9"]'))
+
+
+def test_twice_is_named_with_both_lines():
+    """Both places of a value that may be there once are named."""
+    check_unique(pd.Series(["a", "b"]), "the picture", line_of("f", 3))
+    with pytest.raises(DatasetFormatError) as caught:
+        check_unique(pd.Series(["a", "b", "a"]), "the picture", line_of("f", 3))
+    assert str(caught.value) == (
+        "f, line 5: the picture 'a' is there already (f, line 3), but each may be there once."
+    )
+
+
+@pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])
+def test_choices(value):
+    """Only the legal values themselves are taken, whatever type comes."""
+    check_choice("subset", None, (None, "train"))
+    with pytest.raises(ValueError, match=r"subset must be one of \[None, 'train'\], got"):
+        check_choice("subset", value, (None, "train"))

@@ -1,0 +1,222 @@
+"""Training on a stream, chunk by chunk."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from skattr import AttributeClassifier
+from skattr.exceptions import UnknownLabelsWarning, UnseenCategoryWarning, UnseenLabelError
+from skattr.losses import CrossEntropyLoss, FocalLoss
+from tests.tiny_models import tiny
+
+FAST = {"lr": 0.02, "batch_size": 16, "random_state": 0}
+CLASSES = {"hat": [0, 1], "colour": ["blue", "green", "red"]}
+
+
+def problem(n=320, seed=0):
+    """Return features and a table of two attributes of them."""
+    X = np.random.default_rng(seed).normal(size=(n, 3))
+    colour = np.array(["blue", "green", "red"])[X.argmax(axis=1)]
+    return X, pd.DataFrame({"hat": np.where(X[:, 0] > 0, 1.0, 0.0), "colour": colour})
+
+
+def chunks(X, y, size=64):
+    """Yield consecutive rows."""
+    for start in range(0, len(X), size):
+        yield X[start : start + size], y[start : start + size]
+
+
+def streamed(passes=1, **params):
+    """Return a classifier that saw the stream so many times."""
+    X, y = problem()
+    classifier = AttributeClassifier(**{**FAST, **params})
+    for _ in range(passes):
+        for rows, labels in chunks(X, y):
+            classifier.partial_fit(rows, labels, classes=CLASSES)
+    return classifier
+
+
+def matrix(classifier, X):
+    """Return all probabilities side by side."""
+    return np.hstack(classifier.predict_proba(X))
+
+
+@pytest.mark.parametrize("params", [
+    {}, {"optimizer": "sgd", "backbone": "mlp"}, {"loss": FocalLoss(), "pos_weight": 2},
+    {"ema_decay": 0.9}, {"attribute_weight": "uncertainty", "branch_hidden": 4},
+], ids=str)  # fmt: skip
+def test_it_learns_over_chunks(params):
+    """Accuracy on fresh rows rises with the stream; one epoch is recorded per chunk."""
+    X, y = problem(seed=1)
+    once, often = streamed(**params), streamed(passes=6, **params)
+    accuracy = [(c.predict(X) == y.to_numpy(object)).mean() for c in (once, often)]
+    assert accuracy[1] > max(accuracy[0], 0.85)
+    assert once.n_iter_ == len(once.history_) == 5
+    assert often.n_iter_ == 30
+    assert often.history_[-1]["train_loss"] < once.history_[0]["train_loss"]
+    assert [row["epoch"] for row in once.history_] == [1, 2, 3, 4, 5]
+
+
+def test_the_same_seed_gives_the_same_stream():
+    """To the bit, with mixup and dropout drawn anew in every chunk."""
+    params = {"backbone": "mlp", "net_params": {"module__dropout": 0.3}}
+    X, _ = problem()
+    first, second = streamed(**params), streamed(**params)
+    assert_array_equal(matrix(first, X), matrix(second, X))
+    other = streamed(**{**params, "random_state": 1})
+    assert not np.array_equal(matrix(first, X), matrix(other, X))
+
+
+def test_one_chunk_of_one_batch_is_a_step_of_fit():
+    """A single chunk does what `fit` does in one epoch at a constant rate."""
+    X, y = problem()
+    params = {**FAST, "batch_size": 64}
+    chunk = AttributeClassifier(**params).partial_fit(X, y)
+    epoch = AttributeClassifier(**params, max_epochs=1, lr_schedule=None).fit(X, y)
+    assert_array_equal(matrix(chunk, X), matrix(epoch, X))
+
+
+def test_classes_are_those_of_the_first_call():
+    """Given there, as a parameter, or seen in it; a label beyond them is an error."""
+    X, y = problem()
+    blue = y["colour"] == "blue"
+    classifier = AttributeClassifier(**FAST).partial_fit(X[blue], y[blue], classes=CLASSES)
+    assert [len(levels) for levels in classifier.classes_] == [2, 3]
+    before = matrix(classifier, X)
+    classifier.partial_fit(X, y)
+    assert not np.array_equal(matrix(classifier, X), before)
+    declared = AttributeClassifier(**FAST, classes=CLASSES).partial_fit(X[blue], y[blue])
+    assert_array_equal(matrix(declared, X), before)
+    seen = AttributeClassifier(**FAST).partial_fit(X, y)
+    before = matrix(seen, X)
+    with pytest.raises(UnseenLabelError, match="the label 'pink' is not among the classes"):
+        seen.partial_fit(X, y.replace("blue", "pink"))
+    assert_array_equal(matrix(seen, X), before)
+    with pytest.raises(ValueError, match=r"y has 1 column\(s\), but 2 were fitted"):
+        seen.partial_fit(X, y[["hat"]])
+    with pytest.raises(ValueError, match="X has 2 features, but"):
+        seen.partial_fit(X[:, :2], y)
+
+
+def test_it_goes_on_from_fit_and_fit_starts_anew():
+    """After `fit` a stream refines the network; after a stream `fit` forgets it."""
+    X, y = problem()
+    fitted = AttributeClassifier(**FAST, max_epochs=10).fit(X, y)
+    expected, loss = matrix(fitted, X), fitted.history_[-1]["train_loss"]
+    fitted.partial_fit(X, y)
+    assert fitted.history_[0]["train_loss"] < loss + 0.02
+    assert not np.array_equal(matrix(fitted, X), expected)
+    assert_array_equal(matrix(fitted.fit(X, y), X), expected)
+    assert_array_equal(matrix(streamed(max_epochs=10).fit(X, y), X), expected)
+
+
+def test_it_goes_on_with_the_same_layers_only():
+    """Another backbone or other hidden layers than those of the fit are an error that says so."""
+    X, y = problem()
+    for params in ({"branch_hidden": 3}, {"backbone": "mlp"}):
+        classifier = AttributeClassifier(**FAST, max_epochs=1, warm_start=True).fit(X, y)
+        for call in (classifier.set_params(**params).fit, classifier.partial_fit):
+            with pytest.raises(ValueError, match="other layers .* keep `backbone` and `branch_hid"):
+                call(X, y)
+
+
+@pytest.mark.parametrize("weights", [
+    {"pos_weight": "balanced"}, {"pos_weight": "balanced:20"}, {"pos_weight": {"hat": "balanced"}},
+    {"class_weight": "balanced"}, {"class_weight": {"hat": "balanced"}},
+    {"class_weight": ["balanced", None]}, {"attribute_weight": "balanced"},
+    {"pos_weight": ["balanced"]},
+], ids=str)  # fmt: skip
+def test_balanced_weights_are_refused(weights):
+    """However they are written: a stream has no counts of all labels."""
+    X, y = problem()
+    [(name, _)] = weights.items()
+    with pytest.raises(ValueError, match=f"{name}=.* counts labels that partial_fit has not seen"):
+        AttributeClassifier(**FAST, **weights).partial_fit(X, y)
+    AttributeClassifier(**FAST, **weights, max_epochs=1).fit(X, y)
+
+
+def test_other_weights_go_along():
+    """Numbers by attribute, class or row count in a stream as in `fit`."""
+    X, y = problem()
+    plain = AttributeClassifier(**FAST).partial_fit(X, y)
+    for params, given in [
+        ({"pos_weight": [4]}, {}), ({"pos_weight": np.array([4.0])}, {}),
+        ({"class_weight": {"colour": {"red": 9}}}, {}), ({"attribute_weight": [1, 9]}, {}),
+        ({}, {"sample_weight": np.linspace(0, 1, 320)}),
+        ({}, {"label_weight": np.linspace(0, 1, 640).reshape(320, 2)}),
+    ]:  # fmt: skip
+        weighted = AttributeClassifier(**FAST, **params).partial_fit(X, y, **given)
+        assert weighted.history_[0]["train_loss"] != plain.history_[0]["train_loss"]
+
+
+def test_categories_in_a_stream():
+    """Those of the first chunk are known; later ones that are not count as unknown."""
+    X, y = problem()
+    category = np.where(np.arange(320) < 200, np.where(X[:, 0] > 0, "boat", "seal"), "whale")
+    joint = AttributeClassifier(**FAST, category_prior="joint")
+    joint.partial_fit(X[:100], y[:100], category=category[:100])
+    joint.partial_fit(X[100:200], y[100:200], category=category[100:200])
+    with pytest.warns(UnseenCategoryWarning, match="'whale'"):
+        joint.partial_fit(X[200:], y[200:], category=category[200:])
+    assert joint.categories_.tolist() == ["boat", "seal"]
+    with pytest.raises(ValueError, match=r"category has the shape \(320,\), X 9 row\(s\)"):
+        joint.partial_fit(X[:9], y[:9], category=category)
+    plain = AttributeClassifier(**FAST).partial_fit(X, y).set_params(category_prior="joint")
+    with pytest.raises(ValueError, match="its categories or the form of its branches differ"):
+        plain.partial_fit(X, y, category=category)
+
+
+def test_pictures_in_a_stream(pictures, table):
+    """Chunks of pictures; one picture alone is too few, in any call."""
+    classifier = tiny(classes={"colour": ["blue", "green", "red"], "count": [1, 2, 3, 4]})
+    with pytest.raises(ValueError, match="two rows or more per batch"):
+        classifier.partial_fit(pictures[1:2], table[1:2])
+    classifier.partial_fit(pictures[:12], table[:12]).partial_fit(pictures[12:], table[12:])
+    before = matrix(classifier, pictures)
+    with pytest.raises(ValueError, match="two rows or more per batch .* and 1 row"):
+        classifier.partial_fit(pictures[:1], table[:1])
+    assert_array_equal(matrix(classifier, pictures), before)
+
+
+def test_a_chunk_without_labels_of_an_attribute():
+    """It trains the others, whatever the policy; the attribute is learned when its labels come."""
+    X, y = problem()
+    classifier = AttributeClassifier(**FAST, loss=CrossEntropyLoss(unknown="negative"))
+    with pytest.warns(UnknownLabelsWarning, match="hat"):
+        classifier.partial_fit(X, y.assign(hat=np.nan))
+    hat, colour = classifier.predict_proba(X)
+    assert (hat == 0.5).all()
+    assert (classifier.classes_[1][colour.argmax(axis=1)] == y["colour"]).mean() > 0.7
+    classifier.partial_fit(X, y)
+    assert (classifier.predict(X)[:, 0] == y["hat"]).mean() > 0.8
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
+    """Neither decay nor momentum moves it, between two chunks and in a warm start."""
+    X, y = problem()
+    params = {**FAST, "branch_hidden": hidden, "weight_decay": 0.5}
+    blank = y.assign(colour=None)
+    classifier = AttributeClassifier(**params).partial_fit(X, y)
+    before = classifier.predict_proba(X)
+    classifier.partial_fit(X, blank)
+    after = classifier.predict_proba(X)
+    assert_array_equal(after[1], before[1])
+    assert not np.array_equal(after[0], before[0])
+    classifier.partial_fit(X, y)
+    assert not np.array_equal(classifier.predict_proba(X)[1], before[1])
+    classes = {"colour": classifier.classes_[1]}
+    warm = AttributeClassifier(**params, warm_start=True, classes=classes).fit(X, y)
+    before = warm.predict_proba(X)
+    with pytest.warns(UnknownLabelsWarning, match="colour"):
+        warm.fit(X, blank)
+    assert_array_equal(warm.predict_proba(X)[1], before[1])
+
+
+def test_scikit_learns_checks_of_partial_fit_are_collected():
+    """Its contract suite, which is run whole elsewhere, looks at streams too."""
+    checks = estimator_checks_generator(AttributeClassifier())
+    names = {getattr(check, "func", check).__name__ for _, check in checks}
+    assert {"check_estimators_partial_fit_n_features", "check_n_features_in"} <= names

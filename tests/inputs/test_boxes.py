@@ -1,0 +1,64 @@
+"""Columns of boxes: what is wrong is found, whether it is raised or kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skattr._inputs.boxes import BOX_COLUMNS, box_faults, read_boxes
+from skattr.exceptions import InvalidBoxError
+
+EDGE = st.one_of(st.integers(-2, 5), st.sampled_from([np.nan, np.inf, -np.inf, 0.5]))
+
+
+def is_legal(box):
+    """Tell by the definition whether a box is legal in some picture."""
+    if all(np.isnan(edge) for edge in box):
+        return True
+    if not all(np.isfinite(edge) and edge == int(edge) for edge in box):
+        return False
+    xmin, ymin, xmax, ymax = box
+    return 0 <= xmin < xmax and 0 <= ymin < ymax
+
+
+@given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))
+def test_faults_are_those_of_the_definition(boxes):
+    """Some fault is found of a box, if and only if it is illegal."""
+    faults = box_faults(np.array(boxes, dtype=float))
+    found = np.any(list(faults.values()), axis=0)
+    assert found.tolist() == [not is_legal(box) for box in boxes]
+
+
+@given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))
+def test_kept_are_all_rows_that_would_be_raised(boxes):
+    """The rows kept are the illegal ones; raised is one of them, with the same sentence."""
+    X = pd.DataFrame(boxes, columns=BOX_COLUMNS, dtype=float)
+    paths = [f"{row}.png" for row in range(len(boxes))]
+    kept = {}
+    np.testing.assert_array_equal(read_boxes(X, paths, kept), X.to_numpy())
+    assert sorted(kept) == [row for row, box in enumerate(boxes) if not is_legal(box)]
+    if kept:
+        with pytest.raises(InvalidBoxError) as caught:
+            read_boxes(X, paths, None)
+        assert str(caught.value) in {f"row {row} of X: {why}" for row, why in kept.items()}
+
+
+@pytest.mark.parametrize("text", ["left", [1], pd.Timestamp(0)])
+def test_what_is_no_number(text):
+    """It is an error of the columns, or of its row alone."""
+    X = pd.DataFrame(
+        [[0, 0, 2, 2], [0, text, 2, 2], [None] * 4, [text] * 4], columns=BOX_COLUMNS, dtype=object
+    )
+    with pytest.raises(InvalidBoxError, match="box columns of X must be numbers"):
+        read_boxes(X, list("abcd"), None)
+    kept = {}
+    boxes = read_boxes(X, list("abcd"), kept)
+    assert sorted(kept) == [1, 3]
+    assert "of 'b' is not of numbers" in kept[1]
+    np.testing.assert_array_equal(boxes[[0, 2]], [[0, 0, 2, 2], [np.nan] * 4])
+
+
+def test_no_boxes():
+    """Without columns for them there are none."""
+    assert read_boxes(pd.DataFrame({"path": ["a"]}), ["a"], None) is None

@@ -1,0 +1,131 @@
+"""Scores whose classes stand in another order than their labels are told of."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.pipeline import make_pipeline
+
+from skattr import AttributeClassifier
+from skattr._multioutput.class_order import better_order
+from skattr.exceptions import ClassOrderWarning
+from skattr.inspection import suspected_label_errors
+from skattr.metrics import attribute_report, get_scorer, log_loss, roc_auc_score
+from skattr.model_selection import cross_val_predict_proba
+from skattr.thresholds import ThresholdCalibrator
+
+LEVELS = ["young", "adult", "senior"]
+KINDS = {"age": ("ordinal", LEVELS)}
+
+
+@pytest.fixture(scope="module")
+def material():
+    """Return features, an ordinal and a binary attribute, and the probabilities of a classifier."""
+    X = np.random.default_rng(0).normal(size=(300, 4))
+    age = np.array(LEVELS)[np.digitize(X[:, 0], [-0.5, 0.5])]
+    y = pd.DataFrame({"age": age, "hat": X[:, 1] > 0})
+    classifier = AttributeClassifier(attributes=KINDS, max_epochs=40, random_state=0)
+    return X, y, classifier.fit(X, y)
+
+
+@given(
+    order=st.permutations(range(4)),
+    error=st.sampled_from([0.0, 0.2, 0.4]),
+    shares=st.sampled_from([[1, 1, 1, 1], [20, 10, 3, 3], [5, 1, 1, 1]]),
+    seed=st.integers(0, 9),
+)
+def test_the_order_is_found(order, error, shares, seed):
+    """Of scores that are right more often than not, and none if it is that of the labels."""
+    rng = np.random.default_rng(seed)
+    codes = rng.choice(4, 2000, p=np.array(shares) / sum(shares))
+    chosen = np.where(rng.random(2000) < error, rng.integers(4, size=2000), codes)
+    found = better_order(codes, np.argsort(order)[chosen], 4)
+    if list(order) == [0, 1, 2, 3]:
+        assert found is None
+    elif found is not None:
+        assert list(found) == list(order)
+    if sorted(shares)[-2] == sorted(shares)[-1] and list(order) != [0, 1, 2, 3]:
+        assert found is not None
+
+
+@given(
+    n=st.integers(0, 400), n_classes=st.integers(2, 60), seed=st.integers(0, 99),
+    is_constant=st.booleans(),
+)  # fmt: skip
+def test_chance_has_no_order(n, n_classes, seed, is_constant):
+    """Neither guesses, however many classes there are, nor one answer to all is out of order."""
+    rng = np.random.default_rng(seed)
+    codes, guesses = rng.integers(n_classes, size=(2, n))
+    assert better_order(codes, 0 * guesses if is_constant else guesses, n_classes) is None
+
+
+def test_reweighted_classes_are_not_out_of_order():
+    """A rare class that is predicted too often takes nothing's place."""
+    codes = np.repeat([0, 1], [7000, 350])
+    chosen = np.concatenate([np.arange(7000) % 7 >= 3, np.arange(350) % 7 >= 1]).astype(int)
+    rng = np.random.default_rng(0).permutation(7350)
+    assert better_order(codes[rng], chosen[rng], 2) is None
+
+
+@pytest.mark.parametrize("function", [log_loss, roc_auc_score, suspected_label_errors])
+def test_metrics_tell_of_it(material, function):
+    """Once, with both orders; and not where the order is declared or in the labels."""
+    X, y, classifier = material
+    probas = classifier.predict_proba(X)
+    with pytest.warns(
+        ClassOrderWarning, match=r"'age'.*\['young', 'adult', 'senior'\] than"
+    ) as all_:
+        function(y, probas)
+    assert len(all_) == 1
+    ordered = y.assign(age=pd.Categorical(y["age"], LEVELS, ordered=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        function(y, probas, attributes=KINDS)
+        function(ordered, probas)
+
+
+def test_reports_and_scorers(material):
+    """A report tells of it once; a scorer knows the classifier's order."""
+    X, y, classifier = material
+    with pytest.warns(ClassOrderWarning) as caught:
+        attribute_report(y, None, classifier.predict_proba(X))
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert get_scorer("neg_log_loss")(classifier, X, y) > -1
+
+
+def test_a_calibrator_in_a_pipeline(material):
+    """It tells of another order, and refuses columns whose names are in another one."""
+    X, y, _ = material
+    classifier = AttributeClassifier(attributes=KINDS, max_epochs=40, random_state=0, cross_fit=3)
+    with pytest.warns(ClassOrderWarning, match="'age'"):
+        make_pipeline(classifier, ThresholdCalibrator()).fit(X, y)
+    named = make_pipeline(classifier, ThresholdCalibrator()).set_output(transform="pandas")
+    with pytest.raises(
+        ValueError, match=r"'age=young', 'age=adult', .* order \['age=adult', 'age="
+    ):
+        named.fit(X, y)
+    right = make_pipeline(classifier, ThresholdCalibrator(attributes=KINDS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right.fit(X, y)
+        right.set_output(transform="pandas").fit(X, y)
+    assert (right.predict(X)[:, 0] == y["age"]).mean() > 0.8
+
+
+def test_two_levels_out_of_fold(material):
+    """Columns are in the order of `classes_`, of an attribute of two levels too."""
+    X, y, _ = material
+    size = pd.DataFrame({"size": np.where(X[:, 2] > 0.5, "large", "small"), "hat": y["hat"]})
+    kinds = {"size": ("ordinal", ["small", "large"])}
+    classifier = AttributeClassifier(attributes=kinds, max_epochs=40, random_state=0)
+    proba = cross_val_predict_proba(classifier, X, size, cv=3)[0]
+    classes = classifier.fit(X, size).classes_[0]
+    assert classes.tolist() == ["small", "large"]
+    assert (classes[proba.argmax(axis=1)] == size["size"]).mean() > 0.7
+    with pytest.warns(ClassOrderWarning, match="'size'"):
+        log_loss(size, classifier.predict_proba(X))

@@ -1,0 +1,202 @@
+"""Weights of positives, classes and attributes against scikit-learn's and written-out formulas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_class_weight
+
+from skattr import AttributeEncoder
+from skattr._targets.weights import attribute_weights, class_weights, positive_weights
+
+TABLE = np.array([[0, "a", 1], [1, "b", None], [None, "c", None], [0, "a", None]], dtype=object)
+ENCODER = AttributeEncoder().fit(TABLE)
+CODES = ENCODER.transform(TABLE)
+ONES = (CODES >= 0).astype(float)
+
+
+@st.composite
+def labels(draw):
+    """Return an encoder of a binary and a categorical attribute, codes with gaps, and weights."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    n = draw(st.integers(1, 30))
+    codes = np.stack([rng.integers(-1, 2, n), rng.integers(-1, 4, n)], axis=1)
+    codes[0] = 0
+    table = pd.DataFrame({"hat": codes[:, 0] == 1, "age": codes[:, 1] * 10}).astype(object)
+    encoder = AttributeEncoder(classes={"age": [0, 10, 20, 30]}).fit(table.mask(codes < 0, None))
+    weights = rng.integers(0, 4, codes.shape) * (codes >= 0)
+    return encoder, codes, weights.astype(float)
+
+
+def test_positive_weights_in_every_form():
+    """A number, one per output or binary attribute, by name, and balanced over known labels."""
+
+    def read(pos_weight):
+        return positive_weights(pos_weight, ENCODER, CODES).tolist()
+
+    assert read(3) == [3, 1, 3]
+    assert read([2, 5]) == [2, 1, 5]
+    assert read([2, np.nan, 5]) == [2, 1, 5]
+    assert read({"y2": 5}) == [1, 1, 5]
+    assert read({2: 5}) == [1, 1, 5]
+    assert read({"y0": "balanced:1.5", "y2": 4}) == [1.5, 1, 4]
+    assert read(["balanced", 4]) == [2, 1, 4]
+    assert read(pd.Series({"y2": 5, "y0": 2})) == [2, 1, 5]
+    assert read(pd.Series({"y2": 5, "y1": np.nan, "y0": 2})) == [2, 1, 5]
+    np.testing.assert_array_equal(read("balanced"), [2, 1, np.nan])  # y2 has no negative
+    for bad, sentence in [
+        ([1, 2, 3, 4], r"shape \(4,\); it must have one number for each of the 2 binary"),
+        ({"y1": 3}, r"names 'y1', which is no binary attribute; those are \['y0', 'y2'\]"),
+        ({1: 3}, r"names 'y1', which is no binary attribute"),
+        ({"zz": 3}, "`pos_weight` names 'zz', which is no attribute"),
+        ({"y0": 3, 0: 3}, "`pos_weight` names 'y0' twice"),
+        ([2, -1], "pos_weight of 'y2' is -1; weights must be finite and above 0"),
+        (np.inf, "pos_weight of 'y0' is inf"),
+        ({"y0": None}, "pos_weight of 'y0' is None"),
+        ("balance", "pos_weight is 'balance'; legal are a number above 0, 'balanced'"),
+        ("balanced:-1", "'balanced:-1'; legal are"),
+        ("balanced:many", "'balanced:many'; legal are"),
+        (["even", 2], "pos_weight of 'y0' is 'even'"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            read(bad)
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels(), st.sampled_from([None, 0.5, 3]))
+def test_balanced_positives_are_ratios_of_weights(problem, cap):
+    """Negatives over positives among the known labels, by weight, at most the cap."""
+    encoder, codes, weights = problem
+    name = "balanced" if cap is None else f"balanced:{cap}"
+    found = positive_weights(name, encoder, codes, weights)
+    negative, positive = (weights[codes[:, 0] == code, 0].sum() for code in (0, 1))
+    if negative == 0 or positive == 0:
+        assert np.isnan(found[0])
+    else:
+        assert found[0] == min(negative / positive, 1000 if cap is None else cap)
+    assert found[1] == 1
+
+
+def test_balanced_positives_are_capped():
+    """One positive among ten thousand weighs 1000 unless another cap is given."""
+    y = np.arange(10_000) == 0
+    encoder = AttributeEncoder().fit(y)
+    codes = encoder.transform(y)
+    for name, expected in [("balanced", 1000), ("balanced:20", 20), ("balanced:1e9", 9999)]:
+        assert positive_weights(name, encoder, codes) == [expected]
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels())
+def test_balanced_classes_are_those_of_scikit_learn(problem):
+    """It is n / (K n_k) over the known labels, repeated as they weigh; absent classes weigh 1."""
+    encoder, codes, weights = problem
+    found = class_weights("balanced", encoder, codes, weights)
+    for j, (mine, n_classes) in enumerate(zip(found, [2, 4], strict=True)):
+        seen = np.repeat(codes[:, j], weights[:, j].astype(int))
+        expected = np.ones(n_classes)
+        if len(seen):
+            classes = np.unique(seen)
+            expected[classes] = compute_class_weight("balanced", classes=classes, y=seen)
+        np.testing.assert_allclose(mine, expected)
+
+
+def test_class_weights_in_every_form():
+    """By attribute and label, in a list, or by label alone for a single attribute."""
+
+    def read(class_weight, encoder=ENCODER, codes=CODES):
+        found = class_weights(class_weight, encoder, codes, (codes >= 0).astype(float))
+        return [part.tolist() for part in found]
+
+    assert read(None) == read({}) == [[1, 1], [1, 1, 1], [1, 1]]
+    by_label = [[1, 1], [1, 5, 1], [1, 1]]
+    assert read({"y1": {"b": 5}}) == read({1: {"b": 5}}) == read([None, {"b": 5}, None]) == by_label
+    assert read({"y1": "balanced"})[1] == [3 * 4 / 3 / 6, 4 / 3, 4 / 3]
+    single = AttributeEncoder().fit(["a", "b"])
+    codes = single.transform(["a", "b"])
+    assert read({"a": 0, "b": 2}, single, codes) == [[0, 2]]
+    assert read({"y0": {"a": 3}}, single, codes) == read({0: {"a": 3}}, single, codes) == [[3, 1]]
+    for bad, sentence in [
+        ({"a": 2}, "`class_weight` names 'a', which is no attribute"),
+        ({"y1": {"z": 2}}, r"'y1' names the label 'z', .* classes \['a', 'b', 'c'\]"),
+        ({"y1": {"b": -2}}, "'y1', label 'b', is -2; weights must be finite numbers of at least 0"),
+        ({"y1": {"b": "much"}}, "label 'b', is 'much'"),
+        ({"y1": 3, "y0": None}, "class_weight of 'y1' is 3; legal are None, 'balanced' or a dict"),
+        ("even", "class_weight of 'y0' is 'even'; legal are"),
+        (["balanced"], r"class_weight lists 1 attribute\(s\), y has 3"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            read(bad)
+
+
+@settings(max_examples=50, deadline=None)
+@given(labels())
+def test_balanced_attributes_are_inverse_to_their_labels(problem):
+    """The same for what each attribute adds in all; the mean over all known labels is 1."""
+    encoder, codes, weights = problem
+    found = attribute_weights("balanced", encoder, codes, weights)
+    known = weights.sum(axis=0)
+    shares = (found * known)[known > 0]
+    np.testing.assert_allclose(shares, shares.mean() if len(shares) else 0)
+    if known.any():
+        assert np.average(found, weights=known) == pytest.approx(1)
+    assert (found[known == 0] == 1).all()
+
+
+def test_attribute_weights_in_every_form():
+    """By name, in the order of y, or left to the loss."""
+
+    def read(attribute_weight):
+        found = attribute_weights(attribute_weight, ENCODER, CODES, ONES)
+        return found.tolist() if isinstance(found, np.ndarray) else found
+
+    assert read(None) is None
+    assert read("uncertainty") == "uncertainty"
+    assert read({"y1": 3}) == read({1: 3}) == [1, 3, 1]
+    assert read([1, 0, 2]) == read(np.array([1, 0, 2])) == [1, 0, 2]
+    assert read(pd.Series({"y2": 2, "y0": 1, "y1": 0})) == [1, 0, 2]
+    for bad, sentence in [
+        ({"zz": 3}, "`attribute_weight` names 'zz', which is no attribute"),
+        ({"y1": -3}, "attribute_weight of 'y1' is -3; weights must be finite numbers of at least"),
+        ([1, np.nan, 1], "attribute_weight of 'y1' is nan"),
+        ([1, 2], r"attribute_weight has 2 number\(s\), y 3 attribute\(s\)"),
+        ([0, 0, 0], "attribute_weight is 0 for every attribute; one must be above 0"),
+        ("equal", "attribute_weight='equal' is unknown; legal are None, 'balanced', 'uncertainty'"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            read(bad)
+
+
+def test_a_series_goes_by_its_index():
+    """One that is not just numbered names attributes, and a wrong name is refused."""
+    table = pd.DataFrame({"a": [0, 1, 1], "b": [1, 0, 1]})
+    encoder = AttributeEncoder().fit(table)
+    codes, weights = encoder.transform(table), np.ones((3, 2))
+    assert positive_weights(pd.Series({"b": 5.0}), encoder, codes).tolist() == [1, 5]
+    assert positive_weights(pd.Series([2.0, 3.0]), encoder, codes).tolist() == [2, 3]
+    with pytest.raises(ValueError, match="'zz', which is no attribute"):
+        positive_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes)
+    with pytest.raises(ValueError, match="'zz', which is no attribute"):
+        attribute_weights(pd.Series({"b": 50.0, "zz": 1.0}), encoder, codes, weights)
+
+
+@pytest.mark.parametrize("value", ["balance", "balanced:", "balanced:0"])
+def test_a_misspelt_word_without_a_binary_attribute(value):
+    """It is refused where no column would have read it; the word itself is not."""
+    y = pd.DataFrame({"a": ["x", "y", "z"]})
+    encoder = AttributeEncoder().fit(y)
+    codes = encoder.transform(y)
+    with pytest.raises(ValueError, match=f"pos_weight is '{value}'; legal are .*'balanced:CAP'"):
+        positive_weights(value, encoder, codes)
+    assert positive_weights("balanced", encoder, codes).tolist() == [1]
+    assert positive_weights("balanced:20", encoder, codes).tolist() == [1]
+
+
+@pytest.mark.parametrize("value", [True, "balanced:"])
+def test_no_weight_by_accident(value):
+    """A bool is no number here, and a cap that was forgotten no cap."""
+    table = pd.DataFrame({"a": [0, 1, 1]})
+    encoder = AttributeEncoder().fit(table)
+    with pytest.raises(ValueError, match="'balanced:CAP'"):
+        positive_weights(value, encoder, encoder.transform(table))

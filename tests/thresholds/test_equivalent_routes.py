@@ -1,0 +1,145 @@
+"""Thresholds of a network, in the three ways there are; how often it is fitted is counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.pipeline import Pipeline
+
+from skattr import AttributeClassifier, ThresholdCalibrator, TunedThresholdMultiOutputCV
+from skattr.datasets import make_attribute_images
+from skattr.model_selection import MultilabelStratifiedKFold
+from tests.tiny_models import tiny_backbone
+
+
+class CountedClassifier(AttributeClassifier):
+    """A classifier that counts the networks trained, also those of a cross-fit."""
+
+    trained = 0
+
+    def _fit(self, X, codes, metadata, encoder):
+        CountedClassifier.trained += 1
+        return super()._fit(X, codes, metadata, encoder)
+
+
+@pytest.fixture
+def material():
+    """60 pictures, and a table of two binary columns and a category, some unknown."""
+    X, _ = make_attribute_images(60, image_size=16, random_state=0, return_X_y=True)
+    rng = np.random.default_rng(0)
+    y = pd.DataFrame(
+        {
+            "hat": rng.random(60) < 0.4,
+            "colour": rng.choice(["blue", "red"], 60),
+            "size": rng.choice(["l", "m", "s"], 60),
+        }
+    ).astype({"hat": "boolean"})
+    y.loc[::7, "hat"] = None
+    y.loc[::5, "size"] = None
+    CountedClassifier.trained = 0
+    return X, y
+
+
+def network(**params):
+    """Return a counted tiny network."""
+    return CountedClassifier(
+        tiny_backbone, image_size=16, max_epochs=2, batch_size=16, random_state=0, **params
+    )
+
+
+def fits():
+    """Return how many networks were trained since the last call."""
+    trained, CountedClassifier.trained = CountedClassifier.trained, 0
+    return trained
+
+
+def match(estimator, X, y):
+    """Score what is known; scikit-learn's own scorers refuse unknown labels."""
+    return estimator.score(X, y)
+
+
+def test_a_calibrator_behind_the_network(tmp_path, material):
+    """With memory the networks are trained once per outer fold, whatever the thresholds."""
+    X, y = material
+    pipeline = Pipeline(
+        [("net", network(cross_fit=3)), ("thresholds", ThresholdCalibrator())],
+        memory=str(tmp_path / "memory"),
+    )
+    grid = GridSearchCV(
+        pipeline,
+        {
+            "thresholds__objective": ["f1", "balanced_accuracy"],
+            "thresholds__thresholds": ["tune", 0.3, [0.4, 0.6]],
+        },
+        scoring=match,
+        cv=KFold(3),
+    ).fit(X, y)
+    # (3 outer folds and the whole) x (3 cross-fit and 1 network that predicts), for 6 candidates
+    assert fits() == 4 * 4
+    assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
+    assert grid.predict(X).shape == (60, 3)
+    best = grid.best_estimator_["thresholds"]
+    assert np.isnan(best.thresholds_).tolist() == [False, False, True]
+    by_hand = grid.best_estimator_["net"].transform(X)[:, 0] >= best.thresholds_[0]
+    np.testing.assert_array_equal(grid.predict(X)[:, 0], by_hand)
+
+
+def test_a_held_out_share_behind_the_network(material):
+    """cross_fit=0.3 trains one network; the calibrator sees the held-out rows only."""
+    X, y = material
+    pipeline = Pipeline(
+        [("net", network(cross_fit=0.3)), ("thresholds", ThresholdCalibrator())]
+    ).fit(X, y)
+    assert fits() == 1
+    assert pipeline.predict(X).shape == (60, 3)
+
+
+def test_the_meta_estimator_under_cross_validate(material):
+    """Nested and honest: in every outer fold the thresholds come from inner folds alone."""
+    X, y = material
+    tuned = TunedThresholdMultiOutputCV(network(), cv=3)
+    scores = cross_validate(
+        tuned, X, y, cv=MultilabelStratifiedKFold(2), scoring=match, return_estimator=True
+    )
+    assert fits() == 2 * (3 + 1)
+    for estimator in scores["estimator"]:
+        assert estimator.best_threshold_.shape == (3,)
+        assert np.isfinite(estimator.best_score_)
+
+
+def test_forty_labels_take_six_fits():
+    """Not 240: one network per fold and one on all rows; with a held-out share only one."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 6))
+    y = X @ rng.normal(size=(6, 40)) + rng.normal(size=(120, 40)) > 0.5
+    classifier = CountedClassifier(max_epochs=2, random_state=0)
+    tuned = TunedThresholdMultiOutputCV(classifier, cv=5).fit(X, y)
+    assert fits() == 6
+    assert tuned.best_threshold_.shape == (40,)
+    once = TunedThresholdMultiOutputCV(classifier, cv=0.2, refit=False, random_state=0)
+    once.fit(X, y)
+    assert fits() == 1
+    assert once.predict(X).shape == (120, 40)
+
+
+def test_a_fixed_vector(material):
+    """Thresholds from elsewhere: one network, no folds."""
+    X, y = material
+    fitted = network().fit(X, y)
+    assert fits() == 1
+    fixed = TunedThresholdMultiOutputCV(
+        fitted, thresholds={"hat": 0.3, "colour": 0.6}, cv="prefit", refit=False
+    ).fit(X, y)
+    assert fits() == 0
+    probas = fitted.predict_proba(X)
+    np.testing.assert_array_equal(fixed.predict(X)[:, 0], probas[0][:, 1] >= 0.3)
+    np.testing.assert_array_equal(
+        fixed.predict(X)[:, 1], np.where(probas[1][:, 1] >= 0.6, "red", "blue")
+    )
+    behind = Pipeline(
+        [("net", network()), ("thresholds", ThresholdCalibrator(thresholds=[0.3, 0.6]))]
+    )
+    with pytest.warns(match="the very rows the network was trained on"):
+        behind.fit(X, y)
+    assert fits() == 1
+    np.testing.assert_array_equal(behind.predict(X), fixed.predict(X))

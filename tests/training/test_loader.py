@@ -1,0 +1,187 @@
+"""Batches: every row once, the same from workers, and plain errors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skattr._inputs.rows import FeatureRows, FileRows, ImageRows
+from skattr._training.dataset import AttributeDataset
+from skattr._training.loader import BatchIndexSampler, BatchLoader, find_unreadable
+from skattr.exceptions import ImageReadError, InvalidBoxError
+
+
+def seeded(seed):
+    """Return a generator."""
+    return torch.Generator().manual_seed(seed)
+
+
+@given(st.integers(0, 70), st.integers(1, 12), st.none() | st.integers(0, 3))
+def test_every_row_once(n_rows, batch_size, seed):
+    """A pass holds each position once, in order unless shuffled, in as many batches as len says."""
+    positions = BatchIndexSampler(n_rows, batch_size, None if seed is None else seeded(seed))
+    batches = list(positions)
+    assert len(batches) == len(positions)
+    flat = [position for batch in batches for position in batch]
+    assert sorted(flat) == list(range(n_rows))
+    if seed is None:
+        assert flat == list(range(n_rows))
+
+
+@given(st.integers(1, 70), st.integers(1, 12))
+def test_a_last_batch_of_one_row_joins(n_rows, batch_size):
+    """Batches are full but the last, which never is a single row unless all batches are."""
+    sizes = [len(batch) for batch in BatchIndexSampler(n_rows, batch_size)]
+    assert all(size == batch_size for size in sizes[:-1])
+    assert 1 <= sizes[-1] <= batch_size + 1
+    if batch_size > 1 and n_rows > 1:
+        assert min(sizes) > 1
+
+
+def test_shuffles():
+    """Each pass has another order; the orders depend on the generator alone."""
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first, same, other = (BatchIndexSampler(50, 8, seeded(seed)) for seed in (1, 1, 2))
+    passes = [list(first), list(first)]
+    assert passes[0] != passes[1]
+    torch.manual_seed(2)
+    assert [list(same), list(same)] == passes
+    assert list(other) != passes[0]
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.fixture
+def labels(rng):
+    """Codes and weights of 24 rows and three attributes."""
+    return rng.integers(-1, 3, (24, 3)), rng.random((24, 3))
+
+
+def test_a_batch_is_the_rows_it_names(pictures, labels):
+    """Inputs, codes and weights of a batch belong to the same rows of X, typed as they came."""
+    rows = ImageRows(pictures, (12, 10))
+    dataset = AttributeDataset(rows, np.arange(1, 24, 2), *labels)
+    assert len(dataset) == 12
+    (inputs, (codes, weights)), indices, _ = dataset.__getitems__([3, 0, 3])
+    expected = [7, 1, 7]
+    assert indices.tolist() == expected
+    np.testing.assert_array_equal(inputs, pictures[expected])
+    np.testing.assert_array_equal(codes, labels[0][expected])
+    np.testing.assert_array_equal(weights, labels[1][expected])
+    assert (inputs.dtype, codes.dtype) == (torch.uint8, torch.int64)
+    one, (code, _) = dataset[2].batch
+    np.testing.assert_array_equal(one, pictures[[5]])
+    np.testing.assert_array_equal(code, labels[0][[5]])
+
+
+def test_a_batch_is_a_copy(labels):
+    """What is done to a batch does not reach X."""
+    X = np.zeros((24, 2))
+    inputs, (codes, weights) = next(
+        iter(BatchLoader(AttributeDataset(FeatureRows(X), np.arange(24), *labels), 24))
+    )
+    before = labels[0].copy(), labels[1].copy()
+    for part in (inputs, codes, weights):
+        part += 1
+    assert (X == 0).all()
+    np.testing.assert_array_equal(labels[0], before[0])
+    np.testing.assert_array_equal(labels[1], before[1])
+
+
+def batches_of(loader):
+    """Return all batches of two passes, as lists of arrays."""
+    return [
+        [part.numpy() for part in (inputs, *targets)]
+        for _ in range(2)
+        for inputs, targets in loader
+    ]
+
+
+def test_workers_yield_the_same_batches(files, labels):
+    """Two worker processes yield the batches one process yields, two passes long."""
+    state = torch.get_rng_state()
+    rows = FileRows(files, None, (12, 10))
+    dataset = AttributeDataset(rows, np.arange(24), *labels)
+    alone = batches_of(BatchLoader(dataset, 7, seeded(0)))
+    shared = batches_of(BatchLoader(dataset, 7, seeded(0), num_workers=2))
+    assert len(alone) == len(shared) == 8
+    for one, other in zip(alone, shared, strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_no_workers_for_what_is_in_memory(pictures):
+    """Rows in memory never start worker processes."""
+    loader = BatchLoader(
+        AttributeDataset(ImageRows(pictures, (12, 10)), np.arange(24)), 8, num_workers=2
+    )
+    batches = list(loader)
+    assert loader._loader is None
+    assert len(batches) == len(loader) == 3
+    np.testing.assert_array_equal(np.concatenate(batches), pictures)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_unreadable_file(files, num_workers):
+    """A broken file is a plain sentence with row and path, from a worker as well."""
+    Path(files[13]).write_bytes(b"no picture")
+    rows = FileRows(files, None, (12, 10))
+    loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
+    with pytest.raises(ImageReadError, match=r"^row 13 of X: cannot read the picture") as error:
+        list(loader)
+    assert repr(files[13]) in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_box_outside_its_picture(files, num_workers):
+    """A box that leaves its picture, which only the open file tells, names the row too."""
+    boxes = np.full((24, 4), np.nan)
+    boxes[2] = [0, 0, 11, 12]
+    rows = FileRows(files, boxes, (12, 10))
+    loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
+    with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* leaves the picture"):
+        list(loader)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_unreadable_files_are_left_out(files, pictures, labels, num_workers, is_shuffled):
+    """Batches hold the other rows with their labels; in training none holds a single row."""
+    bad = [0, 1, 5, 8, 9, 10, 11]  # in order, batches of four have 2, 3, 1, 4, ... rows left
+    for row in bad:
+        Path(files[row]).write_bytes(b"no picture")
+    rows = FileRows(files, None, (12, 10), {})
+    dataset = AttributeDataset(rows, np.arange(24), *labels)
+    generator = seeded(3) if is_shuffled else None
+    parts = list(BatchLoader(dataset, 4, generator, num_workers=num_workers).read())
+    for (inputs, (codes, _)), indices, _ in parts:
+        np.testing.assert_array_equal(inputs, pictures[indices])
+        np.testing.assert_array_equal(codes, labels[0][indices])
+        assert len(indices) > int(is_shuffled)
+    seen = np.concatenate([part.indices for part in parts])
+    assert set(seen) <= set(range(24)) - set(bad)
+    assert sorted(rows.unreadable) == bad
+    assert all(repr(files[row]) in rows.unreadable[row] for row in bad)
+    if not is_shuffled:
+        assert seen.tolist() == sorted(set(range(24)) - set(bad))
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_unreadable_files_are_found(files, pictures, num_workers):
+    """All files are read, but for those known to be bad; what is in memory is not."""
+    for row in (3, 7):
+        Path(files[row]).write_bytes(b"no picture")
+    rows = FileRows(files, None, (12, 10), {3: "known"})
+    find_unreadable(rows, batch_size=5, num_workers=num_workers)
+    assert sorted(rows.unreadable) == [3, 7]
+    assert rows.unreadable[3] == "known"
+    strict = FileRows(files, None, (12, 10))
+    for others in (strict, ImageRows(pictures, (12, 10))):
+        find_unreadable(others, batch_size=5, num_workers=num_workers)
+        assert others.unreadable is None
