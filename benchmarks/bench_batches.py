@@ -3,7 +3,7 @@
     python benchmarks/bench_batches.py    # --runs, --quick
 
 One pass over all rows in batches, with integer codes and weights of 40 attributes, from 512 float32
-features (batches of 256), and from uint8 pictures of 64x64 and of 224x224 (batches of 64). The
+features (batches of 256), and from uint8 images of 64x64 and of 224x224 (batches of 64). The
 loader of the classifier is held against a copy of the same bytes in batches of the same size that
 are not shuffled: contiguous slices, `.clone()` in torch and `.copy()` in numpy. The aim is .8 of
 the speed of the first. Beside it stand other ways to a shuffled batch: `torch.index_select`,
@@ -27,8 +27,8 @@ from skattr._training.loader import BatchLoader
 N_ATTRIBUTES = 40
 CASES = {  # rows, rows of --quick, shape of a row, batch size, passes that are timed together
     "512 features": (20_480, 2048, (512,), 256, 10),
-    "pictures of 64": (4096, 512, (64, 64, 3), 64, 5),
-    "pictures of 224": (1024, 128, (224, 224, 3), 64, 2),
+    "images of 64": (4096, 512, (64, 64, 3), 64, 5),
+    "images of 224": (1024, 128, (224, 224, 3), 64, 2),
 }
 
 

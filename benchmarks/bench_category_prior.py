@@ -2,15 +2,15 @@
 
     python benchmarks/bench_category_prior.py
 
-Pictures of `make_category_images` ("the seal and the sea"): of two objects in a place of some
-colour, one has the attributes, and "large" and "bright" are a matter of its category. Networks
+Images of `make_category_images` ("the seal and the sea"): of two objects in a place of some
+color, one has the attributes, and "large" and "bright" are a matter of its category. Networks
 with the same backbone and recipe differ in `category_prior` alone: None, "joint", "auxiliary",
 "condition"; and "condition" once more with a fifth of the training categories unknown, tested
-with the categories and without any. Printed are, as means over seeds: the F1 on new pictures of
+with the categories and without any. Printed are, as means over seeds: the F1 on new images of
 each attribute at one half and their mean, how much that is above None (with its standard error
 over seeds), mean average precision, log loss, and the seconds of a fit. There are four settings:
-a small network after a few epochs and after many, one whose training pictures are biased (the
-place tells the category) and whose test pictures are not, and a ResNet-18.
+a small network after a few epochs and after many, one whose training images are biased (the
+place tells the category) and whose test images are not, and a ResNet-18.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from skattr.datasets import make_category_images
 from skattr.metrics import average_precision_score, f1_score, log_loss
 
 UNTOLD = 0.2
-# name: backbone, learning rate, epochs, bias of the training and of the test pictures
+# name: backbone, learning rate, epochs, bias of the training and of the test images
 SETTINGS = {
     "small network, 12 epochs": ("small", 3e-3, 12, 0.5, 0.5),
     "small network, 30 epochs": ("small", 3e-3, 30, 0.5, 0.5),
@@ -49,20 +49,20 @@ def small():
     return nn.Sequential(*layers)
 
 
-def scores(classifier, pictures, X):
-    """Return F1 per attribute, their mean, mean average precision and log loss on pictures."""
+def scores(classifier, images, X):
+    """Return F1 per attribute, their mean, mean average precision and log loss on images."""
     proba = classifier.predict_proba(X)
-    f1 = f1_score(pictures.target, classifier.predict(X), average=None)
+    f1 = f1_score(images.target, classifier.predict(X), average=None)
     return {
-        **dict(zip(pictures.target, f1.tolist(), strict=True)),
+        **dict(zip(images.target, f1.tolist(), strict=True)),
         "macro F1": float(f1.mean()),
-        "mAP": average_precision_score(pictures.target, proba),
-        "log loss": log_loss(pictures.target, proba),
+        "mAP": average_precision_score(images.target, proba),
+        "log loss": log_loss(images.target, proba),
     }
 
 
 def one_seed(setting, n_train, n_test, seed):
-    """Return {what is made of the category: scores} of one draw of pictures."""
+    """Return {what is made of the category: scores} of one draw of images."""
     backbone, lr, epochs, bias, test_bias = setting
     result = {}
     with TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def compare(name, options):
         for seed in range(options.seeds)
     ]
     columns = list(runs[0]["None"])
-    print(f"\n{name}, {options.rows:,} pictures, {options.seeds} seeds")
+    print(f"\n{name}, {options.rows:,} images, {options.seeds} seeds")
     print(f"{'':18s} {'above None':>15s}" + "".join(f"{column:>10s}" for column in columns))
     rows = {}
     for prior in runs[0]:
@@ -119,7 +119,7 @@ def compare(name, options):
 def main():
     """Run all and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--rows", type=int, default=1500, help="training pictures")
+    parser.add_argument("--rows", type=int, default=1500, help="training images")
     parser.add_argument("--test-rows", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=SETTINGS, nargs="*", help="of the settings")

@@ -1,4 +1,4 @@
-"""Time an epoch of picture files through the loader against a plain Dataset with Pillow.
+"""Time an epoch of image files through the loader against a plain Dataset with Pillow.
 
     python benchmarks/bench_decode.py    # --runs, --quick
 
@@ -10,10 +10,10 @@ with its own collate, with as many worker processes: none, or two. Aims: 1.6 tim
 for an epoch from the decoded cache in memory. "Without simplejpeg" is Pillow's decoder with torch's
 resize. The distance from Pillow's pixels, in levels, stands beside each.
 
-The limit has two numbers per picture. Bytes: the file read, the decoded picture written and read
+The limit has two numbers per image. Bytes: the file read, the decoded image written and read
 again by the resize, the result written. Operations: 27 for each pixel decoded (one and a half
 samples, each with 8.5 for its part of an 8x8 inverse DCT, upsampling and dequantising, and 8 for
-the colours) and 12 for each pixel of the result and tap of the filter. Neither knows of the
+the colors) and 12 for each pixel of the result and tap of the filter. Neither knows of the
 Huffman code, which is read bit by bit, one after the other, and takes most of the time. So a third
 number is given: the decoder alone, on one thread, on bytes in memory.
 """
@@ -46,7 +46,7 @@ TARGETS = {
 }
 
 
-def write_pictures(folder, n, height, width):
+def write_images(folder, n, height, width):
     """Write JPEG files and return their paths."""
     generator = torch.Generator().manual_seed(0)
     paths = []
@@ -74,10 +74,10 @@ class PillowDataset(Dataset):
         return len(self.paths)
 
     def __getitem__(self, row):
-        """Return a picture."""
+        """Return an image."""
         with Image.open(self.paths[row]) as opened:
-            picture = opened.convert("RGB").resize(self.size[::-1], Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(picture))
+            image = opened.convert("RGB").resize(self.size[::-1], Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(image))
 
 
 def by_pillow(paths, size, num_workers):
@@ -96,12 +96,12 @@ def ours(rows, num_workers=0):
 
 
 def cached(paths, size):
-    """Return the loader over pictures that are decoded and kept in memory."""
+    """Return the loader over images that are decoded and kept in memory."""
     rows = CachedFileRows.over(check_image_paths(paths, size), "memory")
     for part in ours(rows).read():
         rows.keep(part.indices, part.batch.numpy())
     if not rows.holds(np.arange(len(rows))):
-        raise RuntimeError("The cache does not keep all pictures.")
+        raise RuntimeError("The cache does not keep all images.")
     return ours(rows)
 
 
@@ -118,7 +118,7 @@ def epoch(loader, n_threads=1, decoder=simplejpeg):
 
 
 def pixels_of(loader):
-    """Return all pictures."""
+    """Return all images."""
     return np.concatenate([batch.numpy() for batch in loader]).astype(np.int16)
 
 
@@ -151,7 +151,7 @@ def main():
     torch.set_num_threads(1)
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_pictures(folder, n, *full_size)
+        paths = write_images(folder, n, *full_size)
         contents = [Path(path).read_bytes() for path in paths]
         exact, scaled = (
             check_image_paths(paths, size, decoding=decoding) for decoding in ("exact", "scaled")
@@ -198,7 +198,7 @@ def main():
             rows.append(
                 {
                     "way": way,
-                    "pictures/s": n / taken[way],
+                    "images/s": n / taken[way],
                     "times Pillow": taken[base] / taken[way],
                     "aim": TARGETS.get(way, ""),
                     "of the limit": taken[way] / floor,
@@ -212,7 +212,7 @@ def main():
     for kind, scale in (("exact", 1), ("scaled", 2)):
         seconds = limit_of(contents, full_size, size, scale, limits) / n
         print(
-            f"{kind}: at least {1e3 * seconds:.3f} ms a picture by bytes and operations, "
+            f"{kind}: at least {1e3 * seconds:.3f} ms an image by bytes and operations, "
             f"{1e3 * taken[f'{kind} alone'] / n:.3f} ms by the decoder alone"
         )
     name = "decode_quick" if options.quick else "decode"

@@ -5,9 +5,9 @@
 
 The questions, one section each:
 
-training     images a second of `fit` on uint8 pictures in host memory (ResNet-50, 224, bf16, 40
+training     images a second of `fit` on uint8 images in host memory (ResNet-50, 224, bf16, 40
              binary attributes), against a bare loop of the same network, optimizer, schedule and
-             loss whose pictures are on the device; share of the chip's peak; peak memory.
+             loss whose images are on the device; share of the chip's peak; peak memory.
 inference    `predict_proba` (the whole call, not the first) against an `inference_mode` loop.
 heads        kernels and seconds of branches and loss, forward and backward, at 620 attributes,
              against a ModuleList with a loop of losses.
@@ -59,9 +59,9 @@ class Sizes:
 
     device: str = "cuda"
     backbone: str = "resnet50"
-    macs: float = 4.09e9  # of one forward pass of one picture
+    macs: float = 4.09e9  # of one forward pass of one image
     side: int = 224
-    n_pictures: int = 8192
+    n_images: int = 8192
     batch_size: int = 256
     epochs: int = 5
     dtype: torch.dtype = torch.bfloat16
@@ -75,7 +75,7 @@ class Sizes:
 
     @property
     def operations(self) -> float:
-        """Operations of one forward pass of one picture."""
+        """Operations of one forward pass of one image."""
         return 2 * self.macs
 
 
@@ -84,7 +84,7 @@ TINY = Sizes(
     backbone="resnet18",
     macs=1.81e9 / 49,
     side=32,
-    n_pictures=64,
+    n_images=64,
     batch_size=16,
     epochs=2,
     dtype=torch.float32,
@@ -98,7 +98,7 @@ TINY = Sizes(
 
 
 def make_data(n, side):
-    """Return random pictures and binary labels."""
+    """Return random images and binary labels."""
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8)
     return X, rng.integers(0, 2, (n, N_ATTRIBUTES), dtype=np.int8)
@@ -150,7 +150,7 @@ class BareNetwork(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, pixels):
-        """Map uint8 pictures (n, H, W, 3) to logits."""
+        """Map uint8 images (n, H, W, 3) to logits."""
         x = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
         return self.network(x)
 
@@ -169,7 +169,7 @@ def bare_training(sizes, X, y, autotune):
 
 def bare_loop(sizes, X, y):
     """Train by hand, and return images a second in the epochs after the first."""
-    pictures = torch.from_numpy(X).to(sizes.device)
+    images = torch.from_numpy(X).to(sizes.device)
     labels = torch.from_numpy(y).to(sizes.device, torch.float32)
     network = bare_network(sizes).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
@@ -183,7 +183,7 @@ def bare_loop(sizes, X, y):
         for indices in order.split(sizes.batch_size):
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast(sizes.device, sizes.dtype, enabled=sizes.device == "cuda"):
-                logits = network(pictures.index_select(0, indices))
+                logits = network(images.index_select(0, indices))
             targets = labels.index_select(0, indices)
             loss = functional.binary_cross_entropy_with_logits(logits.float(), targets)
             (loss * N_ATTRIBUTES).backward()
@@ -216,7 +216,7 @@ def throughput(case, sizes, ours, bare, limits, passes, memory):
 def training(sizes, options):
     """Compare fits."""
     limits = Limits(sizes.device, sizes.dtype)
-    X, y = make_data(sizes.n_pictures, sizes.side)
+    X, y = make_data(sizes.n_images, sizes.side)
     with peak_memory(sizes) as ours_memory:
         ours = speed_of(classifier_of(sizes).fit(X, y), len(X))
     with peak_memory(sizes) as bare_memory:
@@ -224,7 +224,7 @@ def training(sizes, options):
     memory = (ours_memory, bare_memory)
     print(f"bare loop: {bare[False]:.0f} images/s, with cudnn.benchmark {bare[True]:.0f}")
     print(
-        f"limits: {limits}; a picture: {3 * sizes.operations / 1e9:.1f} GFLOP, "
+        f"limits: {limits}; an image: {3 * sizes.operations / 1e9:.1f} GFLOP, "
         f"{3 * sizes.side**2 / 1e3:.0f} kB; nominal {NOMINAL / 1e12:.0f} TFLOP/s"
     )
     return [throughput("training", sizes, ours, max(bare.values()), limits, 3, memory)]
@@ -233,15 +233,15 @@ def training(sizes, options):
 def inference(sizes, options):
     """Compare predictions."""
     limits = Limits(sizes.device, sizes.dtype)
-    X, y = make_data(sizes.n_pictures, sizes.side)
+    X, y = make_data(sizes.n_images, sizes.side)
     few = 2 * sizes.batch_size
     classifier = classifier_of(sizes, max_epochs=1).fit(X[:few], y[:few])
-    network, pictures = bare_network(sizes).eval(), torch.from_numpy(X).to(sizes.device)
+    network, images = bare_network(sizes).eval(), torch.from_numpy(X).to(sizes.device)
 
     def bare():
         on = sizes.device == "cuda"
         with torch.inference_mode(), torch.autocast(sizes.device, sizes.dtype, enabled=on):
-            parts = [network(batch).sigmoid() for batch in pictures.split(sizes.batch_size)]
+            parts = [network(batch).sigmoid() for batch in images.split(sizes.batch_size)]
             return torch.cat(parts).float().cpu().numpy()
 
     with peak_memory(sizes) as ours_memory:
@@ -312,7 +312,7 @@ def kernels_of(function, sizes):
 
 
 def make_files(folder, sizes):
-    """Write JPEG files of smooth random pictures, and return their paths."""
+    """Write JPEG files of smooth random images, and return their paths."""
 
     def save(row):
         rng = np.random.default_rng(row)
@@ -326,7 +326,7 @@ def make_files(folder, sizes):
 
 
 def files(sizes, options):
-    """Compare the ways of pictures to the device."""
+    """Compare the ways of images to the device."""
     X, y = make_data(sizes.n_files, sizes.side)
     params = classifier_of(sizes).get_params()
     ways = {"arrays": {}, "files": {}}
@@ -341,7 +341,7 @@ def files(sizes, options):
             more = {"num_workers": sizes.workers, "max_epochs": 4, **more}
             data = X if name == "arrays" else paths
             speed = speed_of(classifier_of(sizes, **more).fit(data, y), len(y))
-            rows.append({"pictures": name, "workers": sizes.workers, "images/s": speed})
+            rows.append({"images": name, "workers": sizes.workers, "images/s": speed})
     for row in rows:
         row["of arrays"] = row["images/s"] / rows[0]["images/s"]
     return rows
@@ -456,8 +456,8 @@ def guarded(function, row):
 
 
 def memory(sizes, options):
-    """Predict with one batch of all pictures, with little memory allowed."""
-    n = sizes.n_pictures // 4
+    """Predict with one batch of all images, with little memory allowed."""
+    n = sizes.n_images // 4
     X, y = make_data(n, sizes.side)
     few = 2 * sizes.batch_size
     classifier = classifier_of(sizes, max_epochs=1).fit(X[:few], y[:few])

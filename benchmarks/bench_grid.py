@@ -1,13 +1,13 @@
 """Search heads, weights, losses and priors in one grid.
 
-    python benchmarks/bench_grid.py             # pictures of make_category_images
+    python benchmarks/bench_grid.py             # images of make_category_images
     python benchmarks/bench_grid.py FOLDER      # photos: labels.csv and images/
 
 One `GridSearchCV` over {sigmoid, softmax, joint, condition} x {no weight, "balanced"} x {"bce",
 "focal", "asymmetric"}: 24 candidates of one estimator, on a DataFrame of paths and categories and
-a table with unknown labels, with multilabel stratified folds. Printed are the candidates by
+a table with missing labels, with multilabel stratified folds. Printed are the candidates by
 their macro F1 out of fold, with the mean average precision and the seconds of a fit, and what
-the best one and a plain network reach on new pictures. Of photos the category is the
+the best one and a plain network reach on new images. Of photos the category is the
 master category; the attributes are gender, season and baseColour as they are (many levels) and
 binary ones, derived from them: "for men", "summer", "dark", "casual".
 """

@@ -7,7 +7,7 @@ Run::
 2048 features, batches of 128 and 256 rows, 64, 312 and 620 attributes, binary ones or a mixture of
 2 to 10 classes, a tenth of the labels unknown; forward and backward, the gradient of the features
 included. Compared are ``FusedBranches`` with ``SummedCrossEntropy``, a ``ModuleList`` of linear
-maps with a loop of cross-entropies that ignores unknown labels (two logits for a binary
+maps with a loop of cross-entropies that ignores missing labels (two logits for a binary
 attribute), and the bare product: one linear map to as many logits as ours, and its backward pass.
 Operations are those that torch dispatches, views included; losses are checked to be equal.
 """

@@ -5,8 +5,8 @@
 `predict_proba`, the whole call with its check of X, against what one writes by hand in
 `torch.inference_mode()` with the same trained network and the same array.
 
-pictures of 64, pictures of 224
-    ResNet-18 on uint8 pictures and 8 attributes of 2 to 5 classes. By hand: batches of 64, the
+images of 64, images of 224
+    ResNet-18 on uint8 images and 8 attributes of 2 to 5 classes. By hand: batches of 64, the
     logits put together, a sigmoid or softmax for each attribute; with our network, whose maps are
     in channels_last, and with the same weights in torch's standard layout ("contiguous"), as
     torchvision builds it. The aim is a ratio of 1 at 64, and to be 1.35 times as fast at 224.
@@ -26,7 +26,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from bench_training import BINARY, PICTURES, make_features, make_pictures, probabilities_of
+from bench_training import BINARY, IMAGES, make_features, make_images, probabilities_of
 from measure import Limits, interleaved, parser, table, write
 from skorch import NeuralNet
 from torch import nn
@@ -35,7 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from skattr import AttributeClassifier
 from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
 
-N_PICTURES = {64: 1024, 224: 192}
+N_IMAGES = {64: 1024, 224: 192}
 N_FEATURE_ROWS = 20_000
 TOLERANCE = 1e-5
 
@@ -45,13 +45,13 @@ def by_hand(network, X, n_classes, batch_size=64):
     if isinstance(network, nn.Module):
         network.eval()
     with torch.inference_mode():
-        pictures = torch.from_numpy(X)
-        logits = torch.cat([network(batch) for batch in pictures.split(batch_size)])
+        images = torch.from_numpy(X)
+        logits = torch.cat([network(batch) for batch in images.split(batch_size)])
         return probabilities_of(logits, n_classes)
 
 
 def contiguous(network):
-    """Return the same network in torch's standard layout, as a function of uint8 pictures."""
+    """Return the same network in torch's standard layout, as a function of uint8 images."""
     plain = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)
     mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD).view(3, 1, 1)
@@ -92,20 +92,20 @@ def check(way, probas, expected):
     return difference
 
 
-def of_pictures(side, options):
+def of_images(side, options):
     """Return ways, the differences of their probabilities, the network and X."""
     rng = np.random.default_rng(0)
-    n = 64 if options.quick else N_PICTURES[side]
-    X, y = make_pictures(n, PICTURES, rng, side)
+    n = 64 if options.quick else N_IMAGES[side]
+    X, y = make_images(n, IMAGES, rng, side)
     classifier = AttributeClassifier(image_size=side, max_epochs=1, device="cpu", random_state=0)
     classifier.fit(X[:128], y[:128])
     network = classifier.net_.module_
     net = skorch_net(network, 64, predict_nonlinearity=None)
     ways = {
         "predict_proba": partial(classifier.predict_proba, X),
-        "by hand, batches of 64": partial(by_hand, network, X, PICTURES),
-        "by hand, contiguous": partial(by_hand, contiguous(network), X, PICTURES),
-        "skorch, batches of 64": partial(by_skorch, net, X, PICTURES),
+        "by hand, batches of 64": partial(by_hand, network, X, IMAGES),
+        "by hand, contiguous": partial(by_hand, contiguous(network), X, IMAGES),
+        "skorch, batches of 64": partial(by_skorch, net, X, IMAGES),
     }
     expected = ways["by hand, batches of 64"]()
     differences = [check(way, function(), expected) for way, function in ways.items()]
@@ -152,8 +152,8 @@ def compare(name, options, limits):
         ways, differences, network, X = of_features(options)
         n_classes = BINARY
     else:
-        ways, differences, network, X = of_pictures(int(name), options)
-        n_classes = PICTURES
+        ways, differences, network, X = of_images(int(name), options)
+        n_classes = IMAGES
     seconds = interleaved(ways, options.runs)
     hand = min(taken for way, taken in seconds.items() if way.startswith("by hand"))
     rows = [

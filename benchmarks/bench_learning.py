@@ -6,9 +6,9 @@ unknown) and ``images/``::
     python benchmarks/bench_learning.py FOLDER
 
 Three ways to the same table of test accuracies, in one run: a classical floor (extremely
-randomised trees on small pixels, colour histograms and gradients), a PyTorch loop written by
+randomised trees on small pixels, color histograms and gradients), a PyTorch loop written by
 hand, and `AttributeClassifier`. Loop and estimator train the same network with the same recipe,
-and read the pictures from their files in every epoch; with ``--in-memory`` the loop decodes them
+and read the images from their files in every epoch; with ``--in-memory`` the loop decodes them
 once, beforehand.
 """
 
@@ -52,7 +52,7 @@ def accuracies(truth: pd.DataFrame, predicted: pd.DataFrame) -> Scores:
 
 
 def estimator(paths: list[str], y: pd.DataFrame, test_paths: list[str], seed: int) -> pd.DataFrame:
-    """Fit `AttributeClassifier` with its defaults for small pictures, and predict."""
+    """Fit `AttributeClassifier` with its defaults for small images, and predict."""
     classifier = AttributeClassifier(image_size=SIZE, augment="flip", random_state=seed)
     classifier.fit(paths, y)
     return pd.DataFrame(classifier.predict(test_paths), columns=TARGETS)
@@ -68,8 +68,8 @@ def hand_loop(
 
     def decoded(names: list[str]) -> torch.Tensor:
         size = SIZE[::-1]
-        pictures = [Image.open(name).convert("RGB").resize(size, 2) for name in names]
-        return torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(0, 3, 1, 2)
+        images = [Image.open(name).convert("RGB").resize(size, 2) for name in names]
+        return torch.from_numpy(np.stack([np.asarray(p) for p in images])).permute(0, 3, 1, 2)
 
     levels = [sorted(y[name].dropna().unique()) for name in TARGETS]
     codes = torch.tensor(

@@ -117,11 +117,11 @@ def on_features(n, uneven, options, seed):
     return result
 
 
-def on_pictures(n, options, seed):
-    """Return {kind: scores} for a small network on pictures."""
+def on_images(n, options, seed):
+    """Return {kind: scores} for a small network on images."""
     train, test = (
         make_attribute_images(size, random_state=2 * seed + k)
-        for k, size in enumerate([n, options.test_pictures])
+        for k, size in enumerate([n, options.test_images])
     )
     levels = {name: train.attribute_kinds[name][1] for name in ("size", "count")}
     data = train.data, train.target[list(levels)], test.data, test.target[list(levels)]
@@ -157,8 +157,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-rows", type=int, default=20_000)
-    parser.add_argument("--pictures", type=int, default=2000)
-    parser.add_argument("--test-pictures", type=int, default=3000)
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--test-images", type=int, default=3000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/ordinal.json")
     options = parser.parse_args()
     results = []
@@ -166,9 +166,9 @@ def main():
         for n in (200, 1000, 5000):
             run = lambda seed, n=n, uneven=uneven: on_features(n, uneven, options, seed)  # noqa: E731
             results.append(compare(f"{name}, n = {n:,}", run, options.seeds))
-    n = options.pictures
-    name = f"(c) size and count in pictures, n = {n:,}"
-    results.append(compare(name, lambda seed: on_pictures(n, options, seed), options.seeds))
+    n = options.images
+    name = f"(c) size and count in images, n = {n:,}"
+    results.append(compare(name, lambda seed: on_images(n, options, seed), options.seeds))
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -1,11 +1,11 @@
-"""How time and memory of fit and predict grow with rows, attributes and the size of pictures.
+"""How time and memory of fit and predict grow with rows, attributes and the size of images.
 
     python benchmarks/bench_scaling.py            # --only rows, --profile, --quick
 
 The question: does anything grow faster than the data? Measured are `fit` (one epoch) and `predict`
 against n (1,000 to 100,000 paths, all of them links to one small JPEG), against the number of
 attributes L (2 to 2,000; binary ones in an array, and mixed ones of four kinds in a DataFrame;
-with 64 features a row, and with pictures of 16 pixels), and against the side of pictures in
+with 64 features a row, and with images of 16 pixels), and against the side of images in
 memory (32 to 224). The network is two small convolutions, so that the rest shows.
 
 Every figure is of a process of its own, which has imported the package and done nothing else: the
@@ -42,16 +42,16 @@ SIZES = {
     "rows: files": (1_000, 3_000, 10_000, 30_000, 100_000),
     "binary: features": (2, 20, 200, 2_000),
     "mixed: features": (2, 20, 200, 2_000),
-    "binary: pictures": (2, 20, 200, 2_000),
-    "mixed: pictures": (2, 20, 200, 2_000),
+    "binary: images": (2, 20, 200, 2_000),
+    "mixed: images": (2, 20, 200, 2_000),
     "pixels": tuple(side**2 for side in (32, 64, 128, 224)),
 }
 QUICK = {
     "rows: files": (100, 200, 400),
     "binary: features": (2, 20, 100),
     "mixed: features": (2, 20, 100),
-    "binary: pictures": (2, 20, 100),
-    "mixed: pictures": (2, 20, 100),
+    "binary: images": (2, 20, 100),
+    "mixed: images": (2, 20, 100),
     "pixels": (16**2, 24**2, 32**2),
 }
 
@@ -66,13 +66,13 @@ def small():
     )
 
 
-def link_pictures(folder, n):
+def link_images(folder, n):
     """Write one JPEG of 32 pixels, and n links to it."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
-    picture = Path(folder) / "picture.jpg"
-    Image.fromarray(pixels).resize((32, 32)).save(picture)
+    image = Path(folder) / "image.jpg"
+    Image.fromarray(pixels).resize((32, 32)).save(image)
     for row in range(n):
-        os.symlink(picture, Path(folder) / f"{row:06d}.jpg")
+        os.symlink(image, Path(folder) / f"{row:06d}.jpg")
 
 
 def binary_labels(n, n_attributes, rng):
@@ -96,21 +96,21 @@ def make_case(case, size, folder):
     """Return X, y and a classifier for one size of a case."""
     rng = np.random.default_rng(0)
     kind, _, what = case.partition(": ")
-    pictures = {"backbone": small, "max_epochs": 1, "random_state": 0}
+    images = {"backbone": small, "max_epochs": 1, "random_state": 0}
     if kind == "rows":
         X = pd.DataFrame({"path": [f"{folder}/{row:06d}.jpg" for row in range(size)]})
-        return X, mixed_labels(size, 4, rng), AttributeClassifier(image_size=32, **pictures)
+        return X, mixed_labels(size, 4, rng), AttributeClassifier(image_size=32, **images)
     if kind == "pixels":
         side = round(size**0.5)
         X = rng.integers(0, 256, (512, side, side, 3), dtype=np.uint8)
-        return X, binary_labels(512, 4, rng), AttributeClassifier(image_size=side, **pictures)
+        return X, binary_labels(512, 4, rng), AttributeClassifier(image_size=side, **images)
     n = 2_000 if what == "features" else 512
     y = (binary_labels if kind == "binary" else mixed_labels)(n, size, rng)
     if what == "features":
         X = rng.standard_normal((n, N_FEATURES)).astype(np.float32)
         return X, y, AttributeClassifier(max_epochs=1, random_state=0)
     X = rng.integers(0, 256, (n, 16, 16, 3), dtype=np.uint8)
-    return X, y, AttributeClassifier(image_size=16, **pictures)
+    return X, y, AttributeClassifier(image_size=16, **images)
 
 
 def work_of(case, size, action, folder):
@@ -126,7 +126,7 @@ def work_of(case, size, action, folder):
     macs = 27 * 8 * (side / 2) ** 2 + 72 * 16 * (side / 4) ** 2 + 16 * n_logits
     n_bytes = 3 * side**2
     if kind == "rows":
-        n_bytes += (Path(folder) / "picture.jpg").stat().st_size
+        n_bytes += (Path(folder) / "image.jpg").stat().st_size
     return 2 * passes * n * macs, n * (n_bytes + n_attributes)
 
 
@@ -240,7 +240,7 @@ def main():
     }
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        link_pictures(folder, max(cases.get("rows: files", (1,))))
+        link_images(folder, max(cases.get("rows: files", (1,))))
         rows = measure_all(cases, folder, options)
         shown = [
             {**row, "peak": row["peak"] / 1e6, "above_data": row["above_data"] / 1e6}

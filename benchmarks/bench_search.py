@@ -4,8 +4,8 @@
 
 The question: what does `GridSearchCV` over an `ImageEmbedder` with a cache and an
 `AttributeClassifier` cost beyond what it cannot do without? 20 candidates (loss x hidden units x
-weight of positives x learning rate) x 5 folds, ResNet-18 at 224, 2,000 pictures in memory and in
-JPEG files, refit off. The bound is one bare pass of the backbone over the pictures (torchvision's
+weight of positives x learning rate) x 5 folds, ResNet-18 at 224, 2,000 images in memory and in
+JPEG files, refit off. The bound is one bare pass of the backbone over the images (torchvision's
 module, channels_last, `inference_mode`, files decoded with Pillow), and the same fits and scores
 of heads on the ready features in a plain loop over candidates and folds. Grid and bound take
 turns, each grid with an empty cache. Beside it: a second grid, which finds all features in the
@@ -45,12 +45,12 @@ MACS = 1.81e9  # multiplications and additions of ResNet-18 at 224
 TARGET = 1.25
 
 
-def make_pictures(n, size, folder):
-    """Return pictures in memory, the same as JPEG files, and a table of binary attributes."""
+def make_images(n, size, folder):
+    """Return images in memory, the same as JPEG files, and a table of binary attributes."""
     shown, table = make_attribute_images(n, image_size=size, return_X_y=True, random_state=0)
     paths = [str(Path(folder) / f"{row:05d}.jpg") for row in range(n)]
-    for picture, path in zip(shown, paths, strict=True):
-        Image.fromarray(picture).save(path, quality=90)
+    for image, path in zip(shown, paths, strict=True):
+        Image.fromarray(image).save(path, quality=90)
     y = pd.DataFrame(
         {
             f"{name}={level}": table[name] == level
@@ -67,12 +67,12 @@ def candidates():
     return [{name: [value] for name, value in one.items()} for one in grid]
 
 
-def bare_features(pictures, network, normalization):
-    """Pass all pictures through a frozen network, in batches of 64."""
+def bare_features(images, network, normalization):
+    """Pass all images through a frozen network, in batches of 64."""
     results = []
     with torch.inference_mode():
-        for start in range(0, len(pictures), 64):
-            batch = pictures[start : start + 64]
+        for start in range(0, len(images), 64):
+            batch = images[start : start + 64]
             if batch.dtype == object:
                 batch = np.stack([np.asarray(Image.open(path).convert("RGB")) for path in batch])
             results.append(network(normalization(torch.from_numpy(batch))))
@@ -98,33 +98,31 @@ def fit_heads(features, y, heads, folds, n_candidates):
     return scores
 
 
-def search(pictures, y, heads, folds, n_candidates, size, cache):
+def search(images, y, heads, folds, n_candidates, size, cache):
     """Run the whole grid."""
     embedder = ImageEmbedder("resnet18", image_size=size, cache=cache)
     pipeline = Pipeline([("embed", embedder), ("heads", heads)])
     grid = GridSearchCV(
         pipeline, candidates()[:n_candidates], cv=folds, refit=False, error_score="raise"
     )
-    return grid.fit(pictures, y)
+    return grid.fit(images, y)
 
 
-def uncached_cells(pictures, y, heads, folds, n_cells, size):
+def uncached_cells(images, y, heads, folds, n_cells, size):
     """Return the seconds of some cells of the grid without a cache, fit and score each."""
     embedder = ImageEmbedder("resnet18", image_size=size)
     pipeline = Pipeline([("embed", embedder), ("heads", heads)])
     seconds = []
-    for one, (train, test) in zip(
-        candidates(), list(folds.split(pictures))[:n_cells], strict=False
-    ):
+    for one, (train, test) in zip(candidates(), list(folds.split(images))[:n_cells], strict=False):
         start = time.perf_counter()
         cell = clone(pipeline).set_params(**{name: values[0] for name, values in one.items()})
-        cell.fit(pictures[train], y.iloc[train]).score(pictures[test], y.iloc[test])
+        cell.fit(images[train], y.iloc[train]).score(images[test], y.iloc[test])
         seconds.append(time.perf_counter() - start)
     return seconds
 
 
-def compare(case, pictures, y, options):
-    """Measure one kind of pictures, and return a row of figures."""
+def compare(case, images, y, options):
+    """Measure one kind of images, and return a row of figures."""
     heads = AttributeClassifier(max_epochs=options.epochs, random_state=0)
     folds = KFold(options.folds, shuffle=True, random_state=0)
     size, n = options.size, options.candidates
@@ -133,15 +131,15 @@ def compare(case, pictures, y, options):
 
     def run_grid():
         with tempfile.TemporaryDirectory() as cache:
-            found["grid"] = search(pictures, y, heads, folds, n, size, cache)
+            found["grid"] = search(images, y, heads, folds, n, size, cache)
 
     def run_heads():
         found["scores"] = fit_heads(features, y, heads, folds, n)
 
     with tempfile.TemporaryDirectory() as cache:
-        features = ImageEmbedder("resnet18", image_size=size, cache=cache).fit_transform(pictures)
+        features = ImageEmbedder("resnet18", image_size=size, cache=cache).fit_transform(images)
         ways = {
-            "pass": lambda: bare_features(pictures, network, normalization),
+            "pass": lambda: bare_features(images, network, normalization),
             "heads": run_heads,
             "grid": run_grid,
         }
@@ -150,11 +148,11 @@ def compare(case, pictures, y, options):
         profile = cProfile.Profile() if options.profile else None
         call = profile.runcall if profile else lambda function, *args: function(*args)
         start = time.perf_counter()
-        call(search, pictures, y, heads, folds, n, size, cache)
+        call(search, images, y, heads, folds, n, size, cache)
         again = time.perf_counter() - start
     if profile:
         print_profile(profile)
-    cells = uncached_cells(pictures, y, heads, folds, options.cells, size)
+    cells = uncached_cells(images, y, heads, folds, options.cells, size)
     bound = taken["pass"] + taken["heads"]
     uncached = float(np.median(cells)) * n * options.folds
     return {
@@ -189,8 +187,8 @@ def main():
     """Run both cases and write the figures."""
     options = parser(__doc__)
     options.add_argument("--case", choices=["arrays", "files"], help="only one of the two")
-    options.add_argument("--rows", type=int, default=2000, help="pictures")
-    options.add_argument("--size", type=int, default=224, help="of the pictures, in pixels")
+    options.add_argument("--rows", type=int, default=2000, help="images")
+    options.add_argument("--size", type=int, default=224, help="of the images, in pixels")
     options.add_argument("--folds", type=int, default=5)
     options.add_argument("--candidates", type=int, default=N_CANDIDATES)
     options.add_argument("--epochs", type=int, default=12, help="of the fit of a head")
@@ -204,7 +202,7 @@ def main():
         options.folds, options.candidates, options.cells = 2, 3, 1
     limits = Limits()
     with tempfile.TemporaryDirectory() as folder:
-        kinds, y = make_pictures(options.rows, options.size, folder)
+        kinds, y = make_images(options.rows, options.size, folder)
         n_bytes = options.rows * options.size**2 * 3
         operations = 2 * MACS * (options.size / 224) ** 2 * options.rows
         least = limits.seconds(operations, n_bytes)
@@ -212,7 +210,7 @@ def main():
         rows = [compare(case, kinds[case], y, options) for case in cases]
     n_cells = options.candidates * options.folds
     print(
-        f"{options.rows:,} pictures of {options.size}, {n_cells} cells; without cache "
+        f"{options.rows:,} images of {options.size}, {n_cells} cells; without cache "
         f"{options.cells} cell(s) measured and multiplied"
     )
     write(

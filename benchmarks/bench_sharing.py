@@ -1,15 +1,15 @@
 """Compare one network for all attributes with one network for each.
 
-    python benchmarks/bench_sharing.py            # pictures of make_attribute_images
+    python benchmarks/bench_sharing.py            # images of make_attribute_images
     python benchmarks/bench_sharing.py FOLDER     # photos: labels.csv and images/
 
 Hard parameter sharing (Caruana 1997): one `AttributeClassifier` over L binary attributes against
 `MultiOutputClassifier(AttributeClassifier(...))`, which fits L networks of the same kind with the
 same recipe; and the shared network trained longer. Printed are the macro F1 at one half, mean
-average precision and accuracy on new pictures, the seconds to fit and to predict, and the
+average precision and accuracy on new images, the seconds to fit and to predict, and the
 weights to be kept, as means over seeds. The attributes are the levels of the categorical and
-ordinal ones, one against the rest: of generated pictures all 17, of photos the levels of gender,
-category, season and usage that a tenth to nine tenths of them have, rows with unknown labels left
+ordinal ones, one against the rest: of generated images all 17, of photos the levels of gender,
+category, season and usage that a tenth to nine tenths of them have, rows with missing labels left
 out, as `MultiOutputClassifier` takes none.
 """
 
@@ -49,7 +49,7 @@ def one_against_the_rest(table):
 
 
 def generated(n_train, n_test, seed):
-    """Return pictures and labels to train and to test on."""
+    """Return images and labels to train and to test on."""
     bunch = make_attribute_images(n_train + n_test, random_state=seed)
     y = one_against_the_rest(bunch.target)
     return bunch.data[:n_train], y[:n_train], bunch.data[n_train:], y[n_train:]
@@ -130,7 +130,7 @@ def main():
     table = pd.DataFrame(
         {way: pd.DataFrame([run[way] for run in runs]).mean() for way in runs[0]}
     ).T
-    print(f"{len(names[0])} attributes, {options.rows:,} pictures, {options.seeds} seeds")
+    print(f"{len(names[0])} attributes, {options.rows:,} images, {options.seeds} seeds")
     print(table.to_string(formatters={"weights": "{:,.0f}".format}, float_format="{:.3f}".format))
     for column in ("fit s", "predict s", "weights"):
         ratio = table.loc["one each", column] / table.loc["shared", column]

@@ -1,14 +1,14 @@
 """Time `fit` against training loops written by hand, and against skorch's defaults.
 
-    python benchmarks/bench_training.py    # --only pictures|binary|mixed, --runs, --quick
+    python benchmarks/bench_training.py    # --only images|binary|mixed, --runs, --quick
 
 `AttributeClassifier.fit`, the whole call with its checks of X and y, against loops of the same
 network, data, optimiser (fused AdamW) and schedule (one-cycle, stepped per batch), which begin at
 the same arrays and end with a trained network. A tenth of the labels is unknown.
 
-pictures
-    ResNet-18 on 2,000 uint8 pictures of 64x64 in batches of 64, 2 epochs, 8 attributes of 2 to 5
-    classes. The loop by hand is run on contiguous and on channels_last pictures; the faster one
+images
+    ResNet-18 on 2,000 uint8 images of 64x64 in batches of 64, 2 epochs, 8 attributes of 2 to 5
+    classes. The loop by hand is run on contiguous and on channels_last images; the faster one
     counts. The aim is a ratio of 1.03.
 binary
     A linear map of 20,480 x 512 float32 features in batches of 256, 10 epochs, 40 attributes of
@@ -45,7 +45,7 @@ from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
 from skattr.nn._model import MultiBranchNetwork
 
 # Classes per attribute, in ascending order: that of the logits in a BranchLayout.
-PICTURES = (2, 2, 2, 2, 3, 3, 4, 5)
+IMAGES = (2, 2, 2, 2, 3, 3, 4, 5)
 BINARY = (2,) * 40
 MIXED = (2,) * 20 + tuple(sorted((*range(3, 11), *range(3, 11), 3, 5, 7, 10)))
 WEIGHT_DECAY = 0.01
@@ -64,8 +64,8 @@ def make_features(n, n_classes, rng, n_features=512):
     return X, y
 
 
-def make_pictures(n, n_classes, rng, side=64):
-    """Return noise that is brighter in an attribute's strip of the picture, class by class."""
+def make_images(n, n_classes, rng, side=64):
+    """Return noise that is brighter in an attribute's strip of the image, class by class."""
     codes = np.stack([rng.integers(count, size=n) for count in n_classes], axis=1)
     X = rng.integers(120, size=(n, side, side, 3), dtype=np.uint8)
     brightness = (codes * 135 // (np.array(n_classes) - 1)).astype(np.uint8)
@@ -77,7 +77,7 @@ def make_pictures(n, n_classes, rng, side=64):
 
 
 class HandResNet(nn.Module):
-    """torchvision's ResNet-18 on pictures that are normalised beforehand."""
+    """torchvision's ResNet-18 on images that are normalised beforehand."""
 
     def __init__(self, n_logits, channels_last=True):
         super().__init__()
@@ -89,7 +89,7 @@ class HandResNet(nn.Module):
         self.body.to(memory_format=self.layout)
 
     def forward(self, pixels):
-        """Map uint8 pictures (n, H, W, 3) to logits."""
+        """Map uint8 images (n, H, W, 3) to logits."""
         pixels = torch.addcmul(self.shift, pixels.float(), self.scale).permute(0, 3, 1, 2)
         return self.body(pixels.contiguous(memory_format=self.layout))
 
@@ -248,14 +248,14 @@ def ways_of(name, X, y, n_classes, settings):
     """Return the functions to be compared, each of which returns what it has trained."""
     data = X, y, n_classes, settings
     classifier = AttributeClassifier(
-        image_size=X.shape[1:3] if name == "pictures" else 224,
+        image_size=X.shape[1:3] if name == "images" else 224,
         weight_decay=WEIGHT_DECAY,
         device="cpu",
         random_state=0,
         **settings,
     )
     ways = {"fit": lambda: classifier.fit(X, y)}
-    if name == "pictures":
+    if name == "images":
         ways["by hand, contiguous"] = partial(by_hand, *data, partial(HandResNet, channels_last=0))
         ways["by hand, channels_last"] = partial(by_hand, *data, HandResNet)
         ways["skorch's defaults"] = partial(by_skorch, *data, HandResNet)
@@ -274,7 +274,7 @@ def linear(n_features, n_logits):
 def work_of(name, X, y, n_classes, settings):
     """Return operations and bytes of a fit."""
     n_logits, batch_size = sum(widths_of(n_classes)), settings["batch_size"]
-    network = HandResNet(n_logits) if name == "pictures" else nn.Linear(X.shape[1], n_logits)
+    network = HandResNet(n_logits) if name == "images" else nn.Linear(X.shape[1], n_logits)
     with FlopCounterMode(display=False) as counter:
         network(torch.from_numpy(X[:batch_size])).sum().backward()
     n_steps = settings["max_epochs"] * -(-len(X) // batch_size)
@@ -288,9 +288,9 @@ def work_of(name, X, y, n_classes, settings):
 def compare(name, options, limits):
     """Return the rows of a case, and its limit."""
     rng = np.random.default_rng(0)
-    n_classes = {"pictures": PICTURES, "binary": BINARY, "mixed": MIXED}[name]
-    if name == "pictures":
-        X, y = make_pictures(96 if options.quick else 2000, n_classes, rng)
+    n_classes = {"images": IMAGES, "binary": BINARY, "mixed": MIXED}[name]
+    if name == "images":
+        X, y = make_images(96 if options.quick else 2000, n_classes, rng)
         settings = {"batch_size": 64, "max_epochs": 2, "lr": 1e-3}
     else:
         X, y = make_features(2048 if options.quick else 20_480, n_classes, rng)
@@ -302,7 +302,7 @@ def compare(name, options, limits):
 
     ways = ways_of(name, X, y, n_classes, settings)
     runs = {way: partial(keeping, way, function) for way, function in ways.items()}
-    warmups = 0 if name == "pictures" else 1  # these take long, and a median passes over one
+    warmups = 0 if name == "images" else 1  # these take long, and a median passes over one
     seconds = interleaved(runs, options.runs, warmups)
     hand = min(taken for way, taken in seconds.items() if way.startswith("by hand"))
     rows = []
@@ -332,9 +332,9 @@ def main():
     """Run the cases and write the figures."""
     arguments = parser(__doc__)
     arguments.add_argument("--quick", action="store_true", help="small data, to see that it runs")
-    arguments.add_argument("--only", choices=("pictures", "binary", "mixed"))
+    arguments.add_argument("--only", choices=("images", "binary", "mixed"))
     options = arguments.parse_args()
-    names = [options.only] if options.only else ["pictures", "binary", "mixed"]
+    names = [options.only] if options.only else ["images", "binary", "mixed"]
     limits = Limits()
     parts = [compare(name, options, limits) for name in names]
     at_the_limit = [limit for _, limit in parts]

@@ -1,4 +1,4 @@
-"""A classical floor for multi-attribute image classification: pixels, colours, edges and trees.
+"""A classical floor for multi-attribute image classification: pixels, colors, edges and trees.
 
 No network and no sharing between attributes: one forest per column on fixed image features.
 A multi-branch network should beat these figures, or it is not worth its training time.
@@ -28,7 +28,7 @@ def _joint_histogram(pixels: np.ndarray, bins: tuple[int, int, int]) -> np.ndarr
     Parameters
     ----------
     pixels : ndarray of shape (..., 3), dtype uint8
-        Pixels in any three-channel colour space.
+        Pixels in any three-channel color space.
     bins : tuple of int
         Number of equal bins per channel.
 
@@ -88,7 +88,7 @@ def _image_features(path: str | PathLike[str]) -> np.ndarray:
 
 
 def floor_features(paths: Iterable[str | PathLike[str]]) -> np.ndarray:
-    """Compute fixed features of image files: small pixels, colour histograms, edge orientations.
+    """Compute fixed features of image files: small pixels, color histograms, edge orientations.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def classical_floor(
     paths : iterable of path-like
         Image files, one per row of `table`.
     table : DataFrame of shape (n_images, n_attributes)
-        One column of labels per attribute; a missing value is an unknown label.
+        One column of labels per attribute; a missing value is a missing label.
     train, test : ndarray of int
         Row positions to fit on and to score on.
     random_state : int, default=0

@@ -23,8 +23,8 @@ from skattr.metrics import accuracy_score, average_precision_score, f1_score
 # %%
 # Material
 # --------
-# Each picture shows two objects; the attributes are those of the one in front. Place and other
-# object have colours, stripes and a size of their own, and in outline a herring is a tuna and a
+# Each image shows two objects; the attributes are those of the one in front. Place and other
+# object have colors, stripes and a size of their own, and in outline a herring is a tuna and a
 # ball is a buoy. X is a table with the columns ``path`` and ``category``.
 
 folder = tempfile.TemporaryDirectory()
@@ -38,12 +38,12 @@ print(train.target.astype(float).groupby(train.category).mean().round(2))
 # -------------
 # They are the same but for `category_prior`. With "joint" each attribute's branch is over
 # {absent} and all categories, with "auxiliary" the category is one more branch: both ask for it
-# in `fit` alone. With "condition" the category scales and shifts the features of the picture, and
+# in `fit` alone. With "condition" the category scales and shifts the features of the image, and
 # is asked for in prediction, too.
 
 
 def convolutions():
-    """Return a small network for small pictures."""
+    """Return a small network for small images."""
     layers = []
     for inputs, outputs, step in [(3, 16, 1), (16, 16, 2), (16, 32, 2), (32, 64, 2), (64, 64, 1)]:
         layers += [nn.Conv2d(inputs, outputs, 3, step, padding=1)]
@@ -74,7 +74,7 @@ print(pd.DataFrame(summary).T.round(3))
 # ---------------------------------------
 # "Large fish" is the share of tunas and herrings for which "large" is predicted rightly. A small
 # tuna looks like a large herring; only who is told the category can tell them apart. To be taught
-# the category is to have more to learn from the same pictures, and brings nothing here.
+# the category is to have more to learn from the same images, and brings nothing here.
 
 figure, axes = plt.subplot_mosaic(
     [list("abcdef"), ["scores"] * 6], figsize=(8, 5), height_ratios=[1, 2]
@@ -86,7 +86,7 @@ for letter, category in zip("abcdef", test.category_names, strict=True):
     axes[letter].set_title(f"{category}:\n{', '.join(words) or 'none'}", fontsize=8)
     axes[letter].axis("off")
 f1.plot.bar(ax=axes["scores"], rot=0, color=["lightgray", "C0", "C1", "C2"], width=0.75)
-axes["scores"].set(ylabel="F1 on new pictures", ylim=(0, 1.3), yticks=[0, 0.5, 1])
+axes["scores"].set(ylabel="F1 on new images", ylim=(0, 1.3), yticks=[0, 0.5, 1])
 axes["scores"].legend(title="category_prior", ncols=4, loc="upper center", fontsize=8)
 figure.tight_layout()
 plt.show()

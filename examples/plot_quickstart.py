@@ -1,8 +1,8 @@
 """
-Quickstart: pictures on disk, a table of attributes, some cells unknown
+Quickstart: images on disk, a table of attributes, some cells unknown
 =======================================================================
 
-The 1,797 handwritten digits that come with scikit-learn are written as picture files beside a
+The 1,797 handwritten digits that come with scikit-learn are written as image files beside a
 table of five attributes, some of whose cells are blank. One network learns all of them, its
 thresholds are tuned, and a report tells how far to believe it.
 """
@@ -22,9 +22,9 @@ from skattr.metrics import attribute_report
 from skattr.model_selection import multilabel_train_test_split
 
 # %%
-# A folder of pictures and a table
+# A folder of images and a table
 # --------------------------------
-# One row a picture, one column an attribute. The columns keep their own types: a number, three
+# One row an image, one column an attribute. The columns keep their own types: a number, three
 # bools, one of them rare, and a string whose levels have an order.
 
 digits = load_digits()
@@ -62,8 +62,8 @@ print(f"{blank.sum()} of {blank.size} training labels are unknown.")
 # ---------------------
 # A ResNet-18, trained from scratch, with one branch per attribute. A flip would turn some digits
 # into other signs; a small shift does not. Three more networks, each trained on two thirds of the
-# pictures, give probabilities for the pictures they have not seen: these tune a threshold for
-# each binary attribute, and `best_score_` is what those thresholds are worth on new pictures.
+# images, give probabilities for the images they have not seen: these tune a threshold for
+# each binary attribute, and `best_score_` is what those thresholds are worth on new images.
 
 classifier = AttributeClassifier(
     "resnet18", image_size=32, augment="shift", max_epochs=5, random_state=0
@@ -96,7 +96,7 @@ print(report[[*columns, "roc_auc", "threshold"]])
 
 # %%
 # The same as figures: each attribute's F1 with its interval, the curves that the thresholds were
-# chosen on, and the test pictures that are most wrong.
+# chosen on, and the test images that are most wrong.
 
 scores = AttributeScoresDisplay.from_estimator(tuned, paths_test, y_test)
 scores.figure_.savefig("quickstart_scores.png", dpi=150)

@@ -1,4 +1,4 @@
-"""skattr: pictures with many attributes each, as one scikit-learn classifier."""
+"""skattr: images with many attributes each, as one scikit-learn classifier."""
 
 from skattr import calibration as calibration
 from skattr import datasets as datasets

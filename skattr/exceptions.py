@@ -6,11 +6,11 @@ class SkattrError(Exception):
 
 
 class ImageReadError(SkattrError, OSError):
-    """A picture could not be read; the message names its path and its row in X."""
+    """An image could not be read; the message names its path and its row in X."""
 
 
 class InvalidBoxError(SkattrError, ValueError):
-    """A crop box is malformed, empty or leaves its picture; the message names the row."""
+    """A crop box is malformed, empty or leaves its image; the message names the row."""
 
 
 class UnseenLabelError(SkattrError, ValueError):
@@ -29,7 +29,7 @@ class SkattrWarning(UserWarning):
     """Parent of every warning of this package."""
 
 
-class UnknownLabelsWarning(SkattrWarning):
+class MissingLabelWarning(SkattrWarning):
     """An attribute has no known label to learn from."""
 
 
@@ -46,7 +46,7 @@ class ClassOrderWarning(SkattrWarning):
 
 
 class DatasetWarning(SkattrWarning):
-    """A data set was read as it stands, although some of its rows are doubtful."""
+    """A dataset was read as it stands, although some of its rows are doubtful."""
 
 
 class UnseenCategoryWarning(SkattrWarning):
@@ -54,4 +54,4 @@ class UnseenCategoryWarning(SkattrWarning):
 
 
 class BadImageWarning(SkattrWarning):
-    """Pictures that cannot be read were left out; the message counts and names them."""
+    """Images that cannot be read were left out; the message counts and names them."""

@@ -1,7 +1,7 @@
 """Losses as parameter objects: what ``AttributeClassifier(loss=...)`` may be.
 
 An object has parameters of its own, which a grid search reaches as ``loss__gamma_neg``. All losses
-are weighted means over an attribute's labels, summed over attributes; an unknown label counts
+are weighted means over an attribute's labels, summed over attributes; a missing label counts
 nothing unless `unknown` says otherwise.
 """
 
@@ -45,7 +45,7 @@ class _Loss(BaseEstimator):
         Raises
         ------
         ValueError
-            If one is not legal.
+            If one is not valid.
         """
         self._validate_params()
 
@@ -65,16 +65,16 @@ class CrossEntropyLoss(_Loss):
         2016), from 0 up to but not including 1; with ``category_prior="joint"`` over absent
         and the categories.
     unknown : {"ignore", "negative", "selective"}, default="ignore"
-        What an unknown label of an attribute of two classes is in training: nothing; a negative;
+        What a missing label of an attribute of two classes is in training: nothing; a negative;
         or a negative unless it is likely to be positive (Ben-Baruch et al. 2022), in which case
-        it has no loss, but still counts in the divisor of the mean. Unknown labels of other
+        it has no loss, but still counts in the divisor of the mean. Missing labels of other
         attributes are always ignored.
     prior_threshold : float or None, default=0.05
-        Under ``unknown="selective"``, the unknown labels of attributes with a larger share of
+        Under ``unknown="selective"``, the missing labels of attributes with a larger share of
         positives are ignored.
     top_k : int, default=5
         Under ``unknown="selective"``, so are those with the largest predicted probability in a
-        batch, `top_k` times its rows. Where a row has no more than `top_k` unknown labels on
+        batch, `top_k` times its rows. Where a row has no more than `top_k` missing labels on
         average, that is all of them.
 
     References
@@ -239,8 +239,8 @@ class PartialAsymmetricLoss(_Loss):
         \ell_- = -\alpha_- p_m^{\gamma_-} \log(1 - p_m), \quad
         \ell_u = -\alpha_u p_m^{\gamma_u} \log(1 - p_m)
 
-    for positive, negative and unknown labels, where p is the predicted probability of the
-    positive class and :math:`p_m = \max(p - m, 0)`. Which unknown labels count is told by
+    for positive, negative and missing labels, where p is the predicted probability of the
+    positive class and :math:`p_m = \max(p - m, 0)`. Which missing labels count is told by
     `unknown`. Attributes of more than two classes keep the cross-entropy, and their unknown
     labels are ignored.
 
@@ -335,7 +335,7 @@ def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[s
     Raises
     ------
     ValueError
-        If `loss` is something else, or has a parameter that is not legal.
+        If `loss` is something else, or has a parameter that is not valid.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Shared material of the tests: one torch thread each, a tiny network, tiny pictures."""
+"""Shared material of the tests: one torch thread each, a tiny network, tiny images."""
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,8 @@ def rng():
 
 
 @pytest.fixture
-def pictures(rng):
-    """24 pictures of 12x10 pixels whose mean colour tells their labels."""
+def images(rng):
+    """24 images of 12x10 pixels whose mean color tells their labels."""
     labels = np.arange(24)
     noise = rng.integers(0, 40, (24, 12, 10, 3))
     noise[..., 0] += (80 * (labels % 3))[:, None, None]
@@ -33,22 +33,22 @@ def pictures(rng):
 
 @pytest.fixture
 def table():
-    """Attributes of the pictures: a bool, a string of three levels and a number, some unknown."""
+    """Attributes of the images: a bool, a string of three levels and a number, some unknown."""
     labels = np.arange(24)
     hat = pd.array(labels % 2 == 1, dtype="boolean")
     hat[5] = pd.NA
-    colour = np.array(["blue", "green", "red"], dtype=object)[labels % 3]
-    colour[[0, 7]] = None
+    color = np.array(["blue", "green", "red"], dtype=object)[labels % 3]
+    color[[0, 7]] = None
     count = np.where(labels == 3, np.nan, 1.0 + labels % 4)
-    return pd.DataFrame({"hat": hat, "colour": colour, "count": count})
+    return pd.DataFrame({"hat": hat, "color": color, "count": count})
 
 
 @pytest.fixture
-def files(tmp_path, pictures):
-    """Return the paths of the pictures as PNG files."""
+def files(tmp_path, images):
+    """Return the paths of the images as PNG files."""
     paths = []
-    for number, picture in enumerate(pictures):
-        path = tmp_path / f"picture {number}.png"
-        Image.fromarray(picture).save(path)
+    for number, image in enumerate(images):
+        path = tmp_path / f"image {number}.png"
+        Image.fromarray(image).save(path)
         paths.append(str(path))
     return paths

@@ -58,7 +58,7 @@ def make_hostile_folder(folder):
     broken = {
         "truncated.jpg": (contents[: len(contents) // 2], "truncated"),
         "truncated.png": (png[: len(png) // 2], "truncated"),
-        "text.jpg": (b"This is not a picture.\n", "not an image"),
+        "text.jpg": (b"This is not an image.\n", "not an image"),
         "empty.jpg": (b"", "not an image"),
         "bomb.png": (_blank_png(BOMB_SIDE, BOMB_SIDE), "bomb"),
     }
@@ -84,14 +84,14 @@ def _write_good(folder, good):
     """Write one file of each kind that can be read."""
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np.uint8)
-    colour = Image.fromarray(levels[..., :3])
-    palette = colour.quantize(8)
+    color = Image.fromarray(levels[..., :3])
+    palette = color.quantize(8)
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     frames = [Image.new("RGB", (WIDTH, HEIGHT), name) for name in ("red", "lime", "blue")]
-    pictures = {
-        "plain.jpg": (colour, {}),
-        "plain.png": (colour, {}),
+    images = {
+        "plain.jpg": (color, {}),
+        "plain.png": (color, {}),
         "gray.png": (Image.fromarray(levels[..., 0]), {}),
         "rgba.png": (Image.fromarray(levels), {}),
         "one pixel.png": (Image.new("RGB", (1, 1), "red"), {}),
@@ -99,11 +99,11 @@ def _write_good(folder, good):
         "cmyk.jpg": (Image.fromarray(levels, "CMYK"), {}),
         "palette.png": (palette, {"transparency": bytes(range(0, 256, 32))}),
         "animated.gif": (frames[0], {"save_all": True, "append_images": frames[1:]}),
-        "turned.jpg": (colour.rotate(5), {"exif": exif}),
-        "für Elise, 第一章 (1).png": (colour.rotate(7), {}),
+        "turned.jpg": (color.rotate(5), {"exif": exif}),
+        "für Elise, 第一章 (1).png": (color.rotate(7), {}),
     }
-    for name, (picture, options) in pictures.items():
-        picture.save(folder / name, **options)
+    for name, (image, options) in images.items():
+        image.save(folder / name, **options)
         good[name] = str(folder / name)
 
 

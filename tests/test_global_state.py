@@ -14,7 +14,7 @@ from tests.tiny_models import dropping_backbone, tiny_backbone
 @pytest.mark.filterwarnings("ignore:Lazy modules")
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize("backbone", [tiny_backbone, dropping_backbone, "resnet18"])
-def test_global_state_is_as_before(pictures, table, backbone, random_state):
+def test_global_state_is_as_before(images, table, backbone, random_state):
     """Random states, thread counts, warning filters and torch's flags stay as they were."""
 
     def state():
@@ -36,31 +36,31 @@ def test_global_state_is_as_before(pictures, table, backbone, random_state):
         backbone, image_size=(12, 10), max_epochs=1, augment="flip", random_state=random_state,
         early_stopping=True,
     )  # fmt: skip
-    classifier.fit(pictures, table).predict(pictures)
+    classifier.fit(images, table).predict(images)
     assert state() == before
 
 
-def test_fit_edits_neither_data_nor_parameters(pictures, table):
+def test_fit_edits_neither_data_nor_parameters(images, table):
     """X, y, weights and parameters are as they were."""
-    X, y = pictures.copy(), table.copy()
+    X, y = images.copy(), table.copy()
     weight = np.ones((24, 3))
     classifier = AttributeClassifier(
         tiny_backbone, image_size=(12, 10), max_epochs=1, augment="flip_shift", net_params={}
     )
     params = classifier.get_params()
     classifier.fit(X, y, label_weight=weight).predict(X)
-    np.testing.assert_array_equal(X, pictures)
+    np.testing.assert_array_equal(X, images)
     assert y.equals(table)
     assert (weight == 1).all()
     assert classifier.get_params() == params
 
 
-def test_no_seed_means_fresh_entropy(pictures, table):
+def test_no_seed_means_fresh_entropy(images, table):
     """With random_state=None two fits differ, even after seeding the global generators."""
     results = []
     for _ in range(2):
         np.random.seed(0)  # noqa: NPY002
         torch.manual_seed(0)
         classifier = AttributeClassifier(tiny_backbone, image_size=(12, 10), batch_size=8)
-        results.append(classifier.fit(pictures, table).predict_proba(pictures)[0])
+        results.append(classifier.fit(images, table).predict_proba(images)[0])
     assert not np.array_equal(*results)

@@ -98,7 +98,7 @@ def test_objects_are_parameters(kind):
     ],
 )
 def test_wrong_parameters(loss, message):
-    """Each is named with its legal values; the object can be made, as in scikit-learn."""
+    """Each is named with its valid values; the object can be made, as in scikit-learn."""
     with pytest.raises(ValueError, match=message):
         make_criterion(loss)
 
@@ -107,7 +107,7 @@ def test_wrong_parameters(loss, message):
     "loss", ["hinge", None, 3, FocalLoss, torch.nn.BCELoss, torch.nn.BCELoss()]
 )
 def test_wrong_losses(loss):
-    """The error names what is legal."""
+    """The error names what is valid."""
     with pytest.raises(ValueError, match="loss must be one of .'auto', 'bce', 'focal'"):
         make_criterion(loss)
 

@@ -1,4 +1,4 @@
-"""Picture files of which those read before are not decoded again."""
+"""Image files of which those read before are not decoded again."""
 
 import hashlib
 import os
@@ -18,22 +18,22 @@ _ABSENT = -1
 _NEVER = -2  # the file changed after it was opened: not to be kept
 
 
-class _Pictures(Protocol):
-    """Where pictures are kept. `slots` has the slot of each row, or a negative number."""
+class _Images(Protocol):
+    """Where images are kept. `slots` has the slot of each row, or a negative number."""
 
     slots: NDArray[np.intp]
 
-    def keep(self, rows: NDArray[np.intp], pictures: NDArray[np.uint8]) -> None:
-        """Keep the pictures of distinct rows that have no slot."""
+    def keep(self, rows: NDArray[np.intp], images: NDArray[np.uint8]) -> None:
+        """Keep the images of distinct rows that have no slot."""
         ...
 
     def read(self, slots: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return a copy of the pictures in some slots."""
+        """Return a copy of the images in some slots."""
         ...
 
 
 class CachedFileRows(FileRows):
-    """Picture files of which those kept before are not decoded again.
+    """Image files of which those kept before are not decoded again.
 
     `take` and `take_readable` keep nothing, as they may run in a DataLoader's worker; whoever
     has a batch gives it to :meth:`keep`.
@@ -45,7 +45,7 @@ class CachedFileRows(FileRows):
     kept : MemoryImageCache or FolderImageCache
     """
 
-    def __init__(self, rows: FileRows, kept: _Pictures) -> None:
+    def __init__(self, rows: FileRows, kept: _Images) -> None:
         super().__init__(rows.paths, rows.boxes, rows.size, rows.unreadable, rows.decoding)
         self._kept = kept
 
@@ -57,9 +57,9 @@ class CachedFileRows(FileRows):
         ----------
         rows : FileRows
         where : "memory", or a folder
-            The string "memory" keeps pictures as long as the result lives, and no pickle holds
+            The string "memory" keeps images as long as the result lives, and no pickle holds
             them. Anything else is a folder, also ``"./memory"`` and ``Path("memory")``: it is
-            made where needed, and its pictures are known by absolute path, size in bytes and
+            made where needed, and its images are known by absolute path, size in bytes and
             time of modification of the file, box, `size` and `decoding`.
 
         Returns
@@ -73,46 +73,46 @@ class CachedFileRows(FileRows):
         OSError
             If the folder cannot be made or written to, or what it holds cannot be used.
         """
-        kept: _Pictures
+        kept: _Images
         if isinstance(where, str) and where == "memory":
             kept = MemoryImageCache(len(rows), rows.size)
         elif not os.fspath(where):
             raise ValueError(
-                "decoded_cache='' is no folder; legal are None, 'memory' and a folder."
+                "decoded_cache='' is no folder; valid are None, 'memory' and a folder."
             )
         else:
             kept = FolderImageCache(where, rows)
         return cls(rows, kept)
 
     def holds(self, indices: NDArray[np.intp]) -> bool:
-        """Whether all pictures at `indices` are kept, so that taking them decodes none."""
+        """Whether all images at `indices` are kept, so that taking them decodes none."""
         return bool((self._kept.slots[indices] >= 0).all())
 
-    def keep(self, indices: NDArray[np.intp], pictures: NDArray[np.uint8]) -> None:
-        """Keep pictures that were taken, unless they are kept already.
+    def keep(self, indices: NDArray[np.intp], images: NDArray[np.uint8]) -> None:
+        """Keep images that were taken, unless they are kept already.
 
         To be called in the process that reads these rows next.
 
         Parameters
         ----------
         indices : ndarray of shape (m,), int
-        pictures : ndarray of shape (m, height, width, 3), uint8
+        images : ndarray of shape (m, height, width, 3), uint8
             As :meth:`take` returned them.
 
         Raises
         ------
         ValueError
-            If `pictures` has another shape or dtype.
+            If `images` has another shape or dtype.
         OSError
             If the folder cannot be written to any more.
         MemoryError
-            If the pictures of all rows do not fit in memory.
+            If the images of all rows do not fit in memory.
         """
         expected = (len(indices), *self.size, 3)
-        if pictures.shape != expected or pictures.dtype != np.uint8:
+        if images.shape != expected or images.dtype != np.uint8:
             raise ValueError(
-                f"pictures to keep must be uint8 of shape {expected}, got {pictures.dtype} of "
-                f"shape {pictures.shape}"
+                f"images to keep must be uint8 of shape {expected}, got {images.dtype} of "
+                f"shape {images.shape}"
             )
         places = np.flatnonzero(self._kept.slots[indices] == _ABSENT)
         if len(places) and self.unreadable:
@@ -120,10 +120,10 @@ class CachedFileRows(FileRows):
             places = places[is_good]
         if len(places):
             rows, first = np.unique(indices[places], return_index=True)
-            self._kept.keep(rows, pictures[places[first]])
+            self._kept.keep(rows, images[places[first]])
 
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        """Return the images at `indices`: uint8 (len(indices), height, width, 3)."""
         slots = self._kept.slots[indices]
         is_kept = slots >= 0
         if is_kept.all():
@@ -134,11 +134,11 @@ class CachedFileRows(FileRows):
     def take_readable(
         self, indices: NDArray[np.intp]
     ) -> tuple[NDArray[np.uint8], NDArray[np.intp], dict[int, str]]:
-        """Return those of the pictures at `indices` that can be read.
+        """Return those of the images at `indices` that can be read.
 
         Returns
         -------
-        pictures : ndarray of shape (m, height, width, 3), uint8
+        images : ndarray of shape (m, height, width, 3), uint8
         found : ndarray of shape (m,), int
             Their rows.
         reasons : dict of {int: str}
@@ -158,7 +158,7 @@ class CachedFileRows(FileRows):
     def _merged(
         self, slots: NDArray[np.intp], is_kept: NDArray[np.bool_], decoded: NDArray[np.uint8]
     ) -> NDArray[np.uint8]:
-        """Return kept pictures, and decoded ones in those places that have none."""
+        """Return kept images, and decoded ones in those places that have none."""
         result = np.empty((len(slots), *self.size, 3), dtype=np.uint8)
         result[is_kept] = self._kept.read(slots[is_kept])
         result[~is_kept] = decoded
@@ -180,18 +180,18 @@ class MemoryImageCache:
         self._pixels = np.empty((0, *size, 3), dtype=np.uint8)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the pictures out."""
+        """Leave the images out."""
         return vars(MemoryImageCache(len(self.slots), self.size))
 
-    def keep(self, rows: NDArray[np.intp], pictures: NDArray[np.uint8]) -> None:
-        """Keep the pictures of rows."""
+    def keep(self, rows: NDArray[np.intp], images: NDArray[np.uint8]) -> None:
+        """Keep the images of rows."""
         if not len(self._pixels):
             self._pixels = self._allocated()
-        self._pixels[rows] = pictures
+        self._pixels[rows] = images
         self.slots[rows] = rows
 
     def read(self, slots: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return a copy of the pictures in some slots."""
+        """Return a copy of the images in some slots."""
         return np.take(self._pixels, slots, axis=0)
 
     def _allocated(self) -> NDArray[np.uint8]:
@@ -201,7 +201,7 @@ class MemoryImageCache:
         except MemoryError as error:
             raise MemoryError(
                 f"decoded_cache='memory' would take {np.prod(shape, dtype=float) / 2**30:.1f} GiB "
-                f"for {shape[0]} pictures of {shape[1]}x{shape[2]} pixels; give a folder."
+                f"for {shape[0]} images of {shape[1]}x{shape[2]} pixels; give a folder."
             ) from error
 
 
@@ -212,7 +212,7 @@ class FolderImageCache:
     ----------
     folder : str or path-like
     rows : FileRows
-        Their files are looked at once, and again before their pictures are kept: what was
+        Their files are looked at once, and again before their images are kept: what was
         written meanwhile is not kept.
     """
 
@@ -234,8 +234,8 @@ class FolderImageCache:
                 self._keys[row] = np.frombuffer(key, dtype=np.uint8)
                 self.slots[row] = known.get(key, _ABSENT)
 
-    def keep(self, rows: NDArray[np.intp], pictures: NDArray[np.uint8]) -> None:
-        """Keep the pictures of rows whose files are as they were."""
+    def keep(self, rows: NDArray[np.intp], images: NDArray[np.uint8]) -> None:
+        """Keep the images of rows whose files are as they were."""
         keys = self._keys_of(rows.tolist())
         is_same = np.array(
             [key == self._keys[row].tobytes() for row, key in zip(rows, keys, strict=True)]
@@ -243,8 +243,8 @@ class FolderImageCache:
         self.slots[rows[~is_same]] = _NEVER
         if is_same.any():
             same = [keys[place] for place in np.flatnonzero(is_same)]
-            self.slots[rows[is_same]] = self._store.add(same, pictures[is_same])
+            self.slots[rows[is_same]] = self._store.add(same, images[is_same])
 
     def read(self, slots: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return a copy of the pictures in some slots."""
+        """Return a copy of the images in some slots."""
         return self._store.read(slots)

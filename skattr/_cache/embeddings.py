@@ -1,4 +1,4 @@
-"""Features of pictures on disk: the SQLite file that keeps them."""
+"""Features of images on disk: the SQLite file that keeps them."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence

@@ -1,6 +1,6 @@
-"""Decoded pictures in a folder that any number of processes share.
+"""Decoded images in a folder that any number of processes share.
 
-A SQLite index holds what a picture is known by and its slot, one flat file per size of pictures
+A SQLite index holds what an image is known by and its slot, one flat file per size of images
 the slots. The index is the lock: a batch is one transaction, in which slots at the end of the
 file are filled and brought to the disk before the index that names them is committed. What a
 killed process had not committed is not there, and the next batch takes its slots. A slot that is
@@ -24,7 +24,7 @@ FILE_NAME = "decoded.sqlite"
 
 
 class ImageStore(SQLiteFile):
-    """Pictures of one size in a folder, each in a slot that its key leads to.
+    """Images of one size in a folder, each in a slot that its key leads to.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class ImageStore(SQLiteFile):
     tables = (
         "CREATE TABLE files (height INTEGER, width INTEGER, name TEXT NOT NULL, "
         "n_slots INTEGER NOT NULL, PRIMARY KEY (height, width))",
-        "CREATE TABLE pictures (key BLOB PRIMARY KEY, slot INTEGER NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE images (key BLOB PRIMARY KEY, slot INTEGER NOT NULL) WITHOUT ROWID",
     )
-    if_deleted = "with all 'decoded-*.pixels' beside it (pictures are decoded anew)"
+    if_deleted = "with all 'decoded-*.pixels' beside it (images are decoded anew)"
 
     def __init__(self, folder: str | os.PathLike[str], size: tuple[int, int]) -> None:
         super().__init__(os.path.abspath(folder))
@@ -68,18 +68,18 @@ class ImageStore(SQLiteFile):
             If the file of slots has lost some of them.
         """
         with self.connected() as connection:
-            found = dict(selected(connection, "key, slot", "pictures", keys))
+            found = dict(selected(connection, "key, slot", "images", keys))
         if found and self._n_written() <= max(found.values()):
             raise self._lost()
         return found
 
-    def add(self, keys: Sequence[bytes], pictures: NDArray[np.uint8]) -> list[int]:
-        """Keep the pictures of keys without a slot, and return the slots of all.
+    def add(self, keys: Sequence[bytes], images: NDArray[np.uint8]) -> list[int]:
+        """Keep the images of keys without a slot, and return the slots of all.
 
         Parameters
         ----------
         keys : sequence of bytes
-        pictures : ndarray of shape (len(keys), height, width, 3), uint8
+        images : ndarray of shape (len(keys), height, width, 3), uint8
 
         Raises
         ------
@@ -91,12 +91,12 @@ class ImageStore(SQLiteFile):
             name, n_slots = self._named(connection)
             if name != self.pixel_file.name:
                 raise self.unusable("it was made anew while it was in use")
-            slots = dict(selected(connection, "key, slot", "pictures", set(keys)))
+            slots = dict(selected(connection, "key, slot", "images", set(keys)))
             absent = {key: place for place, key in enumerate(keys) if key not in slots}
             if absent:
-                self._write(n_slots, pictures[list(absent.values())])
+                self._write(n_slots, images[list(absent.values())])
                 new = {key: n_slots + number for number, key in enumerate(absent)}
-                connection.executemany("INSERT INTO pictures VALUES (?, ?)", new.items())
+                connection.executemany("INSERT INTO images VALUES (?, ?)", new.items())
                 sql = "UPDATE files SET n_slots = ? WHERE height = ? AND width = ?"
                 run(connection, sql, (n_slots + len(new), *self.size))
                 slots |= new
@@ -104,7 +104,7 @@ class ImageStore(SQLiteFile):
         return [slots[key] for key in keys]
 
     def read(self, slots: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return a copy of the pictures in some slots: uint8 (len(slots), height, width, 3)."""
+        """Return a copy of the images in some slots: uint8 (len(slots), height, width, 3)."""
         if slots.max(initial=-1) >= len(self._pixels):
             self._map(int(slots.max()))
         return np.take(self._pixels, slots, axis=0)
@@ -130,12 +130,12 @@ class ImageStore(SQLiteFile):
         found = run(connection, sql, self.size).fetchone()
         return ("", 0) if found is None else (str(found[0]), int(found[1]))
 
-    def _write(self, slot: int, pictures: NDArray[np.uint8]) -> None:
-        """Write pictures from a slot on, and bring them to the disk."""
+    def _write(self, slot: int, images: NDArray[np.uint8]) -> None:
+        """Write images from a slot on, and bring them to the disk."""
         try:
             with open(self.pixel_file, "r+b", buffering=0) as file:
                 file.seek(slot * self._slot_bytes)
-                left = np.ascontiguousarray(pictures).data.cast("B")
+                left = np.ascontiguousarray(images).data.cast("B")
                 while left:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
@@ -159,7 +159,7 @@ class ImageStore(SQLiteFile):
             return 0
 
     def _lost(self) -> OSError:
-        return self.unusable(f"pictures were taken from {os.fspath(self.pixel_file)!r}")
+        return self.unusable(f"images were taken from {os.fspath(self.pixel_file)!r}")
 
     @property
     def _slot_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""What a picture is known by in a cache."""
+"""What an image is known by in a cache."""
 
 import hashlib
 import os
@@ -16,30 +16,30 @@ from skattr.exceptions import ImageReadError
 
 CacheKey = Literal["content", "stat"]
 _Result = TypeVar("_Result")
-_CHUNK = 64  # pictures; hashing them lets other threads run
+_CHUNK = 64  # images; hashing them lets other threads run
 
 
 def image_keys(
     rows: ImageRows | FileRows, network: bytes, by: CacheKey, indices: Iterable[int]
 ) -> list[bytes]:
-    """Return what pictures are known by in a cache.
+    """Return what images are known by in a cache.
 
     Parameters
     ----------
     rows : ImageRows or FileRows
     network : bytes
-        Tells the network, or whatever else is kept of pictures, and its preprocessing from any
+        Tells the network, or whatever else is kept of images, and its preprocessing from any
         others.
     by : {"content", "stat"}
         A file is known by its bytes, or by its absolute path, size and time of modification in
-        nanoseconds. Pictures in memory are known by their pixels.
+        nanoseconds. Images in memory are known by their pixels.
     indices : iterable of int
         The rows to look at.
 
     Returns
     -------
     list of bytes
-        SHA-256 digests. Equal ones stand for equal pictures, and boxes. Empty for a file that
+        SHA-256 digests. Equal ones stand for equal images, and boxes. Empty for a file that
         cannot be read, if `rows` puts up with it, which is noted there.
 
     Raises
@@ -59,7 +59,7 @@ def image_keys(
         path = rows.paths[row]
         found = known[path]
         if isinstance(found, OSError):
-            unread = ImageReadError(f"cannot read the picture {path!r}: {found}")
+            unread = ImageReadError(f"cannot read the image {path!r}: {found}")
             unread.__cause__ = found
             raise_or_record(rows.unreadable, row, unread)
             keys.append(b"")
@@ -91,9 +91,9 @@ def _key(network: bytes, kind: str, *parts: Any) -> bytes:
     return digest.digest()
 
 
-def _contents(picture: NDArray[np.uint8]) -> tuple[Any, Any]:
-    shape = np.array([picture.ndim, *picture.shape, 0][:4], dtype="<i8")
-    return shape, np.ascontiguousarray(picture)
+def _contents(image: NDArray[np.uint8]) -> tuple[Any, Any]:
+    shape = np.array([image.ndim, *image.shape, 0][:4], dtype="<i8")
+    return shape, np.ascontiguousarray(image)
 
 
 def _digest(path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""How pictures are changed and what of the backbone is trained, as parameter objects."""
+"""How images are changed and what of the backbone is trained, as parameter objects."""
 
 from collections.abc import Callable
 from numbers import Real
@@ -12,16 +12,16 @@ _FACTOR = Interval(Real, 0, 1, closed="left")
 
 
 class Augmentation(BaseEstimator):
-    """Random changes of training pictures, each of a strength of its own.
+    """Random changes of training images, each of a strength of its own.
 
-    What a change destroys cannot be learned: pictures that are mirrored do not teach left from
-    right, pictures whose hue is turned teach no colour. :meth:`changes` says in words what the
+    What a change destroys cannot be learned: images that are mirrored do not teach left from
+    right, images whose hue is turned teach no color. :meth:`changes` says in words what the
     parts that are on do.
 
     Parameters
     ----------
     flip : bool, default=False
-        Mirror half of the pictures left to right.
+        Mirror half of the images left to right.
     shift : float in [0, 0.5], default=0.0
         Largest move, as a share of the sides; the border is repeated.
     zoom : float in [0, 1), default=0.0
@@ -31,19 +31,19 @@ class Augmentation(BaseEstimator):
     brightness : float in [0, 1), default=0.0
         Multiply by a factor in [1 - brightness, 1 + brightness].
     contrast : float in [0, 1), default=0.0
-        Multiply what differs from the mean grey by a factor in [1 - contrast, 1 + contrast].
+        Multiply what differs from the mean gray by a factor in [1 - contrast, 1 + contrast].
     saturation : float in [0, 1), default=0.0
-        Multiply what differs from each pixel's grey likewise.
+        Multiply what differs from each pixel's gray likewise.
     hue : float in [0, 0.5], default=0.0
-        Largest turn of the colour circle, as a share of it.
+        Largest turn of the color circle, as a share of it.
     erase : float in [0, 1), default=0.0
-        Paint a rectangle grey whose sides are up to this share of the picture's.
+        Paint a rectangle gray whose sides are up to this share of the image's.
     mixup : float, default=0.0
         Mix each row of a batch with another, and the losses of their labels alike: the share is
         drawn from Beta(mixup, mixup) for each batch [1]_. Where the label of one of the two is
         unknown, that of the other counts alone, with its share. Also for 2-D features; 0 is off.
     test_flip : bool, default=False
-        Predict the average of the logits (or features) of a picture and its mirror image.
+        Predict the average of the logits (or features) of an image and its mirror image.
 
     See Also
     --------
@@ -59,9 +59,9 @@ class Augmentation(BaseEstimator):
     "flip"       flip                                     left and right, writing
     "shift"      shift=1/16                               position, what stands at the border
     "flip_shift" both                                     both
-    "light"      brightness=0.2, contrast=0.2             bright and dark; colours stay
+    "light"      brightness=0.2, contrast=0.2             bright and dark; colors stay
     "geometry"   flip, shift=1/16, zoom=0.15, rotation=10 left and right, position, size, tilt;
-                                                          colours stay exactly
+                                                          colors stay exactly
     "strong"     flip, shift=0.1, zoom=0.25, rotation=15, all of these, pale and vivid, small
                  brightness=0.3, contrast=0.3,            things; hues stay
                  saturation=0.3, erase=0.3
@@ -78,7 +78,7 @@ class Augmentation(BaseEstimator):
     >>> for change in Augmentation(flip=True, hue=0.1).changes():
     ...     print(change)
     flip: swaps left and right, mirrors writing
-    hue: changes colours
+    hue: changes colors
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -132,7 +132,7 @@ class Augmentation(BaseEstimator):
         Raises
         ------
         ValueError
-            If one is illegal; the legal values are named.
+            If one is invalid; the valid values are named.
         """
         self._validate_params()
         return dict(self.get_params(deep=False))
@@ -146,10 +146,10 @@ _EFFECTS = {
     "brightness": "changes bright and dark",
     "contrast": "changes how bright and dark differ",
     "saturation": "changes pale and vivid",
-    "hue": "changes colours",
-    "erase": "hides a part of the picture",
+    "hue": "changes colors",
+    "erase": "hides a part of the image",
     "mixup": "blends two rows with the labels of both",
-    "test_flip": "predicts alike for a picture and its mirror image",
+    "test_flip": "predicts alike for an image and its mirror image",
 }
 
 AUGMENTATION_PRESETS: dict[str, Augmentation] = {
@@ -179,7 +179,7 @@ def augmentation_settings(augment: Any) -> dict[str, Any] | Callable[..., Any] |
     Raises
     ------
     ValueError
-        If it is none of them, or a setting is illegal.
+        If it is none of them, or a setting is invalid.
     """
     if isinstance(augment, str) and augment in AUGMENTATION_PRESETS:
         augment = AUGMENTATION_PRESETS[augment]
@@ -190,6 +190,6 @@ def augmentation_settings(augment: Any) -> dict[str, Any] | Callable[..., Any] |
         return result
     names = ", ".join(map(repr, AUGMENTATION_PRESETS))
     raise ValueError(
-        f"augment={augment!r} is no augmentation; legal are {names}, an Augmentation, a callable "
+        f"augment={augment!r} is no augmentation; valid are {names}, an Augmentation, a callable "
         "and None."
     )

@@ -26,15 +26,15 @@ from skattr._targets.encoder import AttributeEncoder
 class AttributeClassifier(PredictionMixin):
     """A neural network with one branch per attribute, as a multi-output classifier.
 
-    A shared backbone (a torchvision network for pictures) feeds one branch per attribute. The
+    A shared backbone (a torchvision network for images) feeds one branch per attribute. The
     branches are trained together on the sum over attributes of the mean cross-entropy over
     their known labels; a label that is unknown has no influence at all.
 
     Parameters
     ----------
     backbone : str or callable, default="auto"
-        "auto": "resnet18" for pictures and no backbone (one linear map) for 2-D features. Any
-        torchvision classification model for pictures, or an importable callable that returns a
+        "auto": "resnet18" for images and no backbone (one linear map) for 2-D features. Any
+        torchvision classification model for images, or an importable callable that returns a
         module mapping (n, 3, H, W) to features. For 2-D features also "mlp" (one layer of 256
         rectified units) or a callable that takes the number of columns.
     weights : str, default=None
@@ -66,7 +66,7 @@ class AttributeClassifier(PredictionMixin):
     loss : str, loss object or callable, default="auto"
         "auto" (or "bce"; cross-entropy), "focal", "asymmetric", "partial_asymmetric", or an
         object of :mod:`skattr.losses`, whose parameters a grid reaches as ``loss__gamma_neg``
-        and which has label smoothing and policies for unknown labels. A callable makes a
+        and which has label smoothing and policies for missing labels. A callable makes a
         subclass of :class:`skattr.nn.SummedCrossEntropy`.
     pos_weight : float, str, dict or array-like, default=None
         What the loss of positives is multiplied by, as torch's `BCEWithLogitsLoss` does it:
@@ -86,9 +86,9 @@ class AttributeClassifier(PredictionMixin):
     missing_label : scalar, default=None
         A value of y that means unknown, besides NaN, None and pandas.NA.
     image_size : int or (height, width), default=224
-        Pictures are resized to this size, without regard to their aspect ratio.
+        Images are resized to this size, without regard to their aspect ratio.
     augment : str, Augmentation or callable, default=None
-        Random changes of training pictures: "flip", "shift", "flip_shift", "light", "geometry",
+        Random changes of training images: "flip", "shift", "flip_shift", "light", "geometry",
         "strong", or an :class:`Augmentation` with strengths, mixup and flips in prediction; its
         documentation says which attributes each may destroy. A callable maps a uint8 tensor
         (n, H, W, 3) and a `torch.Generator` to a tensor like it.
@@ -100,7 +100,7 @@ class AttributeClassifier(PredictionMixin):
         "sgd" has a Nesterov momentum of 0.9; a callable is a `torch.optim` class that takes
         `lr` and `weight_decay`.
     lr : float or "auto", default="auto"
-        Learning rate (the peak of a schedule); "auto" is 1e-3 for pictures, 1e-2 for features.
+        Learning rate (the peak of a schedule); "auto" is 1e-3 for images, 1e-2 for features.
     weight_decay : float, default=0.01
         Weight decay of the optimizer.
     lr_schedule : {"onecycle", "cosine"}, default="onecycle"
@@ -130,10 +130,10 @@ class AttributeClassifier(PredictionMixin):
     device : str, default="auto"
         "auto" (CUDA if there is one, else the CPU) or a torch device such as "cuda:1".
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
-        "auto" computes 2-D features in their own type, pictures in float32 on the CPU and with
+        "auto" computes 2-D features in their own type, images in float32 on the CPU and with
         bfloat16 products on CUDA.
     num_workers : int, default=0
-        Processes that decode picture files. With 0 they are decoded between the steps, on as
+        Processes that decode image files. With 0 they are decoded between the steps, on as
         many threads as torch computes with.
     decoding : {"exact", "scaled"}, default="exact"
         "scaled" has JPEG files decoded at 1/2, 1/4 or 1/8 of their size, the smallest that is
@@ -141,19 +141,19 @@ class AttributeClassifier(PredictionMixin):
         times as fast, larger files faster still; levels differ by less than two on average
         (typically .6). Other formats and rows with a box are decoded in full either way.
     decoded_cache : "memory" or folder, default=None
-        Where pictures are kept that were decoded, as uint8 of `image_size`, so that each file is
+        Where images are kept that were decoded, as uint8 of `image_size`, so that each file is
         decoded once: "memory" for the epochs of one fit, or a folder (made where needed, on a
         disk of the machine) for all fits and predictions, of all processes. A folder knows files
         by path, size and time of modification; three bytes a pixel are needed. A folder of the
         name memory is "./memory".
     on_bad_image : {"raise", "warn"}, default="raise"
-        What is done about pictures that cannot be read: the file is missing, truncated or no
-        picture, the box leaves it, ... "raise" names path and row. "warn" counts and names them
+        What is done about images that cannot be read: the file is missing, truncated or no
+        image, the box leaves it, ... "raise" names path and row. "warn" counts and names them
         in one :class:`~skattr.exceptions.BadImageWarning` per call; `fit` learns nothing from
         such rows, as if all their labels were unknown (it reads every file once beforehand), and
         what is predicted of them is missing: probabilities and outputs are NaN, labels None. A
         row of 2-D features that is NaN throughout, as :class:`ImageEmbedder` returns it for such
-        a picture, is one of them.
+        an image, is one of them.
     net_params : dict, default=None
         Further parameters of the skorch net in its notation, none that the classifier has
         itself: ``{"callbacks": [...]}`` (skorch's, or your own), ``{"compile": True}``
@@ -194,14 +194,14 @@ class AttributeClassifier(PredictionMixin):
 
     See Also
     --------
-    AttributeEncoder : How kinds, classes and unknown labels are read from y.
+    AttributeEncoder : How kinds, classes and missing labels are read from y.
     skattr.losses : Losses with parameters of their own.
-    Augmentation : Changes of training pictures.
+    Augmentation : Changes of training images.
     FineTuning : What of the backbone learns, and how fast.
 
     Notes
     -----
-    The branches start at, or for pictures about, the class frequencies of the training labels;
+    The branches start at, or for images about, the class frequencies of the training labels;
     an attribute without a known label is predicted with equal probabilities. On the CPU two fits
     with the same `random_state`, data and number of threads are bit-identical. On CUDA that is not
     promised: cuDNN and cuBLAS choose among kernels, some of which add in an order that changes;
@@ -346,9 +346,9 @@ class AttributeClassifier(PredictionMixin):
         Parameters
         ----------
         X : ndarray, list, Series or DataFrame of n rows
-            uint8 pictures (n, H, W, 3) or (n, H, W); paths of picture files; a DataFrame with a
+            uint8 images (n, H, W, 3) or (n, H, W); paths of image files; a DataFrame with a
             ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
-            half-open, in pixels of the upright picture, all NaN for the whole picture); or 2-D
+            half-open, in pixels of the upright image, all NaN for the whole image); or 2-D
             numeric features (n, n_features). A column ``category`` of a DataFrame is the
             category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
@@ -356,7 +356,7 @@ class AttributeClassifier(PredictionMixin):
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
-            Weight of each label; multiplied with `sample_weight`. That of an unknown label
+            Weight of each label; multiplied with `sample_weight`. That of a missing label
             counts where `loss` takes it for a negative.
         category : array-like of shape (n,), default=None
             Category of the object in each row, None where unknown; for `category_prior`, if X
@@ -369,10 +369,10 @@ class AttributeClassifier(PredictionMixin):
         Raises
         ------
         ValueError
-            If a parameter, X, y or a weight is illegal, or no label is known.
+            If a parameter, X, y or a weight is invalid, or no label is known.
         ImageReadError, InvalidBoxError
-            If a picture cannot be read or a box leaves it; path and row are named. With
-            ``on_bad_image="warn"`` only if that is so of all pictures.
+            If an image cannot be read or a box leaves it; path and row are named. With
+            ``on_bad_image="warn"`` only if that is so of all images.
         """
         encoder, codes = self._encoded(y, self.classes)
         return self._fit(X, codes, (sample_weight, label_weight, category), encoder)

@@ -39,7 +39,7 @@ from skattr._training import (
     find_unreadable,
 )
 from skattr._utils.parallel import sum_is_finite
-from skattr.exceptions import UnknownLabelsWarning
+from skattr.exceptions import MissingLabelWarning
 
 Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
 
@@ -62,7 +62,7 @@ class Labels:
         0 where unknown.
     row_weights : ndarray of shape (n,)
     unknown_weights : ndarray of shape (n, n_outputs)
-        What an unknown label weighs where it may count as a negative.
+        What a missing label weighs where it may count as a negative.
     category : ndarray of shape (n,), int64, or None
         -1 where unknown; None if categories are not used.
     categories : ndarray of shape (n_categories,), or None
@@ -88,7 +88,7 @@ def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     ----------
     classifier : AttributeClassifier
         With `reset`, it learns what kind of X it is fitted on; without, X is held against that.
-    X : pictures, paths, or features
+    X : images, paths, or features
     reset : bool
 
     Returns
@@ -100,7 +100,7 @@ def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     Raises
     ------
     ValueError
-        If X is of another kind than in `fit`, or not legal at all.
+        If X is of another kind than in `fit`, or not valid at all.
     """
     X, category = split_category(X)
     kind = infer_kind(X)
@@ -111,9 +111,9 @@ def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
         classifier._is_features = is_features
     elif is_features != classifier._is_features:
         if not is_features:
-            raise ValueError("The network was fitted on 2-D features, but X holds pictures.")
+            raise ValueError("The network was fitted on 2-D features, but X holds images.")
         raise ValueError(
-            f"The network was fitted on pictures, but X is {describe(X)}; legal are {VALID_IMAGES}."
+            f"The network was fitted on images, but X is {describe(X)}; valid are {VALID_IMAGES}."
         )
     if kind == "pixels":
         return check_image_array(X, check_image_size(classifier.image_size)), category
@@ -163,7 +163,7 @@ def check_finite(classifier: Any, X: NDArray[Any], shown: NDArray[Any]) -> None:
     message = f"Input X contains {what}. The first is in row {row}, column {name!r}."
     if np.isnan(X[row]).all():
         message += (
-            f" All of row {row} is NaN, as ImageEmbedder(on_bad_image='warn') leaves a picture it "
+            f" All of row {row} is NaN, as ImageEmbedder(on_bad_image='warn') leaves an image it "
             "could not read; with on_bad_image='warn' the classifier leaves such rows out too."
         )
     raise ValueError(message)
@@ -281,6 +281,6 @@ def warn_unknown_columns(encoder: AttributeEncoder) -> None:
         warnings.warn(
             f"No label of {unknown} is known; their classes are predicted with equal "
             "probabilities.",
-            UnknownLabelsWarning,
+            MissingLabelWarning,
             stacklevel=5,
         )

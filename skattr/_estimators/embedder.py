@@ -1,4 +1,4 @@
-"""Pictures to the features of a frozen network, each picture once."""
+"""Images to the features of a frozen network, each image once."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ from skattr._training.devices import resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.exceptions import ImageReadError
 
-_NORMALIZATION = 1  # to be raised when pictures are normalised otherwise
+_NORMALIZATION = 1  # to be raised when images are normalised otherwise
 _SHARED = (
     "backbone", "weights", "image_size", "batch_size", "device", "precision", "num_workers",
     "decoding", "on_bad_image", "random_state", "verbose",
@@ -40,10 +40,10 @@ _SHARED = (
 
 
 class ImageEmbedder(TransformerMixin, BaseEstimator):
-    """Turn pictures into features of a frozen network, one row a picture.
+    """Turn images into features of a frozen network, one row an image.
 
     It stands before a classifier in a pipeline, where training the network itself would be too
-    slow or have too few pictures. With a `cache` each picture passes through the network once,
+    slow or have too few images. With a `cache` each image passes through the network once,
     however many folds, candidates, processes and runs ask for it.
 
     Parameters
@@ -60,31 +60,31 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         modules (``named_modules``), such as "layer3" or "layer3.0.conv1": its map is averaged
         over all places (tokens, for a transformer).
     image_size : int or (height, width), default=224
-        Pictures are resized to this size, without regard to their aspect ratio.
+        Images are resized to this size, without regard to their aspect ratio.
     batch_size : int, default=64
-        Pictures in one pass through the network.
+        Images in one pass through the network.
     device : str, default="auto"
         "auto" (CUDA if there is one, else the CPU) or a torch device such as "cuda:1".
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         What the network computes in; "auto" is float32 on the CPU, with bfloat16 products on
         CUDA. Features are float32 always.
     num_workers : int, default=0
-        Processes that decode picture files. With 0 they are decoded between the batches, on as
+        Processes that decode image files. With 0 they are decoded between the batches, on as
         many threads as torch computes with.
     decoding : {"exact", "scaled"}, default="exact"
         "scaled" decodes JPEG files without a box at a fraction of their size, which is faster
         and differs by less than two levels on average; see :class:`AttributeClassifier`.
     on_bad_image : {"raise", "warn"}, default="raise"
-        What `transform` does about pictures that cannot be read: the file is missing, truncated
-        or no picture, the box leaves it, ... "raise" names path and row. "warn" counts and names
+        What `transform` does about images that cannot be read: the file is missing, truncated
+        or no image, the box leaves it, ... "raise" names path and row. "warn" counts and names
         them in one :class:`~skattr.exceptions.BadImageWarning`, and returns NaN for them, which
         ``AttributeClassifier(on_bad_image="warn")`` takes for what it is. They are not cached.
     cache : str or path-like, default=None
         A folder to keep features in, made where needed. None computes them at every call.
     cache_key : {"content", "stat"}, default="content"
-        What a picture file is known by in the cache: the SHA-256 of its bytes, for which each
+        What an image file is known by in the cache: the SHA-256 of its bytes, for which each
         call reads them; or its absolute path, size and time of modification, which is faster
-        and embeds a file anew that was moved. Pictures in memory are known by their pixels.
+        and embeds a file anew that was moved. Images in memory are known by their pixels.
     random_state : int, RandomState or None, default=0
         Seeds random weights, so that the clones of a search agree. None draws fresh ones at each
         fit, which cannot be cached.
@@ -98,11 +98,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    AttributeClassifier : Trains a network on pictures, or branches on these features.
+    AttributeClassifier : Trains a network on images, or branches on these features.
 
     Notes
     -----
-    The cache is a SQLite file in the folder. A row is kept under a digest of the picture, its
+    The cache is a SQLite file in the folder. A row is kept under a digest of the image, its
     box, the backbone, its weights, `layer`, `image_size`, `decoding` and the precision: what
     changes one of them makes other rows, and old ones stay. To be rid of them, delete the folder
     while no process uses it. A process that is killed leaves a cache that the next one goes on
@@ -111,15 +111,15 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     file systems.
 
     A fitted embedder that has found all it needed in a cache holds no network: its pickle is
-    small, and needs the weights where pictures are new to it. Else the pickle holds them.
+    small, and needs the weights where images are new to it. Else the pickle holds them.
 
     A callable is known in the cache by the weights and the printed structure of the module it
     returns, for which `fit` builds it.
 
-    The features of a picture do not depend on its place in X. They depend on the other
-    pictures of its batch, on `batch_size`, threads and device no more than rounding does. A
+    The features of an image do not depend on its place in X. They depend on the other
+    images of its batch, on `batch_size`, threads and device no more than rounding does. A
     cache returns the bits that were computed first, which are those of no cache if it was empty
-    and X holds no picture twice.
+    and X holds no image twice.
 
     Examples
     --------
@@ -132,7 +132,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     >>> embedder.fit_transform(X).shape
     (60, 128)
     >>> pipeline = make_pipeline(embedder, LogisticRegression(max_iter=1000))
-    >>> pipeline.fit(X[:40], y["colour"][:40]).predict(X[40:]).shape
+    >>> pipeline.fit(X[:40], y["color"][:40]).predict(X[40:]).shape
     (20,)
     """
 
@@ -195,9 +195,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray, list, Series or DataFrame of n rows
-            uint8 pictures (n, H, W, 3) or (n, H, W); paths of picture files; or a DataFrame
+            uint8 images (n, H, W, 3) or (n, H, W); paths of image files; or a DataFrame
             with a ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
-            half-open, in pixels of the upright picture, all NaN for the whole picture). Its
+            half-open, in pixels of the upright image, all NaN for the whole image). Its
             further columns are left alone.
         y : ignored
 
@@ -208,12 +208,12 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or X is illegal.
+            If a parameter or X is invalid.
         OSError
             If weights can be neither found nor fetched, or the cache cannot be used.
         """
         size = check_image_size(self.image_size)
-        _open_pictures(X, size, self.on_bad_image, self.decoding)
+        _open_images(X, size, self.on_bad_image, self.decoding)
         store = self._store()
         network = FrozenNetwork(
             self.backbone,
@@ -233,7 +233,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Return the features of pictures.
+        """Return the features of images.
 
         Parameters
         ----------
@@ -247,12 +247,12 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError, InvalidBoxError
-            If a picture cannot be read or a box leaves it; path and row are named. What was
+            If an image cannot be read or a box leaves it; path and row are named. What was
             embedded before it stays in the cache.
         """
         check_is_fitted(self)
         size = self._network.image_size
-        rows = _open_pictures(X, size, self.on_bad_image, self.decoding)
+        rows = _open_images(X, size, self.on_bad_image, self.decoding)
         store = self._store()
         features = self._computed(rows) if store is None else self._kept(store, rows)
         warn_unreadable(rows, "their features are NaN")
@@ -338,7 +338,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             rows, indices, batch_size=self.batch_size, device=device, num_workers=self.num_workers
         )
         total = n_done + len(indices)
-        bar = tqdm(total=total, initial=n_done, disable=self.verbose < 1, unit="picture")
+        bar = tqdm(total=total, initial=n_done, disable=self.verbose < 1, unit="image")
         with bar, closing(batches):
             for some, pixels in batches:
                 yield some, partial(self._network.embed, pixels, device, precision)
@@ -360,7 +360,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         return EmbeddingStore(self.cache)
 
     def _description(self, network: FrozenNetwork) -> str:
-        """Describe all that features depend on but the picture."""
+        """Describe all that features depend on but the image."""
         parts = {
             "backbone": _name(network.backbone),
             "identity": network.identity,
@@ -386,18 +386,18 @@ def _name(backbone: Any) -> str:
 def _embed_some(
     embed: Callable[[Any], NDArray[np.float32]], some: list[int], places: list[int]
 ) -> NDArray[np.float32]:
-    """Embed of some pictures of a batch those at `places` among them."""
+    """Embed of some images of a batch those at `places` among them."""
     return embed([some[place] for place in places])
 
 
-def _open_pictures(
+def _open_images(
     X: Any, size: tuple[int, int], on_bad_image: str, decoding: Decoding
 ) -> ImageRows | FileRows:
     """Check X, without opening a file."""
     kind = infer_kind(X)
     if kind == "features":
         raise ValueError(
-            f"X holds no pictures, which ImageEmbedder embeds, but is {describe(X)}; legal are "
+            f"X holds no images, which ImageEmbedder embeds, but is {describe(X)}; valid are "
             f"{VALID_IMAGES}."
         )
     if kind == "pixels":

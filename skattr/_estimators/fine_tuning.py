@@ -70,7 +70,7 @@ class FineTuning(BaseEstimator):
         Raises
         ------
         ValueError
-            If one is illegal; the legal values are named.
+            If one is invalid; the valid values are named.
         """
         self._validate_params()
         if self.freeze is None and self.unfreeze_every is not None:
@@ -78,10 +78,10 @@ class FineTuning(BaseEstimator):
                 f"unfreeze_every={self.unfreeze_every} thaws what is frozen, but freeze=None "
                 "freezes nothing; set freeze='backbone' or 'stages:N'."
             )
-        legal = r"backbone|stages:[1-9]\d*"
-        if self.freeze is not None and re.fullmatch(legal, self.freeze) is None:
+        valid = r"backbone|stages:[1-9]\d*"
+        if self.freeze is not None and re.fullmatch(valid, self.freeze) is None:
             raise ValueError(
-                f"freeze={self.freeze!r} is unknown; legal are 'backbone', 'stages:N' with a "
+                f"freeze={self.freeze!r} is unknown; valid are 'backbone', 'stages:N' with a "
                 "number N from 1, a FineTuning and None."
             )
         return dict(self.get_params(deep=False))
@@ -93,7 +93,7 @@ def fine_tuning_settings(freeze: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is neither, or a setting is illegal.
+        If it is neither, or a setting is invalid.
     """
     tuning = freeze if isinstance(freeze, FineTuning) else FineTuning(freeze)
     return tuning.settings()

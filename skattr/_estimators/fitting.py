@@ -27,7 +27,7 @@ from skattr._training import (
     train_net,
 )
 from skattr._utils.warnings import find_stack_level
-from skattr.exceptions import UnknownLabelsWarning
+from skattr.exceptions import MissingLabelWarning
 from skattr.nn import BranchLayout
 
 _PATIENCE = 5  # epochs
@@ -47,7 +47,7 @@ def _usable_rows(classifier: Any, rows: Rows, labels: Labels, names: list[Any]) 
         if lost:
             warnings.warn(
                 f"No label of {lost} is known of those rows of X that can be read.",
-                UnknownLabelsWarning,
+                MissingLabelWarning,
                 stacklevel=find_stack_level(),
             )
     return usable
@@ -161,7 +161,7 @@ def _split(
 def _check_batches(classifier: Any, rows: Rows, n_usable: int) -> None:
     if rows.kind == "images" and min(classifier.batch_size, n_usable) < 2:
         raise ValueError(
-            "A network for pictures needs two rows or more per batch to train on, got "
+            "A network for images needs two rows or more per batch to train on, got "
             f"batch_size={classifier.batch_size} and {n_usable} row(s)."
         )
 

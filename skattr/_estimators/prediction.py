@@ -143,7 +143,7 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of `transform`: "hat", "colour=red", or "feature0".
+        """Name the columns of `transform`: "hat", "color=red", or "feature0".
 
         Parameters
         ----------

@@ -36,7 +36,7 @@ def read_boxes(
     ValueError
         If only some of the four columns are there.
     InvalidBoxError
-        If a box is illegal, whatever the size of its picture.
+        If a box is invalid, whatever the size of its image.
     """
     present = [name for name in BOX_COLUMNS if name in X.columns]
     if not present:
@@ -64,7 +64,7 @@ def read_boxes(
             what = (
                 f"the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of {paths[row]!r} "
                 f"{reason}; boxes are 0-based and half-open, with 0 <= xmin < xmax <= width and "
-                "0 <= ymin < ymax <= height, or all NaN for the whole picture."
+                "0 <= ymin < ymax <= height, or all NaN for the whole image."
             )
             raise_or_record(unreadable, row, InvalidBoxError(what))
     return boxes
@@ -86,7 +86,7 @@ def box_faults(boxes: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
             "has a missing edge": missing.any(axis=1) & ~whole,
             "has edges that are not whole pixels": ~whole & ~is_whole_number.all(axis=1),
             "holds no pixel": (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]),
-            "starts outside its picture": (boxes[:, :2] < 0).any(axis=1),
+            "starts outside its image": (boxes[:, :2] < 0).any(axis=1),
         }
 
 

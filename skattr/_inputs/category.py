@@ -20,7 +20,7 @@ def split_category(X: Any) -> tuple[Any, pd.Series | None]:
 
     Parameters
     ----------
-    X : any legal X
+    X : any valid X
         A column ``category`` of a DataFrame is the category of the object, never a feature.
 
     Returns

@@ -18,8 +18,8 @@ from skattr._inputs.unreadable import Unreadable, raise_or_record
 from skattr.exceptions import ImageReadError
 
 _ARRAYS = (
-    "uint8 pictures of one size (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths (str "
-    "or path-like) of pictures of any sizes"
+    "uint8 images of one size (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths (str "
+    "or path-like) of images of any sizes"
 )
 
 
@@ -41,7 +41,7 @@ def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
     Returns
     -------
     "pixels", "files" or "features"
-        "features" is also the answer for what is no legal X at all: scikit-learn's own
+        "features" is also the answer for what is no valid X at all: scikit-learn's own
         validation then words the error.
     """
     if isinstance(X, pd.DataFrame):
@@ -64,29 +64,29 @@ def _are_paths(values: Sequence[Any]) -> bool:
 
 
 def check_image_array(X: Any, size: tuple[int, int]) -> ImageRows:
-    """Check pictures in memory.
+    """Check images in memory.
 
     Raises
     ------
     ValueError
-        If the shape is not (n, H, W, 3) or (n, H, W), sizes differ, or there is no picture.
+        If the shape is not (n, H, W, 3) or (n, H, W), sizes differ, or there is no image.
     TypeError
         If the dtype is not uint8.
     """
     array = _stacked(X)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
-        raise ValueError(f"X has the shape {array.shape}; legal are {VALID_X}.")
+        raise ValueError(f"X has the shape {array.shape}; valid are {VALID_X}.")
     if array.ndim == 3 and array.shape[2] in (3, 4):
         raise ValueError(
-            f"X has the shape {array.shape}, which looks like one colour picture; pass a batch, "
+            f"X has the shape {array.shape}, which looks like one color image; pass a batch, "
             "such as X[np.newaxis]."
         )
     if array.dtype != np.uint8:
         raise TypeError(
-            f"X holds pictures of dtype {array.dtype}; pictures in memory must be uint8, 0 to 255."
+            f"X holds images of dtype {array.dtype}; images in memory must be uint8, 0 to 255."
         )
     if 0 in array.shape:
-        raise ValueError(f"X holds no picture: its shape is {array.shape}.")
+        raise ValueError(f"X holds no image: its shape is {array.shape}.")
     return ImageRows(array, size)
 
 
@@ -102,7 +102,7 @@ def _stacked(X: Any) -> NDArray[Any]:
         shape = np.shape(X[row])
         what = f"of shape {shape}" if shape else f"of type {type(X[row]).__name__}"
         raise ValueError(
-            f"row {row} of X is {what}, row 0 of shape {first}; legal are {VALID_IMAGES}."
+            f"row {row} of X is {what}, row 0 of shape {first}; valid are {VALID_IMAGES}."
         ) from error
 
 
@@ -127,7 +127,7 @@ def check_image_paths(
         If a path is missing from X or no such file exists; the row is named.
     InvalidBoxError
         If a box is not made of whole numbers, holds no pixel or starts left of or above the
-        picture; the row is named.
+        image; the row is named.
     ValueError
         If X is empty, a column is there twice, or only some of the four box columns are there.
     """
@@ -179,21 +179,21 @@ def _is_sequence(X: Any) -> bool:
 def check_container(X: Any) -> None:
     """Raise a ValueError if X is of a kind that scikit-learn's validation has no good words for.
 
-    Such are a path or a number alone, a picture of Pillow's, bytes, a set, or an array of objects
-    that are pictures.
+    Such are a path or a number alone, an image of Pillow's, bytes, a set, or an array of objects
+    that are images.
     """
     if isinstance(X, pd.DataFrame):
-        is_legal = X.shape[1] > 0
+        is_valid = X.shape[1] > 0
     elif isinstance(X, list | tuple):
-        is_legal = not (len(X) and isinstance(X[0], bytes))
+        is_valid = not (len(X) and isinstance(X[0], bytes))
     elif _is_sequence(X):
         first: Any = next(iter(X), None)
-        is_legal = np.ndim(first) == 0 and not isinstance(first, str | bytes)
+        is_valid = np.ndim(first) == 0 and not isinstance(first, str | bytes)
     else:
         ndim = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-        is_legal = isinstance(X, np.ndarray) or ndim == 2
-    if not is_legal:
-        raise ValueError(f"X is {describe(X)}; legal are {VALID_X}.")
+        is_valid = isinstance(X, np.ndarray) or ndim == 2
+    if not is_valid:
+        raise ValueError(f"X is {describe(X)}; valid are {VALID_X}.")
 
 
 def check_numeric_columns(X: Any) -> None:
@@ -202,5 +202,5 @@ def check_numeric_columns(X: Any) -> None:
         text = X.columns[[not pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes]].tolist()
         if text:
             raise ValueError(
-                f"X has the columns {text}, which are not numeric; legal X: {VALID_X}."
+                f"X has the columns {text}, which are not numeric; valid X: {VALID_X}."
             )

@@ -1,9 +1,9 @@
-"""How a picture file becomes an upright RGB array of one size.
+"""How an image file becomes an upright RGB array of one size.
 
 Pillow judges a file: what it is, its size, mode and orientation, whether it is too large or
 broken, and in which words. Plain JPEG files are then decoded by simplejpeg where it is installed,
 to the same pixels in less time; whatever it stumbles over, Pillow decodes or refuses. The resize
-is torch's, for files as for pictures in memory.
+is torch's, for files as for images in memory.
 """
 
 import os
@@ -22,10 +22,10 @@ except ImportError:  # the same pixels, but slower
     simplejpeg = None
 
 Box = tuple[int, int, int, int]
-PREPROCESSING = 2  # to be raised when pictures are decoded or resized otherwise
+PREPROCESSING = 2  # to be raised when images are decoded or resized otherwise
 Decoding = Literal["exact", "scaled"]
 _JPEG_FORMATS = ("JPEG", "MPO")
-_LEAST_SIDE = 8  # below, two of JPEG's scales by eighths may give pictures of one size
+_LEAST_SIDE = 8  # below, two of JPEG's scales by eighths may give images of one size
 
 
 def read_image(
@@ -34,11 +34,11 @@ def read_image(
     box: Box | None = None,
     decoding: Decoding = "exact",
 ) -> NDArray[np.uint8]:
-    """Read a picture file as an upright RGB array of one size.
+    """Read an image file as an upright RGB array of one size.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit gray is scaled to 8 bits,
-    CMYK, palette and gray pictures are converted, of an animation the first frame is taken. The
-    crop, if any, is cut from the upright picture; then it is resized (see :func:`resize`)
+    CMYK, palette and gray images are converted, of an animation the first frame is taken. The
+    crop, if any, is cut from the upright image; then it is resized (see :func:`resize`)
     without regard to its aspect ratio.
 
     Parameters
@@ -46,7 +46,7 @@ def read_image(
     path : str or path-like
     size : (height, width) in pixels
     box : (xmin, ymin, xmax, ymax), optional
-        0-based and half-open, in pixels of the upright picture.
+        0-based and half-open, in pixels of the upright image.
     decoding : {"exact", "scaled"}
         "scaled" decodes a JPEG without box at 1/2, 1/4 or 1/8 of its size, whichever is the
         smallest that is not below `size`, and resizes that.
@@ -59,9 +59,9 @@ def read_image(
     Raises
     ------
     ImageReadError
-        If the file is missing, truncated, or no picture.
+        If the file is missing, truncated, or no image.
     InvalidBoxError
-        If the box leaves the picture.
+        If the box leaves the image.
 
     Examples
     --------
@@ -72,8 +72,8 @@ def read_image(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder, "red.jpg")
     ...     Image.new("RGB", (640, 480), "red").save(path)
-    ...     picture = read_image(path, (224, 224), decoding="scaled")
-    >>> picture.shape, picture[0, 0].tolist()
+    ...     image = read_image(path, (224, 224), decoding="scaled")
+    >>> image.shape, image[0, 0].tolist()
     ((224, 224, 3), [254, 0, 0])
     """
     try:
@@ -86,20 +86,20 @@ def read_image(
         raise ImageReadError(f"there is no file {os.fspath(path)!r}") from error
     except Exception as error:  # Pillow's plugins raise nearly every builtin error on bad bytes
         raise ImageReadError(
-            f"cannot read the picture {os.fspath(path)!r}: {type(error).__name__}: {error}"
+            f"cannot read the image {os.fspath(path)!r}: {type(error).__name__}: {error}"
         ) from error
 
 
-def resize(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize pictures, bilinear and antialiased.
+def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize images, bilinear and antialiased.
 
     Each is resized as if it were alone, to within a level of what Pillow's bilinear filter makes
-    of it (two at a few pixels of pure noise). Pictures that have the size already are returned as
+    of it (two at a few pixels of pure noise). Images that have the size already are returned as
     they are.
 
     Parameters
     ----------
-    pictures : ndarray of shape (n, H, W, 3) or (H, W, 3), uint8
+    images : ndarray of shape (n, H, W, 3) or (H, W, 3), uint8
         It must be writable, as torch takes it without a copy.
     size : (height, width)
 
@@ -111,14 +111,14 @@ def resize(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
     --------
     >>> import numpy as np
     >>> from skattr._inputs.decoding import resize
-    >>> pictures = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
-    >>> resize(pictures, (2, 2))[0, :, :, 0].tolist()
+    >>> images = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    >>> resize(images, (2, 2))[0, :, :, 0].tolist()
     [[11, 16], [29, 34]]
     """
-    if pictures.shape[-3:-1] == size:
-        return pictures
-    height, width = pictures.shape[-3:-1]
-    batch = torch.from_numpy(np.ascontiguousarray(pictures).reshape(-1, height, width, 3))
+    if images.shape[-3:-1] == size:
+        return images
+    height, width = images.shape[-3:-1]
+    batch = torch.from_numpy(np.ascontiguousarray(images).reshape(-1, height, width, 3))
     resized = torch.nn.functional.interpolate(
         batch.permute(0, 3, 1, 2),  # in memory the channels stay last, which is the fast layout
         size=size,
@@ -127,7 +127,7 @@ def resize(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uin
         align_corners=False,
     )
     array: NDArray[np.uint8] = resized.permute(0, 2, 3, 1).contiguous().numpy()
-    return array.reshape(*pictures.shape[:-3], *size, 3)
+    return array.reshape(*images.shape[:-3], *size, 3)
 
 
 def _decode(
@@ -136,7 +136,7 @@ def _decode(
     box: Box | None,
     scaled_to: tuple[int, int] | None,
 ) -> NDArray[np.uint8]:
-    """Return the upright RGB picture, or its crop; `scaled_to` is None for the full size."""
+    """Return the upright RGB image, or its crop; `scaled_to` is None for the full size."""
     if opened.format in _JPEG_FORMATS:
         orientation = _orientation(opened)
         full_size = opened.size
@@ -150,15 +150,15 @@ def _decode(
                 return _cut(pixels, box, path)
     opened.load()
     # Of other formats, it may stand behind the pixels.
-    picture = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
+    image = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
     if box is not None:
-        _check_inside(box, picture.size, path)
-        picture = picture.crop(box)
-    return np.array(_to_rgb(picture))
+        _check_inside(box, image.size, path)
+        image = image.crop(box)
+    return np.array(_to_rgb(image))
 
 
-def _orientation(picture: Image.Image) -> int:
-    orientation: int = picture.getexif().get(ExifTags.Base.Orientation, 1)
+def _orientation(image: Image.Image) -> int:
+    orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation
 
 
@@ -210,29 +210,29 @@ def _cut(
     return np.ascontiguousarray(pixels[ymin:ymax, xmin:xmax])  # lets go of the rest
 
 
-def _check_inside(box: Box, picture_size: tuple[int, int], path: str | os.PathLike[str]) -> None:
-    width, height = picture_size
+def _check_inside(box: Box, image_size: tuple[int, int], path: str | os.PathLike[str]) -> None:
+    width, height = image_size
     if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
         raise InvalidBoxError(
-            f"the box xmin, ymin, xmax, ymax = {box} leaves the picture {os.fspath(path)!r}, "
+            f"the box xmin, ymin, xmax, ymax = {box} leaves the image {os.fspath(path)!r}, "
             f"which is {width} pixels wide and {height} high"
         )
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _gray_of_16_bits(picture).convert("RGB")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _gray_of_16_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _gray_of_16_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
+def _gray_of_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
         raise ValueError(
-            f"its values (Pillow mode {picture.mode!r}) are not gray levels of 8 or 16 bits"
+            f"its values (Pillow mode {image.mode!r}) are not gray levels of 8 or 16 bits"
         )
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))

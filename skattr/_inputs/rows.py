@@ -1,6 +1,6 @@
 """What X may be, and any batch of its rows as an array.
 
-Three kinds of rows exist: :class:`FeatureRows` (2-D numbers), :class:`ImageRows` (pictures in
+Three kinds of rows exist: :class:`FeatureRows` (2-D numbers), :class:`ImageRows` (images in
 memory) and :class:`FileRows` (paths, with or without a box). All of them answer ``len(rows)``
 and ``rows.take(indices)``, so that what follows need not know where a batch comes from.
 """
@@ -47,7 +47,7 @@ class FeatureRows:
     ----------
     array : ndarray of shape (n, n_features), float32 or float64
     unreadable : dict of {int: str}, optional
-        Rows that stand for no picture, and why.
+        Rows that stand for no image, and why.
     """
 
     kind: Kind = "features"
@@ -66,13 +66,13 @@ class FeatureRows:
 
 
 class ImageRows:
-    """Pictures in memory; gray ones are repeated over three channels.
+    """Images in memory; gray ones are repeated over three channels.
 
     Parameters
     ----------
     array : ndarray of shape (n, H, W, 3) or (n, H, W), uint8
     size : (height, width)
-        Pictures of another size are resized, a batch at a time.
+        Images of another size are resized, a batch at a time.
     """
 
     kind: Kind = "images"
@@ -87,7 +87,7 @@ class ImageRows:
         return len(self.array)
 
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Return the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        """Return the images at `indices`: uint8 (len(indices), height, width, 3)."""
         batch = np.take(self.array, indices, axis=0)
         if batch.ndim == 3:
             batch = np.repeat(batch[..., np.newaxis], 3, axis=-1)
@@ -95,14 +95,14 @@ class ImageRows:
 
 
 class FileRows:
-    """Picture files, decoded only when a batch asks for them, on the threads torch may use.
+    """Image files, decoded only when a batch asks for them, on the threads torch may use.
 
     Parameters
     ----------
     paths : list of str, length n
     boxes : ndarray of shape (n, 4), float64, or None
-        Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright picture, 0-based
-        and half-open; a row of four NaN means the whole picture.
+        Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright image, 0-based
+        and half-open; a row of four NaN means the whole image.
     size : (height, width)
     unreadable : dict of {int: str}, optional
         Rows that are known to be unreadable, and why; those found later are added. None raises
@@ -132,7 +132,7 @@ class FileRows:
         return len(self.paths)
 
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
-        """Decode the pictures at `indices`: uint8 (len(indices), height, width, 3)."""
+        """Decode the images at `indices`: uint8 (len(indices), height, width, 3)."""
         batch, errors = self._decode(indices)
         for row, error in zip(indices.tolist(), errors, strict=True):
             if error is not None:
@@ -142,11 +142,11 @@ class FileRows:
     def take_readable(
         self, indices: NDArray[np.intp]
     ) -> tuple[NDArray[np.uint8], NDArray[np.intp], dict[int, str]]:
-        """Decode those of the pictures at `indices` that can be.
+        """Decode those of the images at `indices` that can be.
 
         Returns
         -------
-        pictures : ndarray of shape (m, height, width, 3), uint8
+        images : ndarray of shape (m, height, width, 3), uint8
         found : ndarray of shape (m,), int
             Their rows.
         reasons : dict of {int: str}
@@ -165,7 +165,7 @@ class FileRows:
     def _decode(
         self, indices: NDArray[np.intp]
     ) -> tuple[NDArray[np.uint8], list[ImageReadError | InvalidBoxError | None]]:
-        """Return the pictures at `indices`, and what was wrong with each."""
+        """Return the images at `indices`, and what was wrong with each."""
         batch = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
         rows = indices.tolist()
 

@@ -1,4 +1,4 @@
-"""Rows of X whose picture cannot be read: raised, or put up with, counted and named once."""
+"""Rows of X whose image cannot be read: raised, or put up with, counted and named once."""
 
 import warnings
 from typing import Any

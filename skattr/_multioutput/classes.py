@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 
 from skattr._targets.encoder import AttributeEncoder
 
-# What scikit-learn's classifiers, and Python itself, say of an unknown label in y.
+# What scikit-learn's classifiers, and Python itself, say of a missing label in y.
 _NO_LABEL = re.compile(
-    "Input (y )?contains NaN|Unknown label type|'<' not supported|boolean value of NA is ambiguous"
+    "Input (y )?contains NaN|Missing label type|'<' not supported|boolean value of NA is ambiguous"
 )
 
 
@@ -22,7 +22,7 @@ _NO_LABEL = re.compile(
 def explain_missing_label_error(
     estimator: Any, codes: NDArray[np.int64], names: Sequence[Any]
 ) -> Iterator[None]:
-    """Say of a classifier that fails on unknown labels that it takes none; other errors pass.
+    """Say of a classifier that fails on missing labels that it takes none; other errors pass.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def explain_missing_label_error(
         if takes_them or not unknown or not _NO_LABEL.search(str(error)):
             raise
         raise ValueError(
-            f"{type(estimator).__name__} cannot take unknown labels, and y has some in the "
+            f"{type(estimator).__name__} cannot take missing labels, and y has some in the "
             f"output(s) {unknown}. Take a classifier that can, such as AttributeClassifier, or fit "
             f"one per output on the rows whose label is known. Its own error: {error}"
         ) from error
@@ -115,7 +115,7 @@ def encoder_for(
 
 
 def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_label: Any) -> None:
-    """Raise if a classifier has learned the mark of unknown labels as a class."""
+    """Raise if a classifier has learned the mark of missing labels as a class."""
     if missing_label is None or pd.isna(missing_label):
         return
     classes = classes_per_output(estimator, encoder)
@@ -124,7 +124,7 @@ def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_lab
         if (labels.dtype.kind == "U") == is_text and (labels == missing_label).any():
             raise ValueError(
                 f"{type(estimator).__name__} was fitted with {missing_label!r} as a class of "
-                f"{name!r}, but it marks unknown labels, which the classifier does not know."
+                f"{name!r}, but it marks missing labels, which the classifier does not know."
             )
 
 

@@ -128,8 +128,8 @@ def _parts(
         raise ValueError(f"The scores are of {len(parts)} outputs, but y has {n_outputs}.")
     parts = [part if part.dtype.kind == "f" else part.astype(np.float64) for part in parts]
     for name, part, labels in zip(encoder.output_names_, parts, classes, strict=True):
-        legal = {len(labels), 1} if len(labels) == 2 else {len(labels)}
-        if part.ndim != 2 or part.shape[1] not in legal:
+        valid = {len(labels), 1} if len(labels) == 2 else {len(labels)}
+        if part.ndim != 2 or part.shape[1] not in valid:
             raise ValueError(
                 f"The scores of output {name!r} have the shape {part.shape}; it has the "
                 f"{len(labels)} classes {labels.tolist()}."
@@ -243,7 +243,7 @@ def exact_match(
 def column_names(
     names: Sequence[Any], classes: Sequence[NDArray[Any]], kinds: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return the names of :func:`transform_columns`: "hat", or "colour=red" for each class."""
+    """Return the names of :func:`transform_columns`: "hat", or "color=red" for each class."""
     result: list[str] = []
     for name, levels, kind in zip(names, classes, kinds, strict=True):
         if kind == "binary" and len(levels) == 2:

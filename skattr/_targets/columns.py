@@ -144,7 +144,7 @@ def label_columns(y: Any) -> tuple[list[pd.Series], list[Any]]:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: y has the dtype {array.dtype}.")
     if array.dtype.kind not in "biufOUT":
-        raise ValueError(f"Unknown label type: y has the dtype {array.dtype}.")
+        raise ValueError(f"Missing label type: y has the dtype {array.dtype}.")
     table = array if array.ndim == 2 else array[:, np.newaxis]
     columns = [_native(pd.Series(table[:, j])) for j in range(table.shape[1])]
     return columns, [f"y{j}" for j in range(table.shape[1])]
@@ -206,7 +206,7 @@ def _label_array(values: pd.Series, name: Any) -> NDArray[Any]:
             raise ValueError("Input y contains infinity or a value too large for dtype('float64').")
         if (array != np.floor(array)).any():
             raise ValueError(
-                f"Unknown label type: column {name!r} of y is continuous; labels must be "
+                f"Missing label type: column {name!r} of y is continuous; labels must be "
                 "integers, bools or strings."
             )
         return array
@@ -214,7 +214,7 @@ def _label_array(values: pd.Series, name: Any) -> NDArray[Any]:
     if all(isinstance(value, str) for value in array):
         return array.astype(np.str_)
     raise ValueError(
-        f"Unknown label type: column {name!r} of y holds values of type {', '.join(kinds)}; one "
+        f"Missing label type: column {name!r} of y holds values of type {', '.join(kinds)}; one "
         "attribute's labels must all be strings, all bools, or all whole numbers."
     )
 

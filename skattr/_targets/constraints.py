@@ -125,7 +125,7 @@ def parse_constraints(
     Raises
     ------
     ValueError
-        If a key, a container or a name is not legal, an attribute is not binary, or the rules
+        If a key, a container or a name is not valid, an attribute is not binary, or the rules
         leave no assignment at all, or to an attribute one value only.
 
     Examples
@@ -160,7 +160,7 @@ def _entries(constraints: Any) -> Iterator[tuple[str, str, Sequence[Any]]]:
     given = constraints or {}
     for key in given:
         if key not in _KEYS:
-            raise ValueError(f"`constraints` has the key {key!r}; the legal keys are {_KEYS}.")
+            raise ValueError(f"`constraints` has the key {key!r}; the valid keys are {_KEYS}.")
     for key in [key for key in _KEYS if key in given]:
         is_pair = key == "implies"
         form = "pairs of names (a, b), a implying b" if is_pair else "lists of two or more names"

@@ -108,7 +108,7 @@ def _cap(value: str, what: str) -> float:
         number = np.nan
     if kind != "balanced" or not number > 0:
         raise ValueError(
-            f"{what} is {value!r}; legal are a number above 0, 'balanced', or 'balanced:CAP' with "
+            f"{what} is {value!r}; valid are a number above 0, 'balanced', or 'balanced:CAP' with "
             "the largest weight allowed, such as 'balanced:20'."
         )
     return number
@@ -182,7 +182,7 @@ def _class_weights(chosen: Any, name: Any, classes: NDArray[Any], sums: Floats) 
         return np.where(there, sums.sum() / (max(1, there.sum()) * safe), 1.0)
     if not isinstance(chosen, Mapping):
         raise ValueError(
-            f"class_weight of {name!r} is {chosen!r}; legal are None, 'balanced' or a dict from "
+            f"class_weight of {name!r} is {chosen!r}; valid are None, 'balanced' or a dict from "
             "label to weight."
         )
     result = np.ones(len(classes))
@@ -234,7 +234,7 @@ def attribute_weights(
             return "uncertainty"
         if attribute_weight != "balanced":
             raise ValueError(
-                f"attribute_weight={attribute_weight!r} is unknown; legal are None, 'balanced', "
+                f"attribute_weight={attribute_weight!r} is unknown; valid are None, 'balanced', "
                 "'uncertainty', a dict by attribute, or one number per attribute."
             )
         known = np.where(codes >= 0, weights, 0).sum(axis=0)
@@ -264,7 +264,7 @@ def check_label_weights(
     label_weight: Any = None,
     names: Sequence[Any] = (),
 ) -> NDArray[np.float64]:
-    """Multiply row weights and label weights; an unknown label weighs 0.
+    """Multiply row weights and label weights; a missing label weighs 0.
 
     Parameters
     ----------

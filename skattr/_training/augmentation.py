@@ -1,4 +1,4 @@
-"""Random changes of picture batches on their device, each drawn from a generator of our own."""
+"""Random changes of image batches on their device, each drawn from a generator of our own."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 @dataclass(frozen=True)
 class ImageAugmenter:
-    """Random changes of a batch of pictures, one after the other.
+    """Random changes of a batch of images, one after the other.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class ImageAugmenter:
     test_flip: bool = False
 
     @property
-    def needs_pictures(self) -> tuple[str, ...]:
+    def needs_images(self) -> tuple[str, ...]:
         """The names of the changes that are on and make no sense of 2-D features."""
         return tuple(name for name, value in vars(self).items() if value and name != "mixup")
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Change uint8 pictures (n, H, W, 3), each in its own way."""
+        """Change uint8 images (n, H, W, 3), each in its own way."""
         if self.flip:
             pixels = flip(pixels, generator)
         if self.shift:
@@ -57,14 +57,14 @@ class ImageAugmenter:
             pixels = zoom_and_rotate(pixels, generator, self.zoom, self.rotation)
         if self.brightness or self.contrast or self.saturation or self.hue:
             strengths = (self.brightness, self.contrast, self.saturation, self.hue)
-            pixels = change_colours(pixels, generator, *strengths)
+            pixels = change_colors(pixels, generator, *strengths)
         if self.erase:
             pixels = erase(pixels, generator, self.erase)
         return pixels
 
 
 def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each picture (n, H, W, 3) left to right with probability 1/2.
+    """Mirror each image (n, H, W, 3) left to right with probability 1/2.
 
     It changes what tells left from right.
     """
@@ -73,7 +73,7 @@ def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def shift(pixels: Tensor, generator: torch.Generator, largest: float = _LARGEST_SHIFT) -> Tensor:
-    """Move each picture (n, H, W, 3) by up to a share of its sides, repeating its border.
+    """Move each image (n, H, W, 3) by up to a share of its sides, repeating its border.
 
     It changes positions, and cuts what stands at the border.
     """
@@ -95,7 +95,7 @@ def _moved(
 def zoom_and_rotate(
     pixels: Tensor, generator: torch.Generator, zoom: float, rotation: float
 ) -> Tensor:
-    """Enlarge and turn each picture (n, H, W, 3) about its centre, repeating its border.
+    """Enlarge and turn each image (n, H, W, 3) about its centre, repeating its border.
 
     The logarithm of the factor is uniform within that of 1 + `zoom`, the angle within
     `rotation` degrees; pixels are interpolated linearly.
@@ -114,7 +114,7 @@ def zoom_and_rotate(
     return _as_pixels(result.permute(0, 2, 3, 1))
 
 
-def change_colours(
+def change_colors(
     pixels: Tensor,
     generator: torch.Generator,
     brightness: float,
@@ -122,42 +122,42 @@ def change_colours(
     saturation: float,
     hue: float,
 ) -> Tensor:
-    """Change the colours of each picture (n, H, W, 3) by one affine map of its own.
+    """Change the colors of each image (n, H, W, 3) by one affine map of its own.
 
     With factors within 1 +- the strengths: all is multiplied by that of the brightness, the
-    difference from the picture's mean luma by that of the contrast, from each pixel's luma by
-    that of the saturation; then the colour plane of YIQ is turned by up to `hue` of a circle.
+    difference from the image's mean luma by that of the contrast, from each pixel's luma by
+    that of the saturation; then the color plane of YIQ is turned by up to `hue` of a circle.
     """
     light = 1 + _uniform(pixels, generator, brightness)
     spread = 1 + _uniform(pixels, generator, contrast)
     vividness = 1 + _uniform(pixels, generator, saturation)
     angle = 2 * math.pi * _uniform(pixels, generator, hue)
-    colours = pixels.float()
+    colors = pixels.float()
     yiq = torch.tensor(_YIQ, dtype=torch.float64)
-    to_yiq, from_yiq = yiq.to(colours), torch.linalg.inv(yiq).to(colours)
+    to_yiq, from_yiq = yiq.to(colors), torch.linalg.inv(yiq).to(colors)
     cos, sin = torch.cos(angle) * vividness, torch.sin(angle) * vividness
-    turn = colours.new_zeros(len(pixels), 3, 3)
+    turn = colors.new_zeros(len(pixels), 3, 3)
     turn[:, 0, 0] = 1
     turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cos, -sin, sin, cos
-    # Grey is kept by the turn, so the offset of the contrast can be added at the end.
+    # Gray is kept by the turn, so the offset of the contrast can be added at the end.
     matrix = from_yiq @ turn @ to_yiq * (light * spread)[:, None, None]
-    mean = colours.mean(dim=(1, 2)) @ to_yiq[0]
+    mean = colors.mean(dim=(1, 2)) @ to_yiq[0]
     offset = (1 - spread) * light * mean
-    changed = colours.flatten(1, 2) @ matrix.transpose(1, 2) + offset[:, None, None]
+    changed = colors.flatten(1, 2) @ matrix.transpose(1, 2) + offset[:, None, None]
     return _as_pixels(changed.view_as(pixels))
 
 
 def erase(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
-    """Paint a rectangle of each picture (n, H, W, 3) in the mean colour of ImageNet.
+    """Paint a rectangle of each image (n, H, W, 3) in the mean color of ImageNet.
 
-    Its sides are up to the share `largest` of the picture's, its place is anywhere within.
+    Its sides are up to the share `largest` of the image's, its place is anywhere within.
     """
     n, height, width = pixels.shape[:3]
     rows = _span(n, height, largest, pixels.device, generator)
     columns = _span(n, width, largest, pixels.device, generator)
     hidden = rows[:, :, None, None] & columns[:, None, :, None]
-    colour = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.uint8)
-    return torch.where(hidden, colour.to(pixels.device), pixels)
+    color = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.uint8)
+    return torch.where(hidden, color.to(pixels.device), pixels)
 
 
 def _span(
@@ -171,7 +171,7 @@ def _span(
 
 
 def _uniform(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
-    """Draw a number per picture within +- `largest`; 0 draws nothing."""
+    """Draw a number per image within +- `largest`; 0 draws nothing."""
     if not largest:
         return torch.zeros(len(pixels), device=pixels.device)
     drawn = torch.rand(len(pixels), generator=generator, device=pixels.device)

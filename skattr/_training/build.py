@@ -213,9 +213,9 @@ def _augmentation(augment: Any, rows: Rows) -> dict[str, Any]:
     """Return the net's parameters for an augmentation."""
     if not isinstance(augment, ImageAugmenter):
         return {"augment": augment, "mixup": 0.0, "test_flip": False}
-    if augment.needs_pictures and isinstance(rows, FeatureRows):
+    if augment.needs_images and isinstance(rows, FeatureRows):
         raise ValueError(
-            f"augment has {', '.join(augment.needs_pictures)}, which change pictures, but X holds "
+            f"augment has {', '.join(augment.needs_images)}, which change images, but X holds "
             "2-D features; only mixup is for them."
         )
     return {"augment": augment, "mixup": augment.mixup, "test_flip": augment.test_flip}

@@ -198,7 +198,7 @@ class AttributeDataset(Dataset[Any]):
         return self.batch(torch.from_numpy(self.indices[positions]))
 
     def batch(self, places: Tensor, memory: RowBuffer | None = None) -> LoadedBatch | Exception:
-        """Return a batch, or the error that a picture cannot be read.
+        """Return a batch, or the error that an image cannot be read.
 
         Raised in a DataLoader's worker, the sentence would drown in the worker's traceback.
 

@@ -1,4 +1,4 @@
-"""Pictures through a frozen network: tensors in, float32 rows of NumPy out."""
+"""Images through a frozen network: tensors in, float32 rows of NumPy out."""
 
 import copy
 from collections.abc import Generator
@@ -104,7 +104,7 @@ class FrozenNetwork:
     def embed(
         self, pixels: Tensor, device: str, precision: str, places: Any = slice(None)
     ) -> NDArray[np.float32]:
-        """Compute the features of uint8 pictures.
+        """Compute the features of uint8 images.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class FrozenNetwork:
         precision : {"float32", "float64", "bfloat16"}
             Of parameters and results; of products alone for "bfloat16".
         places : slice or list of int
-            The pictures to compute; all by default.
+            The images to compute; all by default.
 
         Returns
         -------
@@ -164,7 +164,7 @@ def read_batches(
         The rows to read, in this order.
     batch_size : int
     device : str
-        That the pictures will be moved to.
+        That the images will be moved to.
     num_workers : int
         Processes that decode files.
 

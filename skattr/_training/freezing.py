@@ -113,10 +113,10 @@ class Freezing:
         if freeze is not None and freeze != "backbone":
             n_frozen = int(freeze.removeprefix("stages:"))
         if n_frozen > len(stages):
-            legal = {0: "none, as it has no parameters", 1: "stages:1"}
+            valid = {0: "none, as it has no parameters", 1: "stages:1"}
             raise ValueError(
-                f"freeze={freeze!r} freezes more stages than this backbone has; legal are "
-                f"{legal.get(len(stages), f'stages:1 to stages:{len(stages)}')}."
+                f"freeze={freeze!r} freezes more stages than this backbone has; valid are "
+                f"{valid.get(len(stages), f'stages:1 to stages:{len(stages)}')}."
             )
         self.stages = stages[:n_frozen]
         self.frozen = self.stages

@@ -51,7 +51,7 @@ def predict_rows(
     category : ndarray of shape (n,), int64, optional
         The object's category, if the network is given it; -1 unknown.
     flip : bool, optional
-        Average over each picture and its mirror image; None does what the net was told.
+        Average over each image and its mirror image; None does what the net was told.
     num_workers : int
     verbose : int
         From 1, a progress bar.
@@ -151,7 +151,7 @@ class BatchHalver:
 
 
 def most_at_once(size: Sequence[int], device: torch.device) -> int | None:
-    """Return how many pictures of a size a network is given at once, None for all there are."""
+    """Return how many images of a size a network is given at once, None for all there are."""
     if device.type != "cpu":
         return None
     return max(1, _PIXELS_AT_ONCE_ON_CPU // (size[0] * size[1]))
@@ -197,7 +197,7 @@ def _for_inference(net: AttributeNet, rows: Any, n_rows: int, has_category: bool
 def quick_copy(network: Any, size: Sequence[int], has_category: bool = False) -> Any:
     """Return a copy with batch normalisation folded into convolutions, None if there is none.
 
-    It is meant for torchvision's networks. The network runs on no picture, should somebody count
+    It is meant for torchvision's networks. The network runs on no image, should somebody count
     them: which layers follow each other is seen all the same.
     """
     device = next(network.parameters()).device

@@ -133,7 +133,7 @@ class BatchLoader:
                 if isinstance(part, Exception):
                     raise part
                 if is_cached:
-                    rows.keep(part.indices, _pictures_of(part.batch))
+                    rows.keep(part.indices, _images_of(part.batch))
                 if part.unreadable:
                     rows.unreadable.update(part.unreadable)
                     if len(part.indices) < fewest:
@@ -197,12 +197,12 @@ def _groups(rows: Tensor, sizes: list[int], most: int) -> Iterator[tuple[Tensor,
         yield rows[start:stop], some
 
 
-def _pictures_of(batch: Batch | Inputs) -> NDArray[np.uint8]:
-    """Return the pictures of a batch of any form."""
+def _images_of(batch: Batch | Inputs) -> NDArray[np.uint8]:
+    """Return the images of a batch of any form."""
     while not isinstance(batch, Tensor):
         batch = batch[0]
-    pictures: NDArray[np.uint8] = batch.numpy()
-    return pictures
+    images: NDArray[np.uint8] = batch.numpy()
+    return images
 
 
 def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: int = 0) -> None:
@@ -220,7 +220,7 @@ def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: i
         return
     dataset = AttributeDataset(rows, readable(rows))
     loader = BatchLoader(dataset, batch_size, num_workers=num_workers)
-    bar = tqdm(total=len(dataset), disable=verbose < 1, unit="row", desc="checking pictures")
+    bar = tqdm(total=len(dataset), disable=verbose < 1, unit="row", desc="checking images")
     with bar:
         for part in loader.read():
             bar.update(len(part.indices))

@@ -36,11 +36,11 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     seed : int
         Of all randomness.
     augment : callable, optional
-        Maps a batch of pictures and a generator to pictures, in training only.
+        Maps a batch of images and a generator to images, in training only.
     mixup : float
         Rows are mixed by shares from Beta(mixup, mixup), in training only; 0 is off.
     test_flip : bool
-        Predict from pictures and their mirror images. ``valid_loss`` is without.
+        Predict from images and their mirror images. ``valid_loss`` is without.
     ema_decay : float in [0, 1), optional
         Of the average of the weights that validation and prediction use.
     freeze : {"backbone", "stages:N"}, optional
@@ -218,7 +218,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             n_batches += 1
         if not n_batches:
             raise ImageReadError(
-                f"No batch of the {prefix} rows is left: pictures that could be read when `fit` "
+                f"No batch of the {prefix} rows is left: images that could be read when `fit` "
                 "began no longer can."
             )
         loss = self.criterion_.total(*self.epoch_sums_.sums).detach()

@@ -72,7 +72,7 @@ class DeviceBatch:
     Attributes
     ----------
     inputs : tuple of Tensor of shape (n, ...)
-        Pictures or features; behind them the object's category, if the network is given it.
+        Images or features; behind them the object's category, if the network is given it.
     labels : tuple of (codes, weights)
         Each of shape (n, n_attributes), as the loss has arranged them. The sums of the losses
         with each of them, and those of the weights, are to be added.
@@ -92,7 +92,7 @@ class DeviceBatch:
         return self.inputs[0].shape[0]
 
     def mixed(self, share: float, order: Tensor) -> "DeviceBatch":
-        """Mix the pictures or features of each row with those of its partner, as floats.
+        """Mix the images or features of each row with those of its partner, as floats.
 
         A label counts by its row's share, and nothing where it is unknown (Zhang et al. 2018,
         with a mask).
@@ -258,7 +258,7 @@ class TrainStepMixin:
             return {"loss": self.get_loss(logits, batch[1]), "y_pred": logits}
 
     def _augmented(self, batch: DeviceBatch) -> DeviceBatch:
-        """Change the pictures of a batch, and mix its rows, if asked for."""
+        """Change the images of a batch, and mix its rows, if asked for."""
         if self.augment is not None:
             x, *category = batch.inputs
             changed = self.augment(x, self.augmentation_generator_)

@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 def thread_map(function: Callable[[int], _Result], n: int) -> list[_Result]:
     """Call a function with 0 to n - 1 on as many threads as torch computes with.
 
-    That is of use where other threads run meanwhile, as they do while pictures are decoded,
+    That is of use where other threads run meanwhile, as they do while images are decoded,
     bytes are hashed and NumPy computes. In the worker processes of a DataLoader, and where
     OMP_NUM_THREADS is 1, there is one thread: the caller's.
 

@@ -242,7 +242,7 @@ class CalibratedMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator
         Raises
         ------
         ValueError
-            If a parameter, y or a weight is illegal, or the classifier has other outputs than y.
+            If a parameter, y or a weight is invalid, or the classifier has other outputs than y.
         UnseenLabelError
             If y holds a label that a prefitted classifier does not know.
         """

@@ -1,4 +1,4 @@
-"""Data sets: made ones, loaders of the field's own formats, and checks of their pictures."""
+"""Datasets: made ones, loaders of the field's own formats, and checks of their images."""
 
 from skattr.datasets._apascal import load_apascal as load_apascal
 from skattr.datasets._attribute_images import make_attribute_images as make_attribute_images

@@ -26,10 +26,10 @@ POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
 _CHUNK = 65536
 
 
-def check_choice(name: str, value: Any, legal: Sequence[Any]) -> None:
-    """Raise a ValueError if a parameter has none of its legal values."""
-    if not any(value is one or (isinstance(value, str) and value == one) for one in legal):
-        raise ValueError(f"{name} must be one of {list(legal)}, got {value!r}.")
+def check_choice(name: str, value: Any, valid: Sequence[Any]) -> None:
+    """Raise a ValueError if a parameter has none of its valid values."""
+    if not any(value is one or (isinstance(value, str) and value == one) for one in valid):
+        raise ValueError(f"{name} must be one of {list(valid)}, got {value!r}.")
 
 
 def read_text(path: str) -> str:
@@ -187,7 +187,7 @@ def _width(line: str, separator: str | None) -> int:
 
 
 def translate(
-    column: "pd.Series[Any]", name: str, value_of: Callable[[str], Any], legal: str, place: Place
+    column: "pd.Series[Any]", name: str, value_of: Callable[[str], Any], valid: str, place: Place
 ) -> NDArray[Any]:
     """Return the value of each cell of a categorical column.
 
@@ -198,8 +198,8 @@ def translate(
         For the message.
     value_of : callable
         From a cell to its value, None for a cell that may not be.
-    legal : str
-        The legal cells, for the message.
+    valid : str
+        The valid cells, for the message.
     place : callable
         From a row to where it stands.
 
@@ -210,11 +210,11 @@ def translate(
     """
     codes = column.cat.codes.to_numpy()
     values = [value_of(level) for level in column.cat.categories]
-    illegal = [code for code, value in enumerate(values) if value is None]
-    if illegal:
-        row = int(np.argmax(np.isin(codes, illegal)))
+    invalid = [code for code, value in enumerate(values) if value is None]
+    if invalid:
+        row = int(np.argmax(np.isin(codes, invalid)))
         raise DatasetFormatError(
-            f"{place(row)}: {name} is {column.iloc[row]!r}, but must be {legal}."
+            f"{place(row)}: {name} is {column.iloc[row]!r}, but must be {valid}."
         )
     return np.array(values)[codes]
 
@@ -230,7 +230,7 @@ def read_codes(
     names : sequence of str
         The attributes.
     coding : mapping
-        From each legal cell to its code.
+        From each valid cell to its code.
     place : callable
         From a row to where it stands.
 
@@ -244,11 +244,11 @@ def read_codes(
         If a cell is not in the coding.
     """
     words = {POSITIVE: "positive", NEGATIVE: "negative", UNKNOWN: "unknown"}
-    legal = " or ".join(f"{cell!r} ({words[code]})" for cell, code in coding.items())
+    valid = " or ".join(f"{cell!r} ({words[code]})" for cell, code in coding.items())
     codes = np.empty(table.shape, dtype=np.int8, order="F")
     for j, name in enumerate(names):
         column = table.iloc[:, j]
-        codes[:, j] = translate(column, f"attribute {name!r}", coding.get, legal, place)
+        codes[:, j] = translate(column, f"attribute {name!r}", coding.get, valid, place)
     return codes
 
 

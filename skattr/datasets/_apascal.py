@@ -33,17 +33,17 @@ from skattr.exceptions import DatasetFormatError
 _ABOUT = About(
     title="aPascal and aYahoo: objects in photographs, with 64 attributes",
     source="https://vision.cs.uiuc.edu/attributes/ (attribute_data.tar.gz and "
-    "ayahoo_test_images.tar.gz); the pictures of aPascal are those of PASCAL VOC 2008, "
+    "ayahoo_test_images.tar.gz); the images of aPascal are those of PASCAL VOC 2008, "
     "http://host.robots.ox.ac.uk/pascal/VOC/voc2008/.",
     citation='A. Farhadi, I. Endres, D. Hoiem and D. Forsyth, "Describing Objects by their '
     'Attributes", CVPR 2009.',
-    licence="none stated by the source; the pictures of VOC 2008 come from flickr, whose terms of "
+    licence="none stated by the source; the images of VOC 2008 come from flickr, whose terms of "
     "use apply.",
     layout="apascal_train.txt, apascal_test.txt, ayahoo_test.txt, attribute_names.txt and "
-    "class_names.txt in one folder, the pictures of VOC 2008 in its folder JPEGImages, those of "
+    "class_names.txt in one folder, the images of VOC 2008 in its folder JPEGImages, those of "
     "aYahoo in its folder ayahoo_test_images.",
 )
-# From subset to the file of annotations and the folder of pictures.
+# From subset to the file of annotations and the folder of images.
 _SUBSETS = {
     "train": ("apascal_train.txt", "JPEGImages"),
     "test": ("apascal_test.txt", "JPEGImages"),
@@ -72,7 +72,7 @@ def load_apascal(
     ----------
     folder : str or path-like
         Holds ``apascal_train.txt``, ``apascal_test.txt``, ``ayahoo_test.txt``,
-        ``attribute_names.txt`` and ``class_names.txt``; the pictures are expected in its folders
+        ``attribute_names.txt`` and ``class_names.txt``; the images are expected in its folders
         ``JPEGImages`` (VOC 2008) and ``ayahoo_test_images``.
     subset : {"train", "test", "ayahoo"}, default=None
         The part to load: 6,340, 6,355 and 2,644 objects. None loads all three.
@@ -80,7 +80,7 @@ def load_apascal(
         Whether to leave out objects without any attribute, as some published protocols do. There
         are 25, 598 and 366 of them.
     existing_only : bool, default=False
-        Whether to leave out objects whose picture is not in the folder.
+        Whether to leave out objects whose image is not in the folder.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 

@@ -1,4 +1,4 @@
-"""Seeded pictures of shapes whose attributes are known exactly."""
+"""Seeded images of shapes whose attributes are known exactly."""
 
 import colorsys
 import math
@@ -14,7 +14,7 @@ from PIL import Image, ImageChops, ImageDraw
 from sklearn.utils import Bunch
 
 _HUES = {"red": 0, "yellow": 60, "green": 120, "cyan": 180, "blue": 240, "magenta": 300}
-# Circumradius as a share of the shorter picture side; three large shapes still fit.
+# Circumradius as a share of the shorter image side; three large shapes still fit.
 _RADII = {"small": 0.14, "medium": 0.185, "large": 0.245}
 # Polygons as (radius, turn) pairs, the turn in fractions of a full circle.
 _OUTLINES = {
@@ -27,14 +27,14 @@ _OUTLINES = {
     ],
 }
 _LEVELS: dict[str, list[Any]] = {
-    "colour": list(_HUES),
+    "color": list(_HUES),
     "shape": ["circle", *_OUTLINES],
     "size": list(_RADII),
     "striped": [False, True],
     "count": [1, 2, 3],
 }
-_KINDS = {"colour": "categorical", "shape": "categorical", "striped": "binary"}
-_DTYPES = {"colour": "str", "shape": "str", "size": "str", "striped": "boolean", "count": "Int64"}
+_KINDS = {"color": "categorical", "shape": "categorical", "striped": "binary"}
+_DTYPES = {"color": "str", "shape": "str", "size": "str", "striped": "boolean", "count": "Int64"}
 _REALS = int | float | np.integer | np.floating
 _SUPERSAMPLING = 3
 _LAYOUT_TRIES = 64
@@ -42,10 +42,10 @@ _NODES = 3
 _MIN_SIDE = 8
 
 _DESCR = """\
-Synthetic attribute images. Each picture shows one to three copies of one shape, at random
+Synthetic attribute images. Each image shows one to three copies of one shape, at random
 places and angles, on a random background with clutter, brightness changes and pixel noise.
 
-colour   categorical  red, yellow, green, cyan, blue, magenta
+color   categorical  red, yellow, green, cyan, blue, magenta
 shape    categorical  circle, bar, triangle, cross
 size     ordinal      small < medium < large
 striped  binary       False, True
@@ -65,24 +65,24 @@ def make_attribute_images(
     return_X_y: bool = False,
     random_state: int | np.random.RandomState | None = None,
 ) -> Any:
-    """Make pictures of shapes together with a table of their attributes.
+    """Make images of shapes together with a table of their attributes.
 
-    Every picture shows `count` copies of one `shape` in one `colour` and `size`, plain or
+    Every image shows `count` copies of one `shape` in one `color` and `size`, plain or
     `striped`. Place, angle, background, clutter and brightness are random, so that a linear
     model on the pixels learns little of shape, texture and count.
 
     Parameters
     ----------
     n_samples : int, default=100
-        Number of pictures, at least 1.
+        Number of images, at least 1.
     image_size : int or (int, int), default=32
-        Side of the square pictures, or their (height, width), in pixels; at least 8.
+        Side of the square images, or their (height, width), in pixels; at least 8.
     imbalance : float, default=0.0
         Unevenness of the levels, in [0, 1]: level ``k`` (from 0) of each attribute has
         probability proportional to ``(1 - imbalance) ** k``, so 0 is balanced and 1 leaves
         only the first level.
     correlation : float, default=0.0
-        Dependence between the attributes, in [0, 1]. Each picture has a latent uniform
+        Dependence between the attributes, in [0, 1]. Each image has a latent uniform
         number. Each attribute's level is the quantile of its own distribution at that
         latent with probability `correlation`, else at a uniform number of its own; the
         distribution of each attribute is therefore the same for every `correlation`, and
@@ -92,10 +92,10 @@ def make_attribute_images(
         share of the range 0 to 255; in [0, 1].
     missing : float, default=0.0
         Probability in [0, 1] that an entry of the table is unknown, for each entry by
-        itself. Pictures and known entries do not depend on it.
+        itself. Images and known entries do not depend on it.
     folder : str or path-like, default=None
-        Directory to write the pictures to as ``00000.png`` and so on, made where needed;
-        files of these names are replaced. None keeps the pictures in memory.
+        Directory to write the images to as ``00000.png`` and so on, made where needed;
+        files of these names are replaced. None keeps the images in memory.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
     random_state : int, numpy.random.RandomState or None, default=None
@@ -108,23 +108,23 @@ def make_attribute_images(
         With these entries:
 
         data : ndarray of shape (n_samples, height, width, 3), dtype uint8, or DataFrame
-            The RGB pictures; where `folder` is given, a DataFrame of shape (n_samples, 1)
+            The RGB images; where `folder` is given, a DataFrame of shape (n_samples, 1)
             whose column ``path`` (str) holds the path of each file.
         target : DataFrame of shape (n_samples, 5)
-            Columns ``colour``, ``shape``, ``size`` (str, unknown is NaN), ``striped``
+            Columns ``color``, ``shape``, ``size`` (str, unknown is NaN), ``striped``
             (boolean, unknown is NA) and ``count`` (Int64, unknown is NA).
         attribute_kinds : dict
             From column to ``"binary"``, ``"categorical"`` or ``("ordinal", levels)``, the
             levels in rising order.
         DESCR : str
-            Description of the data set.
+            Description of the dataset.
     (data, target) : tuple
         Only these two, where `return_X_y` is true.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter has the wrong type or an illegal value.
+        If a parameter has the wrong type or an invalid value.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def make_attribute_images(
     >>> shapes.data.shape, shapes.data.dtype
     ((200, 32, 48, 3), dtype('uint8'))
     >>> list(shapes.target)
-    ['colour', 'shape', 'size', 'striped', 'count']
+    ['color', 'shape', 'size', 'striped', 'count']
     >>> shapes.attribute_kinds["size"]
     ('ordinal', ['small', 'medium', 'large'])
     """
@@ -147,17 +147,17 @@ def make_attribute_images(
     directory = _check_folder(folder)
 
     # One stream each, so that one setting never changes what another one draws.
-    label_seed, unknown_seed, picture_seed = _seed_sequence(random_state).spawn(3)
+    label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
     codes = _draw_codes(n_samples, imbalance, correlation, np.random.default_rng(label_seed))
     unknown = np.random.default_rng(unknown_seed).random((n_samples, len(_LEVELS))) < missing
-    pictures = _draw_pictures(codes, picture_seed.spawn(n_samples), shape, noise)
+    images = _draw_images(codes, image_seed.spawn(n_samples), shape, noise)
     data: NDArray[np.uint8] | pd.DataFrame
     if directory is None:
         data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
-        for i, picture in enumerate(pictures):
-            data[i] = picture
+        for i, image in enumerate(images):
+            data[i] = image
     else:
-        data = _write_pictures(pictures, directory, n_samples)
+        data = _write_images(images, directory, n_samples)
     target = _make_table(codes, unknown)
     if return_X_y:
         return data, target
@@ -166,9 +166,9 @@ def make_attribute_images(
 
 
 def _check_number(
-    name: str, value: Any, types: Any, legal: str, minimum: float, maximum: float = math.inf
+    name: str, value: Any, types: Any, valid: str, minimum: float, maximum: float = math.inf
 ) -> None:
-    message = f"{name} must be {legal}, got {value!r}."
+    message = f"{name} must be {valid}, got {value!r}."
     if not isinstance(value, types) or isinstance(value, bool):
         raise TypeError(message)
     # A chain, as it is false for NaN.
@@ -177,8 +177,8 @@ def _check_number(
 
 
 def _check_int(name: str, value: Any, minimum: int, otherwise: str = "") -> int:
-    legal = f"an int of at least {minimum}{otherwise}"
-    _check_number(name, value, int | np.integer, legal, minimum)
+    valid = f"an int of at least {minimum}{otherwise}"
+    _check_number(name, value, int | np.integer, valid, minimum)
     return int(value)
 
 
@@ -216,7 +216,7 @@ def _draw_codes(
 ) -> NDArray[np.intp]:
     """Draw the level index of each attribute, shape (n_samples, n_attributes)."""
     n_attributes = len(_LEVELS)
-    # One row of numbers per picture, whatever the settings, keeps smaller sets prefixes.
+    # One row of numbers per image, whatever the settings, keeps smaller sets prefixes.
     draws = rng.random((n_samples, 1 + 2 * n_attributes))
     latent, own, coin = np.split(draws, [1, 1 + n_attributes], axis=1)
     uniform = np.where(coin < correlation, latent, own)
@@ -236,20 +236,20 @@ def _make_table(codes: NDArray[np.intp], unknown: NDArray[np.bool_]) -> pd.DataF
     return pd.DataFrame(columns)
 
 
-def _write_pictures(
-    pictures: Iterator[NDArray[np.uint8]], directory: Path, n_samples: int
+def _write_images(
+    images: Iterator[NDArray[np.uint8]], directory: Path, n_samples: int
 ) -> pd.DataFrame:
     directory.mkdir(parents=True, exist_ok=True)
     digits = max(5, len(str(n_samples - 1)))
     paths = []
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         path = directory / f"{i:0{digits}d}.png"
-        Image.fromarray(picture).save(path)
+        Image.fromarray(image).save(path)
         paths.append(str(path))
     return pd.DataFrame({"path": pd.Series(paths, dtype="str")})
 
 
-def _draw_pictures(
+def _draw_images(
     codes: NDArray[np.intp],
     seeds: list[np.random.SeedSequence],
     shape: tuple[int, int],
@@ -272,9 +272,9 @@ def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
 
 
 def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """Draw a gradient of pale or dull colours with small clutter of any colour."""
-    # Nodes of much the same hue: its weight in the mean colour hides that of the shapes. More
-    # nodes than corners: else the colour of the middle follows linearly from that of the edge.
+    """Draw a gradient of pale or dull colors with small clutter of any color."""
+    # Nodes of much the same hue: its weight in the mean color hides that of the shapes. More
+    # nodes than corners: else the color of the middle follows linearly from that of the edge.
     hue = rng.random()
     low, high = [hue + 0.8, 0.2, 0.2], [hue + 1.2, 0.7, 0.8]
     nodes = (256 * rng.uniform(low, high, size=(_NODES, _NODES, 3)) % 256).astype(np.uint8)
@@ -285,20 +285,20 @@ def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.
     unit = min(size)
     for _ in range(rng.integers(2, 6)):
         x, y = rng.uniform(0, size)
-        colour = _rgb(*rng.uniform([0, 0, 0.2], [1, 1, 1]))
+        color = _rgb(*rng.uniform([0, 0, 0.2], [1, 1, 1]))
         if rng.random() < 0.5:
             radius = unit * rng.uniform(0.02, 0.045)
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
         else:
             dx, dy = unit * rng.uniform(-0.3, 0.3, size=2)
-            draw.line((x, y, x + dx, y + dy), fill=colour, width=max(1, round(unit * 0.03)))
+            draw.line((x, y, x + dx, y + dy), fill=color, width=max(1, round(unit * 0.03)))
     return canvas
 
 
 def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Generator) -> None:
     radius = min(canvas.size) * _RADII[levels["size"]] * rng.uniform(0.96, 1.04)
-    hue = _HUES[levels["colour"]] / 360 + rng.uniform(-0.03, 0.03)
-    colour = np.asarray(_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
+    hue = _HUES[levels["color"]] / 360 + rng.uniform(-0.03, 0.03)
+    color = np.asarray(_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
     mask = Image.new("L", canvas.size)
     draw = ImageDraw.Draw(mask)
     for x, y in _place_shapes(levels["count"], radius, canvas.size, rng):
@@ -310,12 +310,12 @@ def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Gen
         else:
             turns = [(radius * r, angle + 2 * math.pi * t) for r, t in _OUTLINES[levels["shape"]]]
             draw.polygon([(x + r * math.cos(t), y + r * math.sin(t)) for r, t in turns], fill=255)
-    canvas.paste(tuple(colour.tolist()), mask=mask)
+    canvas.paste(tuple(color.tolist()), mask=mask)
     # Drawn even where unused, to keep the stream in step between plain and striped.
     angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
     if levels["striped"]:
         # Darker or lighter by chance, so that the mean brightness does not tell.
-        shade = np.rint(0.45 * colour + 0.55 * 255 * white).astype(int)
+        shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
         stripes = _draw_stripes(canvas.size, 0.7 * radius, angle, phase)
         canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
 

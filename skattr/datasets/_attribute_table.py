@@ -47,7 +47,7 @@ def load_attribute_table(
     existing_only: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    r"""Load a table of pictures and their attributes from a CSV or parquet file.
+    r"""Load a table of images and their attributes from a CSV or parquet file.
 
     No value is guessed: a cell is what the coding says, or an error that names its line and
     column. "NA", "None" and "nan" are levels like any others, unless `unknown` has them.
@@ -69,19 +69,19 @@ def load_attribute_table(
         The cells of any attribute, and of `category`, that mean that its value is not known. By
         default the empty cell only.
     path : str, default="path"
-        The column of the paths of the pictures.
+        The column of the paths of the images.
     folder : str or path-like, default=None
         The folder that paths are relative to. None leaves them as they are.
     group, category, split : str, default=None
-        The columns of groups (as of the pictures of one person), of objects' categories, and of
+        The columns of groups (as of the images of one person), of objects' categories, and of
         prescribed splits.
     boxes : list of four str, default=None
         The columns of xmin, ymin, xmax and ymax: whole pixels, 0-based and half-open. Four empty
-        cells are the whole picture.
+        cells are the whole image.
     separator : str, default=","
         The character between the fields of a text file.
     existing_only : bool, default=False
-        Whether to leave out rows whose picture is not there.
+        Whether to leave out rows whose image is not there.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -115,7 +115,7 @@ def load_attribute_table(
     ImportError
         If a parquet file is to be read and neither pyarrow nor fastparquet is installed.
     ValueError, TypeError
-        If a parameter has an illegal value.
+        If a parameter has an invalid value.
 
     Notes
     -----
@@ -129,16 +129,16 @@ def load_attribute_table(
     >>> from skattr.datasets import load_attribute_table
     >>> with TemporaryDirectory() as folder:
     ...     file = Path(folder) / "labels.csv"
-    ...     _ = file.write_text("image,hat,colour\na.jpg,1,red\nb.jpg,0,NA\nc.jpg,,red\n")
+    ...     _ = file.write_text("image,hat,color\na.jpg,1,red\nb.jpg,0,NA\nc.jpg,,red\n")
     ...     labels = load_attribute_table(
     ...         file,
-    ...         attributes={"hat": "binary", "colour": "categorical"},
+    ...         attributes={"hat": "binary", "color": "categorical"},
     ...         positive=1,
     ...         negative=0,
     ...         path="image",
     ...     )
     >>> labels.target
-         hat colour
+         hat color
     0   True    red
     1  False     NA
     2   <NA>    red
@@ -323,9 +323,9 @@ def _data(
     """Return the table of paths, boxes, categories, groups and splits."""
     for role in ("path", "group"):
         if role in cells:
-            legal = {c: c for c in cells[role].cat.categories if c != ""}
+            valid = {c: c for c in cells[role].cat.categories if c != ""}
             name = f"the column of {role}s"
-            translate(cells[role], name, legal.get, "something", place)
+            translate(cells[role], name, valid.get, "something", place)
     paths = cells["path"].astype("str")
     data = pd.DataFrame({"path": paths if folder is None else join_paths(folder, "", paths)})
     if "xmin" in cells:
@@ -365,7 +365,7 @@ def _attribute(
     levels = kind[1]
     ranks = {str(level): rank for rank, level in enumerate(levels)}
     ranks |= dict.fromkeys(missing, UNKNOWN)
-    legal = f"one of {levels} or unknown ({missing})"
-    found = translate(cells, f"attribute {name!r}", ranks.get, legal, place)
+    valid = f"one of {levels} or unknown ({missing})"
+    found = translate(cells, f"attribute {name!r}", ranks.get, valid, place)
     dtype = "str" if isinstance(levels[0], str) else "Int64"
     return pd.Series([levels[rank] for rank in found.tolist()], dtype=dtype).mask(found < 0)

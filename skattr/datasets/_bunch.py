@@ -18,7 +18,7 @@ from skattr.exceptions import DatasetWarning
 
 @dataclass(frozen=True)
 class About:
-    """Where a data set comes from, and how its folder is laid out."""
+    """Where a dataset comes from, and how its folder is laid out."""
 
     title: str
     source: str
@@ -67,7 +67,7 @@ class About:
 
 
 def join_paths(folder: Folder, images: Folder, names: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return the paths of pictures in the folder `images`, which may be relative to `folder`.
+    """Return the paths of images in the folder `images`, which may be relative to `folder`.
 
     Names that are absolute paths stay as they are.
     """
@@ -109,7 +109,7 @@ def warn_of_empty_boxes(places: Sequence[str]) -> None:
 def existing_rows(
     data: pd.DataFrame, target: pd.DataFrame, existing_only: bool, hint: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both tables, with `existing_only` only the rows whose picture is there."""
+    """Return both tables, with `existing_only` only the rows whose image is there."""
     check_choice("existing_only", existing_only, (True, False))
     if not existing_only:
         return data, target
@@ -117,7 +117,7 @@ def existing_rows(
     keep = data["path"].map(there).to_numpy(dtype=bool)
     if not keep.any():
         raise FileNotFoundError(
-            f"existing_only=True leaves no row: none of {len(there)} pictures is there, such as "
+            f"existing_only=True leaves no row: none of {len(there)} images is there, such as "
             f"{next(iter(there))!r}.{hint}"
         )
     return data[keep].reset_index(drop=True), target[keep].reset_index(drop=True)
@@ -146,7 +146,7 @@ def bundle(
         By default every attribute is binary.
     category_names : list of str, optional
     existing_only : bool
-        Whether to keep only the rows whose picture is there.
+        Whether to keep only the rows whose image is there.
     return_X_y : bool
     **more : object
         Further entries of the Bunch.

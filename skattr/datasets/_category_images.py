@@ -1,4 +1,4 @@
-"""Seeded pictures of objects whose attributes are a matter of what the object is."""
+"""Seeded images of objects whose attributes are a matter of what the object is."""
 
 import math
 import os
@@ -21,12 +21,12 @@ from skattr.datasets._attribute_images import (
     _draw_stripes,
     _rgb,
     _seed_sequence,
-    _write_pictures,
+    _write_images,
 )
 
 _ATTRIBUTES = ("blue", "striped", "large", "bright")
 # The usual place, P(blue), P(striped), and the middle of the sizes (radius as a share of the
-# shorter picture side) and of the brightnesses.
+# shorter image side) and of the brightnesses.
 _CATEGORIES = {
     "seal": ("ice", 0.05, 0.05, 0.25, 0.45),
     "boat": ("sea", 0.5, 0.2, 0.31, 0.75),
@@ -46,13 +46,13 @@ _BLUE = 230
 _OTHER_HUES = (0, 30, 60, 110, 300)
 
 _DESCR = """\
-The seal and the sea. Each picture shows an object in front of a smaller one of another
-category, in a place with a colour and often stripes of its own. The table tells of the object
+The seal and the sea. Each image shows an object in front of a smaller one of another
+category, in a place with a color and often stripes of its own. The table tells of the object
 in front only.
 
 category: seal, boat, tuna, herring, buoy, ball
 
-blue     binary  its colour; the sea is blue too
+blue     binary  its color; the sea is blue too
 striped  binary  its pattern; waves and furrows are striped too
 large    binary  larger than the middle of its category
 bright   binary  brighter than the middle of its category
@@ -72,20 +72,20 @@ def make_category_images(
     folder: str | os.PathLike[str] | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> Any:
-    """Make pictures of objects together with their categories and binary attributes.
+    """Make images of objects together with their categories and binary attributes.
 
-    "Blue" is no attribute of the seal but of the sea. Every picture shows one object of each of
+    "Blue" is no attribute of the seal but of the sea. Every image shows one object of each of
     two categories in some place; category and attributes are those of the object in front.
-    Place and other object have colours, stripes and a size that say nothing of it, "large" and
+    Place and other object have colors, stripes and a size that say nothing of it, "large" and
     "bright" are meant for an object of its category, and some categories are more often blue or
     striped than others. What the object is, is therefore worth knowing.
 
     Parameters
     ----------
     n_samples : int, default=100
-        Number of pictures, at least 1.
+        Number of images, at least 1.
     image_size : int or (int, int), default=32
-        Side of the square pictures, or their (height, width), in pixels; at least 8.
+        Side of the square images, or their (height, width), in pixels; at least 8.
     bias : float, default=0.5
         Probability in [0, 1] that the place is the usual one of the category (the sea for boat,
         tuna, herring and buoy, ice for the seal, a lawn for the ball); otherwise it is sea,
@@ -95,10 +95,10 @@ def make_category_images(
         share of the range 0 to 255; in [0, 1].
     missing : float, default=0.0
         Probability in [0, 1] that an entry of the table is unknown, for each entry by
-        itself. Pictures, categories and known entries do not depend on it.
+        itself. Images, categories and known entries do not depend on it.
     folder : str or path-like, default=None
-        Directory to write the pictures to as ``00000.png`` and so on, made where needed;
-        files of these names are replaced. None keeps the pictures in memory.
+        Directory to write the images to as ``00000.png`` and so on, made where needed;
+        files of these names are replaced. None keeps the images in memory.
     random_state : int, numpy.random.RandomState or None, default=None
         Seed, or source of the seed. None takes fresh entropy from the operating system.
         With one int, the rows of a smaller `n_samples` begin those of a larger one.
@@ -109,7 +109,7 @@ def make_category_images(
         With these entries:
 
         data : ndarray of shape (n_samples, height, width, 3), dtype uint8, or DataFrame
-            The RGB pictures; where `folder` is given, a DataFrame whose columns are ``path``
+            The RGB images; where `folder` is given, a DataFrame whose columns are ``path``
             (str), the path of each file, and ``category`` (str).
         category : Series of shape (n_samples,), dtype str
             Category of the object in front.
@@ -121,12 +121,12 @@ def make_category_images(
             ``seal``, ``boat``, ``tuna``, ``herring``, ``buoy`` and ``ball``, of equal
             probabilities.
         DESCR : str
-            Description of the data set.
+            Description of the dataset.
 
     Raises
     ------
     TypeError, ValueError
-        If a parameter has the wrong type or an illegal value.
+        If a parameter has the wrong type or an invalid value.
 
     See Also
     --------
@@ -148,19 +148,19 @@ def make_category_images(
     directory = _check_folder(folder)
 
     # One stream each, so that one setting never changes what another one draws.
-    label_seed, unknown_seed, picture_seed = _seed_sequence(random_state).spawn(3)
+    label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
     objects, traits = _draw_labels(n_samples, np.random.default_rng(label_seed))
     unknown = np.random.default_rng(unknown_seed).random(traits.shape) < missing
-    pictures = _draw_pictures(objects, traits, picture_seed.spawn(n_samples), shape, bias, noise)
+    images = _draw_images(objects, traits, image_seed.spawn(n_samples), shape, bias, noise)
     names = list(_CATEGORIES)
     category = pd.Series([names[k] for k in objects], dtype="str", name="category")
     data: NDArray[np.uint8] | pd.DataFrame
     if directory is None:
         data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
-        for i, picture in enumerate(pictures):
-            data[i] = picture
+        for i, image in enumerate(images):
+            data[i] = image
     else:
-        data = _write_pictures(pictures, directory, n_samples).assign(category=category)
+        data = _write_images(images, directory, n_samples).assign(category=category)
     return Bunch(
         data=data,
         category=category,
@@ -175,7 +175,7 @@ def _draw_labels(
     n_samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Draw the place of each category in the list, (n_samples,), and the attributes."""
-    # One row of numbers per picture keeps smaller sets prefixes of larger ones.
+    # One row of numbers per image keeps smaller sets prefixes of larger ones.
     draws = rng.random((n_samples, 1 + len(_ATTRIBUTES)))
     objects = (len(_CATEGORIES) * draws[:, 0]).astype(np.intp)
     shares = np.array([_shares(category) for category in _CATEGORIES])
@@ -187,7 +187,7 @@ def _shares(category: str) -> list[float]:
     return [blue, striped, 0.5, 0.5]
 
 
-def _draw_pictures(
+def _draw_images(
     objects: NDArray[np.intp],
     traits: NDArray[np.bool_],
     seeds: list[np.random.SeedSequence],
@@ -246,7 +246,7 @@ def _draw_object(
     radius *= min(canvas.size) * scale * rng.uniform(*((1.1, 1.35) if large else (0.7, 0.9)))
     value *= rng.uniform(*((1.1, 1.3) if bright else (0.65, 0.9)))
     hue = np.where(blue, _BLUE, rng.choice(_OTHER_HUES)) / 360 + rng.uniform(-0.03, 0.03)
-    colour = np.asarray(_rgb(float(hue), 0.75, value))
+    color = np.asarray(_rgb(float(hue), 0.75, value))
     tilt, mirrored = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
     turn = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
     mask = Image.new("L", canvas.size)
@@ -255,12 +255,12 @@ def _draw_object(
         points = (0.5 + place) * canvas.size + radius * (part * [mirrored, 1]) @ turn
         draw.polygon([tuple(point) for point in points.tolist()], fill=255)
     canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * _SUPERSAMPLING - 1)))
-    canvas.paste(tuple(colour.tolist()), mask=mask)
+    canvas.paste(tuple(color.tolist()), mask=mask)
     # Drawn even where unused, to keep the stream in step between plain and striped.
     angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
     if striped:
         # Darker or lighter by chance, so that the mean brightness does not tell.
-        shade = np.rint(0.45 * colour + 0.55 * 255 * white).astype(int)
+        shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
         stripes = _draw_stripes(canvas.size, 0.12 * min(canvas.size), angle, phase)
         canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
 

@@ -37,7 +37,7 @@ _ABOUT = About(
     "ICCV 2015.",
     licence="for non-commercial research only, as the source states.",
     layout="list_attr_celeba.txt, list_eval_partition.txt and, where wanted, identity_CelebA.txt "
-    "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, the pictures in its "
+    "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, the images in its "
     "folder img_align_celeba, or in the one that the parameter images names.",
 )
 _SPLITS = {"0": "train", "1": "val", "2": "test"}
@@ -70,12 +70,12 @@ def load_celeba(
     subset : {"train", "val", "test"}, default=None
         The part of the prescribed partition to load. None loads all 202,599 faces.
     images : str or path-like, default="img_align_celeba"
-        Folder of the pictures, absolute or relative to `folder`.
+        Folder of the images, absolute or relative to `folder`.
     boxes : bool, default=False
         Whether to read the faces' boxes from ``list_bbox_celeba.txt``. They belong to the
-        pictures "in the wild" (``img_celeba``), not to the aligned ones.
+        images "in the wild" (``img_celeba``), not to the aligned ones.
     existing_only : bool, default=False
-        Whether to leave out faces whose picture is not there.
+        Whether to leave out faces whose image is not there.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -104,7 +104,7 @@ def load_celeba(
         If a file is missing.
     DatasetFormatError
         If a line is malformed, attributes are not in their order, the count in the first line is
-        not the number of rows, or the files do not list the same pictures; the message names the
+        not the number of rows, or the files do not list the same images; the message names the
         file and the line.
 
     Warns
@@ -130,13 +130,13 @@ def load_celeba(
     check_order(names, _NAMES, f"{path}, line 2")
     rows = read_rows(path, 1 + len(names), first=3, text=[0])
     _check_count(path, len(rows))
-    pictures, place = rows[0], line_of(path, 3)
-    check_unique(pictures, "the picture", place)
+    files, place = rows[0], line_of(path, 3)
+    check_unique(files, "the image", place)
     codes = read_codes(rows.iloc[:, 1:], names, {"1": POSITIVE, "-1": NEGATIVE}, place)
-    data = pd.DataFrame({"path": join_paths(folder, images, pictures)})
+    data = pd.DataFrame({"path": join_paths(folder, images, files)})
     if boxes:
         path = _ABOUT.file(folder, "list_bbox_celeba.txt", "Anno/list_bbox_celeba.txt")
-        listed = _beside(path, pictures, 5, first=3)
+        listed = _beside(path, files, 5, first=3)
         _check_count(path, len(listed))
         place = line_of(path, 3)
         corners = read_numbers(listed.iloc[:, 1:], ["x_1", "y_1", "width", "height"], place)
@@ -145,16 +145,16 @@ def load_celeba(
         warn_of_empty_boxes(empty_boxes(corners, place))
     identity = _ABOUT.find(folder, "identity_CelebA.txt", "Anno/identity_CelebA.txt")
     if identity is not None:
-        data["group"] = _beside(identity, pictures, 2)[1].astype("str")
+        data["group"] = _beside(identity, files, 2)[1].astype("str")
     path = _ABOUT.file(folder, "list_eval_partition.txt", "Eval/list_eval_partition.txt")
-    listed = _beside(path, pictures, 2)
-    legal = "0 (train), 1 (val) or 2 (test)"
-    split = translate(listed[1], "the partition", _SPLITS.get, legal, line_of(path, 1))
+    listed = _beside(path, files, 2)
+    valid = "0 (train), 1 (val) or 2 (test)"
+    split = translate(listed[1], "the partition", _SPLITS.get, valid, line_of(path, 1))
     data["split"] = pd.Series(split, dtype="str")
     if subset is not None:
         keep = split == subset
         if not keep.any():
-            raise DatasetFormatError(f"{path} puts no picture into the subset {subset!r}.")
+            raise DatasetFormatError(f"{path} puts no image into the subset {subset!r}.")
         data, codes = data[keep].reset_index(drop=True), codes[keep]
     target = boolean_table(codes, names)
     return bundle(_ABOUT, data, target, existing_only=existing_only, return_X_y=return_X_y)
@@ -181,14 +181,14 @@ def _check_count(path: str, rows: int) -> None:
         )
 
 
-def _beside(path: str, pictures: "pd.Series[Any]", width: int, first: int = 1) -> pd.DataFrame:
-    """Read a file that must list the same pictures in the same order."""
+def _beside(path: str, images: "pd.Series[Any]", width: int, first: int = 1) -> pd.DataFrame:
+    """Read a file that must list the same images in the same order."""
     rows = read_rows(path, width, first=first, text=[0])
-    both = min(len(rows), len(pictures))
-    differ = rows[0].to_numpy()[:both] != pictures.to_numpy()[:both]
-    if differ.any() or len(rows) != len(pictures):
+    both = min(len(rows), len(images))
+    differ = rows[0].to_numpy()[:both] != images.to_numpy()[:both]
+    if differ.any() or len(rows) != len(images):
         row = int(np.argmax(differ)) if differ.any() else both
-        expected = repr(pictures[row]) if row < len(pictures) else "the end of the file"
+        expected = repr(images[row]) if row < len(images) else "the end of the file"
         found = repr(rows[0][row]) if row < len(rows) else "it"
         raise DatasetFormatError(
             f"{path}, line {first + row}: expected {expected}, as in list_attr_celeba.txt, got "

@@ -29,7 +29,7 @@ _ABOUT = About(
     'Labels and Expert Comparison", AAAI 2019.',
     licence="Stanford University Dataset Research Use Agreement: for personal, non-commercial "
     "research.",
-    layout="train.csv, valid.csv and the folders train and valid of the pictures in one folder "
+    layout="train.csv, valid.csv and the folders train and valid of the images in one folder "
     "(CheXpert-v1.0 or CheXpert-v1.0-small).",
 )
 _FILES = {"train": "train.csv", "val": "valid.csv"}
@@ -73,7 +73,7 @@ def load_chexpert(
         What an uncertain label (-1) becomes: the policies U-Ignore, U-Ones and U-Zeros of the
         paper.
     existing_only : bool, default=False
-        Whether to leave out radiographs whose picture is not in the folder.
+        Whether to leave out radiographs whose image is not in the folder.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -101,7 +101,7 @@ def load_chexpert(
     FileNotFoundError
         If a file is missing.
     DatasetFormatError
-        If a line is malformed, or a picture is there twice; the message names the file and the
+        If a line is malformed, or an image is there twice; the message names the file and the
         line.
 
     Notes
@@ -138,7 +138,7 @@ def _read(folder: Folder, subset: str, uncertain: int) -> tuple[pd.DataFrame, Co
         )
     rows = read_rows(path, len(header), separator=",", first=2, text=[0])
     place = line_of(path, 2)
-    check_unique(rows[0], "the picture", place)
+    check_unique(rows[0], "the image", place)
     part = _FILES[subset].removesuffix(".csv")
     found = rows[0].str.extract(rf"^(?:[^/]+/)?({part}/(patient[0-9]+)/.+)$")
     wrong = found[0].isna().to_numpy()

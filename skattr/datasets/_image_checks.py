@@ -1,4 +1,4 @@
-"""What is wrong with the pictures of a data set, found before a network is trained on them."""
+"""What is wrong with the images of a dataset, found before a network is trained on them."""
 
 import contextlib
 import hashlib
@@ -39,7 +39,7 @@ SEVERITIES = {
     "animated": "note",
     "turned": "note",
 }
-_BOX_PROBLEMS = {"holds no pixel": "zero-area box", "starts outside its picture": "outside box"}
+_BOX_PROBLEMS = {"holds no pixel": "zero-area box", "starts outside its image": "outside box"}
 _SHOWN = 5
 
 Finding = tuple[int, str, str]  # row, problem, detail
@@ -47,7 +47,7 @@ Finding = tuple[int, str, str]  # row, problem, detail
 
 @dataclass(frozen=True)
 class _Look:
-    """What a file is: the size of the upright picture and a digest of its bytes, or a problem."""
+    """What a file is: the size of the upright image and a digest of its bytes, or a problem."""
 
     findings: tuple[tuple[str, str], ...]
     size: tuple[float, float] = (np.nan, np.nan)  # width, height
@@ -57,7 +57,7 @@ class _Look:
 def check_images(
     data: Any, *, target: Any = None, min_side: int = 8, n_jobs: int | None = None, verbose: int = 0
 ) -> pd.DataFrame:
-    """Find the pictures of a data set that cannot be used, or should be looked at.
+    """Find the images of a dataset that cannot be used, or should be looked at.
 
     Every file is decoded once, as :class:`~skattr.AttributeClassifier` decodes it: the rows with
     a problem of severity "error" are those that it cannot read.
@@ -69,7 +69,7 @@ def check_images(
     target : array-like of shape (n,) or (n, n_outputs), Series or DataFrame, default=None
         Labels; tells duplicates whose known labels differ from others.
     min_side : int, default=8
-        Pictures, or crops, with fewer pixels on a side are "tiny".
+        Images, or crops, with fewer pixels on a side are "tiny".
     n_jobs : int, default=None
         Threads that decode; None is 1 unless joblib is configured otherwise, -1 is all cores.
     verbose : int, default=0
@@ -84,7 +84,7 @@ def check_images(
 
         - "error": "missing", "truncated", "not an image", "bomb" (more pixels than Pillow will
           decode), "unreadable" (for another reason), "zero-area box", "outside box" (it leaves
-          its picture), "malformed box";
+          its image), "malformed box";
         - "warning": "tiny"; "duplicate" (the bytes of the file, and the box, are those of an
           earlier row); "conflicting duplicate" (all rows with these bytes and this box, if known
           labels of theirs differ);
@@ -94,7 +94,7 @@ def check_images(
     Raises
     ------
     ValueError
-        If `data` holds no paths, `target` has another number of rows, or `min_side` is illegal.
+        If `data` holds no paths, `target` has another number of rows, or `min_side` is invalid.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def check_images(
     ...     paths = [str(Path(folder, name)) for name in ("a.png", "b.png", "c.jpg", "d.png")]
     ...     for path in paths[:2]:
     ...         Image.new("RGB", (20, 30), "red").save(path)
-    ...     _ = Path(paths[2]).write_text("not a picture")
+    ...     _ = Path(paths[2]).write_text("not an image")
     ...     report = check_images(paths, target=["red", "blue", "red", "red"])
     >>> report[["row", "problem", "severity"]]
        row                problem severity
@@ -117,7 +117,7 @@ def check_images(
     """
     if infer_kind(data) != "files":
         raise ValueError(
-            "data holds no paths of pictures; legal are a DataFrame with a 'path' column and "
+            "data holds no paths of images; valid are a DataFrame with a 'path' column and "
             "optional box columns xmin ymin xmax ymax, or a sequence of paths."
         )
     _check_side(min_side)
@@ -154,7 +154,7 @@ def _look_at_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict
     looks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
         delayed(_look_at)(path) for path in distinct
     )
-    bar = tqdm(looks, total=len(distinct), disable=verbose < 1, unit="picture")
+    bar = tqdm(looks, total=len(distinct), disable=verbose < 1, unit="image")
     return dict(zip(distinct, bar, strict=True))
 
 
@@ -173,7 +173,7 @@ def _look_at(path: str) -> _Look:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
     except Exception as error:  # it could be read a moment ago
-        return _Look((("unreadable", f"cannot read the picture {path!r} again: {error}"),))
+        return _Look((("unreadable", f"cannot read the image {path!r} again: {error}"),))
     size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
     return _Look(notes, size, digest)
 
@@ -199,9 +199,9 @@ def _problem_of(error: ImageReadError) -> str:
     return "missing" if isinstance(cause, FileNotFoundError) else "unreadable"
 
 
-def _notes(picture: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
-    mode = picture.mode
-    if picture.has_transparency_data:
+def _notes(image: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
+    mode = image.mode
+    if image.has_transparency_data:
         yield "converted", f"its transparency (mode {mode!r}) is laid on white."
     elif mode.startswith("I"):
         yield "converted", f"its gray levels of 16 bits (mode {mode!r}) are scaled to 8."
@@ -212,7 +212,7 @@ def _notes(picture: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
     if orientation in range(2, 9):
         yield "turned", f"it is turned upright, by its EXIF orientation {orientation}."
     with contextlib.suppress(Exception):  # further frames, which nobody reads, may be broken
-        if getattr(picture, "is_animated", False):
+        if getattr(image, "is_animated", False):
             yield "animated", "of its frames the first is taken."
 
 
@@ -229,11 +229,11 @@ def _of_boxes(rows: FileRows, sizes: NDArray[np.float64]) -> Iterator[Finding]:
         return
     is_named = np.zeros(len(rows), dtype=bool)
     faults = box_faults(rows.boxes)
-    faults["leaves its picture"] = np.asarray((rows.boxes[:, 2:] > sizes).any(axis=1), dtype=bool)
+    faults["leaves its image"] = np.asarray((rows.boxes[:, 2:] > sizes).any(axis=1), dtype=bool)
     for reason, bad in faults.items():
         for row in np.flatnonzero(bad & ~is_named).tolist():
             detail = f"the box xmin, ymin, xmax, ymax = {rows.boxes[row].tolist()} {reason}"
-            if reason == "leaves its picture":
+            if reason == "leaves its image":
                 width, height = sizes[row].astype(int).tolist()
                 yield row, "outside box", f"{detail}, which is {width} pixels wide, {height} high."
             else:
@@ -251,7 +251,7 @@ def _left_over(rows: FileRows, findings: Iterable[Finding]) -> list[Finding]:
 def _tiny(
     rows: FileRows, sizes: NDArray[np.float64], is_bad: NDArray[np.bool_], min_side: int
 ) -> Iterator[Finding]:
-    what = np.full(len(rows), "picture", dtype=object)
+    what = np.full(len(rows), "image", dtype=object)
     if rows.boxes is not None:
         has_box = ~np.isnan(rows.boxes[:, 0])
         sizes = np.where(has_box[:, np.newaxis], rows.boxes[:, 2:] - rows.boxes[:, :2], sizes)
@@ -279,11 +279,11 @@ def _duplicates(
         if attributes:
             for row in group:
                 others = _listed([other for other in group if other != row])
-                detail = f"known labels of {attributes} differ from those of the same picture in"
+                detail = f"known labels of {attributes} differ from those of the same image in"
                 yield row, "conflicting duplicate", f"{detail} row(s) {others}."
         else:
             for row in group[1:]:
-                yield row, "duplicate", f"it is the same picture as in row {group[0]}."
+                yield row, "duplicate", f"it is the same image as in row {group[0]}."
 
 
 def _conflicts(groups: list[list[int]], labels: pd.DataFrame | None) -> list[list[Any]]:

@@ -21,7 +21,7 @@ from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
     title="MAAD-Face: the faces of VGGFace2, with 47 attributes",
-    source="https://github.com/pterhoer/MAAD-Face; the pictures are those of VGGFace2, "
+    source="https://github.com/pterhoer/MAAD-Face; the images are those of VGGFace2, "
     "https://www.robots.ox.ac.uk/~vgg/data/vgg_face2/.",
     citation="P. Terhörst, D. Fährmann, J. N. Kolf, N. Damer, F. Kirchbuchner and A. Kuijper, "
     '"MAAD-Face: A Massively Annotated Attribute Dataset for Face Images", IEEE Transactions on '
@@ -50,7 +50,7 @@ def load_maad_face(
         Folder of the folders ``n000001`` and so on, absolute or relative to the folder of the
         file.
     existing_only : bool, default=False
-        Whether to leave out faces whose picture is not there.
+        Whether to leave out faces whose image is not there.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -76,7 +76,7 @@ def load_maad_face(
     FileNotFoundError
         If the file is missing.
     DatasetFormatError
-        If a line is malformed, or a picture is there twice; the message names the line.
+        If a line is malformed, or an image is there twice; the message names the line.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def load_maad_face(
         )
     rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
     place = line_of(path, 2)
-    check_unique(rows[0], "the picture", place)
+    check_unique(rows[0], "the image", place)
     for column, name in ((0, "Filename"), (1, "Identity")):
         if (rows[column] == "").any():
             raise DatasetFormatError(

@@ -22,7 +22,7 @@ from skattr.datasets._matlab import field, labels, numbers, read_matlab, structu
 from skattr.exceptions import DatasetFormatError
 
 _RAP_LAYOUT = (
-    "RAP_annotation/RAP_annotation.mat in one folder, the pictures in its folder RAP_dataset, or "
+    "RAP_annotation/RAP_annotation.mat in one folder, the images in its folder RAP_dataset, or "
     "in the one that the parameter images names."
 )
 _ABOUT = {
@@ -32,9 +32,9 @@ _ABOUT = {
         "by https://github.com/dangweili/pedestrian-attribute-recognition-pytorch.",
         citation='Y. Deng, P. Luo, C. C. Loy and X. Tang, "Pedestrian Attribute Recognition At '
         'Far Distance", ACM Multimedia 2014.',
-        licence="none stated with the annotations; the pictures come from ten public data sets "
+        licence="none stated with the annotations; the images come from ten public datasets "
         "with terms of their own.",
-        layout="PETA.mat in one folder, the pictures 00001.png to 19000.png in its folder images, "
+        layout="PETA.mat in one folder, the images 00001.png to 19000.png in its folder images, "
         "or in the one that the parameter images names.",
     ),
     "pa100k": About(
@@ -43,7 +43,7 @@ _ABOUT = {
         citation="X. Liu, H. Zhao, M. Tian, L. Sheng, J. Shao, S. Yi, J. Yan and X. Wang, "
         '"HydraPlus-Net: Attentive Deep Features for Pedestrian Analysis", ICCV 2017.',
         licence="none stated by the source.",
-        layout="annotation.mat in one folder, the pictures 000001.jpg to 100000.jpg in its folder "
+        layout="annotation.mat in one folder, the images 000001.jpg to 100000.jpg in its folder "
         "data, or in the one that the parameter images names.",
     ),
     "rap": About(
@@ -72,9 +72,9 @@ _N_PARTITIONS = 5
 
 @dataclass
 class _Annotations:
-    """What a file says: pictures (n,), labels (n, n_names), and the part each picture is in."""
+    """What a file says: images (n,), labels (n, n_names), and the part each image is in."""
 
-    pictures: list[str]
+    images: list[str]
     names: list[str]
     codes: Codes
     split: NDArray[Any]
@@ -98,18 +98,18 @@ def load_pedestrian(
         Holds ``PETA.mat``, ``annotation.mat`` (PA-100K) or
         ``RAP_annotation/RAP_annotation.mat``.
     dataset : {"peta", "pa100k", "rap", "rap2"}
-        PETA (19,000 pictures, 35 attributes), PA-100K (100,000, 26), RAP (41,585, 51) or its
+        PETA (19,000 images, 35 attributes), PA-100K (100,000, 26), RAP (41,585, 51) or its
         second version (84,928, 54).
     subset : {"train", "val", "test"}, default=None
-        The part to load; "rap" has no "val". None loads all pictures.
+        The part to load; "rap" has no "val". None loads all images.
     partition : int, default=0
         Which of the five random partitions that PETA and RAP prescribe is to tell the parts, from
         0. PA-100K has one.
     images : str or path-like, default=None
-        Folder of the pictures, absolute or relative to `folder`. None is ``images`` (PETA),
+        Folder of the images, absolute or relative to `folder`. None is ``images`` (PETA),
         ``data`` (PA-100K) or ``RAP_dataset``.
     existing_only : bool, default=False
-        Whether to leave out pedestrians whose picture is not there.
+        Whether to leave out pedestrians whose image is not there.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -120,7 +120,7 @@ def load_pedestrian(
 
         data : DataFrame
             Columns ``path`` and ``split``, and for RAP ``group``: the tracked person, which is
-            what stands before ``_frame`` in the picture's name.
+            what stands before ``_frame`` in the image's name.
         target : DataFrame
             A boolean column for each attribute. RAP's label 2 (uncertain) is unknown; elsewhere
             every label is known.
@@ -138,13 +138,13 @@ def load_pedestrian(
         If the file is missing.
     DatasetFormatError
         If the file is of MATLAB 7.3, cut short or of another structure, a label is not 0 or 1 (2
-        in RAP), a picture is there twice, or in no part or in two; the message says where.
+        in RAP), an image is there twice, or in no part or in two; the message says where.
 
     Notes
     -----
     The structures are those that the published readers of these files rely on, see the sources.
-    PETA does not say which pictures are of one person, so that its prescribed random partitions
-    share persons among their parts; PA-100K keeps the pictures of one tracked person together,
+    PETA does not say which images are of one person, so that its prescribed random partitions
+    share persons among their parts; PA-100K keeps the images of one tracked person together,
     but does not name them.
 
     Examples
@@ -166,13 +166,13 @@ def load_pedestrian(
     else:
         path = about.file(folder, {"peta": "PETA.mat", "pa100k": "annotation.mat"}[dataset])
     found = _READERS[dataset](path, partition)
-    pictures = pd.Series(found.pictures, dtype="str")
-    check_unique(pictures, "the picture", lambda row: _place(path, row))
+    files = pd.Series(found.images, dtype="str")
+    check_unique(files, "the image", lambda row: _place(path, row))
     images = _IMAGES[dataset] if images is None else images
-    data = pd.DataFrame({"path": join_paths(folder, images, pictures)})
+    data = pd.DataFrame({"path": join_paths(folder, images, files)})
     if dataset in ("rap", "rap2"):
-        tracks = pictures.str.extract(r"^(.+)_frame[0-9]")[0]
-        data["group"] = tracks.fillna(pictures)
+        tracks = files.str.extract(r"^(.+)_frame[0-9]")[0]
+        data["group"] = tracks.fillna(files)
     data["split"] = pd.Series(found.split, dtype="str")
     codes = found.codes
     if subset is not None:
@@ -191,17 +191,17 @@ def _place(path: str, row: int) -> str:
 def _read_pa100k(path: str, partition: int) -> _Annotations:
     mat = read_matlab(path)
     names = texts(field(mat, "attributes", path), "attributes", path)
-    pictures, parts, sizes = [], [], []
+    images, parts, sizes = [], [], []
     for part in ("train", "val", "test"):
         listed = f"{part}_images_name"
         some = texts(field(mat, listed, path), listed, path)
         matrix = numbers(field(mat, f"{part}_label", path), f"{part}_label", path)
         _check_shape(matrix, len(some), len(names), f"{part}_label", path)
-        pictures += some
+        images += some
         parts.append(matrix)
         sizes.append(len(some))
     return _annotations(
-        path, pictures, names, np.concatenate(parts), _BINARY, np.repeat(_PARTS, sizes)
+        path, images, names, np.concatenate(parts), _BINARY, np.repeat(_PARTS, sizes)
     )
 
 
@@ -211,9 +211,9 @@ def _read_peta(path: str, partition: int) -> _Annotations:
     table = numbers(fields[0], "the table of labels", path)
     # Four columns of other numbers come first.
     _check_shape(table, len(table), 4 + len(names), "the table of labels", path)
-    pictures = [f"{number:05}.png" for number in range(1, len(table) + 1)]
+    images = [f"{number:05}.png" for number in range(1, len(table) + 1)]
     split = _split(fields[3], partition, _PARTS, len(table), path)
-    return _annotations(path, pictures, names[:35], table[:, 4:39], _BINARY, split)
+    return _annotations(path, images, names[:35], table[:, 4:39], _BINARY, split)
 
 
 def _read_rap(path: str, partition: int) -> _Annotations:
@@ -222,19 +222,19 @@ def _read_rap(path: str, partition: int) -> _Annotations:
         raise DatasetFormatError(f"{path} is of the second version of RAP; use dataset='rap2'.")
     fields = structure(annotation, 7, "RAP_annotation", path)
     names = texts(fields[6], "attribute_exp", path)
-    pictures = texts(fields[5], "imagesname", path)
+    images = texts(fields[5], "imagesname", path)
     table = numbers(fields[1], "label", path)
-    _check_shape(table, len(pictures), len(texts(fields[3], "attribute_eng", path)), "label", path)
-    split = _split(fields[0], partition, ("train", "test"), len(pictures), path)
-    return _annotations(path, pictures, names, table[:, : len(names)], _WITH_UNCERTAIN, split)
+    _check_shape(table, len(images), len(texts(fields[3], "attribute_eng", path)), "label", path)
+    split = _split(fields[0], partition, ("train", "test"), len(images), path)
+    return _annotations(path, images, names, table[:, : len(names)], _WITH_UNCERTAIN, split)
 
 
 def _read_rap2(path: str, partition: int) -> _Annotations:
     annotation = field(read_matlab(path), "RAP_annotation", path)
-    pictures = texts(field(annotation, "name", path), "name", path)
+    images = texts(field(annotation, "name", path), "name", path)
     names = texts(field(annotation, "attribute", path), "attribute", path)
     table = numbers(field(annotation, "data", path), "data", path)
-    _check_shape(table, len(pictures), len(names), "data", path)
+    _check_shape(table, len(images), len(names), "data", path)
     chosen = numbers(field(annotation, "selected_attribute", path), "selected_attribute", path)
     columns = chosen.reshape(-1) - 1
     if columns.min(initial=0) < 0 or columns.max(initial=0) >= len(names):
@@ -242,9 +242,9 @@ def _read_rap2(path: str, partition: int) -> _Annotations:
             f"{path}: selected_attribute must hold numbers from 1 to {len(names)}."
         )
     partitions = field(annotation, "partition_attribute", path)
-    split = _split(partitions, partition, _PARTS, len(pictures), path)
+    split = _split(partitions, partition, _PARTS, len(images), path)
     names = [names[column] for column in columns]
-    return _annotations(path, pictures, names, table[:, columns], _WITH_UNCERTAIN, split)
+    return _annotations(path, images, names, table[:, columns], _WITH_UNCERTAIN, split)
 
 
 _PARTS = ("train", "val", "test")
@@ -258,7 +258,7 @@ _READERS = {
 
 def _annotations(
     path: str,
-    pictures: list[str],
+    images: list[str],
     names: list[str],
     table: NDArray[np.int64],
     coding: dict[int, int],
@@ -267,14 +267,14 @@ def _annotations(
     if len(set(names)) < len(names):
         raise DatasetFormatError(f"{path}: an attribute's name is there twice in {names}.")
     codes = labels(table, coding, names, lambda row: _place(path, row))
-    return _Annotations(pictures, names, codes, split)
+    return _Annotations(images, names, codes, split)
 
 
 def _check_shape(matrix: NDArray[Any], rows: int, columns: int, name: str, path: str) -> None:
     if matrix.shape != (rows, columns):
         raise DatasetFormatError(
             f"{path}: {name} has the shape {matrix.shape}, but must have {(rows, columns)}, by "
-            "the pictures and the names of attributes."
+            "the images and the names of attributes."
         )
 
 

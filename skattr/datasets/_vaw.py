@@ -31,13 +31,13 @@ from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
     title="VAW (Visual Attributes in the Wild): objects with 620 attributes, most of them unknown",
-    source="https://github.com/adobe-research/vaw_dataset; the pictures are those of Visual "
+    source="https://github.com/adobe-research/vaw_dataset; the images are those of Visual "
     "Genome 1.4, https://visualgenome.org/.",
     citation='K. Pham, K. Kafle, Z. Lin, Z. Ding, S. Cohen, Q. Tran and A. Shrivastava, "Learning '
     'To Predict Visual Attributes in the Wild", CVPR 2021.',
     licence="Adobe Research License: for noncommercial research only.",
     layout="train_part1.json, train_part2.json, val.json, test.json, attribute_index.json, "
-    "head_tail.json and attribute_types.json in one folder or in its folder data, the pictures "
+    "head_tail.json and attribute_types.json in one folder or in its folder data, the images "
     "<image_id>.jpg of VG_100K and VG_100K_2 together in its folder images, or in the one that "
     "the parameter images names.",
 )
@@ -77,9 +77,9 @@ def load_vaw(
     subset : {"train", "val", "test"}, default=None
         The part to load. None loads all three, 260,895 objects.
     images : str or path-like, default="images"
-        Folder of the pictures, ``<image_id>.jpg``, absolute or relative to `folder`.
+        Folder of the images, ``<image_id>.jpg``, absolute or relative to `folder`.
     existing_only : bool, default=False
-        Whether to leave out objects whose picture is not there.
+        Whether to leave out objects whose image is not there.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -90,7 +90,7 @@ def load_vaw(
 
         data : DataFrame
             Columns ``path``, ``xmin``, ``ymin``, ``xmax``, ``ymax`` (0-based, half-open),
-            ``category`` (the object's name), ``group`` (its picture) and ``split``.
+            ``category`` (the object's name), ``group`` (its image) and ``split``.
         target : DataFrame
             A boolean column for each attribute, in the order of ``attribute_index.json``.
         attribute_kinds : dict

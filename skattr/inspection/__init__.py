@@ -1,7 +1,7 @@
 """Displays of what any multi-output classifier has learned, in scikit-learn's form.
 
 Each makes its data from an estimator or from predictions, keeps them as attributes, and draws
-them with `plot`; matplotlib is imported by `plot` only. Unknown labels are left out.
+them with `plot`; matplotlib is imported by `plot` only. Missing labels are left out.
 """
 
 from skattr.inspection._attribute_scores import AttributeScoresDisplay as AttributeScoresDisplay

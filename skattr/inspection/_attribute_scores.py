@@ -181,7 +181,7 @@ class AttributeScoresDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-            Unknown labels do not count.
+            Missing labels do not count.
         y_pred : array-like of shape (n, L), or list of ndarray of shape (n, n_classes)
             Labels, or scores if `metric` takes scores.
         metric : str or callable, default="f1"
@@ -196,7 +196,7 @@ class AttributeScoresDisplay:
         n_bootstrap : int, default=200
             Resamples of the rows. The interval lies between their quantiles.
         groups : array-like of shape (n,), default=None
-            Rows of one group, such as the pictures of one person, are drawn together.
+            Rows of one group, such as the images of one person, are drawn together.
         random_state : int, RandomState or None, default=0
         select : sequence of names or positions, default=None
             The attributes to draw; None draws all.
@@ -213,7 +213,7 @@ class AttributeScoresDisplay:
         ------
         ValueError
             If the metric is unknown or returns something else, or `confidence`, `n_bootstrap` or
-            `groups` is illegal.
+            `groups` is invalid.
 
         Notes
         -----

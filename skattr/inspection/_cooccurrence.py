@@ -98,7 +98,7 @@ class CooccurrenceDisplay:
         Raises
         ------
         ValueError
-            If `kind` or `order` is illegal, or a name is unknown.
+            If `kind` or `order` is invalid, or a name is unknown.
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}, got {kind!r}.")
@@ -130,17 +130,17 @@ class CooccurrenceDisplay:
         drawn, log = values[np.ix_(places, places)], False
         if self.kind == "correlation":
             drawn = without_diagonal(drawn)
-            look, label = diverging(drawn), "Correlation φ (grey: none)"
+            look, label = diverging(drawn), "Correlation φ (gray: none)"
         elif self.kind == "count":
             look, label = {"cmap": "viridis", "vmin": 0}, "Rows"
             positive = drawn[drawn > 0]
             log = len(positive) > 0 and positive.max() / positive.min() > 100
             if log:
                 drawn = np.where(drawn > 0, drawn, np.nan)
-                look, label = {"cmap": "viridis"}, "Rows, logarithmic (grey: none)"
+                look, label = {"cmap": "viridis"}, "Rows, logarithmic (gray: none)"
         else:
             look = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-            label = "P(column | row) (grey: undefined)"
+            label = "P(column | row) (gray: undefined)"
         names = [self.matrix.index[i] for i in places]
         with drawing("CooccurrenceDisplay") as plt:
             self.ax_ = square_map(plt, ax, drawn, names, {**look, **kwargs}, label, log=log)
@@ -286,7 +286,7 @@ class ErrorCorrelationDisplay:
         places = places_of(values, order or self.order)
         drawn = without_diagonal(values[np.ix_(places, places)])
         names = [self.correlation.index[i] for i in places]
-        label = "Correlation of errors, φ (grey: none)"
+        label = "Correlation of errors, φ (gray: none)"
         with drawing("ErrorCorrelationDisplay") as plt:
             self.ax_ = square_map(plt, ax, drawn, names, {**diverging(drawn), **kwargs}, label)
         self.figure_ = self.ax_.figure

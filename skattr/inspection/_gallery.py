@@ -1,4 +1,4 @@
-"""Pictures with what is right and what is wrong about them."""
+"""Images with what is right and what is wrong about them."""
 
 import math
 from typing import Any, Self
@@ -16,26 +16,26 @@ from skattr.inspection._predictions import EvaluatedLabels, judge, judged, posit
 from skattr.inspection._style import GREY, RIGHT, WRONG, drawing, key, shown, subfigure
 
 Array = NDArray[Any]
-Line = tuple[str, str]  # text and colour
+Line = tuple[str, str]  # text and color
 _ORDERS = ("worst", "best", "random")
-_SIDE = 320  # pixels of the longer side of a picture that is read from a file
-_CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: a picture, the key, a line of a caption
+_SIDE = 320  # pixels of the longer side of an image that is read from a file
+_CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: an image, the key, a line of a caption
 _TURNED = (5, 6, 7, 8)  # orientations of EXIF that change width and height
 
 
 class GalleryDisplay:
-    """Pictures in a grid, each with its right and wrong attributes.
+    """Images in a grid, each with its right and wrong attributes.
 
     Right ones have a check mark and are blue, wrong ones a cross and are vermilion, with the
-    true label in brackets. Unknown labels are not mentioned.
+    true label in brackets. Missing labels are not mentioned.
 
     Parameters
     ----------
-    pictures : list of ndarray of shape (height, width) or (height, width, 3), uint8
-    rows : ndarray of shape (len(pictures),), int
+    images : list of ndarray of shape (height, width) or (height, width, 3), uint8
+    rows : ndarray of shape (len(images),), int
         Their positions in X.
-    captions : list of list of (text, colour)
-        The lines below each picture.
+    captions : list of list of (text, color)
+        The lines below each image.
 
     Attributes
     ----------
@@ -46,15 +46,15 @@ class GalleryDisplay:
     --------
     >>> import numpy as np
     >>> from skattr.inspection import GalleryDisplay
-    >>> pictures = np.zeros((3, 8, 8), dtype=np.uint8)
+    >>> images = np.zeros((3, 8, 8), dtype=np.uint8)
     >>> y, predicted = [[1, 0], [0, 1], [1, None]], [[1, 0], [1, 0], [1, 1]]
-    >>> display = GalleryDisplay.from_predictions(y, predicted, X=pictures, n_pictures=1)
+    >>> display = GalleryDisplay.from_predictions(y, predicted, X=images, n_images=1)
     >>> display.rows, [text for text, _ in display.captions[0]]
     (array([1]), ['✗ y0: yes (no)', '✗ y1: no (yes)'])
     """
 
-    def __init__(self, pictures: list[Array], rows: Any, captions: list[list[Line]]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: list[Array], rows: Any, captions: list[list[Line]]) -> None:
+        self.images = images
         self.rows = np.asarray(rows)
         self.captions = captions
 
@@ -66,7 +66,7 @@ class GalleryDisplay:
         y: Any,
         *,
         order: str = "worst",
-        n_pictures: int = 12,
+        n_images: int = 12,
         max_lines: int = 6,
         select: Any = None,
         missing_label: Any = None,
@@ -74,17 +74,17 @@ class GalleryDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what a fitted classifier says about pictures.
+        """Draw what a fitted classifier says about images.
 
         Parameters
         ----------
-        estimator : fitted multi-output classifier of pictures
-        X : pictures as for :meth:`from_predictions`
+        estimator : fitted multi-output classifier of images
+        X : images as for :meth:`from_predictions`
             Those that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
             One more value of y that means unknown; None reads the estimator's own.
-        order, n_pictures, max_lines, select, random_state, ax, **kwargs
+        order, n_images, max_lines, select, random_state, ax, **kwargs
             As for :meth:`from_predictions`.
 
         Returns
@@ -92,7 +92,7 @@ class GalleryDisplay:
         GalleryDisplay
         """
         rows = judge(estimator, X, y, missing_label)
-        options = (order, n_pictures, max_lines, select, random_state)
+        options = (order, n_images, max_lines, select, random_state)
         return cls._of(rows, X, *options).plot(ax, **kwargs)
 
     @classmethod
@@ -103,7 +103,7 @@ class GalleryDisplay:
         *,
         X: Any,
         order: str = "worst",
-        n_pictures: int = 12,
+        n_images: int = 12,
         max_lines: int = 6,
         select: Any = None,
         missing_label: Any = None,
@@ -111,7 +111,7 @@ class GalleryDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw pictures with given predictions.
+        """Draw images with given predictions.
 
         Parameters
         ----------
@@ -119,12 +119,12 @@ class GalleryDisplay:
             Labels. Rows without a known label are left out.
         X : array-like of shape (n, height, width) or (n, height, width, 3), uint8; or paths
             Paths are a sequence, or a DataFrame with a "path" column and optional box columns.
-            Only the pictures that are drawn are read.
+            Only the images that are drawn are read.
         order : {"worst", "best", "random"}, default="worst"
             By the share of a row's known labels that is wrong.
-        n_pictures : int, default=12
+        n_images : int, default=12
         max_lines : int, default=6
-            Attributes named below a picture: the wrong ones, then the right ones that are there.
+            Attributes named below an image: the wrong ones, then the right ones that are there.
             What is left is counted.
         select : sequence of names or positions, default=None
             The attributes that count; None takes all.
@@ -135,7 +135,7 @@ class GalleryDisplay:
         ax : Axes of a grid, default=None
             None makes a figure.
         **kwargs : dict
-            Of the pictures, as for ``imshow``.
+            Of the images, as for ``imshow``.
 
         Returns
         -------
@@ -144,10 +144,10 @@ class GalleryDisplay:
         Raises
         ------
         ValueError
-            If X is no pictures or of another length, or a parameter is illegal.
+            If X is no images or of another length, or a parameter is invalid.
         """
         rows = judged(y_true, y_pred, missing_label)
-        options = (order, n_pictures, max_lines, select, random_state)
+        options = (order, n_images, max_lines, select, random_state)
         return cls._of(rows, X, *options).plot(ax, **kwargs)
 
     @classmethod
@@ -156,49 +156,49 @@ class GalleryDisplay:
         table: EvaluatedLabels,
         X: Any,
         order: str,
-        n_pictures: int,
+        n_images: int,
         max_lines: int,
         select: Any,
         random_state: Any,
     ) -> Self:
         if order not in _ORDERS:
             raise ValueError(f"`order` must be one of {list(_ORDERS)}, got {order!r}.")
-        for name, value in (("n_pictures", n_pictures), ("max_lines", max_lines)):
+        for name, value in (("n_images", n_images), ("max_lines", max_lines)):
             if value < 1:
                 raise ValueError(f"`{name}` must be 1 or more, got {value!r}.")
         if len(X) != len(table.codes):
-            raise ValueError(f"X has {len(X)} pictures, y has {len(table.codes)} rows.")
+            raise ValueError(f"X has {len(X)} images, y has {len(table.codes)} rows.")
         attributes = positions_of(select, table.names)
         known = (table.codes[:, attributes] != UNKNOWN).sum(axis=1)
         n_wrong = table.wrong[:, attributes].sum(axis=1)
         rows = np.flatnonzero(known)
         if not len(rows):
-            raise ValueError("No picture has a known label.")
+            raise ValueError("No image has a known label.")
         share = n_wrong[rows] / known[rows]
         if order == "random":
             rows = check_random_state(random_state).permutation(rows)
         else:  # of equal shares the one with more labels says more
             sign = -1 if order == "worst" else 1
             rows = rows[np.lexsort((-known[rows], sign * share))]
-        rows = rows[:n_pictures]
+        rows = rows[:n_images]
         captions = [_caption(table, int(row), attributes, max_lines) for row in rows]
-        return cls(_pictures(X, rows), rows, captions)
+        return cls(_images(X, rows), rows, captions)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw the pictures.
+        """Draw the images.
 
         Parameters
         ----------
         ax : Axes of a grid, default=None
         **kwargs : dict
-            Of the pictures, as for ``imshow``.
+            Of the images, as for ``imshow``.
 
         Returns
         -------
         GalleryDisplay
             Itself, with `ax_` and `figure_`.
         """
-        n = len(self.pictures)
+        n = len(self.images)
         columns = min(n, max(3, math.ceil(math.sqrt(1.3 * n))), 5)
         n_rows = math.ceil(n / columns)
         below = _PITCH * max(len(caption) for caption in self.captions) + 0.12
@@ -208,15 +208,15 @@ class GalleryDisplay:
             width, height = (side / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
             cell = width / columns, (height - _TOP) / n_rows
             axes = []
-            for i, (picture, caption) in enumerate(zip(self.pictures, self.captions, strict=True)):
+            for i, (image, caption) in enumerate(zip(self.images, self.captions, strict=True)):
                 left, top = cell[0] * (i % columns), height - _TOP - cell[1] * (i // columns)
                 tall = max(cell[1] - below, 0.3)
                 frame = (left + 0.06, top - tall, cell[0] - 0.12, tall)
                 panel = figure.add_axes(np.divide(frame, [width, height] * 2))
-                panel.imshow(picture, **{"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs})
+                panel.imshow(image, **{"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs})
                 panel.set_anchor("SW")
                 panel.set_axis_off()
-                for line, (text, colour) in enumerate(caption):
+                for line, (text, color) in enumerate(caption):
                     panel.annotate(
                         shown(text, int(cell[0] * 17)),
                         (0, 0),
@@ -225,7 +225,7 @@ class GalleryDisplay:
                         textcoords="offset points",
                         va="top",
                         fontsize=7,
-                        color=colour,
+                        color=color,
                         fontfamily="DejaVu Sans",
                         annotation_clip=False,
                     )
@@ -243,7 +243,7 @@ class GalleryDisplay:
 
 
 def _caption(table: EvaluatedLabels, row: int, attributes: list[int], max_lines: int) -> list[Line]:
-    """Return the lines below a picture: wrong attributes, then right ones that are there."""
+    """Return the lines below an image: wrong attributes, then right ones that are there."""
     two = is_binary(table.encoder)
     known = [j for j in attributes if table.codes[row, j] != UNKNOWN]
     wrong = [j for j in known if table.wrong[row, j]]
@@ -277,15 +277,13 @@ def _word(label: Any, two: bool) -> str:
     return str(value)
 
 
-def _pictures(X: Any, rows: Array) -> list[Array]:
+def _images(X: Any, rows: Array) -> list[Array]:
     kind = infer_kind(X)
     if kind == "pixels":
         array = check_image_array(X, (1, 1)).array
         return [array[row] for row in rows]
     if kind == "features":
-        raise ValueError(
-            "X holds features, not pictures; pass the pictures, or their paths, in `X`."
-        )
+        raise ValueError("X holds features, not images; pass the images, or their paths, in `X`.")
     few: Any
     if isinstance(X, pd.DataFrame | pd.Series):
         few = X.iloc[rows]
@@ -296,7 +294,7 @@ def _pictures(X: Any, rows: Array) -> list[Array]:
 
 
 def _read(files: FileRows, row: int) -> Array:
-    """Read a picture, or its crop, without changing its aspect ratio."""
+    """Read an image, or its crop, without changing its aspect ratio."""
     box = None
     if files.boxes is not None and not np.isnan(files.boxes[row, 0]):
         xmin, ymin, xmax, ymax = (int(edge) for edge in files.boxes[row])
@@ -310,11 +308,11 @@ def _read(files: FileRows, row: int) -> Array:
 
 
 def _size_of(path: str) -> tuple[int, int]:
-    """Return the width and the height of the upright picture; (1, 1) if it cannot be read."""
+    """Return the width and the height of the upright image; (1, 1) if it cannot be read."""
     try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            is_turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+        with Image.open(path) as image:
+            width, height = image.size
+            is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
     except Exception:  # reading it raises the error that names the path
         return 1, 1
     return (height, width) if is_turned else (width, height)

@@ -37,7 +37,7 @@ def check_order(order: str) -> None:
     Raises
     ------
     ValueError
-        If it is none of the legal ones.
+        If it is none of the valid ones.
     """
     if order not in ORDERS:
         raise ValueError(f"`order` must be one of {list(ORDERS)}, got {order!r}.")
@@ -107,16 +107,16 @@ def square_map(
     plt : module
     ax : Axes or None
     values : ndarray of shape (L, L), float64
-        NaN is grey.
+        NaN is gray.
     names : list of length L
     look : dict
         Arguments of ``imshow``.
     label : str
-        Of the colour bar.
+        Of the color bar.
     log : bool
-        Whether colours stand for logarithms.
+        Whether colors stand for logarithms.
     extend : str
-        Ends of the colour bar that values lie beyond.
+        Ends of the color bar that values lie beyond.
     """
     n = len(names)
     side = min(8.0, max(2.8, 1.6 + 0.34 * n if n <= ANNOTATED else 3.0 + 0.085 * n))

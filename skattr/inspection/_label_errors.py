@@ -34,7 +34,7 @@ def suspected_label_errors(
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-        Unknown labels are never suspects, and do not count.
+        Missing labels are never suspects, and do not count.
     y_score : ndarray of shape (n, L), or list of ndarray of shape (n, n_classes)
         Probabilities by classifiers that were not trained on the row, as of
         :func:`skattr.model_selection.cross_val_predict_proba`: others have learned the wrong

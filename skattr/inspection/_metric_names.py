@@ -21,17 +21,17 @@ def metric_of(metric: Metric) -> Callable[..., Any]:
     """
     if callable(metric):
         return metric
-    legal = _legal()
+    valid = _valid()
     for name in (metric, f"{metric}_score"):
-        if name in legal:
-            return legal[name]
+        if name in valid:
+            return valid[name]
     raise ValueError(
         f"`metric` must be callable or a function of skattr.metrics that returns a value per "
-        f"attribute, {list(legal)}; got {metric!r}."
+        f"attribute, {list(valid)}; got {metric!r}."
     )
 
 
-def _legal() -> dict[str, Callable[..., Any]]:
+def _valid() -> dict[str, Callable[..., Any]]:
     """Return the metrics of attributes by name: those of the package that take an average."""
     found = {name: getattr(skattr.metrics, name) for name in skattr.metrics.__all__}
     return {

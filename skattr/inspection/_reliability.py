@@ -130,7 +130,7 @@ class ReliabilityDisplay:
         X : n rows as the classifier takes them
             Rows that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
-            Unknown labels are left out, attribute by attribute.
+            Missing labels are left out, attribute by attribute.
         n_bins, strategy, select, ax, **kwargs
             As for :meth:`from_predictions`.
         missing_label : scalar, default=None
@@ -163,7 +163,7 @@ class ReliabilityDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-            Unknown labels are left out, attribute by attribute.
+            Missing labels are left out, attribute by attribute.
         y_prob : ndarray of shape (n, L), or list of ndarray of shape (n, n_classes)
         n_bins : int, default=10
         strategy : {"uniform", "quantile"}, default="uniform"
@@ -343,7 +343,7 @@ class ReliabilityDisplay:
         bar = figure.colorbar(
             image, ax=left, location="top", fraction=0.03, pad=0.01, extend="both"
         )
-        bar.set_label("Observed − predicted (red: too cautious; grey: empty)")
+        bar.set_label("Observed − predicted (red: too cautious; gray: empty)")
         bar.outline.set_visible(False)
         strip(left)
         strip(right)

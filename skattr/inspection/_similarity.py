@@ -27,7 +27,7 @@ class SimilarityDisplay:
     order : {"given", "cluster"}, default="given"
         "cluster" puts similar categories next to each other, by average linkage.
     label : str, default="Similarity"
-        Of the colour bar.
+        Of the color bar.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class SimilarityDisplay:
         ------
         TypeError, ValueError
             If it is no square DataFrame with the same labels on both sides, or `order` is
-            illegal.
+            invalid.
         """
         check_square(similarity, "similarity")
         return cls(similarity, order=order, label=label).plot(ax, **kwargs)
@@ -111,7 +111,7 @@ class SimilarityDisplay:
         low, high = (0, 1) if np.isnan(drawn).all() else (np.nanmin(drawn), np.nanmax(drawn))
         if low < -0.25 * abs(high):
             look = diverging(drawn)
-        label = f"{self.label} (grey: none)"
+        label = f"{self.label} (gray: none)"
         with drawing("SimilarityDisplay") as plt:
             self.ax_ = square_map(plt, ax, drawn, names, {**look, **kwargs}, label)
         self.figure_ = self.ax_.figure

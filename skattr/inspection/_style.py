@@ -1,4 +1,4 @@
-"""What all displays share: fonts, colours, panels, and labels that do not run into each other."""
+"""What all displays share: fonts, colors, panels, and labels that do not run into each other."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; yellow is too pale for lines.
+# Okabe and Ito's colors, which color-blind readers tell apart; yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 RIGHT, WRONG = "#0072B2", "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -167,22 +167,22 @@ def spread(values: Any, gap: float, low: float = 0.0, high: float = 1.0) -> Arra
 
 
 def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Name lines at their right ends: (x, y, text, colour) each, in data coordinates."""
+    """Name lines at their right ends: (x, y, text, color) each, in data coordinates."""
     low, high = ax.get_ylim()
     lines = max(text.count("\n") + 1 for _, _, text, _ in ends)
     gap = lines * _FONT * 1.3 / 72 / max(inches_of(ax)[1], 0.5)
     places = spread([(y - low) / (high - low) for _, y, _, _ in ends], gap)
-    for (x, y, text, colour), place in zip(ends, places, strict=True):
+    for (x, y, text, color), place in zip(ends, places, strict=True):
         ax.annotate(
             text,
             (x, y),
             (1.04, place),
             xycoords="data",
             textcoords="axes fraction",
-            color=colour,
+            color=color,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "shrinkB": 1},
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkB": 1},
         )
 
 

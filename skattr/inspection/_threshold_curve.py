@@ -130,7 +130,7 @@ class ThresholdCurveDisplay:
         X : n rows as the classifier takes them
             Rows that it could not read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
-            Unknown labels are left out, attribute by attribute.
+            Missing labels are left out, attribute by attribute.
         metrics, select, ax, **kwargs
             As for :meth:`from_predictions`.
         thresholds : number, dict by name or array-like, default=None
@@ -168,7 +168,7 @@ class ThresholdCurveDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-            Unknown labels are left out, attribute by attribute.
+            Missing labels are left out, attribute by attribute.
         y_score : ndarray of shape (n, L), or list of ndarray of shape (n, n_classes)
         metrics : sequence of {"precision", "recall", "f1"}, or one of them
         thresholds : number, dict by name or array-like, default=None
@@ -301,8 +301,8 @@ class ThresholdCurveDisplay:
         self._scale(ax)
         ends = []
         for metric in metrics:
-            colour, style = _LINES[metric]
-            line = {"color": colour, "linestyle": style, **kwargs}
+            color, style = _LINES[metric]
+            line = {"color": color, "linestyle": style, **kwargs}
             drawn = self._lines(ax, 0, metric, line)
             x, y = drawn.get_xdata()[-1], drawn.get_ydata()[-1]
             ends.append((x, y, _TITLES[metric], drawn.get_color()))
@@ -338,8 +338,8 @@ class ThresholdCurveDisplay:
         for i, (panel, name) in enumerate(zip(axes, self.names, strict=True)):
             self._scale(panel)
             for metric in metrics:
-                colour, style = _LINES[metric]
-                line = {"color": colour, "linestyle": style, "linewidth": 1, **kwargs}
+                color, style = _LINES[metric]
+                line = {"color": color, "linestyle": style, "linewidth": 1, **kwargs}
                 self._lines(panel, i, metric, line)
             panel.axvline(self.cuts[i], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), zorder=0)
             panel.set_title(f"{shown(name, limit)} ≥ {self.cuts[i]:.2f}", pad=3, fontsize=text)
@@ -389,7 +389,7 @@ class ThresholdCurveDisplay:
         figure.supxlabel(self._label)
         axes[0].set_ylabel(f"{n} attributes, by {_TITLES[sorted_by]} at the cut (○)")
         bar = figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.01)
-        bar.set_label("Value (grey: nothing predicted)")
+        bar.set_label("Value (gray: nothing predicted)")
         bar.outline.set_visible(False)
         self.ax_, self.figure_ = np.array(axes), figure
 

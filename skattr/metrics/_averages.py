@@ -37,16 +37,16 @@ def shared_parameters(function: Function) -> Function:
     return function
 
 
-def check_average(average: Any, *legal: str) -> None:
-    """Refuse an `average` a metric does not have; None is always legal.
+def check_average(average: Any, *valid: str) -> None:
+    """Refuse an `average` a metric does not have; None is always valid.
 
     Raises
     ------
     ValueError
-        If `average` is neither None nor one of the legal values.
+        If `average` is neither None nor one of the valid values.
     """
-    if average is not None and (not isinstance(average, str) or average not in legal):
-        raise ValueError(f"`average` must be one of {list(legal)} or None, got {average!r}.")
+    if average is not None and (not isinstance(average, str) or average not in valid):
+        raise ValueError(f"`average` must be one of {list(valid)} or None, got {average!r}.")
 
 
 def average_units(

@@ -1,4 +1,4 @@
-"""Tables of zeros and ones beside their scores: checks, counts and means, unknown labels masked."""
+"""Tables of zeros and ones beside their scores: checks, counts and means, missing labels masked."""
 
 import warnings
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class BinaryTable:
     Attributes
     ----------
     positive, negative : ndarray of shape (n, L), bool
-        Where a label is known to be 1, and to be 0; unknown labels are in neither.
+        Where a label is known to be 1, and to be 0; missing labels are in neither.
     scores : ndarray of shape (n, L), float
         In the dtype they came in, if it was a float; NaN at most where the label is unknown.
     names : list
@@ -156,7 +156,7 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
 
 
 def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Floats:
-    """Return a float, or one threshold per attribute; infinite ones are legal.
+    """Return a float, or one threshold per attribute; infinite ones are valid.
 
     A float stays a float, so that it is compared in the dtype of the scores, as numpy does.
 
@@ -261,10 +261,10 @@ def positions(members: Any, names: list[Any], what: str) -> NDArray[np.intp]:
     return np.array(found, dtype=np.intp)
 
 
-def check_option(name: str, value: Any, legal: Sequence[str]) -> None:
-    """Raise a ValueError unless the value is one of the legal strings."""
-    if not isinstance(value, str) or value not in legal:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, legal))}, got {value!r}.")
+def check_option(name: str, value: Any, valid: Sequence[str]) -> None:
+    """Raise a ValueError unless the value is one of the valid strings."""
+    if not isinstance(value, str) or value not in valid:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, valid))}, got {value!r}.")
 
 
 def mean_of_defined(values: Floats) -> float:

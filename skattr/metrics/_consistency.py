@@ -55,8 +55,8 @@ def consistency_score(
     Raises
     ------
     ValueError
-        If y cannot be read, the rules are not legal or contradict each other, or lengths or
-        weights are not legal.
+        If y cannot be read, the rules are not valid or contradict each other, or lengths or
+        weights are not valid.
 
     Examples
     --------

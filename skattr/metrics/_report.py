@@ -163,7 +163,7 @@ def attribute_report(
     n_bootstrap : int, default=200
         Number of bootstrap samples.
     groups : array-like of shape (n,), default=None
-        Rows of one group, such as the pictures of one person, are drawn together.
+        Rows of one group, such as the images of one person, are drawn together.
     sample_weight : array-like of shape (n,), default=None
     attributes, classes, missing_label : default=None
         How y_true is read; see :class:`skattr.AttributeEncoder`.

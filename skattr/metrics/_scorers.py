@@ -1,4 +1,4 @@
-"""Scorers for scikit-learn's tools, at home with unknown labels and mixed attributes."""
+"""Scorers for scikit-learn's tools, at home with missing labels and mixed attributes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -313,7 +313,7 @@ def get_scorer(scoring: str, *, per_attribute: bool = False) -> AttributeScorer:
     """Return a scorer by its name.
 
     It works in cross_validate, GridSearchCV and wherever else scikit-learn takes a scorer, with
-    unknown labels, attributes of different kinds and different numbers of classes.
+    missing labels, attributes of different kinds and different numbers of classes.
 
     Parameters
     ----------

@@ -39,14 +39,14 @@ def attribute_profiles(
     DataFrame of shape (n_categories, n_columns), float64
         One row per category, in sorted order or that of a pandas categorical. A binary attribute
         has one column, the share of its positive class (the second of two) among the known
-        labels; any other has one per level, such as "colour=red". NaN where none is known.
+        labels; any other has one per level, such as "color=red". NaN where none is known.
         ``attrs["n_rows"]`` holds the rows of each category, ``attrs["n_known"]`` the known labels
         of each attribute in each.
 
     Raises
     ------
     ValueError, TypeError
-        If lengths differ, no category is known, or y has no legal form.
+        If lengths differ, no category is known, or y has no valid form.
 
     Warns
     -----
@@ -57,10 +57,10 @@ def attribute_profiles(
     --------
     >>> import pandas as pd
     >>> from skattr.metrics import attribute_profiles
-    >>> y = pd.DataFrame({"furry": [1, 1, None, 0], "colour": ["red", "red", "grey", "blue"]})
+    >>> y = pd.DataFrame({"furry": [1, 1, None, 0], "color": ["red", "red", "gray", "blue"]})
     >>> profiles = attribute_profiles(y, ["dog", "dog", "dog", "bus"])
     >>> profiles.round(2)
-         furry  colour=blue  colour=grey  colour=red
+         furry  color=blue  color=gray  color=red
     bus    0.0          1.0         0.00        0.00
     dog    1.0          0.0         0.33        0.67
     >>> profiles.attrs["n_known"]["furry"]

@@ -49,7 +49,7 @@ def cross_val_predict_proba(
     """Return out-of-fold probabilities of any multi-output classifier.
 
     Unlike :func:`sklearn.model_selection.cross_val_predict`, which label-encodes y, it leaves
-    y as it is: an unknown label reaches the classifier as NaN, None or pandas.NA.
+    y as it is: a missing label reaches the classifier as NaN, None or pandas.NA.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The split that a data set prescribes, as a splitter."""
+"""The split that a dataset prescribes, as a splitter."""
 
 from collections.abc import Collection, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Losses over all branches at once, with unknown labels masked."""
+"""Losses over all branches at once, with missing labels masked."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
@@ -46,24 +46,24 @@ class SummedCrossEntropy(nn.Module):
         This share of a label is spread evenly over the classes of its attribute: 0, 1 for one
         logit; the logits otherwise, as torch's losses do.
     unknown : {"ignore", "negative", "selective"}
-        What an unknown label of a binary branch is: nothing; a negative; or a negative unless it
+        What a missing label of a binary branch is: nothing; a negative; or a negative unless it
         is likely to be positive (Ben-Baruch et al. 2022), in which case it adds nothing to the
-        numerator. Unknown labels of other branches are always ignored.
+        numerator. Missing labels of other branches are always ignored.
     priors : array-like of shape (n_attributes,), optional
         Share of positives of each attribute, NaN where there is none.
     prior_threshold : float, optional
-        Under ``unknown="selective"`` the unknown labels of attributes with a larger prior are
+        Under ``unknown="selective"`` the missing labels of attributes with a larger prior are
         likely positives.
     top_k : int
         And so are those, `top_k` per row on average, with the largest predicted probability in
-        the batch. A batch with no more unknown labels than that ignores all of them.
+        the batch. A batch with no more missing labels than that ignores all of them.
     dtype : torch.dtype
         Of the factors and of what is learned.
 
     Notes
     -----
     Another loss is a subclass with another :meth:`label_losses`, which is elementwise; factors,
-    smoothing and unknown labels need no thought there.
+    smoothing and missing labels need no thought there.
 
     Examples
     --------
@@ -163,7 +163,7 @@ class SummedCrossEntropy(nn.Module):
     def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
         """Return the second of :meth:`sums` alone, in the dtype of `weights`.
 
-        It does not depend on the logits: an unknown label counts in it wherever it may count as a
+        It does not depend on the logits: a missing label counts in it wherever it may count as a
         negative, even if the selective policy ignores it in the end.
         """
         return self.arranged_weight_sums(*self.arranged(codes, weights))
@@ -278,7 +278,7 @@ class SummedCrossEntropy(nn.Module):
         cross_entropies : Tensor
             Minus the log probability of each label's target, of any shape.
         codes : Tensor of that shape, int64
-            The target; negative for an unknown label that may count as a negative, whose
+            The target; negative for a missing label that may count as a negative, whose
             cross-entropy is that of target 0.
         block : Block
             The block all of them belong to, whose `form` and `is_binary` say what they are: a

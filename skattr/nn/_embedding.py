@@ -1,4 +1,4 @@
-"""A frozen network that maps pictures to the features of one of its layers."""
+"""A frozen network that maps images to the features of one of its layers."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from skattr.nn._backbones.build import (
 
 Backbone = str | Callable[[], nn.Module]
 POOL = "pool"
-_STEP = 64  # pixels that a picture grows by to tell the places of a map from its channels
+_STEP = 64  # pixels that an image grows by to tell the places of a map from its channels
 
 
 class EmbeddingNetwork(nn.Module):
-    """Map uint8 pictures (n, H, W, 3) to features (n, n_features), always in evaluation.
+    """Map uint8 images (n, H, W, 3) to features (n, n_features), always in evaluation.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ def check_names(backbone: Backbone, weights: str | None) -> None:
         )
     if weights is None or Path(weights).is_file():
         return
-    legal = [member.name for member in torchvision.models.get_model_weights(backbone)]
-    if weights not in ("DEFAULT", *legal):
+    valid = [member.name for member in torchvision.models.get_model_weights(backbone)]
+    if weights not in ("DEFAULT", *valid):
         raise ValueError(
-            f"weights={weights!r} is neither a file nor weights of {backbone!r}; legal names are "
-            f"'DEFAULT', {', '.join(map(repr, legal))}."
+            f"weights={weights!r} is neither a file nor weights of {backbone!r}; valid names are "
+            f"'DEFAULT', {', '.join(map(repr, valid))}."
         )
 
 
@@ -173,10 +173,10 @@ def _layer_of(
     names = [
         name for name, part in model.named_modules() if name and not isinstance(part, nn.Identity)
     ]
-    legal = ", ".join([POOL, *dict.fromkeys(name.split(".")[0] for name in names)])
+    valid = ", ".join([POOL, *dict.fromkeys(name.split(".")[0] for name in names)])
     if layer not in names:
         raise ValueError(
-            f"layer={layer!r} is unknown; legal are {legal}, and the modules inside them, such as "
+            f"layer={layer!r} is unknown; valid are {valid}, and the modules inside them, such as "
             f"{names[len(names) // 2]!r}."
         )
     features = _LayerFeatures(model, layer)
@@ -187,7 +187,7 @@ def _layer_of(
             maps = features(torch.zeros(2, 3, *image_size))
     if not isinstance(maps, Tensor) or maps.ndim != 2 or len(maps) != 2:
         raise ValueError(
-            f"layer={layer!r} has no features of its own for each picture; legal are {legal}, "
+            f"layer={layer!r} has no features of its own for each image; valid are {valid}, "
             "and the modules inside them."
         )
     return features, maps.shape[1]
@@ -196,15 +196,15 @@ def _layer_of(
 def _axes_of_places(
     features: nn.Module, maps: Tensor, image_size: tuple[int, int]
 ) -> tuple[int, ...]:
-    """Return the axes of a map that are not channels: those that grow with the picture.
+    """Return the axes of a map that are not channels: those that grow with the image.
 
     Where none does, those of length one, and else what torchvision's networks for one size of
-    pictures have: (n, C, h, w), or tokens (n, t, C).
+    images have: (n, C, h, w), or tokens (n, t, C).
     """
     taller, wider = (side + _STEP for side in image_size)
     try:
         grown = features(torch.zeros(2, 3, taller, wider)).shape
-    except Exception:  # a network for one size of pictures, which words this as it likes
+    except Exception:  # a network for one size of images, which words this as it likes
         grown = maps.shape
     inner = range(1, maps.ndim)
     if len(grown) == maps.ndim:

@@ -121,7 +121,7 @@ class SummedPartialAsymmetric(SummedAsymmetric):
         \ell_- = -\alpha_- p_m^{\gamma_-} \log(1 - p_m), \quad
         \ell_u = -\alpha_u p_m^{\gamma_u} \log(1 - p_m)
 
-    for present, absent and unknown labels, with :math:`p_m` as in :class:`SummedAsymmetric`.
+    for present, absent and missing labels, with :math:`p_m` as in :class:`SummedAsymmetric`.
     Defaults are those of the authors' code, but for the policy, which is the paper's; there, the
     gradient does not pass through the powers.
 

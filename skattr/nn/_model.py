@@ -25,14 +25,14 @@ class MultiBranchNetwork(nn.Module):
     Parameters
     ----------
     backbone : str or callable
-        For pictures the name of a torchvision classification model or a callable without
+        For images the name of a torchvision classification model or a callable without
         arguments; for features "linear", "mlp" or a callable that takes their number.
     layout : BranchLayout
         Where the logits of each attribute stand.
     n_inputs : int, optional
-        Columns of 2-D features; None for pictures.
+        Columns of 2-D features; None for images.
     image_size : (height, width)
-        Of pictures; only vision transformers depend on it.
+        Of images; only vision transformers depend on it.
     weights : str, optional
         Pretrained weights of a torchvision backbone: "DEFAULT", a name, or the path of a
         state dict.
@@ -45,9 +45,9 @@ class MultiBranchNetwork(nn.Module):
         the shared features.
     prior : Tensor of shape (n_logits,), optional
         What the network predicts before it is trained: exactly for features, about so for
-        pictures, for which :meth:`FusedBranches.init_weights` starts the branches at random.
+        images, for which :meth:`FusedBranches.init_weights` starts the branches at random.
     untrained : collection of int
-        Attributes that there is nothing to learn of, whose prior is exact for pictures too.
+        Attributes that there is nothing to learn of, whose prior is exact for images too.
     dtype : torch.dtype
         Of parameters and results.
     """
@@ -79,7 +79,7 @@ class MultiBranchNetwork(nn.Module):
             )
         else:
             if weights is not None:
-                raise ValueError(f"weights={weights!r} needs pictures, but X holds 2-D features.")
+                raise ValueError(f"weights={weights!r} needs images, but X holds 2-D features.")
             self.normalization = nn.Identity()
             self.backbone, self.n_features = build_feature_backbone(backbone, n_inputs)
         if is_file and weights is not None:
@@ -121,7 +121,7 @@ class MultiBranchNetwork(nn.Module):
         Parameters
         ----------
         inputs : Tensor
-            uint8 pictures (n, H, W, 3), or features (n, n_inputs).
+            uint8 images (n, H, W, 3), or features (n, n_inputs).
         category : Tensor of shape (n,), int64, optional
             With `n_conditions`: the category of each object, -1 where unknown.
         """

@@ -99,7 +99,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     Scores are taken for probabilities if all scores in `fit` lie between 0 and 1, and for log
     odds otherwise.
 
-    A row without any score is that of a picture that could not be read, as a classifier with
+    A row without any score is that of an image that could not be read, as a classifier with
     ``on_bad_image="warn"`` has it: what is predicted of it is missing, with a
     :class:`~skattr.exceptions.BadImageWarning`.
 
@@ -188,7 +188,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter, score or label is illegal, or no label can be tuned.
+            If a parameter, score or label is invalid, or no label can be tuned.
         """
         encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
         codes = encoder.transform(y)
@@ -329,7 +329,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of `transform`: "hat", or "colour=red" for each class.
+        """Name the columns of `transform`: "hat", or "color=red" for each class.
 
         Parameters
         ----------

@@ -218,7 +218,7 @@ def make_goal(
     Raises
     ------
     ValueError
-        If one of them is illegal.
+        If one of them is invalid.
     """
     names = list(range(n_labels)) if names is None else list(names)
     if objective not in OBJECTIVES:
@@ -243,14 +243,14 @@ def make_goal(
 
 
 def _check_constraint(constraint: Any, n_labels: int, names: list[Any]) -> Constraint:
-    legal = ", ".join(CONSTRAINTS)
+    valid = ", ".join(CONSTRAINTS)
     if not isinstance(constraint, tuple | list) or len(constraint) != 2:
         raise ValueError(
             f"constraint must be None or a pair such as ('recall', 0.95), got {constraint!r}."
         )
     name, bound = constraint
     if name not in CONSTRAINTS:
-        raise ValueError(f"constraint must bound one of {legal}, got {name!r}.")
+        raise ValueError(f"constraint must bound one of {valid}, got {name!r}.")
     bounds = _per_label(bound, f"the bound of the constraint on {name}", n_labels, names, upper=1.0)
     return Constraint(name, bounds)
 
@@ -273,6 +273,6 @@ def _per_label(
     bad = ~((array >= 0) & (array <= upper) & np.isfinite(array))
     if bad.any():
         j = int(bad.argmax())
-        legal = "finite and at least 0" if np.isinf(upper) else f"between 0 and {upper:g}"
-        raise ValueError(f"{what} must be {legal}, got {array[j]} for {names[j]!r}.")
+        valid = "finite and at least 0" if np.isinf(upper) else f"between 0 and {upper:g}"
+        raise ValueError(f"{what} must be {valid}, got {array[j]} for {names[j]!r}.")
     return array

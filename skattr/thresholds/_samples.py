@@ -105,10 +105,10 @@ class _Rows:
         gain = metric(tp + y, fp + not_y, self.P, self.N) - metric(tp, fp, self.P, self.N)
         sums = np.concatenate([[0.0], np.cumsum((self.weights * gain)[ranked])])
         values = scores[ranked]
-        legal = np.concatenate([[True], values[1:] != values[:-1], [True]])
+        valid = np.concatenate([[True], values[1:] != values[:-1], [True]])
         now = np.count_nonzero(values >= current)
-        legal[0] = values[0] < np.inf  # no number is above an infinite score
-        best = int(np.argmax(np.where(legal, sums, -np.inf)))
+        valid[0] = values[0] < np.inf  # no number is above an infinite score
+        best = int(np.argmax(np.where(valid, sums, -np.inf)))
         if sums[best] <= sums[now] + 1e-15:
             return current
         threshold = _between(values, best)

@@ -27,7 +27,7 @@ class ScoreTable:
     Attributes
     ----------
     scores : ndarray of shape (n, n_labels), float
-        A NaN score is as good as an unknown label.
+        A NaN score is as good as a missing label.
     labels : ndarray of shape (n, n_labels)
         Bools; integers, negative where unknown; or floats, NaN where unknown.
     weights : ndarray of shape (n, 1) or (n, n_labels), or None
@@ -189,7 +189,7 @@ def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> ScoreTabl
     Raises
     ------
     ValueError
-        If shapes differ, or a label or weight is illegal; row and column are named.
+        If shapes differ, or a label or weight is invalid; row and column are named.
     """
     check_same_columns(scores, labels, "the scores", "the labels")
     score_array = _matrix(scores)

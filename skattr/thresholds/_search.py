@@ -68,15 +68,15 @@ def make_plan(
     Raises
     ------
     ValueError
-        If one of them is illegal, or two of them do not go together.
+        If one of them is invalid, or two of them do not go together.
     """
-    for value, what, legal in (
+    for value, what, valid in (
         (average, "average", AVERAGES),
         (strategy, "strategy", STRATEGIES),
         (correction, "correction", (None, "bonferroni")),
     ):
-        if value not in legal:
-            raise ValueError(f"{what} must be one of {legal}, got {value!r}.")
+        if value not in valid:
+            raise ValueError(f"{what} must be one of {valid}, got {value!r}.")
     if hasattr(objective, "as_metric"):  # a scorer
         objective = objective.as_metric()
     if callable(objective):
@@ -256,7 +256,7 @@ def find_thresholds(
     ----------
     scores : array-like of shape (n,) or (n, n_labels)
         Probabilities, log odds or other scores that rise with the chance of a positive. NaN is
-        as good as an unknown label. float32 and not negative is fastest. Columns of DataFrames
+        as good as a missing label. float32 and not negative is fastest. Columns of DataFrames
         must have the same names in both, or other names.
     labels : array-like of the same shape
         0 and 1 or bools; NaN, None or pandas.NA where unknown.
@@ -299,7 +299,7 @@ def find_thresholds(
     Raises
     ------
     ValueError
-        If a parameter, score, label or weight is illegal.
+        If a parameter, score, label or weight is invalid.
 
     Examples
     --------

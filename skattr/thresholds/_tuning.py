@@ -195,9 +195,9 @@ def check_before_fit(estimator: Any, encoder: AttributeEncoder) -> None:
 
 
 def check_fixed(given: Any, encoder: AttributeEncoder, is_proba: bool) -> None:
-    """Raise for thresholds that are given and illegal; `is_proba` is that of their scores.
+    """Raise for thresholds that are given and invalid; `is_proba` is that of their scores.
 
-    A hair above 1 is legal: tuning takes it where nothing is to be positive.
+    A hair above 1 is valid: tuning takes it where nothing is to be positive.
     """
     if isinstance(given, str):
         return

@@ -62,11 +62,11 @@ def keep(rows, indices):
     """Read some rows and keep them."""
     indices = np.asarray(indices, dtype=np.intp)
     if rows.unreadable is None:
-        pictures = rows.take(indices)
+        images = rows.take(indices)
     else:
-        pictures, indices, reasons = rows.take_readable(indices)
+        images, indices, reasons = rows.take_readable(indices)
         rows.unreadable.update(reasons)
-    rows.keep(indices, pictures)
+    rows.keep(indices, images)
 
 
 def all_of(rows):
@@ -97,7 +97,7 @@ def spoil(paths):
 
 
 @pytest.mark.parametrize("size", [SIZE, (7, 9)])
-def test_pictures_are_those_of_the_files(files, where, size):
+def test_images_are_those_of_the_files(files, where, size):
     """Whichever rows are kept, and in any order, a batch is that of the files, to the bit."""
     rows, expected = fresh(files, size)
     cached = CachedFileRows.over(rows, where)
@@ -130,7 +130,7 @@ def test_what_decodes_and_what_holds(files, where, decoded):
 
 
 def test_what_is_kept_stays(files, where):
-    """Keeping a row again leaves the first picture, also where one batch has it twice."""
+    """Keeping a row again leaves the first image, also where one batch has it twice."""
     cached = CachedFileRows.over(check_image_paths(files, SIZE), where)
     numbers = np.arange(3, dtype=np.uint8)[:, None, None, None]
     first = np.broadcast_to(numbers, (3, *SIZE, 3))
@@ -140,7 +140,7 @@ def test_what_is_kept_stays(files, where):
 
 
 def test_boxes_and_kinds_of_files(tmp_path, where):
-    """Crops, gray, turned, transparent and 16-bit pictures are kept like any other."""
+    """Crops, gray, turned, transparent and 16-bit images are kept like any other."""
     folder = make_hostile_folder(tmp_path)
     paths = [path for name, path in folder.good.items() if name != "one pixel.png"]
     table = pd.DataFrame({"path": paths * 2})
@@ -180,7 +180,7 @@ def test_bad_files_that_are_put_up_with(tmp_path, where, kept):
 
 
 def test_rows_known_to_be_bad_are_not_kept(files, where):
-    """A row that is in `unreadable` gets no slot, whoever offers a picture."""
+    """A row that is in `unreadable` gets no slot, whoever offers an image."""
     cached = CachedFileRows.over(check_image_paths(files, SIZE, "warn"), where)
     cached.unreadable[1] = "for a reason"
     cached.keep(np.array([0, 1]), np.zeros((2, *SIZE, 3), np.uint8))
@@ -194,14 +194,14 @@ def test_bad_files_that_are_errors(files, where):
     cached = CachedFileRows.over(check_image_paths(table, SIZE), where)
     keep(cached, [0, 1, 2])
     spoil(files[1:3] + files[5:7])
-    with pytest.raises(ImageReadError, match=r"^row 6 of X: cannot read the picture"):
+    with pytest.raises(ImageReadError, match=r"^row 6 of X: cannot read the image"):
         cached.take(np.array([1, 2, 6, 9, 5]))
     with pytest.raises(InvalidBoxError, match=r"^row 9 of X: the box"):
         cached.take(np.array([1, 2, 9, 5]))
 
 
 def test_keep_takes_what_take_gives(files, where):
-    """Pictures of another shape or dtype are refused before anything is written."""
+    """Images of another shape or dtype are refused before anything is written."""
     cached = CachedFileRows.over(check_image_paths(files, SIZE), where)
     for wrong in (np.zeros((2, 12, 10, 3)), np.zeros((1, 12, 10, 3), np.uint8)):
         with pytest.raises(ValueError, match=r"must be uint8 of shape \(2, 12, 10, 3\), got "):
@@ -210,7 +210,7 @@ def test_keep_takes_what_take_gives(files, where):
 
 
 def test_rows_are_of_files(files, where):
-    """The rows are FileRows of all the same attributes, and not taken for pictures in memory."""
+    """The rows are FileRows of all the same attributes, and not taken for images in memory."""
     rows = check_image_paths(files, SIZE, "warn", decoding="scaled")
     cached = CachedFileRows.over(rows, where)
     assert isinstance(cached, FileRows) and not hasattr(cached, "array")
@@ -223,13 +223,13 @@ def test_rows_are_of_files(files, where):
 
 def test_memory_that_is_not_there():
     """The sentence says how much it would take, and nothing is kept."""
-    side = 2**25  # of pictures beyond any address space
+    side = 2**25  # of images beyond any address space
     kept = MemoryImageCache(2, (side, side))
-    pictures = np.broadcast_to(np.uint8(0), (1, side, side, 3))
+    images = np.broadcast_to(np.uint8(0), (1, side, side, 3))
     with pytest.raises(
         MemoryError, match=r"^decoded_cache='memory' would take 6291456\.0 GiB for 2"
     ):
-        kept.keep(np.array([0]), pictures)
+        kept.keep(np.array([0]), images)
     assert (kept.slots < 0).all()
 
 
@@ -247,14 +247,14 @@ def test_a_folder_called_memory(files, tmp_path, monkeypatch):
 
 def test_the_empty_string(files):
     """It is not taken for the working directory."""
-    with pytest.raises(ValueError, match="decoded_cache='' is no folder; legal are None, 'memory'"):
+    with pytest.raises(ValueError, match="decoded_cache='' is no folder; valid are None, 'memory'"):
         CachedFileRows.over(check_image_paths(files, SIZE), "")
 
 
 # --- pickles and workers -------------------------------------------------------------------------
 
 
-def test_pickles_leave_the_pictures_out(files, where, decoded):
+def test_pickles_leave_the_images_out(files, where, decoded):
     """A pickle is small; one of memory decodes, one of a folder reads it, and both keep on."""
     rows, expected = fresh(files, (64, 64))
     cached = CachedFileRows.over(rows, where)
@@ -322,7 +322,7 @@ def test_two_objects_over_one_folder(files, tmp_path, decoded):
 
 
 def test_equal_rows_share_a_slot(files, tmp_path):
-    """A picture that X holds twice is in the folder once."""
+    """An image that X holds twice is in the folder once."""
     rows, expected = fresh([files[0], files[1], files[0]])
     cached = CachedFileRows.over(rows, tmp_path)
     keep(cached, all_of(rows))
@@ -347,7 +347,7 @@ def test_a_changed_file_is_another_row(files, tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read(files, tmp_path):
-    """Its picture is not kept under what the file was before, nor asked about again."""
+    """Its image is not kept under what the file was before, nor asked about again."""
     rows, _ = fresh(files)
     cached = CachedFileRows.over(rows, tmp_path / "cache")
     old = os.stat(files[0])
@@ -402,7 +402,7 @@ def test_slots_are_a_dictionary(actions):
         for path in paths:
             Path(path).write_bytes(b"")
             os.utime(path, ns=(0, 0))
-        disk = {}  # (row, version) -> picture
+        disk = {}  # (row, version) -> image
         numbers = itertools.count(1)
 
         def opened():
@@ -419,14 +419,14 @@ def test_slots_are_a_dictionary(actions):
             else:
                 rows, seen, known = objects[which]
                 indices = np.array(more[0], dtype=np.intp)
-                pictures = np.array([next(numbers) % 256 for _ in indices], dtype=np.uint8)
-                shaped = np.broadcast_to(pictures[:, None, None, None], (len(indices), 2, 3, 3))
+                images = np.array([next(numbers) % 256 for _ in indices], dtype=np.uint8)
+                shaped = np.broadcast_to(images[:, None, None, None], (len(indices), 2, 3, 3))
                 rows.keep(indices, shaped)
-                for row, picture in zip(more[0], pictures.tolist(), strict=True):
+                for row, image in zip(more[0], images.tolist(), strict=True):
                     if known[row] is None and seen[row] != versions[row]:
                         known[row] = "never"
                     elif known[row] is None:
-                        known[row] = disk.setdefault((row, seen[row]), picture)
+                        known[row] = disk.setdefault((row, seen[row]), image)
             for rows, _, known in objects:
                 held = [row for row in range(8) if isinstance(known[row], int)]
                 assert [row for row in range(8) if rows.holds(np.array([row]))] == held
@@ -567,7 +567,7 @@ def test_a_folder_that_cannot_be_written_to(is_new):
         os.chmod(name, 0o755)
         folder = Path(name) / "cache"
         folder.mkdir()
-        path = f"{name}/picture.png"
+        path = f"{name}/image.png"
         Image.new("RGB", (3, 3)).save(path)
         if not is_new:
             keep(CachedFileRows.over(check_image_paths([path], SIZE), folder), [0])
@@ -602,7 +602,7 @@ def test_a_folder_in_its_place(files, tmp_path):
 def test_a_database_of_others(files, tmp_path, application):
     """A database of another application, the cache of features too, is named and left."""
     with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
-        connection.execute("CREATE TABLE pictures (key, slot)")
+        connection.execute("CREATE TABLE images (key, slot)")
         connection.execute(f"PRAGMA application_id = {application}")
     before = (tmp_path / FILE_NAME).read_bytes()
     with pytest.raises(OSError, match="it is the file of another application"):
@@ -630,7 +630,7 @@ def test_slots_that_are_gone(files, tmp_path, n_bytes):
         pixels.unlink()
     else:
         os.truncate(pixels, n_bytes)
-    with pytest.raises(OSError, match=r"pictures were taken from '.*\.pixels'\. If it is damaged"):
+    with pytest.raises(OSError, match=r"images were taken from '.*\.pixels'\. If it is damaged"):
         CachedFileRows.over(rows, tmp_path / "cache")
 
 
@@ -641,7 +641,7 @@ def test_a_file_of_slots_that_goes_away_in_between(files, tmp_path):
     keep(cached, [0])
     (pixels,) = (tmp_path / "cache").glob("*.pixels")
     pixels.unlink()
-    with pytest.raises(OSError, match="pictures were taken from"):
+    with pytest.raises(OSError, match="images were taken from"):
         cached.take(np.array([0]))
     with pytest.raises(OSError, match="cannot be used: .*No such file"):
         keep(cached, [1])
@@ -665,7 +665,7 @@ def test_a_folder_that_is_made_anew_in_between(files, tmp_path):
 
 
 def test_other_files_and_both_caches_in_one_folder(files, tmp_path):
-    """Pictures may lie in the folder of the cache, and so may a cache of features."""
+    """Images may lie in the folder of the cache, and so may a cache of features."""
     from skattr._cache.embeddings import EmbeddingStore
 
     rows, expected = fresh(files)

@@ -1,4 +1,4 @@
-"""The store of features against a dictionary, and what pictures are known by."""
+"""The store of features against a dictionary, and what images are known by."""
 
 import contextlib
 import multiprocessing
@@ -310,14 +310,14 @@ def test_rows_that_are_gone(store):
         store.read([key(1)], WIDTH)
 
 
-# --- what a picture is known by --------------------------------------------------------------
+# --- what an image is known by --------------------------------------------------------------
 
 PIXELS = st.lists(st.integers(0, 1), min_size=12, max_size=12)
 SHAPES = st.sampled_from([(2, 2, 3), (1, 4, 3), (4, 1, 3), (3, 4), (4, 3), (12, 1), (2, 6)])
 
 
 @given(PIXELS, SHAPES, PIXELS, SHAPES)
-def test_pictures_in_memory_are_known_by_their_pixels(pixels, shape, others, another):
+def test_images_in_memory_are_known_by_their_pixels(pixels, shape, others, another):
     """Keys are equal if, and only if, pixels and shape are."""
     first, second = (
         np.array(values, np.uint8).reshape(form)
@@ -402,5 +402,5 @@ def test_a_file_that_is_gone(paths, by):
     """A file that went away is named with its row."""
     rows = check_image_paths(paths, (4, 4))
     os.remove(paths[2])
-    with pytest.raises(ImageReadError, match=r"^row 2 of X: cannot read the picture '.*c\.png'"):
+    with pytest.raises(ImageReadError, match=r"^row 2 of X: cannot read the image '.*c\.png'"):
         image_keys(rows, b"", by, range(3))

@@ -96,7 +96,7 @@ def mixed(n=240, seed=0):
     y = pd.DataFrame(
         {
             "hat": pd.array(noisy[:, 0] > 0, dtype="boolean"),
-            "colour": np.array(["blue", "green", "red"], dtype=object)[
+            "color": np.array(["blue", "green", "red"], dtype=object)[
                 np.digitize(noisy[:, 1], [-0.5, 0.5])
             ],
             "glasses": np.where(noisy[:, 2] > 0.3, 1.0, 0.0),
@@ -212,7 +212,7 @@ def test_mixed_attributes_with_unknown_labels():
     calibrated = CalibratedMultiOutputCV(classifier, cv=3).fit(X, y)
     kinds = [type(calibrator) for calibrator in calibrated.calibrators_]
     assert kinds == [Sigmoid, Temperature, Sigmoid, Temperature]
-    assert calibrated.output_names_ == ["hat", "colour", "glasses", "age"]
+    assert calibrated.output_names_ == ["hat", "color", "glasses", "age"]
     assert calibrated.classes_[3].tolist() == ["young", "adult", "old"]
     for ours, theirs in zip(calibrated.classes_, calibrated.estimator_.classes_, strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -376,7 +376,7 @@ def test_unknown_labels_have_no_influence(method, proba):
 
 
 def test_missing_label_of_another_type():
-    """A mark for unknown labels is read from the estimator, and folds are made without it."""
+    """A mark for missing labels is read from the estimator, and folds are made without it."""
     X, y = mixed()
     marked = y.astype(object).where(y.notna(), "?")
     classifier = AttributeClassifier(max_epochs=3, random_state=0)
@@ -529,7 +529,7 @@ def test_one_output_with_unknown_labels():
     """A Series of strings, some unknown: classes are sorted, probabilities in their order."""
     X, y = mixed()
     classifier = AttributeClassifier(max_epochs=40, random_state=0)
-    for name, n_classes in [("colour", 3), ("age", 3), ("hat", 2)]:
+    for name, n_classes in [("color", 3), ("age", 3), ("hat", 2)]:
         calibrated = CalibratedMultiOutputCV(classifier, cv=0.4, random_state=0).fit(X, y[name])
         assert calibrated.classes_.tolist() == sorted(calibrated.classes_.tolist())
         proba = calibrated.predict_proba(X)
@@ -567,11 +567,11 @@ def test_in_pipelines_and_searches(labels):
     assert not hasattr(named.fit(X, y), "feature_names_in_")
 
 
-def test_pictures(pictures, table):
-    """Pictures go through folds as they are."""
-    y = table[["hat", "colour"]]
+def test_images(images, table):
+    """Images go through folds as they are."""
+    y = table[["hat", "color"]]
     calibrated = CalibratedMultiOutputCV(tiny(), cv=2, method="beta", min_support=3)
-    probas = calibrated.fit(pictures, y).predict_proba(pictures)
+    probas = calibrated.fit(images, y).predict_proba(images)
     assert [proba.shape for proba in probas] == [(24, 2), (24, 3)]
     assert [type(one) for one in calibrated.calibrators_] == [Beta, Temperature]
 
@@ -651,7 +651,7 @@ def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
     frame = pd.DataFrame(y, columns=list("abc")).astype("boolean")
     frame.loc[::7, ["b", "c"]] = pd.NA
     calibrated = CalibratedMultiOutputCV(RandomForestClassifier(2), cv=cv)
-    message = r"RandomForestClassifier cannot take unknown labels, .* output\(s\) \['b', 'c'\]"
+    message = r"RandomForestClassifier cannot take missing labels, .* output\(s\) \['b', 'c'\]"
     with pytest.raises(ValueError, match=message) as caught:
         calibrated.fit(X, frame)
     assert caught.value.__cause__ is not None
@@ -669,14 +669,14 @@ def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
         ({"method": "prior", "pos_weight": [1, 2]}, "one number for each of the 3 binary"),
     ],
 )
-def test_illegal_parameters(labels, params, sentence):
-    """Each is named, with what is legal."""
+def test_invalid_parameters(labels, params, sentence):
+    """Each is named, with what is valid."""
     X, y = labels
     with pytest.raises(ValueError, match=sentence):
         CalibratedMultiOutputCV(RandomForestClassifier(2), **params).fit(X, y)
 
 
-def test_illegal_input(labels):
+def test_invalid_input(labels):
     """y, weights and estimators that do not fit have sentences of their own."""
     X, y = labels
     forest = RandomForestClassifier(2)

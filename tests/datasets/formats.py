@@ -1,4 +1,4 @@
-"""Writers of small data sets in the formats of the field, byte for byte, quirks included."""
+"""Writers of small datasets in the formats of the field, byte for byte, quirks included."""
 
 import json
 
@@ -61,18 +61,18 @@ def write_apascal(folder, rng, sizes=(6, 5, 4)):
 def write_celeba(folder, rng, n=7):
     """Write the four files; return the labels, True where positive."""
     labels = rng.random((n, 40)) < 0.4
-    pictures = [f"{k + 1:06}.jpg" for k in range(n)]
+    images = [f"{k + 1:06}.jpg" for k in range(n)]
     # Two blanks before a 1, one before a -1; a trailing blank after the names.
     lines = [
-        picture + "".join("  1" if bit else " -1" for bit in row)
-        for picture, row in zip(pictures, labels, strict=True)
+        image + "".join("  1" if bit else " -1" for bit in row)
+        for image, row in zip(images, labels, strict=True)
     ]
     write_text(folder / "list_attr_celeba.txt", "\n".join([str(n), CELEBA_NAMES + " ", *lines, ""]))
-    parts = [f"{picture} {k * 3 // n}\n" for k, picture in enumerate(pictures)]
+    parts = [f"{image} {k * 3 // n}\n" for k, image in enumerate(images)]
     write_text(folder / "list_eval_partition.txt", "".join(parts))
-    people = [f"{picture} {2880 + k // 2}\n" for k, picture in enumerate(pictures)]
+    people = [f"{image} {2880 + k // 2}\n" for k, image in enumerate(images)]
     write_text(folder / "identity_CelebA.txt", "".join(people))
-    boxes = [f"{picture}    {95 + k}  71 226 313\n" for k, picture in enumerate(pictures)]
+    boxes = [f"{image}    {95 + k}  71 226 313\n" for k, image in enumerate(images)]
     header = f"{n}\nimage_id x_1 y_1 width height\n"
     write_text(folder / "list_bbox_celeba.txt", header + "".join(boxes))
     return labels
@@ -192,7 +192,7 @@ def write_peta(folder, rng, n=12):
 
 
 def rap_names(n):
-    """Return names of pictures, two of each tracked person."""
+    """Return names of images, two of each tracked person."""
     clip = "CAM01_2014-02-15_20140215161032-20140215162620"
     return [f"{clip}_tarid{k // 2}_frame{218 + k}_line1.png" for k in range(n)]
 

@@ -108,7 +108,7 @@ def test_faults_of_lines_are_named(tmp_path, content, message):
 
 
 def test_a_cell_outside_the_coding_is_named_with_line_and_attribute(tmp_path):
-    """The first wrong row of the first wrong column is named, with all legal cells."""
+    """The first wrong row of the first wrong column is named, with all valid cells."""
     path = written(tmp_path, "a 1 0\nb 0 01\nc 2 1\n")
     rows = read_rows(path, 3, text=[0])
     with pytest.raises(DatasetFormatError) as caught:
@@ -172,17 +172,17 @@ def test_json_that_is_cut_is_named(tmp_path):
 
 def test_twice_is_named_with_both_lines():
     """Both places of a value that may be there once are named."""
-    check_unique(pd.Series(["a", "b"]), "the picture", line_of("f", 3))
+    check_unique(pd.Series(["a", "b"]), "the image", line_of("f", 3))
     with pytest.raises(DatasetFormatError) as caught:
-        check_unique(pd.Series(["a", "b", "a"]), "the picture", line_of("f", 3))
+        check_unique(pd.Series(["a", "b", "a"]), "the image", line_of("f", 3))
     assert str(caught.value) == (
-        "f, line 5: the picture 'a' is there already (f, line 3), but each may be there once."
+        "f, line 5: the image 'a' is there already (f, line 3), but each may be there once."
     )
 
 
 @pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])
 def test_choices(value):
-    """Only the legal values themselves are taken, whatever type comes."""
+    """Only the valid values themselves are taken, whatever type comes."""
     check_choice("subset", None, (None, "train"))
     with pytest.raises(ValueError, match=r"subset must be one of \[None, 'train'\], got"):
         check_choice("subset", value, (None, "train"))

@@ -43,17 +43,17 @@ def test_rows_are_those_of_the_file(tmp_path, rng, subset):
     codes = [[int(bit) for bit in row[6:]] for row in rows]
     pd.testing.assert_frame_equal(objects.target, table_of(codes, NAMES))
     images = "ayahoo_test_images" if subset == "ayahoo" else "JPEGImages"
-    for i, (picture, category, *edges) in enumerate(row[:6] for row in rows):
+    for i, (image, category, *edges) in enumerate(row[:6] for row in rows):
         xmin, ymin, xmax, ymax = map(int, edges)
         found = objects.data.loc[i].to_dict()
         assert found == {
-            "path": os.path.join(str(tmp_path), images, picture),
+            "path": os.path.join(str(tmp_path), images, image),
             "xmin": xmin - 1,
             "ymin": ymin - 1,
             "xmax": xmax,
             "ymax": ymax,
             "category": category,
-            "group": picture,
+            "group": image,
             "split": subset,
         }
     assert objects.category_names == ["horse", "person", "donkey"]
@@ -61,7 +61,7 @@ def test_rows_are_those_of_the_file(tmp_path, rng, subset):
 
 
 def test_the_box_holds_what_voc_means(tmp_path, rng):
-    """The crop of the half-open box is the picture's pixels from xmin to xmax, both included."""
+    """The crop of the half-open box is the image's pixels from xmin to xmax, both included."""
     rows = write_apascal(tmp_path, rng)["train"]
     pixels = rng.integers(0, 256, (40, 40), dtype=np.uint8)
     data = load_apascal(tmp_path, "train").data
@@ -177,13 +177,13 @@ def test_the_two_real_boxes_without_area_are_reported():
 
 
 @needs_real
-def test_the_real_pictures_hold_their_boxes():
-    """Rows of the pictures that are there have boxes within them."""
+def test_the_real_images_hold_their_boxes():
+    """Rows of the images that are there have boxes within them."""
     data = load_apascal(REAL, "train", existing_only=True).data
     assert 0 < len(data) < 6340
     for path, rows in data.groupby("path"):
-        with Image.open(path) as picture:
-            width, height = picture.size
+        with Image.open(path) as image:
+            width, height = image.size
         assert (rows["xmin"] >= 0).all() and (rows["xmax"] <= width).all()
         assert (rows["ymin"] >= 0).all() and (rows["ymax"] <= height).all()
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeClassifier
 from skattr.datasets import make_attribute_images
 
 LEVELS = {
-    "colour": ["red", "yellow", "green", "cyan", "blue", "magenta"],
+    "color": ["red", "yellow", "green", "cyan", "blue", "magenta"],
     "shape": ["circle", "bar", "triangle", "cross"],
     "size": ["small", "medium", "large"],
     "striped": [False, True],
@@ -23,7 +23,7 @@ NAMES = list(LEVELS)
 
 
 def make_table(n_samples: int, **options: object) -> pd.DataFrame:
-    """Return a large table quickly: the pictures are as small as they may be."""
+    """Return a large table quickly: the images are as small as they may be."""
     return make_attribute_images(n_samples, image_size=8, **options).target
 
 
@@ -42,7 +42,7 @@ class TestReproducibility:
     """What a seed fixes, and what it leaves alone."""
 
     def test_same_seed_same_result(self):
-        """The same int gives the same pictures and the same table, unknown entries included."""
+        """The same int gives the same images and the same table, unknown entries included."""
         first = make_attribute_images(20, missing=0.3, random_state=7)
         second = make_attribute_images(20, missing=0.3, random_state=7)
         np.testing.assert_array_equal(first.data, second.data)
@@ -50,7 +50,7 @@ class TestReproducibility:
 
     @pytest.mark.parametrize("seeds", [(0, 1), (None, None)])
     def test_other_seed_other_result(self, seeds):
-        """Two seeds, or fresh entropy twice, give other pictures and another table."""
+        """Two seeds, or fresh entropy twice, give other images and another table."""
         first, second = (make_attribute_images(20, random_state=seed) for seed in seeds)
         assert (first.data != second.data).any(axis=(1, 2, 3)).all()
         assert not first.target.equals(second.target)
@@ -83,7 +83,7 @@ class TestReproducibility:
         assert_frame_equal(small.target, large.target[:n_samples])
 
 
-class TestPictures:
+class TestImages:
     """Pixels."""
 
     @pytest.mark.parametrize(
@@ -91,12 +91,12 @@ class TestPictures:
         [(32, (32, 32)), ((16, 40), (16, 40)), ([9, 8], (9, 8)), (np.int64(8), (8, 8))],
     )
     def test_image_size(self, image_size, shape):
-        """Pictures are uint8 RGB of the side or (height, width) asked for."""
+        """Images are uint8 RGB of the side or (height, width) asked for."""
         data = make_attribute_images(4, image_size=image_size, random_state=0).data
         assert data.shape == (4, *shape, 3)
         assert data.dtype == np.uint8
 
-    def test_labels_do_not_depend_on_the_pictures(self):
+    def test_labels_do_not_depend_on_the_images(self):
         """Image size and noise leave the table as it is."""
         tables = [
             make_attribute_images(20, image_size=size, noise=noise, random_state=0).target
@@ -113,17 +113,17 @@ class TestPictures:
         assert (noisy - clean)[inner].std() == pytest.approx(255 * noise, rel=0.03)
         assert (noisy - clean)[inner].mean() == pytest.approx(0, abs=255 * noise * 0.03)
 
-    def test_colour_is_visible(self):
-        """The strongest hue of a noise-free picture's most vivid pixels is its colour."""
+    def test_color_is_visible(self):
+        """The strongest hue of a noise-free image's most vivid pixels is its color."""
         bunch = make_attribute_images(120, noise=0, image_size=48, random_state=0)
         plain = ~bunch.target["striped"].to_numpy(bool) & (bunch.target["size"] == "large")
         hits = []
-        for picture, colour in zip(bunch.data[plain], bunch.target["colour"][plain], strict=True):
+        for image, color in zip(bunch.data[plain], bunch.target["color"][plain], strict=True):
             hue, saturation, _ = np.moveaxis(
-                np.asarray(Image.fromarray(picture).convert("HSV")), 2, 0
+                np.asarray(Image.fromarray(image).convert("HSV")), 2, 0
             )
             sector = np.rint(hue[saturation > 200] / 256 * 6).astype(int) % 6
-            hits.append(np.bincount(sector, minlength=6).argmax() == LEVELS["colour"].index(colour))
+            hits.append(np.bincount(sector, minlength=6).argmax() == LEVELS["color"].index(color))
         assert len(hits) > 10
         assert np.mean(hits) > 0.8
 
@@ -189,7 +189,7 @@ class TestTable:
     def test_kinds(self):
         """Kinds name each attribute binary, categorical or ordinal with its rising levels."""
         assert make_attribute_images(1, image_size=8).attribute_kinds == {
-            "colour": "categorical",
+            "color": "categorical",
             "shape": "categorical",
             "size": ("ordinal", LEVELS["size"]),
             "striped": "binary",
@@ -263,8 +263,8 @@ class TestMissing:
 
     @settings(deadline=None, max_examples=25)
     @given(missing=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
-    def test_pictures_and_known_entries_stay(self, missing, seed):
-        """`missing` only masks: pictures and known entries are those without it."""
+    def test_images_and_known_entries_stay(self, missing, seed):
+        """`missing` only masks: images and known entries are those without it."""
         full = make_attribute_images(4, image_size=8, random_state=seed)
         holed = make_attribute_images(4, image_size=8, missing=missing, random_state=seed)
         np.testing.assert_array_equal(full.data, holed.data)
@@ -272,7 +272,7 @@ class TestMissing:
 
 
 class TestErrors:
-    """Illegal parameters."""
+    """Invalid parameters."""
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -290,8 +290,8 @@ class TestErrors:
             ("random_state", -1),
         ],
     )
-    def test_illegal_value(self, name, value):
-        """An illegal value raises ValueError naming the parameter and the value."""
+    def test_invalid_value(self, name, value):
+        """An invalid value raises ValueError naming the parameter and the value."""
         with pytest.raises(ValueError, match=rf"{name}.* must be .*, got .*\.$"):
             make_attribute_images(**{name: value})
 

@@ -20,7 +20,7 @@ needs_real = pytest.mark.skipif(
     not os.environ.get("SKATTR_DATA") or not REAL.is_dir(),
     reason="SKATTR_DATA names no folder that holds fashion",
 )
-TEXT = """path,hat,colour,size,who
+TEXT = """path,hat,color,size,who
 a.jpg,yes,NA,2,anna
 b.jpg,no,,1,bert
 c.jpg,?,nan,3,anna
@@ -39,13 +39,13 @@ def file(tmp_path):
 
 def test_every_kind(file):
     """Binary, categorical and ordinal columns have their types; NA, nan and None are levels."""
-    attributes = {"size": ("ordinal", [1, 2, 3]), "hat": "binary", "colour": "categorical"}
+    attributes = {"size": ("ordinal", [1, 2, 3]), "hat": "binary", "color": "categorical"}
     labels = load_attribute_table(file, attributes=attributes, group="who", **CODING)
     expected = pd.DataFrame(
         {
             "size": pd.array([2, 1, 3, 2], dtype="Int64"),
             "hat": pd.array([True, False, None, None], dtype="boolean"),
-            "colour": pd.Series(["NA", np.nan, "nan", "None"], dtype="str"),
+            "color": pd.Series(["NA", np.nan, "nan", "None"], dtype="str"),
         }
     )
     pd.testing.assert_frame_equal(labels.target, expected)
@@ -60,9 +60,9 @@ def test_every_kind(file):
 def test_only_what_is_said_is_unknown(file):
     """With unknown=None an empty cell is a level; by default it is the only unknown one."""
     for unknown, expected in [(None, ["NA", "", "nan", "None"]), ("NA", [None, "", "nan", "None"])]:
-        column = load_attribute_table(file, attributes=["colour"], unknown=unknown).target["colour"]
+        column = load_attribute_table(file, attributes=["color"], unknown=unknown).target["color"]
         assert [None if pd.isna(cell) else cell for cell in column] == expected
-    column = load_attribute_table(file, attributes=["colour"]).target["colour"]
+    column = load_attribute_table(file, attributes=["color"]).target["color"]
     assert column.isna().tolist() == [False, True, False, False]
 
 
@@ -184,7 +184,7 @@ def test_bytes_that_are_not_utf8(tmp_path):
     with pytest.raises(DatasetFormatError, match="line 1: the byte 0xff is not UTF-8"):
         load_attribute_table(path)
     path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
-    assert load_attribute_table(path, attributes=["colour"]).target["colour"][3] == "None"
+    assert load_attribute_table(path, attributes=["color"]).target["color"][3] == "None"
 
 
 @pytest.mark.parametrize(
@@ -245,13 +245,13 @@ def test_a_column_without_a_name(tmp_path):
 
 
 def test_existing_only_and_pair(file, tmp_path):
-    """Rows whose picture is not there are left out of both tables."""
+    """Rows whose image is not there are left out of both tables."""
     Image.new("RGB", (3, 3)).save(tmp_path / "c.jpg")
     data, target = load_attribute_table(
-        file, attributes=["colour"], folder=tmp_path, existing_only=True, return_X_y=True
+        file, attributes=["color"], folder=tmp_path, existing_only=True, return_X_y=True
     )
     assert data["path"].tolist() == [str(tmp_path / "c.jpg")]
-    assert target["colour"].tolist() == ["nan"]
+    assert target["color"].tolist() == ["nan"]
 
 
 # --- parquet -----------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def nullable():
             "path": pd.array(["a", "b", "c"], dtype="string"),
             "hat": pd.array([True, None, False], dtype="boolean"),
             "size": pd.array([1, None, 2], dtype="Int64"),
-            "colour": pd.array(["NA", None, "red"], dtype="string"),
+            "color": pd.array(["NA", None, "red"], dtype="string"),
             "list": [[1], [2], [3]],
         }
     )
@@ -272,13 +272,13 @@ def nullable():
 
 def check_parquet(path):
     """Check what is loaded from a parquet file of this table."""
-    attributes = {"hat": "binary", "size": ("ordinal", [1, 2]), "colour": "categorical"}
+    attributes = {"hat": "binary", "size": ("ordinal", [1, 2]), "color": "categorical"}
     target = load_attribute_table(path, attributes=attributes, positive=True, negative=False).target
     expected = pd.DataFrame(
         {
             "hat": pd.array([True, None, False], dtype="boolean"),
             "size": pd.array([1, None, 2], dtype="Int64"),
-            "colour": pd.Series(["NA", np.nan, "red"], dtype="str"),
+            "color": pd.Series(["NA", np.nan, "red"], dtype="str"),
         }
     )
     pd.testing.assert_frame_equal(target, expected)
@@ -343,13 +343,13 @@ def test_the_real_levels():
 def test_the_code_for_unknown_is_of_attributes_only(tmp_path):
     """A split or a group of that name stays one, and absolute paths stay where they are."""
     file = tmp_path / "labels.csv"
-    file.write_text("path,part,person,hat\na.jpg,0,0,1\n/pictures/b.jpg,1,7,-1\nc.jpg,0,7,0\n")
+    file.write_text("path,part,person,hat\na.jpg,0,0,1\n/images/b.jpg,1,7,-1\nc.jpg,0,7,0\n")
     data = load_attribute_table(
         file, attributes=["hat"], positive=1, negative=-1, unknown=0, split="part", group="person",
         folder="here",
     )  # fmt: skip
     assert data.data["split"].tolist() == ["0", "1", "0"]
     assert data.data["group"].tolist() == ["0", "7", "7"]
-    assert data.data["path"][1] == "/pictures/b.jpg"
+    assert data.data["path"][1] == "/images/b.jpg"
     assert data.data["path"][0].endswith("a.jpg")
     assert data.target["hat"].isna().tolist() == [False, False, True]

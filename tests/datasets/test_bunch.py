@@ -68,7 +68,7 @@ def test_return_X_y(tmp_path, rng, name):
 
 @each_loader
 def test_existing_only(tmp_path, rng, name):
-    """Rows whose picture is there are kept, in their order; none at all is an error."""
+    """Rows whose image is there are kept, in their order; none at all is an error."""
     load = written(name, tmp_path, rng)
     whole = load()
     with pytest.raises(FileNotFoundError, match=r"existing_only=True leaves no row.*Layout: "):
@@ -97,7 +97,7 @@ def test_a_missing_folder(tmp_path, name):
 
 @each_loader
 def test_bad_options(tmp_path, rng, name):
-    """Options of a wrong type are named with the legal values."""
+    """Options of a wrong type are named with the valid values."""
     load = written(name, tmp_path, rng)
     for option in ("existing_only", "return_X_y"):
         with pytest.raises(ValueError, match=rf"{option} must be one of \[True, False\], got 'no'"):

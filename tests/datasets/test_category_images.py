@@ -28,27 +28,27 @@ SHARES = {
 
 @pytest.fixture(scope="module")
 def clean():
-    """800 pictures without noise, large enough to measure."""
+    """800 images without noise, large enough to measure."""
     return make_category_images(800, image_size=48, noise=0, random_state=0)
 
 
 @pytest.fixture(scope="module")
 def labels():
-    """Return a set of many labels; its pictures are as small as they may be."""
+    """Return a set of many labels; its images are as small as they may be."""
     return make_category_images(4000, image_size=8, random_state=0)
 
 
-def hsv(picture):
+def hsv(image):
     """Return hue in degrees, saturation and value of each pixel."""
-    channels = np.asarray(Image.fromarray(picture).convert("HSV"), dtype=float) / 255
+    channels = np.asarray(Image.fromarray(image).convert("HSV"), dtype=float) / 255
     return channels[..., 0] * 360, channels[..., 1], channels[..., 2]
 
 
-def place_of(picture):
-    """Tell the place by the colour of the picture's rim."""
-    rim = np.ones(picture.shape[:2], bool)
+def place_of(image):
+    """Tell the place by the color of the image's rim."""
+    rim = np.ones(image.shape[:2], bool)
     rim[3:-3, 3:-3] = False
-    hue, saturation, _ = (np.median(channel[rim]) for channel in hsv(picture))
+    hue, saturation, _ = (np.median(channel[rim]) for channel in hsv(image))
     if saturation < 0.25:
         return "ice"
     hues = {"sea": 225, "lawn": 110, "sand": 45}
@@ -56,7 +56,7 @@ def place_of(picture):
 
 
 def is_round(bunch):
-    """Tell the buoys and balls, which fill the middle of the picture when they are large."""
+    """Tell the buoys and balls, which fill the middle of the image when they are large."""
     return bunch.category.isin(["buoy", "ball"]).to_numpy()
 
 
@@ -69,7 +69,7 @@ class TestReproducibility:
     """What a seed fixes, and what it leaves alone."""
 
     def test_same_seed_same_result(self):
-        """The same int gives the same pictures, categories and table."""
+        """The same int gives the same images, categories and table."""
         first, second = (make_category_images(20, missing=0.3, random_state=7) for _ in range(2))
         np.testing.assert_array_equal(first.data, second.data)
         assert_series_equal(first.category, second.category)
@@ -77,7 +77,7 @@ class TestReproducibility:
 
     @pytest.mark.parametrize("seeds", [(0, 1), (None, None)])
     def test_other_seed_other_result(self, seeds):
-        """Two seeds, or fresh entropy twice, give other pictures and another table."""
+        """Two seeds, or fresh entropy twice, give other images and another table."""
         first, second = (make_category_images(20, random_state=seed) for seed in seeds)
         assert (first.data != second.data).any(axis=(1, 2, 3)).all()
         assert not first.target.equals(second.target)
@@ -143,7 +143,7 @@ class TestLabels:
     @settings(deadline=None, max_examples=25)
     @given(missing=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
     def test_missing_only_masks(self, missing, seed):
-        """Pictures, categories and known entries are those without unknown ones."""
+        """Images, categories and known entries are those without unknown ones."""
         full = make_category_images(4, image_size=8, random_state=seed)
         holed = make_category_images(4, image_size=8, missing=missing, random_state=seed)
         np.testing.assert_array_equal(full.data, holed.data)
@@ -158,7 +158,7 @@ class TestLabels:
         assert (abs(bunch.target.isna().mean() - missing) < tolerance).all()
 
 
-class TestPictures:
+class TestImages:
     """Pixels."""
 
     @pytest.mark.parametrize(
@@ -166,12 +166,12 @@ class TestPictures:
         [(32, (32, 32)), ((16, 40), (16, 40)), ([9, 8], (9, 8)), (np.int64(8), (8, 8))],
     )
     def test_image_size(self, image_size, shape):
-        """Pictures are uint8 RGB of the side or (height, width) asked for."""
+        """Images are uint8 RGB of the side or (height, width) asked for."""
         data = make_category_images(4, image_size=image_size, random_state=0).data
         assert data.shape == (4, *shape, 3)
         assert data.dtype == np.uint8
 
-    def test_labels_do_not_depend_on_the_pictures(self):
+    def test_labels_do_not_depend_on_the_images(self):
         """Image size, noise and bias leave categories and table as they are."""
         settings_ = [(8, 0.0, 0.0), ((10, 20), 0.5, 1.0)]
         first, second = (
@@ -194,14 +194,14 @@ class TestPictures:
         """A share bias + (1 - bias) / 4 of the objects stands in the usual place."""
         bunch = make_category_images(600, bias=bias, noise=0, random_state=0)
         usual = [
-            place_of(picture) == USUAL.get(category, "sea")
-            for picture, category in zip(bunch.data, bunch.category, strict=True)
+            place_of(image) == USUAL.get(category, "sea")
+            for image, category in zip(bunch.data, bunch.category, strict=True)
         ]
         expected = bias + (1 - bias) / 4
         assert np.mean(usual) == pytest.approx(expected, abs=0.08)
 
     def test_bias_changes_the_place_alone(self):
-        """Where the object in front is, a picture looks the same at any bias."""
+        """Where the object in front is, an image looks the same at any bias."""
         free, bound = (
             make_category_images(200, image_size=48, bias=bias, noise=0, random_state=0)
             for bias in (0.0, 1.0)
@@ -213,10 +213,10 @@ class TestPictures:
     def test_blue_is_the_object(self, clean):
         """An object is blue if and only if it is told to be, whatever the place."""
         rows = is_round(clean) & is_not(clean, "striped") & ~is_not(clean, "large")
-        hues = np.array([hsv(picture)[0][24, 24] for picture in clean.data[rows]])
+        hues = np.array([hsv(image)[0][24, 24] for image in clean.data[rows]])
         blue = ~is_not(clean, "blue")[rows]
         assert ((abs(hues - 230) < 20) == blue).all()
-        at_sea = np.array([place_of(picture) == "sea" for picture in clean.data[rows]])
+        at_sea = np.array([place_of(image) == "sea" for image in clean.data[rows]])
         assert (at_sea & ~blue).sum() > 10
 
     def test_striped_is_the_object(self, clean):
@@ -229,7 +229,7 @@ class TestPictures:
     def test_relative_to_the_category(self, clean, attribute):
         """What is seen tells "large" and "bright" with the category, and much less without."""
         rows = is_round(clean) & is_not(clean, "striped")
-        value = np.array([hsv(picture)[2] for picture in clean.data[rows]])
+        value = np.array([hsv(image)[2] for image in clean.data[rows]])
         inside = abs(value - value[:, 24:25, 24:25]) < 0.01
         seen = value[:, 24, 24] if attribute == "bright" else np.log(inside.sum(axis=(1, 2)))
         ball = (clean.category == "ball").to_numpy()[rows]
@@ -266,7 +266,7 @@ class TestFolder:
 
 
 class TestErrors:
-    """Illegal parameters."""
+    """Invalid parameters."""
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -281,8 +281,8 @@ class TestErrors:
             ("random_state", -1),
         ],
     )
-    def test_illegal_value(self, name, value):
-        """An illegal value raises ValueError naming the parameter and the value."""
+    def test_invalid_value(self, name, value):
+        """An invalid value raises ValueError naming the parameter and the value."""
         with pytest.raises(ValueError, match=rf"{name}.* must be .*, got .*\.$"):
             make_category_images(**{name: value})
 

@@ -36,7 +36,7 @@ def test_minus_one_is_negative(tmp_path, rng):
 
 
 def test_the_rows_are_those_of_the_other_files(folder):
-    """Path, person and part are joined to each picture."""
+    """Path, person and part are joined to each image."""
     data = load_celeba(str(folder)).data
     assert data["path"][2] == os.path.join(str(folder), "img_align_celeba", "000003.jpg")
     assert data["group"].tolist() == [str(2880 + k // 2) for k in range(7)]
@@ -53,7 +53,7 @@ def test_a_subset_is_its_rows_of_the_whole(folder, subset):
     pd.testing.assert_frame_equal(part.target, whole.target[rows].reset_index(drop=True))
 
 
-def test_boxes_are_of_the_pictures_in_the_wild(folder):
+def test_boxes_are_of_the_images_in_the_wild(folder):
     """The box is x_1, y_1 and their sums with width and height."""
     data = load_celeba(folder, boxes=True, images=folder / "wild").data
     assert data["path"][0] == str(folder / "wild" / "000001.jpg")
@@ -83,7 +83,7 @@ def test_the_folders_of_the_archive(folder, rng):
         ("list_attr_celeba.txt", "Bald Bangs", "Bangs Bald", "line 2: the attribute 'Bald' stands"),
         ("list_attr_celeba.txt", "Bald Bangs", "Bald", "line 3: expected 40 fields, got 41"),
         ("list_attr_celeba.txt", "Bald Bangs", "Bald Bald", "line 2: .* each of them once"),
-        ("list_attr_celeba.txt", "000002.jpg", "000001.jpg", "line 4: the picture '000001.jpg' is"),
+        ("list_attr_celeba.txt", "000002.jpg", "000001.jpg", "line 4: the image '000001.jpg' is"),
         ("list_eval_partition.txt", "2.jpg 0", "2.jpg 3", "line 2: the partition is '3'"),
         ("list_eval_partition.txt", "2.jpg 0", "9.jpg 0", "line 2: expected '000002.jpg', as in"),
         ("list_eval_partition.txt", "000007.jpg 2\n", "", "line 7: expected '000007.jpg'.* got it"),
@@ -125,8 +125,8 @@ def test_every_cut_is_refused(folder):
 
 
 def test_an_empty_subset(folder):
-    """A subset without a picture is an error, not an empty table."""
+    """A subset without an image is an error, not an empty table."""
     path = folder / "list_eval_partition.txt"
     path.write_text(path.read_text().replace(" 1\n", " 0\n"))
-    with pytest.raises(DatasetFormatError, match="puts no picture into the subset 'val'"):
+    with pytest.raises(DatasetFormatError, match="puts no image into the subset 'val'"):
         load_celeba(folder, "val")

@@ -69,7 +69,7 @@ def test_the_folder_may_bear_any_name(tmp_path, rng):
         ("Path,", "", "line 1: expected the columns"),
         ("patient00000/study1/view2", "person/view2", "line 3: Path is .* but must be like"),
         ("train/patient00000/study1/view2", "valid/patient00000/study1/view2", "line 3: Path is"),
-        ("view2_frontal.jpg,Female", "view1_frontal.jpg,Female", "line 3: the picture .*line 2"),
+        ("view2_frontal.jpg,Female", "view1_frontal.jpg,Female", "line 3: the image .*line 2"),
         (",68,Frontal", ",old,Frontal", "line 3: Age is 'old', but must be a whole number"),
         (",Frontal,AP,", ",Frontal,AP,2.0", "line 3: attribute 'No Finding' is '2.0"),
         (",Frontal,AP,", ",Frontal,AP,,", "line 3: expected 19 fields, got 20"),

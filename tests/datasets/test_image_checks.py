@@ -1,4 +1,4 @@
-"""Checks of pictures: every problem is found, none is invented, and nothing crashes."""
+"""Checks of images: every problem is found, none is invented, and nothing crashes."""
 
 import shutil
 import subprocess
@@ -76,7 +76,7 @@ def test_odd_files_have_notes(hostile, report):
     }
     assert found["gray.png"] == {"converted": "it is gray (mode 'L')."}
     assert "transparency (mode 'RGBA')" in found["rgba.png"]["converted"]
-    assert found["one pixel.png"] == {"tiny": "the picture is 1 pixels wide and 1 high."}
+    assert found["one pixel.png"] == {"tiny": "the image is 1 pixels wide and 1 high."}
     assert "16 bits" in found["16 bit.png"]["converted"]
     assert "mode 'CMYK'" in found["cmyk.jpg"]["converted"]
     assert "transparency (mode 'P')" in found["palette.png"]["converted"]
@@ -95,7 +95,7 @@ def test_the_table(report):
 
 
 def test_nothing_wrong(files):
-    """Sound pictures make an empty table with the same columns."""
+    """Sound images make an empty table with the same columns."""
     report = check_images(files)
     assert tuple(report.columns) == COLUMNS
     assert len(report) == 0
@@ -119,7 +119,7 @@ def test_what_is_no_path(files):
 
 
 def test_boxes(hostile):
-    """Each illegal box has its name; whole pictures and legal crops have none."""
+    """Each invalid box has its name; whole images and valid crops have none."""
     cases = [
         ([0, 0, WIDTH, HEIGHT], None),
         ([np.nan] * 4, None),
@@ -140,13 +140,13 @@ def test_boxes(hostile):
     data = pd.DataFrame([box for box, _ in cases], columns=BOXES).assign(path=path)
     expected = [(row, problem) for row, (_, problem) in enumerate(cases) if problem]
     report = check_images(data)
-    # The first and the second row are the same picture, but one has a box.
+    # The first and the second row are the same image, but one has a box.
     assert problems(report) == expected
     assert f"which is {WIDTH} pixels wide, {HEIGHT} high" in report["detail"][2]
     assert report["detail"].iloc[-1] == "the crop is 7 pixels wide and 20 high."
 
 
-def test_boxes_are_held_against_the_upright_picture(hostile):
+def test_boxes_are_held_against_the_upright_image(hostile):
     """A turned photograph is as wide as it is seen."""
     path = hostile.good["turned.jpg"]
     data = pd.DataFrame({"path": [path] * 2, "xmin": 0, "ymin": 0})
@@ -154,8 +154,8 @@ def test_boxes_are_held_against_the_upright_picture(hostile):
     assert problems(check_images(data), "error") == [(1, "outside box")]
 
 
-def test_boxes_of_missing_pictures_are_checked_too(hostile):
-    """Annotations can be checked before the pictures are there."""
+def test_boxes_of_missing_images_are_checked_too(hostile):
+    """Annotations can be checked before the images are there."""
     data = pd.DataFrame({"path": ["gone.jpg"] * 2, "xmin": 0, "ymin": 0, "xmax": [0, 5], "ymax": 9})
     assert problems(check_images(data)) == [
         (0, "missing"),
@@ -167,7 +167,7 @@ def test_boxes_of_missing_pictures_are_checked_too(hostile):
 
 @pytest.mark.parametrize(("min_side", "expected"), [(1, []), (10, []), (11, [0]), (13, [0, 1])])
 def test_min_side(files, tmp_path, min_side, expected):
-    """A picture is tiny if one of its sides is below `min_side`."""
+    """An image is tiny if one of its sides is below `min_side`."""
     Image.new("RGB", (12, 40)).save(tmp_path / "other.png")
     report = check_images([files[0], str(tmp_path / "other.png")], min_side=min_side)
     assert problems(report) == [(row, "tiny") for row in expected]
@@ -196,7 +196,7 @@ def brute_force(keys, table):
 @given(st.data())
 def test_duplicates_are_those_of_brute_force(tmp_path_factory, data):
     """By content and box, with the labels that are known: each row against each other."""
-    folder = tmp_path_factory.getbasetemp() / "colours"
+    folder = tmp_path_factory.getbasetemp() / "colors"
     if not folder.exists():
         folder.mkdir()
         for number in range(3):
@@ -223,22 +223,22 @@ def test_duplicates_are_those_of_brute_force(tmp_path_factory, data):
 
 
 def test_conflicts_name_the_attributes(files):
-    """The attributes that differ, and the other rows, are named; unknown labels agree with all."""
+    """The attributes that differ, and the other rows, are named; missing labels agree with all."""
     target = pd.DataFrame(
         {
             "hat": pd.array([True, None, False, True], dtype="boolean"),
-            "colour": pd.Categorical(["red", "red", None, "blue"]),
+            "color": pd.Categorical(["red", "red", None, "blue"]),
             "age": [1.0, np.nan, 1.0, 2.0],
         }
     )
     report = check_images([files[0], files[0], files[0], files[1]], target=target)
     assert problems(report) == [(row, "conflicting duplicate") for row in (0, 1, 2)]
     assert report["detail"][1] == (
-        "known labels of ['hat'] differ from those of the same picture in row(s) 0, 2."
+        "known labels of ['hat'] differ from those of the same image in row(s) 0, 2."
     )
     agreeing = check_images([files[0], files[0], files[1], files[2]], target=target)
     assert problems(agreeing) == [(1, "duplicate")]
-    assert agreeing["detail"][0] == "it is the same picture as in row 0."
+    assert agreeing["detail"][0] == "it is the same image as in row 0."
 
 
 @pytest.mark.parametrize("kind", [list, np.array, pd.Series])
@@ -255,13 +255,13 @@ def test_one_attribute(files, kind):
     "data", [np.zeros((2, 3)), np.zeros((2, 4, 4, 3), np.uint8), None, [], pd.DataFrame({"a": [1]})]
 )
 def test_data_without_paths(data):
-    """Arrays and tables without a column of paths are refused with what is legal."""
+    """Arrays and tables without a column of paths are refused with what is valid."""
     with pytest.raises(ValueError, match="data holds no paths.*'path' column"):
         check_images(data)
 
 
 def test_wrong_parameters(files):
-    """They are named with their legal values."""
+    """They are named with their valid values."""
     with pytest.raises(ValueError, match=r"target has 3 row\(s\), data 24"):
         check_images(files, target=[1, 0, 1])
     for value in (0, 2.5, True, "8"):

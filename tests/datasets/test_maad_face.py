@@ -39,7 +39,7 @@ def test_persons_are_groups(tmp_path, rng):
         ("Young,", "Male,", "line 1: expected .* each once"),
         ("Young,", "", "line 2: expected 5 fields, got 6"),
         ("Young,", "Young,Senior,", "line 2: expected 7 fields, got 6"),
-        ("n000000/0001_01.jpg,0,", "n000000/0000_01.jpg,0,", "line 3: the picture .*line 2"),
+        ("n000000/0001_01.jpg,0,", "n000000/0000_01.jpg,0,", "line 3: the image .*line 2"),
         ("n000000/0001_01.jpg,0,", "n000000/0001_01.jpg,0,2", "line 3: attribute 'Male' is '2"),
         ("n000000/0001_01.jpg,0,", "n000000/0001_01.jpg,0", "line 3: expected 6 fields, got 5"),
     ],

@@ -64,7 +64,7 @@ def test_labels_are_those_of_the_file(tmp_path, rng, dataset):
 
 @pytest.mark.parametrize("partition", range(5))
 def test_peta_as_its_readers_have_it(tmp_path, rng, partition):
-    """Names, labels, pictures and parts are those of format_peta.py's indexing."""
+    """Names, labels, images and parts are those of format_peta.py's indexing."""
     formats.write_peta(tmp_path, rng)
     people = load_pedestrian(tmp_path, "peta", partition=partition)
     peta = loadmat(tmp_path / "PETA.mat")["peta"]
@@ -80,13 +80,13 @@ def test_peta_as_its_readers_have_it(tmp_path, rng, partition):
 
 @pytest.mark.parametrize("partition", range(5))
 def test_rap_as_its_readers_have_it(tmp_path, rng, partition):
-    """Names, pictures and parts are those of format_rap.py's indexing; tracks are groups."""
+    """Names, images and parts are those of format_rap.py's indexing; tracks are groups."""
     formats.write_rap(tmp_path, rng)
     people = load_pedestrian(tmp_path, "rap", partition=partition)
     rap = loadmat(tmp_path / FILES["rap"])["RAP_annotation"]
-    pictures = [rap[0][0][5][i][0][0] for i in range(10)]
+    images = [rap[0][0][5][i][0][0] for i in range(10)]
     assert people.data["path"].tolist() == [
-        os.path.join(str(tmp_path), "RAP_dataset", picture) for picture in pictures
+        os.path.join(str(tmp_path), "RAP_dataset", image) for image in images
     ]
     assert list(people.target) == [rap[0][0][6][i][0][0] for i in range(3)]
     for place, part in enumerate(("train", "test")):
@@ -98,12 +98,12 @@ def test_rap_as_its_readers_have_it(tmp_path, rng, partition):
 
 @pytest.mark.parametrize("partition", range(5))
 def test_rap2_as_its_readers_have_it(tmp_path, rng, partition):
-    """Names, pictures and parts are those of format_rap2.py's indexing."""
+    """Names, images and parts are those of format_rap2.py's indexing."""
     formats.write_rap2(tmp_path, rng)
     people = load_pedestrian(tmp_path, "rap2", partition=partition, images="crops")
     data = loadmat(tmp_path / FILES["rap2"])["RAP_annotation"]
-    picture = data["name"][0][0][4][0][0]
-    assert people.data["path"][4] == os.path.join(str(tmp_path), "crops", picture)
+    image = data["name"][0][0][4][0][0]
+    assert people.data["path"][4] == os.path.join(str(tmp_path), "crops", image)
     chosen = data["selected_attribute"][0][0][0] - 1
     assert list(people.target) == [data["attribute"][0][0][k][0][0] for k in chosen]
     for part in ("train", "val", "test"):
@@ -113,7 +113,7 @@ def test_rap2_as_its_readers_have_it(tmp_path, rng, partition):
 
 
 def test_pa100k_as_its_readers_have_it(tmp_path, rng):
-    """Names, pictures, labels and parts are those of format_pa100k.py's indexing."""
+    """Names, images, labels and parts are those of format_pa100k.py's indexing."""
     formats.write_pa100k(tmp_path, rng)
     people = load_pedestrian(tmp_path, "pa100k")
     mat = loadmat(tmp_path / "annotation.mat")
@@ -122,15 +122,15 @@ def test_pa100k_as_its_readers_have_it(tmp_path, rng):
     for part in ("train", "val", "test"):
         some = load_pedestrian(tmp_path, "pa100k", part)
         for i in range(len(some.data)):
-            picture = mat[f"{part}_images_name"][i][0][0]
-            assert some.data["path"][i] == os.path.join(str(tmp_path), "data", picture)
+            image = mat[f"{part}_images_name"][i][0][0]
+            assert some.data["path"][i] == os.path.join(str(tmp_path), "data", image)
         np.testing.assert_array_equal(some.target.astype(int), mat[f"{part}_label"])
         rows += len(some.data)
     assert rows == len(people.data)
 
 
 def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
-    """A picture of RAP that names no frame is in no other's group."""
+    """An image of RAP that names no frame is in no other's group."""
     formats.write_rap(tmp_path, rng)
     names = formats.rap_names(10)
     names[0] = "odd.png"
@@ -152,7 +152,7 @@ def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
         (
             "pa100k",
             {"test_images_name": formats.cell(["1.jpg"] * 2)},
-            "row 11: the picture '1.jpg'",
+            "row 11: the image '1.jpg'",
         ),
         ("pa100k", {"attributes": formats.cell(["a", "b", "a"])}, "name is there twice"),
         ("peta", {"data": np.zeros((12, 44)) + 0.5}, "must be a matrix of whole numbers"),
@@ -218,7 +218,7 @@ def test_cut_files_are_refused(tmp_path, rng, dataset):
 
 
 def test_bad_parameters(tmp_path, rng):
-    """Parameters that there are not are named with the legal values."""
+    """Parameters that there are not are named with the valid values."""
     formats.write_rap(tmp_path, rng)
     for kwargs, message in [
         ({"dataset": "market"}, r"dataset must be one of \['peta', 'pa100k', 'rap', 'rap2'\]"),

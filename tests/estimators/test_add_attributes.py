@@ -14,7 +14,7 @@ from skattr._estimators.add_attributes import (
     name_new_attributes,
     new_attribute_params,
 )
-from skattr.exceptions import UnknownLabelsWarning
+from skattr.exceptions import MissingLabelWarning
 from tests.tiny_models import tiny
 
 FAST = {"max_epochs": 15, "lr": 0.05, "batch_size": 8, "random_state": 0}
@@ -27,7 +27,7 @@ def problem(n=120):
     y = pd.DataFrame(
         {
             "hat": (X[:, 0] > 0).astype(float),
-            "colour": np.array(["blue", "green", "red"])[X[:, 1:].argmax(axis=1)],
+            "color": np.array(["blue", "green", "red"])[X[:, 1:].argmax(axis=1)],
             "age": np.digitize(X[:, 1], [-1, 0, 1]),
             "scarf": pd.array(X[:, 2] > 0.3, dtype="boolean"),
             "shape": np.array(["flat", "round", "tall"])[np.digitize(X[:, 3], [-0.4, 0.4])],
@@ -39,7 +39,7 @@ def problem(n=120):
 
 
 AGE = {"attributes": {"age": ("ordinal", [0, 1, 2, 3])}}
-OLD, NEW = ["hat", "colour", "age"], ["scarf", "shape"]
+OLD, NEW = ["hat", "color", "age"], ["scarf", "shape"]
 
 
 @pytest.mark.parametrize("params", [
@@ -72,25 +72,25 @@ def test_old_columns_are_bit_identical_and_new_ones_are_learned(params):
     assert (classifier.classes_[4][after[4].argmax(axis=1)] == y["shape"]).mean() > 0.55
 
 
-def test_pictures_keep_their_predictions(pictures, table):
+def test_images_keep_their_predictions(images, table):
     """In float32 too, however the rows are batched; twice in a row, and after pickling."""
-    classifier = tiny().fit(pictures, table[["hat"]])
-    hat = classifier.predict_proba(pictures)
+    classifier = tiny().fit(images, table[["hat"]])
+    hat = classifier.predict_proba(images)
     assert classifier.classes_.tolist() == [False, True]
-    classifier.add_attributes(pictures, table[["colour"]])
+    classifier.add_attributes(images, table[["color"]])
     assert isinstance(classifier.classes_, list)
-    first = classifier.predict_proba(pictures)
+    first = classifier.predict_proba(images)
     assert_array_equal(first[0], hat)
-    classifier.add_attributes(pictures, table["count"])
-    second = classifier.predict_proba(pictures)
+    classifier.add_attributes(images, table["count"])
+    second = classifier.predict_proba(images)
     assert [proba.shape[1] for proba in second] == [2, 3, 4]
     for old, same in zip(first, second, strict=False):
         assert_array_equal(old, same)
-    assert classifier.output_names_ == ["hat", "colour", "count"]
+    assert classifier.output_names_ == ["hat", "color", "count"]
     copy = pickle.loads(pickle.dumps(classifier))
-    for one, other in zip(second, copy.predict_proba(pictures), strict=True):
+    for one, other in zip(second, copy.predict_proba(images), strict=True):
         assert_array_equal(one, other)
-    assert len(clone(classifier).fit(pictures, table[["hat"]]).predict_proba(pictures)) == 24
+    assert len(clone(classifier).fit(images, table[["hat"]]).predict_proba(images)) == 24
 
 
 def test_public_state_tells_of_all_attributes():
@@ -175,7 +175,7 @@ def test_names_that_clash_and_columns_without_names():
 
 def test_naming_of_new_attributes():
     """Series keep their name, arrays and lists are counted on from the old attributes."""
-    old = ["hat", "colour"]
+    old = ["hat", "color"]
     assert list(name_new_attributes(pd.Series([1], name="scarf"), old)) == ["scarf"]
     assert list(name_new_attributes(pd.Series([1]), old)) == ["y2"]
     assert list(name_new_attributes([1, None], old)) == ["y2"]
@@ -192,7 +192,7 @@ def test_naming_of_new_attributes():
 
 
 def test_parameters_of_new_branches():
-    """What concerns pictures and old attributes is left out, the rest is the classifier's."""
+    """What concerns images and old attributes is left out, the rest is the classifier's."""
     params = {"augment": "flip", "freeze": "backbone", "weights": "DEFAULT", "backbone": "resnet50"}
     classifier = AttributeClassifier(
         **params, lr=3.0, category_prior="joint", loss="focal", max_epochs=7, cross_fit=3,
@@ -258,6 +258,6 @@ def test_an_added_attribute_without_labels_stays_even():
     X, y = problem()
     classifier = AttributeClassifier(**FAST).fit(X, y[OLD])
     blank = y[["scarf"]].assign(era=None)
-    with pytest.warns(UnknownLabelsWarning, match=r"\['era'\]"):
+    with pytest.warns(MissingLabelWarning, match=r"\['era'\]"):
         classifier.add_attributes(X, blank, classes={"era": ["old", "new", "newest"]})
     assert_allclose(classifier.predict_proba(X)[4], 1 / 3)

@@ -64,28 +64,28 @@ def test_every_part_names_what_it_changes():
 
 
 def test_presets():
-    """Each is legal and in the docstring, and keeps what it is said to keep."""
+    """Each is valid and in the docstring, and keeps what it is said to keep."""
     for name, preset in AUGMENTATION_PRESETS.items():
         assert augmentation_settings(name) == preset.settings()
         assert f'"{name}"' in Augmentation.__doc__
     words = {name: " ".join(preset.changes()) for name, preset in AUGMENTATION_PRESETS.items()}
-    assert not [name for name, text in words.items() if "colours" in text]
+    assert not [name for name, text in words.items() if "colors" in text]
     assert "left and right" not in words["light"] + words["shift"]
     assert "bright" not in words["geometry"]
 
 
 def test_what_an_augmentation_may_be():
-    """None and callables pass; an object is checked; a word that is none lists the legal ones."""
+    """None and callables pass; an object is checked; a word that is none lists the valid ones."""
     assert augmentation_settings(None) is None
     assert augmentation_settings(len) is len
     assert augmentation_settings(Augmentation(zoom=0.1))["zoom"] == 0.1
     for wrong in ("spin", 3):
-        with pytest.raises(ValueError, match=r"augment=.* legal are 'flip', .*'strong', an Augm"):
+        with pytest.raises(ValueError, match=r"augment=.* valid are 'flip', .*'strong', an Augm"):
             augmentation_settings(wrong)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "legal"),
+    ("name", "value", "valid"),
     [
         ("flip", 0.5, "bool"),
         ("shift", 0.6, r"\[0.0, 0.5\]"),
@@ -102,16 +102,16 @@ def test_what_an_augmentation_may_be():
         ("test_flip", "yes", "bool"),
     ],
 )
-def test_illegal_strengths(name, value, legal):
-    """An illegal value is named with its parameter and the legal ones."""
-    with pytest.raises(ValueError, match=f"'{name}' parameter of Augmentation must be .*{legal}"):
+def test_invalid_strengths(name, value, valid):
+    """An invalid value is named with its parameter and the valid ones."""
+    with pytest.raises(ValueError, match=f"'{name}' parameter of Augmentation must be .*{valid}"):
         Augmentation(**{name: value}).settings()
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"freeze": "layer1"}, "freeze='layer1' is unknown; legal are 'backbone', 'stages:N'"),
+        ({"freeze": "layer1"}, "freeze='layer1' is unknown; valid are 'backbone', 'stages:N'"),
         ({"freeze": "stages:0"}, "freeze='stages:0' is unknown"),
         ({"freeze": "stages:two"}, "freeze='stages:two' is unknown"),
         ({"freeze": 2}, "'freeze' parameter of FineTuning must be"),
@@ -121,8 +121,8 @@ def test_illegal_strengths(name, value, legal):
         ({"layer_decay": 1.1}, r"'layer_decay' .*\(0.0, 1.0\]"),
     ],
 )
-def test_illegal_fine_tuning(params, message):
-    """An illegal value is named with its parameter and the legal ones."""
+def test_invalid_fine_tuning(params, message):
+    """An invalid value is named with its parameter and the valid ones."""
     with pytest.raises(ValueError, match=message):
         FineTuning(**params).settings()
 
@@ -134,7 +134,7 @@ def test_a_word_stands_for_its_object(freeze):
     assert fine_tuning_settings(FineTuning(freeze)) == FineTuning(freeze).settings()
 
 
-def test_an_illegal_word():
+def test_an_invalid_word():
     """So it is checked alike."""
     with pytest.raises(ValueError, match="freeze='head' is unknown"):
         fine_tuning_settings("head")

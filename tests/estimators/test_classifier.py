@@ -1,4 +1,4 @@
-"""The classifier over every kind of pictures, in scikit-learn's tools."""
+"""The classifier over every kind of images, in scikit-learn's tools."""
 
 import pickle
 from functools import partial
@@ -21,18 +21,18 @@ KINDS = ["arrays", "gray", "paths", "path array", "boxes"]
 
 
 @pytest.fixture(params=KINDS)
-def X(request, pictures, files, tmp_path):
-    """Return the same 24 pictures as each kind of X."""
+def X(request, images, files, tmp_path):
+    """Return the same 24 images as each kind of X."""
     if request.param == "arrays":
-        return pictures
+        return images
     if request.param == "gray":
-        return pictures[..., 1]
+        return images[..., 1]
     if request.param == "paths":
         return files
     if request.param == "path array":
         return np.array(files)
     big = tmp_path / "all.png"
-    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(big)
+    Image.fromarray(np.concatenate(list(images), axis=1)).save(big)
     starts = 10 * np.arange(24)
     return pd.DataFrame(
         {"path": str(big), "xmin": starts, "ymin": 0, "xmax": starts + 10, "ymax": 12}
@@ -44,7 +44,7 @@ def complete(table):
     return pd.DataFrame(
         {
             "hat": table["hat"].fillna(False).astype(bool),
-            "colour": table["colour"].fillna("red"),
+            "color": table["color"].fillna("red"),
             "count": table["count"].fillna(1.0),
         }
     )
@@ -146,11 +146,11 @@ def test_pipeline_with_memory(X, table, tmp_path):
     seconds = pipeline.named_steps["net"].history_[-1]["dur"]
     assert_array_equal(pipeline.fit_transform(X, table), first)
     assert pipeline.named_steps["net"].history_[-1]["dur"] == seconds
-    assert list(pipeline.get_feature_names_out())[:2] == ["hat", "colour=blue"]
+    assert list(pipeline.get_feature_names_out())[:2] == ["hat", "color=blue"]
 
 
 def test_pipeline_that_ends_in_the_classifier(X, table):
-    """A Pipeline hands pictures through and predicts."""
+    """A Pipeline hands images through and predicts."""
     pipeline = make_pipeline(FunctionTransformer(), tiny())
     expected = tiny().fit(X, table).predict(X)
     assert_array_equal(pipeline.fit(X, table).predict(X), expected)
@@ -165,21 +165,21 @@ def test_two_jobs_give_what_one_gives(X, table):
     assert_array_equal(run(n_jobs=2)["test_known"], run()["test_known"])
 
 
-def test_all_kinds_of_one_picture_predict_the_same(pictures, files, table):
+def test_all_kinds_of_one_image_predict_the_same(images, files, table):
     """Arrays, paths and boxes that show the same pixels are one and the same to the network."""
-    classifier = tiny().fit(pictures, table)
-    expected = all_probabilities(classifier, pictures)
+    classifier = tiny().fit(images, table)
+    expected = all_probabilities(classifier, images)
     assert_array_equal(all_probabilities(classifier, files), expected)
     boxes = pd.DataFrame({"path": files, "xmin": 0, "ymin": 0, "xmax": 10, "ymax": 12})
     assert_array_equal(all_probabilities(classifier, boxes), expected)
 
 
-def test_threads_give_what_one_thread_gives(pictures, table):
+def test_threads_give_what_one_thread_gives(images, table):
     """Fits in threads side by side, which share the global random state, stay as they are."""
     from joblib import Parallel, delayed
 
     def fit(seed):
-        return all_probabilities(tiny(random_state=seed).fit(pictures, table), pictures)
+        return all_probabilities(tiny(random_state=seed).fit(images, table), images)
 
     seeds = range(4)
     serial = [fit(seed) for seed in seeds]
@@ -188,26 +188,26 @@ def test_threads_give_what_one_thread_gives(pictures, table):
         assert_array_equal(one, other)
 
 
-def test_fit_learns_what_is_to_be_seen(pictures, table):
-    """The attributes that the pictures show are learned."""
-    classifier = tiny(max_epochs=60, lr=0.02).fit(pictures, table)
-    assert classifier.score(pictures, table[["hat", "colour", "count"]]) > 0.4
-    predicted = classifier.predict(pictures)
+def test_fit_learns_what_is_to_be_seen(images, table):
+    """The attributes that the images show are learned."""
+    classifier = tiny(max_epochs=60, lr=0.02).fit(images, table)
+    assert classifier.score(images, table[["hat", "color", "count"]]) > 0.4
+    predicted = classifier.predict(images)
     assert known_accuracy(table.to_numpy(object)[:, :2], predicted[:, :2]) > 0.95
 
 
-def test_labels_come_back_as_the_user_wrote_them(pictures, table):
+def test_labels_come_back_as_the_user_wrote_them(images, table):
     """Names, classes, dtypes and shapes follow the contract of several outputs."""
-    classifier = tiny().fit(pictures, table)
-    assert classifier.output_names_ == ["hat", "colour", "count"]
+    classifier = tiny().fit(images, table)
+    assert classifier.output_names_ == ["hat", "color", "count"]
     assert classifier.attribute_kinds_ == ["binary", "categorical", "categorical"]
     assert [levels.dtype.kind for levels in classifier.classes_] == ["b", "U", "f"]
     assert [len(levels) for levels in classifier.classes_] == [2, 3, 4]
-    predicted = classifier.predict(pictures)
+    predicted = classifier.predict(images)
     assert predicted.shape == (24, 3)
     assert isinstance(predicted[0, 0], bool | np.bool_)
     assert predicted[0, 1] in {"blue", "green", "red"}
-    probas = classifier.predict_proba(pictures)
+    probas = classifier.predict_proba(images)
     assert [proba.shape for proba in probas] == [(24, 2), (24, 3), (24, 4)]
     for proba in probas:
         assert_allclose(proba.sum(axis=1), 1, atol=1e-6)
@@ -216,113 +216,113 @@ def test_labels_come_back_as_the_user_wrote_them(pictures, table):
 
 
 @pytest.mark.parametrize("two_dimensional", [False, True])
-def test_one_output_is_a_plain_classifier(pictures, table, two_dimensional):
+def test_one_output_is_a_plain_classifier(images, table, two_dimensional):
     """One attribute gives 1-D classes, predictions and a 2-D matrix, as everywhere."""
-    y = complete(table)[["colour"]] if two_dimensional else complete(table)["colour"].tolist()
-    classifier = tiny().fit(pictures, y)
+    y = complete(table)[["color"]] if two_dimensional else complete(table)["color"].tolist()
+    classifier = tiny().fit(images, y)
     assert_array_equal(classifier.classes_, ["blue", "green", "red"])
-    assert classifier.predict(pictures).shape == (24,)
-    assert classifier.predict_proba(pictures).shape == (24, 3)
-    expected = accuracy_score(np.ravel(y), classifier.predict(pictures))
-    assert classifier.score(pictures, y) == pytest.approx(expected)
+    assert classifier.predict(images).shape == (24,)
+    assert classifier.predict_proba(images).shape == (24, 3)
+    expected = accuracy_score(np.ravel(y), classifier.predict(images))
+    assert classifier.score(images, y) == pytest.approx(expected)
     scores = cross_validate(
-        tiny(), pictures, np.ravel(y), cv=StratifiedKFold(2),
+        tiny(), images, np.ravel(y), cv=StratifiedKFold(2),
         scoring=["accuracy", "neg_log_loss", "roc_auc_ovr"], error_score="raise",
     )  # fmt: skip
     assert np.isfinite(scores["test_neg_log_loss"]).all()
 
 
-def test_one_ordinal_output_keeps_scikit_learn_honest(pictures, table):
+def test_one_ordinal_output_keeps_scikit_learn_honest(images, table):
     """The classes of one output are sorted whatever its order, as scorers take for granted."""
-    y = complete(table)["colour"]
+    y = complete(table)["color"]
     order = ["red", "blue", "green"]
-    classifier = tiny(attributes={"colour": ("ordinal", order)}).fit(pictures, y)
+    classifier = tiny(attributes={"color": ("ordinal", order)}).fit(images, y)
     assert_array_equal(classifier.classes_, ["blue", "green", "red"])
     assert classifier.attribute_kinds_ == ["ordinal"]
-    best = classifier.classes_[classifier.predict_proba(pictures).argmax(axis=1)]
-    assert_array_equal(best, classifier.predict(pictures))
+    best = classifier.classes_[classifier.predict_proba(images).argmax(axis=1)]
+    assert_array_equal(best, classifier.predict(images))
 
 
-def test_score_is_the_exact_match_over_known_labels(pictures, table):
+def test_score_is_the_exact_match_over_known_labels(images, table):
     """`score` equals its definition, row by row."""
-    classifier = tiny(max_epochs=20).fit(pictures, table)
-    predicted = classifier.predict(pictures)
+    classifier = tiny(max_epochs=20).fit(images, table)
+    predicted = classifier.predict(images)
     truth = table.to_numpy(object)
     hits = [
         all(pd.isna(t) or t == p for t, p in zip(*rows, strict=True))
         for rows in zip(truth, predicted, strict=True)
     ]
-    assert classifier.score(pictures, table) == pytest.approx(np.mean(hits))
+    assert classifier.score(images, table) == pytest.approx(np.mean(hits))
     weights = np.arange(24.0)
     expected = np.average(hits, weights=weights)
-    assert classifier.score(pictures, table, sample_weight=weights) == pytest.approx(expected)
+    assert classifier.score(images, table, sample_weight=weights) == pytest.approx(expected)
 
 
-def test_score_leaves_out_rows_without_a_label(pictures, table):
-    """A row of unknown labels is neither right nor wrong."""
-    classifier = tiny().fit(pictures, table)
+def test_score_leaves_out_rows_without_a_label(images, table):
+    """A row of missing labels is neither right nor wrong."""
+    classifier = tiny().fit(images, table)
     blank = table.copy()
     blank.iloc[:12] = None
-    assert classifier.score(pictures, blank) == classifier.score(pictures[12:], table[12:])
+    assert classifier.score(images, blank) == classifier.score(images[12:], table[12:])
 
 
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
-def test_transform_returns_named_columns(pictures, table, binary_head):
+def test_transform_returns_named_columns(images, table, binary_head):
     """One column per binary attribute, one per class of the others, as probabilities."""
-    classifier = tiny(binary_head=binary_head).fit(pictures, table)
-    columns = classifier.transform(pictures)
+    classifier = tiny(binary_head=binary_head).fit(images, table)
+    columns = classifier.transform(images)
     names = list(classifier.get_feature_names_out())
-    assert names[:4] == ["hat", "colour=blue", "colour=green", "colour=red"]
+    assert names[:4] == ["hat", "color=blue", "color=green", "color=red"]
     assert columns.shape == (24, len(names)) == (24, 8)
-    hat, colour, count = classifier.predict_proba(pictures)
-    assert_allclose(columns, np.hstack([hat[:, 1:], colour, count]), atol=1e-7)
+    hat, color, count = classifier.predict_proba(images)
+    assert_allclose(columns, np.hstack([hat[:, 1:], color, count]), atol=1e-7)
     classifier.set_params(transform_output="logit")
-    logits = classifier.transform(pictures)
+    logits = classifier.transform(images)
     assert_allclose(1 / (1 + np.exp(-logits[:, 0])), hat[:, 1], atol=1e-6)
-    assert_allclose(np.exp(logits[:, 1:4]), colour, atol=1e-6)
+    assert_allclose(np.exp(logits[:, 1:4]), color, atol=1e-6)
 
 
-def test_transform_to_features_and_to_pandas(pictures, table):
+def test_transform_to_features_and_to_pandas(images, table):
     """The shared features leave as a named DataFrame if asked."""
     classifier = tiny(transform_output="features").set_output(transform="pandas")
-    frame = classifier.fit(pictures, table).transform(pictures)
+    frame = classifier.fit(images, table).transform(images)
     assert list(frame.columns) == [f"feature{j}" for j in range(8)]
     assert frame.shape == (24, 8)
 
 
-def test_weights_are_routed(pictures, table, rng):
+def test_weights_are_routed(images, table, rng):
     """`sample_weight` and `label_weight` reach fit through scikit-learn's routing."""
     import sklearn
 
     weight, label_weight = rng.random(24), rng.random((24, 3))
-    expected = tiny().fit(pictures, table, sample_weight=weight, label_weight=label_weight)
+    expected = tiny().fit(images, table, sample_weight=weight, label_weight=label_weight)
     with sklearn.config_context(enable_metadata_routing=True):
         request = tiny().set_fit_request(sample_weight=True, label_weight=True)
         request.set_score_request(sample_weight=False)
         pipeline = make_pipeline(FunctionTransformer(), request)
-        pipeline.fit(pictures, table, sample_weight=weight, label_weight=label_weight)
+        pipeline.fit(images, table, sample_weight=weight, label_weight=label_weight)
         search = GridSearchCV(request, {"lr": [1e-3]}, cv=KFold(2), error_score="raise")
-        search.fit(pictures, table, sample_weight=weight, label_weight=label_weight)
-    given = all_probabilities(pipeline[-1], pictures)
-    assert_array_equal(given, all_probabilities(expected, pictures))
-    assert_array_equal(all_probabilities(search.best_estimator_, pictures), given)
+        search.fit(images, table, sample_weight=weight, label_weight=label_weight)
+    given = all_probabilities(pipeline[-1], images)
+    assert_array_equal(given, all_probabilities(expected, images))
+    assert_array_equal(all_probabilities(search.best_estimator_, images), given)
 
 
-def test_label_weight_slices_without_routing(pictures, table, rng):
+def test_label_weight_slices_without_routing(images, table, rng):
     """GridSearchCV cuts (n, L) weights along with the rows."""
     search = GridSearchCV(tiny(), {"lr": [1e-3]}, cv=KFold(2), error_score="raise")
-    search.fit(pictures, table, label_weight=rng.random((24, 3)))
+    search.fit(images, table, label_weight=rng.random((24, 3)))
     assert np.isfinite(search.best_score_)
 
 
-def test_warm_start_goes_on(pictures, table):
+def test_warm_start_goes_on(images, table):
     """With warm_start the second fit begins where the first ended."""
     classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, lr_schedule=None)
-    first = classifier.fit(pictures, table).history_
-    second = classifier.fit(pictures, table).history_
+    first = classifier.fit(images, table).history_
+    second = classifier.fit(images, table).history_
     assert second[0]["train_loss"] < first[0]["train_loss"] - 0.1
     with pytest.raises(ValueError, match="warm_start=True goes on from the previous fit"):
-        classifier.fit(pictures, table[["hat"]])
+        classifier.fit(images, table[["hat"]])
 
 
 def test_html_and_text_representations():
@@ -331,19 +331,19 @@ def test_html_and_text_representations():
     assert "AttributeClassifier" in AttributeClassifier()._repr_html_()
 
 
-def test_arrays_of_another_size_are_resized(pictures, table):
-    """Pictures in memory are brought to `image_size` as files are."""
-    classifier = tiny(image_size=9).fit(pictures, table)
-    assert classifier.predict(pictures).shape == (24, 3)
+def test_arrays_of_another_size_are_resized(images, table):
+    """Images in memory are brought to `image_size` as files are."""
+    classifier = tiny(image_size=9).fit(images, table)
+    assert classifier.predict(images).shape == (24, 3)
 
 
 @pytest.mark.gpu
-def test_cuda_fits_and_predicts(pictures, table):
+def test_cuda_fits_and_predicts(images, table):
     """The same code trains on a GPU, and its pickle predicts on the CPU."""
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("needs CUDA")
-    classifier = tiny(device="cuda", max_epochs=60, lr=0.02).fit(pictures, table)
-    assert known_accuracy(table.to_numpy(object)[:, :2], classifier.predict(pictures)[:, :2]) > 0.9
+    classifier = tiny(device="cuda", max_epochs=60, lr=0.02).fit(images, table)
+    assert known_accuracy(table.to_numpy(object)[:, :2], classifier.predict(images)[:, :2]) > 0.9
     copy = pickle.loads(pickle.dumps(classifier))
-    assert_array_equal(copy.predict(pictures), classifier.predict(pictures))
+    assert_array_equal(copy.predict(images), classifier.predict(images))

@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
 from skattr import AttributeClassifier
-from skattr.exceptions import InSampleWarning, UnknownLabelsWarning
+from skattr.exceptions import InSampleWarning, MissingLabelWarning
 
 
 @pytest.fixture
@@ -136,6 +136,6 @@ def test_an_unknown_column_is_warned_about_once(features):
     """The folds do not repeat what is known of the whole y."""
     X, y = features
     y[:, 1] = np.nan
-    with pytest.warns(UnknownLabelsWarning, match="y1") as caught:
+    with pytest.warns(MissingLabelWarning, match="y1") as caught:
         linear(cross_fit=3).fit_transform(X, y)
     assert len(caught) == 1

@@ -55,7 +55,7 @@ def test_each_file_is_decoded_once(files, table, tmp_path, decoded, num_workers)
 def test_the_reading_before_training_fills_the_cache(files, table, decoded):
     """With on_bad_image="warn" files are looked at beforehand, and then never again."""
     with open(files[5], "wb") as file:
-        file.write(b"no picture")
+        file.write(b"no image")
     with pytest.warns(BadImageWarning, match="row 5"):
         tiny(on_bad_image="warn", decoded_cache="memory").fit(files, table)
     assert sorted(decoded) == sorted(files)
@@ -97,7 +97,7 @@ def test_scaled_decoding_is_close(photographs, tmp_path):
 
 
 def test_embedder_keeps_the_two_kinds_apart(photographs, tmp_path):
-    """Features of scaled pictures are rows of their own in the cache."""
+    """Features of scaled images are rows of their own in the cache."""
     features = [
         ImageEmbedder(
             "resnet18", layer="layer1", image_size=32, decoding=decoding, cache=tmp_path / "cache"

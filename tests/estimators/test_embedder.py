@@ -1,4 +1,4 @@
-"""Features of pictures: what they are, and that each picture is embedded once."""
+"""Features of images: what they are, and that each image is embedded once."""
 
 import copy
 import hashlib
@@ -40,7 +40,7 @@ FORK = multiprocessing.get_context("fork")
 
 
 class Noting(nn.Module):
-    """Pass pictures on, and note in a file a digest of each; the blank ones of a dry run not."""
+    """Pass images on, and note in a file a digest of each; the blank ones of a dry run not."""
 
     def __init__(self, log, delay):
         super().__init__()
@@ -58,7 +58,7 @@ class Noting(nn.Module):
 
 
 class NotedBackbone:
-    """A tiny backbone that notes the pictures it sees."""
+    """A tiny backbone that notes the images it sees."""
 
     def __init__(self, log, delay=0.0):
         self.log = str(log)
@@ -69,7 +69,7 @@ class NotedBackbone:
         return nn.Sequential(Noting(self.log, self.delay), tiny_backbone())
 
     def seen(self):
-        """Count how often each picture was embedded."""
+        """Count how often each image was embedded."""
         path = Path(self.log)
         return Counter(path.read_text().split()) if path.exists() else Counter()
 
@@ -119,41 +119,39 @@ def test_features_are_torchvisions(crops, tmp_path, layer):
             v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
-    pictures = []
+    images = []
     for path, *box in crops[["path", *BOXES]].itertuples(index=False):
-        with Image.open(path) as picture:
-            pictures.append(
-                to_tensor(picture.crop(box).resize((32, 40), Image.Resampling.BILINEAR))
-            )
+        with Image.open(path) as image:
+            images.append(to_tensor(image.crop(box).resize((32, 40), Image.Resampling.BILINEAR)))
     maps = []
     model.layer2.register_forward_hook(lambda *args: maps.append(args[-1]))
     model.fc = nn.Identity()
     with torch.no_grad():
-        pooled = model(torch.stack(pictures))
+        pooled = model(torch.stack(images))
     expected = pooled if layer == "pool" else maps[0].mean((2, 3))
     np.testing.assert_allclose(result, expected.numpy(), rtol=1e-4, atol=1e-4)
     assert result.dtype == np.float32
     assert embedder.n_features_out_ == result.shape[1] == {"pool": 512, "layer2": 128}[layer]
 
 
-def test_all_kinds_of_x_give_the_same(pictures, files):
-    """Arrays, lists, paths, Series and tables of the same pictures have the same features."""
-    expected = tiny().fit_transform(pictures)
+def test_all_kinds_of_x_give_the_same(images, files):
+    """Arrays, lists, paths, Series and tables of the same images have the same features."""
+    expected = tiny().fit_transform(images)
     kinds = [
-        list(pictures), files, np.array(files), np.array(files, object)[:, None], pd.Series(files),
+        list(images), files, np.array(files), np.array(files, object)[:, None], pd.Series(files),
         pd.DataFrame({"path": files}), [Path(path) for path in files],
     ]  # fmt: skip
     for X in kinds:
         np.testing.assert_array_equal(tiny().fit_transform(X), expected)
-    gray = pictures[..., 0]
+    gray = images[..., 0]
     repeated = np.repeat(gray[..., np.newaxis], 3, axis=-1)
     np.testing.assert_array_equal(tiny().fit_transform(gray), tiny().fit_transform(repeated))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_order_and_batches_matter_no_more_than_rounding(pictures, files, num_workers):
-    """Any order, batch size and number of workers gives each picture's own features."""
-    expected = tiny(batch_size=1).fit_transform(pictures)
+def test_order_and_batches_matter_no_more_than_rounding(images, files, num_workers):
+    """Any order, batch size and number of workers gives each image's own features."""
+    expected = tiny(batch_size=1).fit_transform(images)
     order = np.random.default_rng(0).permutation(24)
     for batch_size in (1, 7, 100):
         embedder = tiny(batch_size=batch_size, num_workers=num_workers)
@@ -174,7 +172,7 @@ def test_a_cache_changes_no_bit(crops, cache):
 
 
 def search(X, y, embedder, n_jobs):
-    """Run a grid of 20 candidates and 5 folds over pictures, features and branches."""
+    """Run a grid of 20 candidates and 5 folds over images, features and branches."""
     pipeline = make_pipeline(embedder, AttributeClassifier(max_epochs=1, random_state=0))
     grid = {
         "attributeclassifier__lr": [1e-3, 3e-3, 1e-2, 3e-2, 1e-1],
@@ -187,8 +185,8 @@ def search(X, y, embedder, n_jobs):
 
 
 @pytest.mark.parametrize("cache_key", ["content", "stat"])
-def test_a_grid_embeds_each_picture_once(files, table, noted, cache, cache_key):
-    """20 candidates x 5 folds and the refit embed each picture once, a second run none."""
+def test_a_grid_embeds_each_image_once(files, table, noted, cache, cache_key):
+    """20 candidates x 5 folds and the refit embed each image once, a second run none."""
     embedder = tiny(backbone=noted, cache=cache, cache_key=cache_key)
     search(files, table["hat"], embedder, n_jobs=None)
     assert sorted(noted.seen().values()) == [1] * 24
@@ -198,21 +196,21 @@ def test_a_grid_embeds_each_picture_once(files, table, noted, cache, cache_key):
 
 
 @pytest.mark.slow
-def test_a_grid_of_two_processes_embeds_each_picture_once(pictures, table, noted, cache):
-    """So it is with two processes, pictures in memory and all attributes."""
+def test_a_grid_of_two_processes_embeds_each_image_once(images, table, noted, cache):
+    """So it is with two processes, images in memory and all attributes."""
     embedder = tiny(backbone=noted, cache=cache)
-    first = search(pictures, table, embedder, n_jobs=2)
+    first = search(images, table, embedder, n_jobs=2)
     assert sorted(noted.seen().values()) == [1] * 24
-    second = search(pictures, table, embedder, n_jobs=2)
+    second = search(images, table, embedder, n_jobs=2)
     assert noted.seen().total() == 24
     np.testing.assert_array_equal(
         first.cv_results_["mean_test_score"], second.cv_results_["mean_test_score"]
     )
 
 
-def test_equal_pictures_are_embedded_once(pictures, noted, cache):
-    """A picture that comes several times in X is embedded once, and comes back at every place."""
-    twice = np.concatenate([pictures, pictures[::-1], pictures[:3]])
+def test_equal_images_are_embedded_once(images, noted, cache):
+    """An image that comes several times in X is embedded once, and comes back at every place."""
+    twice = np.concatenate([images, images[::-1], images[:3]])
     result = tiny(backbone=noted, cache=cache).fit_transform(twice)
     assert sorted(noted.seen().values()) == [1] * 24
     np.testing.assert_array_equal(result[24:48], result[:24][::-1])
@@ -328,7 +326,7 @@ def embed(files, backbone, cache):
 
 
 @pytest.mark.parametrize("n_processes", [2, 4])
-def test_processes_at_once_embed_each_picture_once(files, tmp_path, cache, n_processes):
+def test_processes_at_once_embed_each_image_once(files, tmp_path, cache, n_processes):
     """Processes that begin together with an empty cache, in several orders, share the work."""
     backbone = NotedBackbone(tmp_path / "log", delay=0.01)
     orders = [np.random.default_rng(seed).permutation(24) for seed in range(n_processes)]
@@ -369,11 +367,11 @@ def test_a_killed_process_leaves_a_cache_that_goes_on(files, tmp_path, cache):
     np.testing.assert_allclose(result, tiny().fit_transform(files), rtol=1e-5, atol=1e-6)
 
 
-def test_an_unreadable_picture_keeps_what_came_before(files, noted, cache):
-    """The picture is named with its row, and the batches before it are not embedded again."""
-    Path(files[12]).write_bytes(b"no picture")
+def test_an_unreadable_image_keeps_what_came_before(files, noted, cache):
+    """The image is named with its row, and the batches before it are not embedded again."""
+    Path(files[12]).write_bytes(b"no image")
     for num_workers in (0, 2):
-        with pytest.raises(ImageReadError, match=r"^row 12 of X: cannot read the picture"):
+        with pytest.raises(ImageReadError, match=r"^row 12 of X: cannot read the image"):
             tiny(backbone=noted, cache=cache, num_workers=num_workers).fit_transform(files)
     assert noted.seen().total() == len(EmbeddingStore(cache)) == 10
     with pytest.raises(ImageReadError, match="^row 12 of X"):
@@ -446,17 +444,15 @@ def test_fit_and_transform_change_nothing(files, cache, with_cache):
     assert state() == before
 
 
-def test_random_weights(pictures):
+def test_random_weights(images):
     """An int and a RandomState seed them; None is fresh at every fit, and kept by pickles."""
-    results = [
-        tiny(random_state=np.random.RandomState(3)).fit_transform(pictures) for _ in range(2)
-    ]
+    results = [tiny(random_state=np.random.RandomState(3)).fit_transform(images) for _ in range(2)]
     np.testing.assert_array_equal(*results)
     fresh = tiny(random_state=None)
-    first = fresh.fit(pictures).transform(pictures)
+    first = fresh.fit(images).transform(images)
     for other in (fresh, pickle.loads(pickle.dumps(fresh)), copy.deepcopy(fresh)):
-        np.testing.assert_array_equal(other.transform(pictures), first)
-    assert not np.allclose(fresh.fit_transform(pictures), first)
+        np.testing.assert_array_equal(other.transform(images), first)
+    assert not np.allclose(fresh.fit_transform(images), first)
 
 
 def test_pandas_out_and_names(crops):
@@ -482,25 +478,25 @@ def test_before_any_classifier(crops, table, cache):
     assert found.best_score_ > 0.8
 
 
-def test_parameters_of_a_fitted_embedder(pictures, cache):
+def test_parameters_of_a_fitted_embedder(images, cache):
     """After fit the network is fixed; how it is run, and the cache, may be set."""
-    embedder = tiny().fit(pictures)
-    expected = embedder.transform(pictures)
+    embedder = tiny().fit(images)
+    expected = embedder.transform(images)
     embedder.set_params(image_size=3, layer="2", backbone="resnet18", batch_size=24, cache=cache)
-    np.testing.assert_allclose(embedder.transform(pictures), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(embedder.transform(images), expected, rtol=1e-5, atol=1e-6)
     assert len(EmbeddingStore(cache)) == 24
 
 
-def test_progress(pictures, cache, capsys):
-    """The bar counts distinct pictures, begins with those in the cache, and is silent at 0."""
-    embedder = tiny(cache=cache, verbose=1).fit(pictures)
-    embedder.transform(pictures[:8])
+def test_progress(images, cache, capsys):
+    """The bar counts distinct images, begins with those in the cache, and is silent at 0."""
+    embedder = tiny(cache=cache, verbose=1).fit(images)
+    embedder.transform(images[:8])
     assert "8/8" in capsys.readouterr().err
-    embedder.transform(np.concatenate([pictures, pictures]))
+    embedder.transform(np.concatenate([images, images]))
     shown = capsys.readouterr().err
     assert "8/24" in shown
     assert "24/24" in shown
-    embedder.set_params(verbose=0, cache=None).transform(pictures)
+    embedder.set_params(verbose=0, cache=None).transform(images)
     assert capsys.readouterr().err == ""
 
 
@@ -519,22 +515,22 @@ def test_progress(pictures, cache, capsys):
         "file.png",
     ],
 )
-def test_x_without_pictures(X):
-    """Features, and what is nothing at all, are refused with the legal kinds, also in transform."""
-    with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; legal"):
+def test_x_without_images(X):
+    """Features, and what is nothing at all, are refused with the valid kinds, also in transform."""
+    with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; valid"):
         tiny().fit(X)
     fitted = tiny().fit(np.zeros((2, *SIZE, 3), np.uint8))
-    with pytest.raises(ValueError, match="X holds no pictures"):
+    with pytest.raises(ValueError, match="X holds no images"):
         fitted.transform(X)
 
 
-def test_x_of_wrong_pictures(files, crops):
+def test_x_of_wrong_images(files, crops):
     """Wrong dtypes and shapes, missing files and bad boxes are named."""
     fitted = tiny().fit(crops)
     cases = [
         (np.zeros((2, *SIZE, 3)), TypeError, "must be uint8"),
-        (np.zeros((2, 3, *SIZE), np.uint8), ValueError, "legal are"),
-        (np.zeros((0, *SIZE, 3), np.uint8), ValueError, "holds no picture"),
+        (np.zeros((2, 3, *SIZE), np.uint8), ValueError, "valid are"),
+        (np.zeros((0, *SIZE, 3), np.uint8), ValueError, "holds no image"),
         ([*files, "none.png"], ImageReadError, "row 24 of X: there is no file 'none.png'"),
         (crops.assign(xmin=9), InvalidBoxError, "row 0 of X: .* holds no pixel"),
         (crops.assign(ymax=[12] * 20 + [13] * 4), InvalidBoxError, "row 20 of X: .* leaves"),
@@ -549,7 +545,7 @@ def test_x_of_wrong_pictures(files, crops):
     [
         ({"backbone": "auto"}, ValueError, "backbone='auto' is unknown; it must be a callable or"),
         ({"backbone": 3}, ValueError, "'backbone' parameter"),
-        ({"layer": "layer9"}, ValueError, "layer='layer9' is unknown; legal are pool, conv1"),
+        ({"layer": "layer9"}, ValueError, "layer='layer9' is unknown; valid are pool, conv1"),
         ({"layer": None}, ValueError, "'layer' parameter"),
         ({"weights": "imagenet"}, ValueError, "neither a file nor weights of 'resnet18'"),
         ({"weights": "no/such/file.pt"}, ValueError, "neither a file nor weights of 'resnet18'"),
@@ -561,50 +557,50 @@ def test_x_of_wrong_pictures(files, crops):
         ({"cache": 3}, ValueError, "'cache' parameter"),
     ],
 )
-def test_illegal_parameters(pictures, params, error, message):
-    """Each is refused in fit, naming the parameter and what is legal."""
+def test_invalid_parameters(images, params, error, message):
+    """Each is refused in fit, naming the parameter and what is valid."""
     embedder = ImageEmbedder("resnet18", image_size=32, random_state=0).set_params(**params)
     with pytest.raises(error, match=message):
-        embedder.fit_transform(pictures)
+        embedder.fit_transform(images)
     assert not hasattr(embedder, "n_features_out_")
 
 
 @pytest.mark.parametrize("layer", ["pool", "features.12"])
 @pytest.mark.parametrize("is_cached", [False, True])
-def test_pictures_too_small_for_the_backbone(pictures, cache, layer, is_cached):
+def test_images_too_small_for_the_backbone(images, cache, layer, is_cached):
     """`backbone` and `image_size` are named before torch's own words; earlier layers are free."""
     params = {"image_size": 8, "random_state": 0, "cache": cache if is_cached else None}
     with pytest.raises(
         ValueError, match=r"'squeezenet1_1' cannot .* image_size=\(8, 8\).* too small"
     ):
-        ImageEmbedder("squeezenet1_1", layer=layer, **params).fit_transform(pictures)
-    early = ImageEmbedder("squeezenet1_1", layer="features.0", **params).fit_transform(pictures)
+        ImageEmbedder("squeezenet1_1", layer=layer, **params).fit_transform(images)
+    early = ImageEmbedder("squeezenet1_1", layer="features.0", **params).fit_transform(images)
     assert early.shape == (24, 64)
 
 
-def test_a_cache_of_fresh_weights(pictures, cache):
+def test_a_cache_of_fresh_weights(images, cache):
     """Weights that nobody can draw again are not cached, from fit on or afterwards."""
     message = "cache needs features that can be computed again: give random_state an int"
     with pytest.raises(ValueError, match=message):
-        tiny(cache=cache, random_state=None).fit(pictures)
-    fitted = tiny(random_state=None).fit(pictures)
+        tiny(cache=cache, random_state=None).fit(images)
+    fitted = tiny(random_state=None).fit(images)
     with pytest.raises(ValueError, match=message):
-        fitted.set_params(cache=cache).transform(pictures)
+        fitted.set_params(cache=cache).transform(images)
     assert not cache.exists()
 
 
-def test_a_cache_that_cannot_be_used(pictures, tmp_path):
+def test_a_cache_that_cannot_be_used(images, tmp_path):
     """A file for a folder, and a foreign file in it, are named."""
     (tmp_path / FILE_NAME).write_bytes(b"something else" * 100)
     with pytest.raises(
         OSError, match=r"embeddings\.sqlite' cannot be used: file is not a database"
     ):
-        tiny(cache=tmp_path).fit(pictures)
+        tiny(cache=tmp_path).fit(images)
     with pytest.raises(OSError, match=r"cache='.*' is no folder, nor can it be made one"):
-        tiny(cache=tmp_path / FILE_NAME).fit(pictures)
+        tiny(cache=tmp_path / FILE_NAME).fit(images)
 
 
-def test_weights_that_cannot_be_fetched(pictures, cache, monkeypatch):
+def test_weights_that_cannot_be_fetched(images, cache, monkeypatch):
     """Offline, the sentence says which file to bring; the cache is left to the next attempt."""
 
     def offline(*args, **kwargs):
@@ -613,12 +609,12 @@ def test_weights_that_cannot_be_fetched(pictures, cache, monkeypatch):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
     with pytest.raises(OSError, match=r"Bring the file .*resnet18.*\.pth and give its path as"):
-        ImageEmbedder("resnet18", weights="DEFAULT", image_size=32, cache=cache).fit(pictures)
+        ImageEmbedder("resnet18", weights="DEFAULT", image_size=32, cache=cache).fit(images)
     assert len(EmbeddingStore(cache)) == 0
 
 
-def test_not_fitted(pictures):
+def test_not_fitted(images):
     """Nothing but fit fixes the network."""
     for method in ("transform", "get_feature_names_out"):
         with pytest.raises(NotFittedError):
-            getattr(tiny(), method)(pictures)
+            getattr(tiny(), method)(images)

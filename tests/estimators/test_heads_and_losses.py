@@ -43,12 +43,12 @@ def table(n=90, seed=0):
         {
             "hat": (X[:, 0] > 0.7).astype(float),
             "age": np.digitize(X[:, 1], [-1, 0, 1]),
-            "colour": np.array(["blue", "green", "red"])[X[:, 1:].argmax(axis=1)],
+            "color": np.array(["blue", "green", "red"])[X[:, 1:].argmax(axis=1)],
             "beard": (X[:, 3] + X[:, 0] > 0).astype(float),
         }
     )
     y.loc[::5, ["hat", "beard"]] = np.nan
-    y.loc[::4, "colour"] = None
+    y.loc[::4, "color"] = None
     return X, y
 
 
@@ -272,7 +272,7 @@ OBJECTS = {
     "augment": Augmentation(flip=True, mixup=0.2),
     "freeze": FineTuning("stages:1", unfreeze_every=1),
     "pos_weight": {"hat": 2},
-    "class_weight": {"colour": {"red": 2}},
+    "class_weight": {"color": {"red": 2}},
     "attribute_weight": "uncertainty",
     "ema_decay": 0.9,
     "category_prior": "joint",
@@ -280,7 +280,7 @@ OBJECTS = {
 }
 
 
-def test_objects_are_cloned_pickled_and_shown(pictures, table):
+def test_objects_are_cloned_pickled_and_shown(images, table):
     """A clone has copies of them, fits alike to the bit, and so does what pickle brings back."""
     classifier = tiny(**OBJECTS)
     category = np.where(np.arange(24) % 2, "seal", "boat")
@@ -290,12 +290,12 @@ def test_objects_are_cloned_pickled_and_shown(pictures, table):
     for text in ("loss=AsymmetricLoss(gamma_neg=3.0)", "FineTuning(freeze='stages:1'", "mixup=0.2"):
         assert text in repr(classifier)
     before = pickle.dumps(classifier.get_params())
-    classifier.fit(pictures, table, category=category)
+    classifier.fit(images, table, category=category)
     assert pickle.dumps(classifier.get_params()) == before
     brought_back = pickle.loads(pickle.dumps(classifier))
-    copy = pickle.loads(pickle.dumps(copy)).fit(pictures, table, category=category)
+    copy = pickle.loads(pickle.dumps(copy)).fit(images, table, category=category)
     for one, two, three in zip(
-        *(c.predict_proba(pictures) for c in (classifier, copy, brought_back)), strict=True
+        *(c.predict_proba(images) for c in (classifier, copy, brought_back)), strict=True
     ):
         assert_array_equal(one, two)
         assert_array_equal(one, three)

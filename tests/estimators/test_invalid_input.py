@@ -19,7 +19,7 @@ from skattr import AttributeClassifier, FineTuning
 from skattr.exceptions import (
     ImageReadError,
     InvalidBoxError,
-    UnknownLabelsWarning,
+    MissingLabelWarning,
     UnseenLabelError,
 )
 from tests.tiny_models import tiny_backbone
@@ -40,9 +40,9 @@ def features(rng):
 
 
 @pytest.fixture
-def fitted(pictures, table):
-    """Return a classifier fitted on pictures."""
-    return tiny().fit(pictures, table)
+def fitted(images, table):
+    """Return a classifier fitted on images."""
+    return tiny().fit(images, table)
 
 
 @pytest.fixture
@@ -58,18 +58,18 @@ METHODS = ("predict", "predict_proba", "transform")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_pictures_where_features_were_fitted(fitted_on_features, pictures, files, method):
-    """Pictures, and paths, are refused by a network for features."""
-    for X in (pictures, files, pd.DataFrame({"path": files})):
-        with pytest.raises(ValueError, match="fitted on 2-D features, but X holds pictures"):
+def test_images_where_features_were_fitted(fitted_on_features, images, files, method):
+    """Images, and paths, are refused by a network for features."""
+    for X in (images, files, pd.DataFrame({"path": files})):
+        with pytest.raises(ValueError, match="fitted on 2-D features, but X holds images"):
             getattr(fitted_on_features, method)(X)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_features_where_pictures_were_fitted(fitted, features, method):
-    """Features are refused by a network for pictures."""
+def test_features_where_images_were_fitted(fitted, features, method):
+    """Features are refused by a network for images."""
     for X in (features, pd.DataFrame(features), features.tolist()):
-        with pytest.raises(ValueError, match=r"fitted on pictures, but X is .*; legal are uint8"):
+        with pytest.raises(ValueError, match=r"fitted on images, but X is .*; valid are uint8"):
             getattr(fitted, method)(X)
 
 
@@ -85,8 +85,8 @@ ALONE = ["/folder", b"/folder", pathlib.Path("/folder"), 3, {"path": []}, Image.
 
 @pytest.mark.parametrize("X", ALONE, ids=lambda X: type(X).__name__)
 def test_what_is_no_row_of_rows(X, fitted, fitted_on_features, table):
-    """One path, number or picture alone is told from what X may be, at fit and at predict."""
-    words = f"X is of type {type(X).__name__}; legal are .*list or 1-D array of file paths"
+    """One path, number or image alone is told from what X may be, at fit and at predict."""
+    words = f"X is of type {type(X).__name__}; valid are .*list or 1-D array of file paths"
     for call in (lambda X: tiny().fit(X, table), fitted.predict, fitted_on_features.predict):
         with pytest.raises(ValueError, match=words):
             call(X)
@@ -105,39 +105,39 @@ def test_what_is_no_row_of_rows(X, fitted, fitted_on_features, table):
         (lambda p, f: np.zeros((24, 4)), r"ndarray and shape \(24, 4\)"),
     ],
 )
-def test_what_is_no_picture_at_predict(form, words, fitted, pictures, files):
-    """`predict` tells what X is, without its values, and what pictures may be."""
+def test_what_is_no_image_at_predict(form, words, fitted, images, files):
+    """`predict` tells what X is, without its values, and what images may be."""
     with pytest.raises(ValueError, match=f"X is of type .*{words}.*a 'path' column") as caught:
-        fitted.predict(form(pictures, files))
+        fitted.predict(form(images, files))
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("form", [objects, lambda p: pd.Series(list(p)), lambda p: [b"a.png"] * 24])
-def test_objects_that_are_no_features_at_fit(form, pictures, table):
+def test_objects_that_are_no_features_at_fit(form, images, table):
     """Neither an array of arrays nor bytes are taken for features that cannot be converted."""
-    with pytest.raises(ValueError, match="X is of type .* legal are uint8 pictures"):
-        tiny().fit(form(pictures), table)
+    with pytest.raises(ValueError, match="X is of type .* valid are uint8 images"):
+        tiny().fit(form(images), table)
 
 
-def test_pictures_of_different_sizes(pictures, files, fitted, table):
+def test_images_of_different_sizes(images, files, fitted, table):
     """The first row that differs is named, at fit and at predict; arrays are not printed."""
-    unequal = [*pictures[:9], pictures[9][1:], *pictures[10:]]
-    mixed = [*files[:9], pictures[9], *files[10:]]
+    unequal = [*images[:9], images[9][1:], *images[10:]]
+    mixed = [*files[:9], images[9], *files[10:]]
     for call in (lambda X: tiny().fit(X, table), fitted.predict):
         for X in (unequal, [Image.fromarray(one) for one in unequal]):
-            words = r"row 9 of X is of shape \(11, 10, 3\), row 0 of shape \(12, 10, 3\); legal are"
+            words = r"row 9 of X is of shape \(11, 10, 3\), row 0 of shape \(12, 10, 3\); valid are"
             with pytest.raises(ValueError, match=words):
                 call(X)
         with pytest.raises(ImageReadError, match="^row 9 of X: a value of type ndarray is not a"):
             call(mixed)
 
 
-def test_score_checks_the_kind_of_x(fitted, fitted_on_features, features, pictures, table):
+def test_score_checks_the_kind_of_x(fitted, fitted_on_features, features, images, table):
     """`score` refuses the wrong kind of X as `predict` does."""
-    with pytest.raises(ValueError, match="fitted on pictures"):
+    with pytest.raises(ValueError, match="fitted on images"):
         fitted.score(features, table)
     with pytest.raises(ValueError, match="fitted on 2-D features"):
-        fitted_on_features.score(pictures, table)
+        fitted_on_features.score(images, table)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -152,9 +152,9 @@ def test_another_number_of_features(fitted_on_features, features, method):
     [
         (np.zeros((24, 12, 10, 3)), TypeError, "dtype float64; .* must be uint8, 0 to 255"),
         (np.zeros((24, 12, 10, 3), np.float32), TypeError, "dtype float32"),
-        (np.zeros((24, 12, 10, 4), np.uint8), ValueError, r"shape \(24, 12, 10, 4\); legal are"),
-        (np.zeros((24, 3, 12, 10), np.uint8), ValueError, r"shape \(24, 3, 12, 10\); legal are"),
-        (np.zeros((0, 12, 10, 3), np.uint8), ValueError, "holds no picture"),
+        (np.zeros((24, 12, 10, 4), np.uint8), ValueError, r"shape \(24, 12, 10, 4\); valid are"),
+        (np.zeros((24, 3, 12, 10), np.uint8), ValueError, r"shape \(24, 3, 12, 10\); valid are"),
+        (np.zeros((0, 12, 10, 3), np.uint8), ValueError, "holds no image"),
         (pd.DataFrame({"path": []}), ValueError, r"0 sample\(s\)"),
         (np.empty((0, 4)), ValueError, r"0 sample\(s\)"),
         ([], ValueError, "Reshape your data"),
@@ -167,7 +167,7 @@ def test_another_number_of_features(fitted_on_features, features, method):
         (None, ValueError, "NoneType|array"),
     ],
 )
-def test_illegal_x_at_fit(X, error, message, table):
+def test_invalid_x_at_fit(X, error, message, table):
     """Wrong dtypes, shapes, numbers of rows and values are refused at fit."""
     with pytest.raises(error, match=message):
         tiny(backbone="auto").fit(X, table)
@@ -177,14 +177,14 @@ def test_illegal_x_at_fit(X, error, message, table):
     ("X", "error", "message"),
     [
         (np.zeros((2, 12, 10, 3)), TypeError, "must be uint8"),
-        (np.zeros((2, 12, 10, 4), np.uint8), ValueError, "legal are"),
-        (np.zeros((0, 12, 10, 3), np.uint8), ValueError, "holds no picture"),
-        ([], ValueError, "fitted on pictures"),
-        (None, ValueError, "fitted on pictures"),
+        (np.zeros((2, 12, 10, 4), np.uint8), ValueError, "valid are"),
+        (np.zeros((0, 12, 10, 3), np.uint8), ValueError, "holds no image"),
+        ([], ValueError, "fitted on images"),
+        (None, ValueError, "fitted on images"),
         (["gone.png"], ImageReadError, "row 0 of X: there is no file 'gone.png'"),
     ],
 )
-def test_illegal_x_at_predict(X, error, message, fitted):
+def test_invalid_x_at_predict(X, error, message, fitted):
     """They are refused at predict, too."""
     with pytest.raises(error, match=message):
         fitted.predict(X)
@@ -200,10 +200,10 @@ def test_a_table_of_text_without_paths(files, table):
 @pytest.mark.parametrize(
     ("n_rows", "batch_size"), [(1, 64), (24, 1)], ids=["one row", "batches of one row"]
 )
-def test_batch_normalisation_needs_two_rows(pictures, table, n_rows, batch_size):
-    """A single picture, or batches of one, cannot be trained on."""
+def test_batch_normalisation_needs_two_rows(images, table, n_rows, batch_size):
+    """A single image, or batches of one, cannot be trained on."""
     with pytest.raises(ValueError, match="two rows or more per batch"):
-        tiny(batch_size=batch_size).fit(pictures[-n_rows:], table[-n_rows:])
+        tiny(batch_size=batch_size).fit(images[-n_rows:], table[-n_rows:])
 
 
 # --- files -----------------------------------------------------------------------------------
@@ -211,17 +211,17 @@ def test_batch_normalisation_needs_two_rows(pictures, table, n_rows, batch_size)
 
 @pytest.fixture
 def with_broken(files, tmp_path):
-    """Return the paths of the pictures, the one of row 9 no picture."""
+    """Return the paths of the images, the one of row 9 no image."""
     path = tmp_path / "broken.jpg"
-    path.write_text("not a picture")
+    path.write_text("not an image")
     return [*files[:9], str(path), *files[10:]]
 
 
-BROKEN = r"row 9 of X: cannot read the picture '.*broken.jpg': UnidentifiedImageError"
+BROKEN = r"row 9 of X: cannot read the image '.*broken.jpg': UnidentifiedImageError"
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_an_unreadable_picture_at_fit_and_predict(with_broken, files, table, num_workers):
+def test_an_unreadable_image_at_fit_and_predict(with_broken, files, table, num_workers):
     """Row and path are named, also from a worker process, and later fits are unharmed."""
     classifier = tiny(num_workers=num_workers, batch_size=8)
     with pytest.raises(ImageReadError, match=BROKEN):
@@ -232,7 +232,7 @@ def test_an_unreadable_picture_at_fit_and_predict(with_broken, files, table, num
     assert classifier.predict(files[:3]).shape == (3, 3)
 
 
-def test_an_unreadable_picture_leaves_no_worker_process(with_broken, table):
+def test_an_unreadable_image_leaves_no_worker_process(with_broken, table):
     """Workers end with the error, while its traceback is still held: they would break the next."""
     before = set(multiprocessing.active_children())
     with pytest.raises(ImageReadError, match=BROKEN) as caught:
@@ -249,19 +249,19 @@ def test_the_row_is_that_of_x_where_rows_are_held_out(with_broken, table):
             classifier.fit(with_broken, table)
 
 
-def test_a_missing_picture(files, table):
+def test_a_missing_image(files, table):
     """A path without a file is named before anything is trained."""
     with pytest.raises(ImageReadError, match="row 4 of X: there is no file '/nowhere.png'"):
         tiny().fit([*files[:4], "/nowhere.png", *files[5:]], table)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_box_outside_its_picture(files, table, num_workers):
-    """Row, box, path and size of the picture are named."""
+def test_a_box_outside_its_image(files, table, num_workers):
+    """Row, box, path and size of the image are named."""
     X = pd.DataFrame({"path": files}).assign(xmin=0, ymin=0, xmax=10, ymax=12)
     classifier = tiny(num_workers=num_workers).fit(X, table)
     X.loc[6, "xmax"] = 11
-    message = r"row 6 of X: the box .*\(0, 0, 11, 12\).*picture 6.png', which is 10 pixels wide"
+    message = r"row 6 of X: the box .*\(0, 0, 11, 12\).*image 6.png', which is 10 pixels wide"
     with pytest.raises(InvalidBoxError, match=message):
         classifier.predict(X)
     with pytest.raises(InvalidBoxError, match=message):
@@ -288,7 +288,7 @@ def test_a_malformed_box(files, table):
         ([None] * 24, ValueError, "Input y contains NaN.*None of its labels is known"),
         (np.full((24, 2), np.nan), ValueError, "Input y contains NaN"),
         (np.full(24, np.inf), ValueError, "Input y contains infinity"),
-        (np.linspace(0, 1, 24), ValueError, "Unknown label type: .* continuous"),
+        (np.linspace(0, 1, 24), ValueError, "Missing label type: .* continuous"),
         ([1, "a"] * 12, ValueError, "values of type int, str"),
         (np.zeros((24, 2, 2)), ValueError, "y should be of shape"),
         (np.ma.masked_array(np.arange(24) % 2, False), TypeError, "masked array"),
@@ -296,81 +296,81 @@ def test_a_malformed_box(files, table):
         (np.arange(23) % 2, ValueError, r"inconsistent numbers of samples: \[24, 23\]"),
     ],
 )
-def test_illegal_y(pictures, y, error, message):
+def test_invalid_y(images, y, error, message):
     """What y may not be is refused at fit and at fit_transform."""
     with pytest.raises(error, match=message):
-        tiny().fit(pictures, y)
+        tiny().fit(images, y)
     with pytest.raises(error, match=message):
-        tiny(cross_fit=2).fit_transform(pictures, y)
+        tiny(cross_fit=2).fit_transform(images, y)
 
 
-def test_unknown_columns_warn_once(pictures, table):
+def test_unknown_columns_warn_once(images, table):
     """One warning names all attributes without a known label; labelled tables give none."""
-    y = table.assign(colour=None, count=np.nan)
+    y = table.assign(color=None, count=np.nan)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        tiny().fit(pictures, y)
-    caught = [one for one in caught if issubclass(one.category, UnknownLabelsWarning)]
+        tiny().fit(images, y)
+    caught = [one for one in caught if issubclass(one.category, MissingLabelWarning)]
     assert len(caught) == 1
-    assert "['colour', 'count']" in str(caught[0].message)
+    assert "['color', 'count']" in str(caught[0].message)
     assert caught[0].filename == __file__  # the user's line, not one of ours
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tiny().fit(pictures, table)
+        tiny().fit(images, table)
 
 
-def test_a_label_unknown_to_the_classifier(fitted, pictures, table):
+def test_a_label_unknown_to_the_classifier(fitted, images, table):
     """`score` names the column, the row and the label."""
-    y = table.astype({"colour": object})
-    y.loc[3, "colour"] = "mauve"
-    with pytest.raises(UnseenLabelError, match="Column 'colour' of y, row 3: the label 'mauve'"):
-        fitted.score(pictures, y)
+    y = table.astype({"color": object})
+    y.loc[3, "color"] = "mauve"
+    with pytest.raises(UnseenLabelError, match="Column 'color' of y, row 3: the label 'mauve'"):
+        fitted.score(images, y)
 
 
-def test_labels_outside_the_declared_classes(pictures, table):
+def test_labels_outside_the_declared_classes(images, table):
     """A label that is not declared is an error of fit."""
-    with pytest.raises(UnseenLabelError, match=r"'colour' .* \['red'\], which are not among"):
-        tiny(classes={"colour": ["blue", "green"]}).fit(pictures, table)
+    with pytest.raises(UnseenLabelError, match=r"'color' .* \['red'\], which are not among"):
+        tiny(classes={"color": ["blue", "green"]}).fit(images, table)
 
 
-def test_columns_of_y_in_another_order(fitted, pictures, table):
+def test_columns_of_y_in_another_order(fitted, images, table):
     """`score` compares columns by name, and refuses another order, number or name."""
     with pytest.raises(ValueError, match="same names in the same order"):
-        fitted.score(pictures, table[["colour", "hat", "count"]])
+        fitted.score(images, table[["color", "hat", "count"]])
     with pytest.raises(ValueError, match="same names in the same order"):
-        fitted.score(pictures, table.rename(columns={"hat": "bag"}))
+        fitted.score(images, table.rename(columns={"hat": "bag"}))
     with pytest.raises(ValueError, match=r"2 column\(s\), but 3 were fitted"):
-        fitted.score(pictures, table[["hat", "colour"]])
+        fitted.score(images, table[["hat", "color"]])
 
 
 @pytest.mark.parametrize("n_rows", [1, 23])
-def test_score_checks_lengths(fitted, pictures, table, n_rows):
+def test_score_checks_lengths(fitted, images, table, n_rows):
     """X, y and weights of different lengths are refused, one row is not stretched."""
     with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: \[24, {n_rows}\]"):
-        fitted.score(pictures, table[:n_rows])
+        fitted.score(images, table[:n_rows])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
-        fitted.score(pictures[:n_rows], table)
+        fitted.score(images[:n_rows], table)
     with pytest.raises(ValueError, match=rf"inconsistent .*: \[24, 24, {n_rows}\]"):
-        fitted.score(pictures, table, sample_weight=np.ones(n_rows))
+        fitted.score(images, table, sample_weight=np.ones(n_rows))
 
 
-def test_score_needs_a_known_label(fitted, pictures, table):
+def test_score_needs_a_known_label(fitted, images, table):
     """Nothing can be scored where nothing is known."""
     y = pd.DataFrame(None, index=table.index, columns=table.columns)
     with pytest.raises(ValueError, match="None of its labels is known"):
-        fitted.score(pictures, y)
+        fitted.score(images, y)
 
 
 # --- weights ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
-def test_an_illegal_label_weight(pictures, table, weight):
+def test_an_invalid_label_weight(images, table, weight):
     """Row and attribute are named."""
     weights = np.ones((24, 3))
     weights[11, 1] = weight
-    with pytest.raises(ValueError, match=r"label_weight of row 11, attribute 'colour', is"):
-        tiny().fit(pictures, table, label_weight=weights)
+    with pytest.raises(ValueError, match=r"label_weight of row 11, attribute 'color', is"):
+        tiny().fit(images, table, label_weight=weights)
 
 
 @pytest.mark.parametrize(
@@ -385,10 +385,10 @@ def test_an_illegal_label_weight(pictures, table, weight):
         ({"label_weight": np.ones((23, 3))}, r"shape \(23, 3\), y \(24, 3\)"),
     ],
 )
-def test_weights_that_do_not_fit(pictures, table, weights, message):
+def test_weights_that_do_not_fit(images, table, weights, message):
     """Shapes and values of weights are checked before anything is trained."""
     with pytest.raises(ValueError, match=message):
-        tiny().fit(pictures, table, **weights)
+        tiny().fit(images, table, **weights)
 
 
 # --- parameters ------------------------------------------------------------------------------
@@ -404,14 +404,14 @@ ILLEGAL = {
     "constraints": [
         (3, "Mapping.* or None"),
         ({"xor": []}, "'at_most_one', 'exactly_one'.*'implies'"),
-        ({"implies": [("hat", "colour")]}, "'colour', which is categorical"),
+        ({"implies": [("hat", "color")]}, "'color', which is categorical"),
     ],
     "loss": [("hinge", "'focal'"), ("hinge", "'asymmetric'"), (3, "callable")],
     "pos_weight": [
         (0, "'balanced'|range"),
         (-1, "range"),
         ("even", "'balanced:CAP'"),
-        ({"colour": 3}, r"no binary attribute; those are \['hat'\]"),
+        ({"color": 3}, r"no binary attribute; those are \['hat'\]"),
         ({"hat": -1}, "above 0"),
         ([1, 2], "one number for each"),
     ],
@@ -419,8 +419,8 @@ ILLEGAL = {
         ("even", "'balanced' or a dict"),
         (3, "list"),
         ({"zz": "balanced"}, "'zz', which is no"),
-        ({"colour": {"pink": 2}}, "'pink', which is not among"),
-        ({"colour": {"red": -1}}, "at least 0"),
+        ({"color": {"pink": 2}}, "'pink', which is not among"),
+        ({"color": {"red": -1}}, "at least 0"),
     ],
     "attribute_weight": [
         ("even", "'uncertainty'"),
@@ -482,14 +482,14 @@ ILLEGAL = {
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "legal"),
-    [(name, value, legal) for name, cases in ILLEGAL.items() for value, legal in cases],
+    ("name", "value", "valid"),
+    [(name, value, valid) for name, cases in ILLEGAL.items() for value, valid in cases],
 )
-def test_illegal_parameters(pictures, table, name, value, legal):
-    """`fit` names the parameter and its legal values, with a ValueError."""
+def test_invalid_parameters(images, table, name, value, valid):
+    """`fit` names the parameter and its valid values, with a ValueError."""
     classifier = tiny(**{name: value})  # no error yet: scikit-learn's clone needs that
-    with pytest.raises(ValueError, match=legal) as caught:
-        classifier.fit(pictures, table)
+    with pytest.raises(ValueError, match=valid) as caught:
+        classifier.fit(images, table)
     assert name in str(caught.value)
 
 
@@ -498,21 +498,21 @@ def test_every_parameter_is_tried():
     assert list(ILLEGAL) == list(inspect.signature(AttributeClassifier).parameters)
 
 
-def test_unknown_backbones_and_weights_list_what_there_is(pictures, table):
+def test_unknown_backbones_and_weights_list_what_there_is(images, table):
     """All models, and the names of a model's weights, stand in the message."""
     with pytest.raises(ValueError, match="backbone='resnet19' is unknown") as caught:
-        tiny(backbone="resnet19").fit(pictures, table)
+        tiny(backbone="resnet19").fit(images, table)
     for name in ("alexnet", "resnet18", "resnet50", "vit_b_16"):
         assert re.search(rf"\b{name}\b", str(caught.value))
     with pytest.raises(ValueError, match="weights='nope' is neither.*'DEFAULT', 'IMAGENET1K_V1'"):
-        tiny(backbone="resnet18", weights="nope").fit(pictures, table)
+        tiny(backbone="resnet18", weights="nope").fit(images, table)
 
 
-def test_parameters_for_pictures_with_features(features, table):
-    """A network for pictures, or its weights, is refused where X holds features."""
-    with pytest.raises(ValueError, match="'resnet18' is a network for pictures.*'auto', 'mlp'"):
+def test_parameters_for_images_with_features(features, table):
+    """A network for images, or its weights, is refused where X holds features."""
+    with pytest.raises(ValueError, match="'resnet18' is a network for images.*'auto', 'mlp'"):
         tiny(backbone="resnet18").fit(features, table)
-    with pytest.raises(ValueError, match="weights='DEFAULT' needs pictures"):
+    with pytest.raises(ValueError, match="weights='DEFAULT' needs images"):
         tiny(backbone="auto", weights="DEFAULT").fit(features, table)
     for freeze in ("backbone", "stages:1", FineTuning(layer_decay=0.5)):
         with pytest.raises(ValueError, match="freeze=.* but X holds 2-D features"):
@@ -530,24 +530,24 @@ def test_parameters_for_pictures_with_features(features, table):
         ("vit_b_32", 48, r"indivisible by patch size"),
     ],
 )
-def test_pictures_too_small_for_the_backbone(pictures, table, backbone, side, words):
+def test_images_too_small_for_the_backbone(images, table, backbone, side, words):
     """`backbone` and `image_size` are named before torch's own words."""
-    size = rf"backbone='{backbone}' cannot take pictures of image_size=\({side}, {side}\)"
+    size = rf"backbone='{backbone}' cannot take images of image_size=\({side}, {side}\)"
     for params in ({"cross_fit": 2}, {"cross_fit": 0.2}):
         classifier = tiny(backbone=backbone, image_size=side, **params)
         for call in (classifier.fit, classifier.fit_transform, classifier.partial_fit):
             with pytest.raises(ValueError, match=rf"{size}.* {words}") as caught:
-                call(pictures, table)
+                call(images, table)
             assert caught.value.__cause__ is not None
 
 
-def test_pictures_too_small_at_predict(pictures, table):
+def test_images_too_small_at_predict(images, table):
     """A smaller `image_size` after `fit` is named, and harms nothing."""
-    classifier = tiny(backbone="squeezenet1_1", image_size=24).fit(pictures, table)
-    before = classifier.predict_proba(pictures)
+    classifier = tiny(backbone="squeezenet1_1", image_size=24).fit(images, table)
+    before = classifier.predict_proba(images)
     with pytest.raises(ValueError, match=r"'squeezenet1_1' cannot .* image_size=\(8, 8\)"):
-        classifier.set_params(image_size=8).predict(pictures)
-    after = classifier.set_params(image_size=24).predict_proba(pictures)
+        classifier.set_params(image_size=8).predict(images)
+    after = classifier.set_params(image_size=24).predict_proba(images)
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -558,38 +558,38 @@ class _Stumbling(Callback):
 
 
 @pytest.mark.parametrize("backbone", ["auto", "squeezenet1_1"])
-def test_other_errors_in_training_stay_as_they_are(pictures, features, table, backbone):
+def test_other_errors_in_training_stay_as_they_are(images, features, table, backbone):
     """Only where the size is at fault is torch's error replaced."""
     params = {"backbone": backbone, "image_size": 24, "net_params": {"callbacks": [_Stumbling()]}}
     with pytest.raises(RuntimeError, match="^mine$"):
-        tiny(**params).fit(features if backbone == "auto" else pictures, table)
+        tiny(**params).fit(features if backbone == "auto" else images, table)
 
 
-def test_parameters_for_features_with_pictures(pictures, table):
-    """An "mlp" takes no pictures."""
-    with pytest.raises(ValueError, match="backbone='mlp' is unknown; for pictures"):
-        tiny(backbone="mlp").fit(pictures, table)
+def test_parameters_for_features_with_images(images, table):
+    """An "mlp" takes no images."""
+    with pytest.raises(ValueError, match="backbone='mlp' is unknown; for images"):
+        tiny(backbone="mlp").fit(images, table)
 
 
-def test_warm_start_with_other_classes(pictures, table):
+def test_warm_start_with_other_classes(images, table):
     """Other attributes or classes than before cannot be gone on with."""
-    classifier = tiny(warm_start=True).fit(pictures, table)
-    for y in (table[["hat"]], table.assign(colour=table["colour"].replace("red", "pink"))):
+    classifier = tiny(warm_start=True).fit(images, table)
+    for y in (table[["hat"]], table.assign(color=table["color"].replace("red", "pink"))):
         with pytest.raises(ValueError, match="the classes of y, its categories"):
-            classifier.fit(pictures, y)
+            classifier.fit(images, y)
 
 
 # --- order of calls ---------------------------------------------------------------------------
 
 
-def test_nothing_works_before_fit(pictures, table):
+def test_nothing_works_before_fit(images, table):
     """Every method that needs a fit says so."""
     classifier = tiny()
     for method in METHODS:
         with pytest.raises(NotFittedError, match="not fitted yet"):
-            getattr(classifier, method)(pictures)
+            getattr(classifier, method)(images)
     with pytest.raises(NotFittedError):
-        classifier.score(pictures, table)
+        classifier.score(images, table)
     with pytest.raises(NotFittedError):
         classifier.get_feature_names_out()
 
@@ -604,10 +604,10 @@ def test_a_failed_first_fit_is_no_fit(features, table):
 
 
 @pytest.mark.parametrize("net_params", [{"lr": 0.1}, {"max_epochs": 2}, {"iterator_train__x": 1}])
-def test_net_params_that_have_a_parameter_are_refused(pictures, table, net_params):
+def test_net_params_that_have_a_parameter_are_refused(images, table, net_params):
     """What the classifier sets itself cannot be set a second time through `net_params`."""
     with pytest.raises(ValueError, match=f"net_params sets .*{next(iter(net_params))}") as caught:
-        tiny(net_params=net_params).fit(pictures, table)
+        tiny(net_params=net_params).fit(images, table)
     own = re.search(r"own parameters \((.*), \.\.\.\)", str(caught.value)).group(1).split(", ")
     assert set(own) < set(inspect.signature(AttributeClassifier).parameters)
 
@@ -620,18 +620,18 @@ def test_the_cause_of_an_error_in_net_params_is_kept(features, table):
         assert isinstance(caught.value.__cause__, TypeError)
 
 
-def test_one_picture_is_not_a_batch_of_gray_ones(pictures, table):
-    """A single colour picture is refused, not read as many narrow gray ones."""
-    classifier = tiny().fit(pictures, table)
-    with pytest.raises(ValueError, match="looks like one colour picture"):
-        classifier.predict(pictures[0])
+def test_one_image_is_not_a_batch_of_gray_ones(images, table):
+    """A single color image is refused, not read as many narrow gray ones."""
+    classifier = tiny().fit(images, table)
+    with pytest.raises(ValueError, match="looks like one color image"):
+        classifier.predict(images[0])
 
 
-def test_label_weight_columns_must_be_those_of_y(pictures, table):
+def test_label_weight_columns_must_be_those_of_y(images, table):
     """Weights in a DataFrame are not matched by position to other columns."""
     weight = pd.DataFrame(1.0, index=table.index, columns=table.columns[::-1])
     with pytest.raises(ValueError, match="columns of label_weight"):
-        tiny().fit(pictures, table, label_weight=weight)
+        tiny().fit(images, table, label_weight=weight)
 
 
 def test_warm_start_needs_the_same_features(rng):

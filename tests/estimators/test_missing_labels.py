@@ -1,4 +1,4 @@
-"""Unknown labels are without influence, from y to the last prediction."""
+"""Missing labels are without influence, from y to the last prediction."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import KFold, cross_validate
 
 from skattr import AttributeClassifier
-from skattr.exceptions import UnknownLabelsWarning
+from skattr.exceptions import MissingLabelWarning
 from tests.tiny_models import tiny
 
 
@@ -27,18 +27,18 @@ def assert_same_network(one, other):
         assert_array_equal(one[name], other[name])
 
 
-def test_the_value_under_the_mask_changes_no_weight(pictures, rng):
+def test_the_value_under_the_mask_changes_no_weight(images, rng):
     """However unknown is written, and whatever weight it is given, the network is the same."""
     y = rng.integers(0, 2, (24, 3))
     unknown = rng.random((24, 3)) < 0.4
     weight = rng.random((24, 3))
-    as_nan = tiny().fit(pictures, np.where(unknown, np.nan, y), label_weight=weight)
-    as_none = tiny().fit(pictures, np.where(unknown, None, y.astype(object)), label_weight=weight)
+    as_nan = tiny().fit(images, np.where(unknown, np.nan, y), label_weight=weight)
+    as_none = tiny().fit(images, np.where(unknown, None, y.astype(object)), label_weight=weight)
     as_number = tiny(missing_label=-1).fit(
-        pictures, np.where(unknown, -1, y), label_weight=np.where(unknown, 1e30, weight)
+        images, np.where(unknown, -1, y), label_weight=np.where(unknown, 1e30, weight)
     )
     as_na = tiny().fit(
-        pictures,
+        images,
         pd.DataFrame(y).astype("Int64").mask(unknown),
         label_weight=np.where(unknown, np.nan, weight),
     )
@@ -46,13 +46,13 @@ def test_the_value_under_the_mask_changes_no_weight(pictures, rng):
         assert_same_network(as_nan, other)
 
 
-def test_weight_zero_is_unknown(pictures, rng):
+def test_weight_zero_is_unknown(images, rng):
     """A label of weight 0 is as good as unknown."""
     y = rng.integers(0, 2, (24, 3)).astype(float)
     unknown = rng.random((24, 3)) < 0.4
     classes = [[0.0, 1.0]] * 3
-    weighted = tiny(classes=classes).fit(pictures, y, label_weight=~unknown * 1.0)
-    masked = tiny(classes=classes).fit(pictures, np.where(unknown, np.nan, y))
+    weighted = tiny(classes=classes).fit(images, y, label_weight=~unknown * 1.0)
+    masked = tiny(classes=classes).fit(images, np.where(unknown, np.nan, y))
     assert_same_network(weighted, masked)
 
 
@@ -71,14 +71,14 @@ def test_a_half_blanked_column_trains_on_its_known_rows(rng):
     assert_allclose(both.predict_proba(X)[1], alone.predict_proba(X), rtol=1e-9)
 
 
-def test_gradient_of_a_half_blanked_column(pictures, rng):
+def test_gradient_of_a_half_blanked_column(images, rng):
     """The gradient of a branch is that of torch's own loss over the known rows."""
     y = rng.integers(0, 3, (24, 2)).astype(float)
     y[::2, 1] = np.nan
-    classifier = tiny(batch_size=24, max_epochs=1).fit(pictures, y)
+    classifier = tiny(batch_size=24, max_epochs=1).fit(images, y)
     network = classifier.net_.module_.eval()
     codes = torch.from_numpy(classifier.encoder_.transform(y))
-    features = network.forward_features(torch.from_numpy(pictures)).detach()
+    features = network.forward_features(torch.from_numpy(images)).detach()
     loss = classifier.net_.criterion_(network.forward_head(features), codes, torch.ones(24, 2))
     loss.backward()
     columns = network.layout.slices[1]
@@ -89,28 +89,28 @@ def test_gradient_of_a_half_blanked_column(pictures, rng):
     assert_allclose(network.branches.weight.grad[columns], weight.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_an_unknown_column_is_kept_and_predicted_with_its_prior(pictures, table):
+def test_an_unknown_column_is_kept_and_predicted_with_its_prior(images, table):
     """A column without a label keeps its place, gets equal probabilities and one warning."""
     y = table.assign(scarf=np.nan, era=None)
     y["era"] = pd.Categorical(y["era"], ["old", "new", "newest"])
-    with pytest.warns(UnknownLabelsWarning, match=r"\['scarf', 'era'\]") as caught:
-        classifier = tiny().fit(pictures, y)
+    with pytest.warns(MissingLabelWarning, match=r"\['scarf', 'era'\]") as caught:
+        classifier = tiny().fit(images, y)
     assert len(caught) == 1
-    probas = classifier.predict_proba(pictures)
+    probas = classifier.predict_proba(images)
     assert_array_equal(probas[3], np.full((24, 2), 0.5, dtype=np.float32))
     assert_allclose(probas[4], np.full((24, 3), 1 / 3), atol=1e-7)
-    assert classifier.output_names_ == ["hat", "colour", "count", "scarf", "era"]
-    assert classifier.predict(pictures).shape == (24, 5)
+    assert classifier.output_names_ == ["hat", "color", "count", "scarf", "era"]
+    assert classifier.predict(images).shape == (24, 5)
 
 
-def test_an_unknown_column_changes_nothing_else(pictures, table):
+def test_an_unknown_column_changes_nothing_else(images, table):
     """The other attributes are predicted as without it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownLabelsWarning)
-        with_it = tiny().fit(pictures, table.assign(scarf=np.nan))
-    without = tiny().fit(pictures, table)
+        warnings.simplefilter("ignore", MissingLabelWarning)
+        with_it = tiny().fit(images, table.assign(scarf=np.nan))
+    without = tiny().fit(images, table)
     for one, other in zip(
-        with_it.predict_proba(pictures)[:3], without.predict_proba(pictures), strict=True
+        with_it.predict_proba(images)[:3], without.predict_proba(images), strict=True
     ):
         assert_allclose(one, other, atol=1e-6)
 
@@ -125,7 +125,7 @@ def test_an_unknown_ordinal_attribute_is_predicted_evenly(rng, hidden, params):
         attributes={"level": ("ordinal", [0, 1, 2, 3])}, branch_hidden=hidden, weight_decay=0.5,
         lr=0.1, random_state=0, **params,
     )  # fmt: skip
-    with pytest.warns(UnknownLabelsWarning, match="level"):
+    with pytest.warns(MissingLabelWarning, match="level"):
         probas = classifier.fit(X, y).predict_proba(X)
     assert_allclose(probas[1], np.full((200, 4), 0.25), atol=1e-12)
     assert probas[0].std() > 0.1
@@ -136,7 +136,7 @@ def test_an_unknown_joint_attribute_is_predicted_evenly(rng):
     X, category = rng.normal(size=(200, 5)), rng.choice(["a", "b", "c"], 200)
     y = pd.DataFrame({"known": X[:, 0] > 0, "hat": np.nan})
     classifier = AttributeClassifier(category_prior="joint", weight_decay=0.5, random_state=0)
-    with pytest.warns(UnknownLabelsWarning, match="hat"):
+    with pytest.warns(MissingLabelWarning, match="hat"):
         classifier.fit(X, y, category=category)
     assert_allclose(classifier.predict_proba(X)[1], np.full((200, 2), 0.5), atol=1e-12)
 
@@ -171,10 +171,10 @@ def test_the_scale_of_weights_is_of_no_account(rng, scale):
     assert_allclose(probas[1], probas[0], atol=0.02)  # the prior counts one label more
 
 
-def test_all_labels_unknown_is_an_error(pictures):
+def test_all_labels_unknown_is_an_error(images):
     """There is nothing to learn from a y without a label."""
     with pytest.raises(ValueError, match="Input y contains NaN"):
-        tiny().fit(pictures, np.full((24, 2), np.nan))
+        tiny().fit(images, np.full((24, 2), np.nan))
 
 
 def test_many_classes_and_rare_levels(rng):
@@ -195,40 +195,38 @@ def test_many_classes_and_rare_levels(rng):
     assert set(classifier.predict(X)[:, 3]) <= set(y["many"])
 
 
-def test_a_column_of_one_class_gives_two_columns(pictures, table):
+def test_a_column_of_one_class_gives_two_columns(images, table):
     """A bool or 0/1 column shows both classes though a fold shows one."""
     y = table.assign(hat=True, number=0)
-    classifier = tiny().fit(pictures, y)
+    classifier = tiny().fit(images, y)
     assert_array_equal(classifier.classes_[0], [False, True])
     assert_array_equal(classifier.classes_[3], [0, 1])
-    probas = classifier.predict_proba(pictures)
+    probas = classifier.predict_proba(images)
     assert probas[0].shape == probas[3].shape == (24, 2)
     assert (probas[0][:, 1] > 0.5).all()
 
 
-def test_constant_columns_alone(pictures):
+def test_constant_columns_alone(images):
     """A network without a logit can be fitted, and is certain."""
-    classifier = tiny().fit(pictures, np.full((24, 2), 5))
-    assert_array_equal(classifier.predict(pictures), np.full((24, 2), 5))
-    assert all((proba == 1).all() for proba in classifier.predict_proba(pictures))
+    classifier = tiny().fit(images, np.full((24, 2), 5))
+    assert_array_equal(classifier.predict(images), np.full((24, 2), 5))
+    assert all((proba == 1).all() for proba in classifier.predict_proba(images))
 
 
-def test_a_string_column_of_one_class_is_constant(pictures, table):
+def test_a_string_column_of_one_class_is_constant(images, table):
     """A single level is predicted with certainty, and teaches the backbone nothing."""
-    with_it = tiny().fit(pictures, table.assign(place="here"))
-    without = tiny().fit(pictures, table)
-    assert_array_equal(with_it.predict_proba(pictures)[3], np.ones((24, 1), dtype=np.float32))
-    assert set(with_it.predict(pictures)[:, 3]) == {"here"}
-    assert_allclose(
-        with_it.predict_proba(pictures)[0], without.predict_proba(pictures)[0], atol=1e-6
-    )
+    with_it = tiny().fit(images, table.assign(place="here"))
+    without = tiny().fit(images, table)
+    assert_array_equal(with_it.predict_proba(images)[3], np.ones((24, 1), dtype=np.float32))
+    assert set(with_it.predict(images)[:, 3]) == {"here"}
+    assert_allclose(with_it.predict_proba(images)[0], without.predict_proba(images)[0], atol=1e-6)
 
 
-def test_no_fold_is_nan_where_a_column_shows_one_class(pictures):
+def test_no_fold_is_nan_where_a_column_shows_one_class(images):
     """roc_auc is computed in every fold whose test rows show both classes."""
     hat = np.zeros(24, dtype=int)
     hat[[0, 1, 12, 13]] = 1
     result = cross_validate(
-        tiny(), pictures, hat, cv=KFold(2), scoring="average_precision", error_score="raise"
+        tiny(), images, hat, cv=KFold(2), scoring="average_precision", error_score="raise"
     )
     assert np.isfinite(result["test_score"]).all()

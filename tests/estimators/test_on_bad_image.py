@@ -1,4 +1,4 @@
-"""Pictures that cannot be read: raised, or left out, counted and named; the others are unharmed."""
+"""Images that cannot be read: raised, or left out, counted and named; the others are unharmed."""
 
 import pickle
 import warnings
@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 
 from skattr import AttributeClassifier, FineTuning, ImageEmbedder, TunedThresholdMultiOutputCV
 from skattr._cache.embeddings import EmbeddingStore
-from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError, UnknownLabelsWarning
+from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError, MissingLabelWarning
 from skattr.losses import CrossEntropyLoss
 from skattr.model_selection import MultilabelStratifiedKFold
 from tests.image_fixtures import HEIGHT, WIDTH, make_hostile_folder
@@ -47,7 +47,7 @@ def y(X):
     """Return a binary attribute, one of three levels and an ordered one; some unknown."""
     number = np.arange(len(X))
     size = pd.Categorical(np.array(["s", "m", "l"])[number % 3], ["s", "m", "l"], ordered=True)
-    y = pd.DataFrame({"hat": number % 2 == 1, "colour": number % 5 % 3, "size": size})
+    y = pd.DataFrame({"hat": number % 2 == 1, "color": number % 5 % 3, "size": size})
     return y.astype({"hat": "boolean"}).mask(pd.Series(number % 7 == 3), other=None)
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_learned_from_a_bad_row(X, y, is_bad, params):
 
 
 def test_boxes_are_bad_for_one_row_only(hostile):
-    """Illegal boxes, and those that leave their picture, are bad; the picture is not."""
+    """Invalid boxes, and those that leave their image, are bad; the image is not."""
     path = hostile.good["plain.png"]
     boxes = [
         [0, 0, WIDTH, HEIGHT],
@@ -185,7 +185,7 @@ def test_what_is_no_path_is_bad(hostile):
     assert [label is None for label in labels] == [False] * 4 + [True] * 5
 
 
-def test_all_pictures_bad(hostile, X, y, is_bad):
+def test_all_images_bad(hostile, X, y, is_bad):
     """`fit`, `score` and `add_attributes` refuse; predictions are all missing."""
     bad = X[is_bad]
     with pytest.raises(ImageReadError, match=f"None of the {len(bad)} .* can be read. row 0 of X"):
@@ -211,7 +211,7 @@ def test_labels_that_only_bad_rows_have(X, y, is_bad):
     y.loc[~is_bad, "hat"] = None
     with (
         pytest.warns(BadImageWarning),
-        pytest.warns(UnknownLabelsWarning, match=r"No label of \['hat'\] is known of those rows"),
+        pytest.warns(MissingLabelWarning, match=r"No label of \['hat'\] is known of those rows"),
     ):
         fitted = tiny(on_bad_image="warn").fit(X, y)
     np.testing.assert_allclose(fitted.predict_proba(X[~is_bad])[0], 0.5, atol=1e-6)
@@ -425,7 +425,7 @@ def test_thresholds_and_grids_around_it(X, y, is_bad):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_of_nan_are_bad_pictures(rng, dtype):
+def test_rows_of_nan_are_bad_images(rng, dtype):
     """A 2-D row that is NaN throughout is left out; the others are learned from as without it."""
     features = rng.normal(size=(30, 4)).astype(dtype)
     y = pd.DataFrame({"hat": np.arange(30) % 2, "bag": features[:, 0] > 0})
@@ -466,7 +466,7 @@ def embedder(**params):
 
 @WORKERS
 @pytest.mark.parametrize("cache_key", [None, "content", "stat"])
-def test_embeddings_of_bad_pictures_are_nan(hostile, tmp_path, num_workers, cache_key):
+def test_embeddings_of_bad_images_are_nan(hostile, tmp_path, num_workers, cache_key):
     """They are never cached; the features of the others are those they have alone."""
     X, is_bad = np.array(hostile.paths), hostile.is_bad
     cache = {} if cache_key is None else {"cache": tmp_path / "cache", "cache_key": cache_key}
@@ -485,14 +485,14 @@ def test_embeddings_of_bad_pictures_are_nan(hostile, tmp_path, num_workers, cach
         embedder(on_bad_image="raise", **cache).fit_transform(X)
 
 
-def test_bad_copies_of_a_bad_picture(files, tmp_path):
+def test_bad_copies_of_a_bad_image(files, tmp_path):
     """Rows of equal bytes each have their own reason; a repaired file is embedded."""
     for row in (2, 5, 9):
         Path(files[row]).write_bytes(b"broken")
     one = embedder(cache=tmp_path / "cache")
     features, message = warned(one.fit_transform, files)
     for row in (2, 5, 9):
-        assert f"row {row} of X: cannot read the picture {files[row]!r}" in message
+        assert f"row {row} of X: cannot read the image {files[row]!r}" in message
     assert np.isnan(features[[2, 5, 9]]).all()
     for row in (2, 5, 9):
         Path(files[row]).write_bytes(Path(files[0]).read_bytes())
@@ -501,7 +501,7 @@ def test_bad_copies_of_a_bad_picture(files, tmp_path):
 
 
 def test_an_embedder_before_a_classifier(X, y, is_bad):
-    """Bad pictures pass the pipeline as NaN, and come out as missing labels."""
+    """Bad images pass the pipeline as NaN, and come out as missing labels."""
     pipeline = make_pipeline(
         embedder(), AttributeClassifier(on_bad_image="warn", max_epochs=2, random_state=0)
     )

@@ -38,7 +38,7 @@ def test_image_sizes(image_size, expected):
     "image_size",
     [0, -1, 2.5, None, "12", (12,), (1, 2, 3), (0, 3), (3, -1), (2.0, 3), ("1", "2"), ()],
 )
-def test_illegal_image_sizes(image_size):
+def test_invalid_image_sizes(image_size):
     """All else is refused, and shown."""
     with pytest.raises(ValueError, match="image_size must be a positive int or a pair"):
         check_image_size(image_size)
@@ -87,12 +87,12 @@ def test_weights_are_array_likes_and_are_not_edited():
 
 
 @pytest.mark.parametrize("weight", [-1, np.nan, np.inf, -np.inf])
-def test_an_illegal_label_weight_names_row_and_attribute(weight):
+def test_an_invalid_label_weight_names_row_and_attribute(weight):
     """A negative or infinite weight of a known label is named."""
     weights = np.ones((3, 2))
     weights[1, 1] = weight
-    with pytest.raises(ValueError, match=r"row 1, attribute 'colour', is .*at least 0"):
-        check_label_weights(CODES, CODES, None, weights, ["hat", "colour"])
+    with pytest.raises(ValueError, match=r"row 1, attribute 'color', is .*at least 0"):
+        check_label_weights(CODES, CODES, None, weights, ["hat", "color"])
     with pytest.raises(ValueError, match="row 1, attribute 1,"):
         check_label_weights(CODES, CODES, None, weights)
 
@@ -123,7 +123,7 @@ def test_label_weights_have_the_shape_of_y(shape):
         ([1, np.inf, 1], "sample_weight contains infinity"),
     ],
 )
-def test_illegal_sample_weights(weights, message):
+def test_invalid_sample_weights(weights, message):
     """Row weights are held to scikit-learn's rules."""
     with pytest.raises(ValueError, match=message):
         check_label_weights(CODES, CODES, weights)

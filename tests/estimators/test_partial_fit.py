@@ -7,19 +7,19 @@ from numpy.testing import assert_array_equal
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skattr import AttributeClassifier
-from skattr.exceptions import UnknownLabelsWarning, UnseenCategoryWarning, UnseenLabelError
+from skattr.exceptions import MissingLabelWarning, UnseenCategoryWarning, UnseenLabelError
 from skattr.losses import CrossEntropyLoss, FocalLoss
 from tests.tiny_models import tiny
 
 FAST = {"lr": 0.02, "batch_size": 16, "random_state": 0}
-CLASSES = {"hat": [0, 1], "colour": ["blue", "green", "red"]}
+CLASSES = {"hat": [0, 1], "color": ["blue", "green", "red"]}
 
 
 def problem(n=320, seed=0):
     """Return features and a table of two attributes of them."""
     X = np.random.default_rng(seed).normal(size=(n, 3))
-    colour = np.array(["blue", "green", "red"])[X.argmax(axis=1)]
-    return X, pd.DataFrame({"hat": np.where(X[:, 0] > 0, 1.0, 0.0), "colour": colour})
+    color = np.array(["blue", "green", "red"])[X.argmax(axis=1)]
+    return X, pd.DataFrame({"hat": np.where(X[:, 0] > 0, 1.0, 0.0), "color": color})
 
 
 def chunks(X, y, size=64):
@@ -81,7 +81,7 @@ def test_one_chunk_of_one_batch_is_a_step_of_fit():
 def test_classes_are_those_of_the_first_call():
     """Given there, as a parameter, or seen in it; a label beyond them is an error."""
     X, y = problem()
-    blue = y["colour"] == "blue"
+    blue = y["color"] == "blue"
     classifier = AttributeClassifier(**FAST).partial_fit(X[blue], y[blue], classes=CLASSES)
     assert [len(levels) for levels in classifier.classes_] == [2, 3]
     before = matrix(classifier, X)
@@ -143,7 +143,7 @@ def test_other_weights_go_along():
     plain = AttributeClassifier(**FAST).partial_fit(X, y)
     for params, given in [
         ({"pos_weight": [4]}, {}), ({"pos_weight": np.array([4.0])}, {}),
-        ({"class_weight": {"colour": {"red": 9}}}, {}), ({"attribute_weight": [1, 9]}, {}),
+        ({"class_weight": {"color": {"red": 9}}}, {}), ({"attribute_weight": [1, 9]}, {}),
         ({}, {"sample_weight": np.linspace(0, 1, 320)}),
         ({}, {"label_weight": np.linspace(0, 1, 640).reshape(320, 2)}),
     ]:  # fmt: skip
@@ -168,27 +168,27 @@ def test_categories_in_a_stream():
         plain.partial_fit(X, y, category=category)
 
 
-def test_pictures_in_a_stream(pictures, table):
-    """Chunks of pictures; one picture alone is too few, in any call."""
-    classifier = tiny(classes={"colour": ["blue", "green", "red"], "count": [1, 2, 3, 4]})
+def test_images_in_a_stream(images, table):
+    """Chunks of images; one image alone is too few, in any call."""
+    classifier = tiny(classes={"color": ["blue", "green", "red"], "count": [1, 2, 3, 4]})
     with pytest.raises(ValueError, match="two rows or more per batch"):
-        classifier.partial_fit(pictures[1:2], table[1:2])
-    classifier.partial_fit(pictures[:12], table[:12]).partial_fit(pictures[12:], table[12:])
-    before = matrix(classifier, pictures)
+        classifier.partial_fit(images[1:2], table[1:2])
+    classifier.partial_fit(images[:12], table[:12]).partial_fit(images[12:], table[12:])
+    before = matrix(classifier, images)
     with pytest.raises(ValueError, match="two rows or more per batch .* and 1 row"):
-        classifier.partial_fit(pictures[:1], table[:1])
-    assert_array_equal(matrix(classifier, pictures), before)
+        classifier.partial_fit(images[:1], table[:1])
+    assert_array_equal(matrix(classifier, images), before)
 
 
 def test_a_chunk_without_labels_of_an_attribute():
     """It trains the others, whatever the policy; the attribute is learned when its labels come."""
     X, y = problem()
     classifier = AttributeClassifier(**FAST, loss=CrossEntropyLoss(unknown="negative"))
-    with pytest.warns(UnknownLabelsWarning, match="hat"):
+    with pytest.warns(MissingLabelWarning, match="hat"):
         classifier.partial_fit(X, y.assign(hat=np.nan))
-    hat, colour = classifier.predict_proba(X)
+    hat, color = classifier.predict_proba(X)
     assert (hat == 0.5).all()
-    assert (classifier.classes_[1][colour.argmax(axis=1)] == y["colour"]).mean() > 0.7
+    assert (classifier.classes_[1][color.argmax(axis=1)] == y["color"]).mean() > 0.7
     classifier.partial_fit(X, y)
     assert (classifier.predict(X)[:, 0] == y["hat"]).mean() > 0.8
 
@@ -198,7 +198,7 @@ def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     """Neither decay nor momentum moves it, between two chunks and in a warm start."""
     X, y = problem()
     params = {**FAST, "branch_hidden": hidden, "weight_decay": 0.5}
-    blank = y.assign(colour=None)
+    blank = y.assign(color=None)
     classifier = AttributeClassifier(**params).partial_fit(X, y)
     before = classifier.predict_proba(X)
     classifier.partial_fit(X, blank)
@@ -207,10 +207,10 @@ def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     assert not np.array_equal(after[0], before[0])
     classifier.partial_fit(X, y)
     assert not np.array_equal(classifier.predict_proba(X)[1], before[1])
-    classes = {"colour": classifier.classes_[1]}
+    classes = {"color": classifier.classes_[1]}
     warm = AttributeClassifier(**params, warm_start=True, classes=classes).fit(X, y)
     before = warm.predict_proba(X)
-    with pytest.warns(UnknownLabelsWarning, match="colour"):
+    with pytest.warns(MissingLabelWarning, match="color"):
         warm.fit(X, blank)
     assert_array_equal(warm.predict_proba(X)[1], before[1])
 

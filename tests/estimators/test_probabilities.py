@@ -153,11 +153,11 @@ def test_attributes_of_one_class_are_certain():
 def test_names_of_columns():
     """A binary attribute by its name, others as name=level; names may be numbers."""
     names = column_names(
-        ["hat", "colour", 3],
+        ["hat", "color", 3],
         [np.array([False, True]), np.array(["red", "NA"]), np.array([1.0, 2.0, 3.0])],
         ["binary", "categorical", "ordinal"],
     )
-    assert names.tolist() == ["hat", "colour=red", "colour=NA", "3=1.0", "3=2.0", "3=3.0"]
+    assert names.tolist() == ["hat", "color=red", "color=NA", "3=1.0", "3=2.0", "3=3.0"]
     assert column_names(["hat"], [np.array([True])], ["binary"]).tolist() == ["hat=True"]
 
 

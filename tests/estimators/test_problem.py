@@ -15,7 +15,7 @@ from torch.nn import functional
 from skattr import AttributeClassifier
 from skattr._estimators.fitting import _split, random_generator
 from skattr._targets.columns import ROWS_AT_ONCE
-from skattr.exceptions import UnknownLabelsWarning
+from skattr.exceptions import MissingLabelWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
 from skattr.nn import SummedCrossEntropy
 
@@ -27,10 +27,10 @@ def problem(n=50, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 3))
     hat = (X[:, 0] + 0.5 * rng.normal(size=n) > 0.8).astype(float)
-    colour = np.array(["blue", "green", "red"], dtype=object)[(X[:, 1:].argmax(axis=1) + (hat > 0))]
+    color = np.array(["blue", "green", "red"], dtype=object)[(X[:, 1:].argmax(axis=1) + (hat > 0))]
     hat[rng.random(n) < 0.2] = np.nan
-    colour[rng.random(n) < 0.4] = None
-    return X, pd.DataFrame({"hat": hat, "colour": colour})
+    color[rng.random(n) < 0.4] = None
+    return X, pd.DataFrame({"hat": hat, "color": color})
 
 
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
@@ -44,7 +44,7 @@ def test_the_loss_is_that_of_torch(binary_head, is_weighted):
     w = np.ones((50, 2))
     if is_weighted:
         w = weights["sample_weight"][:, None] * weights["label_weight"]
-    codes = [y["hat"].fillna(-1).to_numpy(int), pd.Categorical(y["colour"]).codes.astype(int)]
+    codes = [y["hat"].fillna(-1).to_numpy(int), pd.Categorical(y["color"]).codes.astype(int)]
     known = [code >= 0 for code in codes]
     sums = [np.bincount(c[k], w[k, j]) for j, (c, k) in enumerate(zip(codes, known, strict=True))]
     positives = {None: 1, 3.0: 3, "balanced": sums[0][0] / sums[0][1], "balanced:1.5": 1.5}
@@ -52,12 +52,12 @@ def test_the_loss_is_that_of_torch(binary_head, is_weighted):
     every_class = {
         "none": (None, [1, 1], [1, 1, 1]),
         "balanced": ("balanced", *[s.sum() / (len(s) * s) for s in sums]),
-        "dict": ({"hat": {0.0: 2, 1.0: 3}, "colour": {"red": 0.5}}, [2, 3], [1, 1, 0.5]),
+        "dict": ({"hat": {0.0: 2, 1.0: 3}, "color": {"red": 0.5}}, [2, 3], [1, 1, 0.5]),
     }
     totals = np.array([s.sum() for s in sums])
     omegas = {
         "none": (None, [1, 1]), "uncertainty": ("uncertainty", [1, 1]),
-        "dict": ({"colour": 2.5}, [1, 2.5]), "balanced": ("balanced", totals.mean() / totals),
+        "dict": ({"color": 2.5}, [1, 2.5]), "balanced": ("balanced", totals.mean() / totals),
     }  # fmt: skip
     if not is_weighted:
         by_label = [compute_class_weight("balanced", classes=np.arange(len(s)), y=c[k])
@@ -108,9 +108,9 @@ def test_the_loss_of_ordinal_and_joint_branches():
     age = classifier.transform(X)[:, -4:]
     logits = classifier.net_.module_(torch.from_numpy(X)).detach().numpy()
     hat = log_softmax(logits[:, classifier.net_.module_.layout.slices[0]], axis=1)
-    class_weight = {"age": {0.0: 3, 2.0: 0.5}, "hat": {0.0: 2, 1.0: 1}, "colour": {}}
+    class_weight = {"age": {0.0: 3, 2.0: 0.5}, "hat": {0.0: 2, 1.0: 1}, "color": {}}
     classifier.set_params(
-        **STILL, pos_weight=4, class_weight=class_weight, attribute_weight={"colour": 0}
+        **STILL, pos_weight=4, class_weight=class_weight, attribute_weight={"color": 0}
     ).fit(X, y, category=category)
     by_level = np.array([3, 1, 0.5, 1])[y["age"].astype(int)]
     expected = -(by_level * age[np.arange(50), y["age"].astype(int)]).sum() / by_level.sum()
@@ -130,7 +130,7 @@ def test_fresh_networks_predict_weighted_frequencies(params):
     """(weighted count + 1) / (total + K), positives and classes weighing what they are given."""
     X, y = problem()
     sample_weight = np.random.default_rng(0).random(50)
-    params = {**params, "pos_weight": 5, "class_weight": {"colour": {"red": 2}}}
+    params = {**params, "pos_weight": 5, "class_weight": {"color": {"red": 2}}}
     classifier = AttributeClassifier(**STILL, **params).fit(X, y, sample_weight=sample_weight)
     for name, factors, proba in zip(
         y, [{1: 5}, {"red": 2}], classifier.predict_proba(X), strict=True
@@ -210,7 +210,7 @@ def test_an_attribute_without_labels_stays_even_under_every_policy(unknown, blan
     label_weight = np.ones((50, 3)) * [1, 1, 0]
     classifier = AttributeClassifier(loss=CrossEntropyLoss(unknown=unknown), random_state=0)
     if blank == "unknown":
-        with pytest.warns(UnknownLabelsWarning):
+        with pytest.warns(MissingLabelWarning):
             classifier.fit(X, y)
     else:
         classifier.fit(X, y, label_weight=label_weight)
@@ -246,7 +246,7 @@ def test_small_weights_start_at_the_frequencies_too():
 
 
 def test_label_weight_of_what_is_taken_for_a_negative():
-    """A weight of 0 takes an unknown label out of the policy "negative"."""
+    """A weight of 0 takes a missing label out of the policy "negative"."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
     y = pd.DataFrame({"hat": np.where(np.arange(60) % 3 == 0, np.nan, X[:, 0] > 0.3)})

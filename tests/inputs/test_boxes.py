@@ -12,8 +12,8 @@ from skattr.exceptions import InvalidBoxError
 EDGE = st.one_of(st.integers(-2, 5), st.sampled_from([np.nan, np.inf, -np.inf, 0.5]))
 
 
-def is_legal(box):
-    """Tell by the definition whether a box is legal in some picture."""
+def is_valid(box):
+    """Tell by the definition whether a box is valid in some image."""
     if all(np.isnan(edge) for edge in box):
         return True
     if not all(np.isfinite(edge) and edge == int(edge) for edge in box):
@@ -24,20 +24,20 @@ def is_legal(box):
 
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))
 def test_faults_are_those_of_the_definition(boxes):
-    """Some fault is found of a box, if and only if it is illegal."""
+    """Some fault is found of a box, if and only if it is invalid."""
     faults = box_faults(np.array(boxes, dtype=float))
     found = np.any(list(faults.values()), axis=0)
-    assert found.tolist() == [not is_legal(box) for box in boxes]
+    assert found.tolist() == [not is_valid(box) for box in boxes]
 
 
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))
 def test_kept_are_all_rows_that_would_be_raised(boxes):
-    """The rows kept are the illegal ones; raised is one of them, with the same sentence."""
+    """The rows kept are the invalid ones; raised is one of them, with the same sentence."""
     X = pd.DataFrame(boxes, columns=BOX_COLUMNS, dtype=float)
     paths = [f"{row}.png" for row in range(len(boxes))]
     kept = {}
     np.testing.assert_array_equal(read_boxes(X, paths, kept), X.to_numpy())
-    assert sorted(kept) == [row for row, box in enumerate(boxes) if not is_legal(box)]
+    assert sorted(kept) == [row for row, box in enumerate(boxes) if not is_valid(box)]
     if kept:
         with pytest.raises(InvalidBoxError) as caught:
             read_boxes(X, paths, None)

@@ -189,14 +189,14 @@ def test_joint_with_one_category_or_none_known_is_the_plain_softmax():
 
 
 @pytest.mark.parametrize("prior", ["joint", "auxiliary"])
-def test_files_and_pictures_with_categories(files, pictures, table, prior):
-    """A column beside the paths and metadata beside arrays of the same pictures are one."""
+def test_files_and_images_with_categories(files, images, table, prior):
+    """A column beside the paths and metadata beside arrays of the same images are one."""
     category = np.where(np.arange(24) < 12, "seal", "boat")
     frame = pd.DataFrame({"path": files, "category": category})
     by_files = tiny(category_prior=prior).fit(frame, table)
-    by_arrays = tiny(category_prior=prior).fit(pictures, table, category=category)
-    assert_array_equal(matrix(by_files, files), matrix(by_arrays, pictures))
-    assert_array_equal(matrix(by_files, frame), matrix(by_arrays, pictures))
+    by_arrays = tiny(category_prior=prior).fit(images, table, category=category)
+    assert_array_equal(matrix(by_files, files), matrix(by_arrays, images))
+    assert_array_equal(matrix(by_files, frame), matrix(by_arrays, images))
 
 
 def test_category_is_routed():
@@ -342,7 +342,7 @@ def test_auxiliary_trains_the_category_but_does_not_predict_it(n_categories):
 
 @pytest.mark.parametrize("unknown", ["ignore", "negative", "selective"])
 def test_an_unknown_auxiliary_category_counts_nothing(unknown):
-    """Under any policy for unknown labels: two categories are no binary attribute."""
+    """Under any policy for missing labels: two categories are no binary attribute."""
     X, y, _ = problem()
     category = np.where(np.arange(60) % 2, "boat", "seal").astype(object)
     category[30:] = None

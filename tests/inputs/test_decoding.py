@@ -32,7 +32,7 @@ SIDES = st.one_of(st.integers(1, 18), st.integers(19, 150))
 
 
 class Spy:
-    """simplejpeg, counting the pictures it decodes."""
+    """simplejpeg, counting the images it decodes."""
 
     def __init__(self):
         self.n_decoded = 0
@@ -69,7 +69,7 @@ def assert_same_outcome(*args):
 
 
 def by_pillow(path, size, box=None, decoding="exact"):
-    """Decode, turn, crop and resize with Pillow alone; return the picture and its reduction."""
+    """Decode, turn, crop and resize with Pillow alone; return the image and its reduction."""
     height, width = size
     with Image.open(path) as opened:
         turned = opened.getexif().get(ORIENTATION, 1) >= 5
@@ -79,10 +79,10 @@ def by_pillow(path, size, box=None, decoding="exact"):
             fitting = [s for s in (1, 2, 4, 8) if width * s <= full[0] and height * s <= full[1]]
             scale = max(fitting, default=1)
             opened.draft(None, (opened.width // scale, opened.height // scale))
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
+        image = ImageOps.exif_transpose(opened).convert("RGB")
     if box is not None:
-        picture = picture.crop(box)
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR)), scale
+        image = image.crop(box)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)), scale
 
 
 def assert_near(result, expected):
@@ -189,7 +189,7 @@ def test_hostile_files_have_one_outcome(tmp_path):
             assert n_decoded == (name == "plain.jpg")
 
 
-def test_a_picture_of_several_frames(tmp_path):
+def test_a_image_of_several_frames(tmp_path):
     """Of an MPO file, as cameras write it, the first frame is taken."""
     rng = np.random.default_rng(0)
     frames = [Image.fromarray(rng.integers(0, 256, (64, 48, 3)).astype(np.uint8)) for _ in "ab"]
@@ -215,14 +215,14 @@ def test_without_simplejpeg(monkeypatch):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_scale_is_that_of_the_upright_picture(tmp_path, orientation):
+def test_the_scale_is_that_of_the_upright_image(tmp_path, orientation):
     """A turned photograph is reduced by its upright sides: here to a fourth, not to an eighth."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     rng = np.random.default_rng(orientation)
     sides = (240, 130) if orientation < 5 else (130, 240)
-    picture = Image.fromarray(rng.integers(0, 256, (*sides, 3)).astype(np.uint8))
-    picture.save(tmp_path / "a.jpg", exif=exif)
+    image = Image.fromarray(rng.integers(0, 256, (*sides, 3)).astype(np.uint8))
+    image.save(tmp_path / "a.jpg", exif=exif)
     expected, scale = by_pillow(tmp_path / "a.jpg", (60, 16), decoding="scaled")
     assert scale == 4
     result, _ = assert_same_outcome(tmp_path / "a.jpg", (60, 16), None, "scaled")
@@ -240,9 +240,9 @@ def photograph(rng, height=480, width=640):
 
 def test_how_far_scaled_is_from_exact(rng, tmp_path):
     """Photographs differ a little, below two levels on average, PNG files and crops not at all."""
-    picture = photograph(rng)
-    picture.save(tmp_path / "a.jpg", quality=90)
-    picture.save(tmp_path / "a.png")
+    image = photograph(rng)
+    image.save(tmp_path / "a.jpg", quality=90)
+    image.save(tmp_path / "a.png")
     size = (224, 224)
     boxes = {"a.jpg": (10, 20, 630, 470), "a.png": None}
     for name, box in boxes.items():
@@ -265,15 +265,15 @@ def test_the_resize_is_pillows(height, width, new_height, new_width, n, seed):
     result = resize(batch, (new_height, new_width))
     assert result.shape == (n, new_height, new_width, 3)
     assert result.dtype == np.uint8
-    for picture, resized in zip(batch, result, strict=True):
-        alone = Image.fromarray(picture).resize((new_width, new_height), Image.Resampling.BILINEAR)
+    for image, resized in zip(batch, result, strict=True):
+        alone = Image.fromarray(image).resize((new_width, new_height), Image.Resampling.BILINEAR)
         assert_near(resized, np.asarray(alone))
-        np.testing.assert_array_equal(resize(picture, (new_height, new_width)), resized)
+        np.testing.assert_array_equal(resize(image, (new_height, new_width)), resized)
     np.testing.assert_array_equal(batch, before)
 
 
 def test_a_view_is_resized_as_its_copy(rng):
-    """Crops, mirrored and transposed arrays of pictures are what they look like."""
+    """Crops, mirrored and transposed arrays of images are what they look like."""
     batch = rng.integers(0, 256, (2, 30, 40, 3)).astype(np.uint8)
     for view in (batch[:, 3:20, 5:33], batch[:, ::-1], batch.swapaxes(1, 2), batch[..., ::-1]):
         np.testing.assert_array_equal(resize(view, (9, 11)), resize(view.copy(), (9, 11)))
@@ -345,13 +345,13 @@ def test_an_interrupt_ends_it(n_threads):
 
 @pytest.mark.parametrize("decoding", DECODINGS)
 def test_batches_do_not_depend_on_threads(rng, tmp_path, n_threads, decoding):
-    """Pictures, rows left out, reasons and the error raised are those of reading one by one."""
+    """Images, rows left out, reasons and the error raised are those of reading one by one."""
     paths = []
     for number in range(12):
         paths.append(str(tmp_path / f"{number}.jpg"))
         photograph(rng, 60, 80).save(paths[-1])
     for number in (4, 9):
-        write(paths[number], b"no picture")
+        write(paths[number], b"no image")
     frame = pd.DataFrame({"path": paths, "xmin": np.nan, "ymin": 0.0, "xmax": 30.0, "ymax": 20.0})
     frame.loc[:5, ["ymin", "xmax", "ymax"]] = np.nan
     frame.loc[6:, "xmin"] = 0.0
@@ -361,14 +361,14 @@ def test_batches_do_not_depend_on_threads(rng, tmp_path, n_threads, decoding):
     batch, found, reasons = rows.take_readable(indices)
     assert found.tolist() == [11, 0, 5, 0, 6]
     assert found.dtype == np.intp
-    for row, picture in zip(found.tolist(), batch, strict=True):
+    for row, image in zip(found.tolist(), batch, strict=True):
         box = (0, 0, 30, 20) if row >= 6 else None
-        np.testing.assert_array_equal(picture, read_image(paths[row], (20, 26), box, decoding))
+        np.testing.assert_array_equal(image, read_image(paths[row], (20, 26), box, decoding))
     assert sorted(reasons) == [4, 7, 9]
-    assert "leaves the picture" in reasons[7]
+    assert "leaves the image" in reasons[7]
     strict = check_image_paths(frame, (20, 26), "raise", decoding)
     np.testing.assert_array_equal(strict.take(found), batch)
-    with pytest.raises(ImageReadError, match="row 4 of X: cannot read the picture .*4.jpg"):
+    with pytest.raises(ImageReadError, match="row 4 of X: cannot read the image .*4.jpg"):
         strict.take(indices)
     with pytest.raises(InvalidBoxError, match="row 7 of X"):
         strict.take(indices[2:])
@@ -417,26 +417,26 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
     assert (features[0] != features[1]).any()
     np.testing.assert_array_equal(features[0], features[2])
     np.testing.assert_array_equal(features[1], features[3])
-    pictures = check_image_paths(photographs, (24, 24), decoding="scaled").take(np.arange(8))
-    alone = ImageEmbedder("resnet18", layer="layer1", image_size=24).fit_transform(pictures)
+    images = check_image_paths(photographs, (24, 24), decoding="scaled").take(np.arange(8))
+    alone = ImageEmbedder("resnet18", layer="layer1", image_size=24).fit_transform(images)
     np.testing.assert_allclose(features[1], alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("estimator", [AttributeClassifier, ImageEmbedder])
 @pytest.mark.parametrize("decoding", ["fast", None, 2])
-def test_illegal_decodings(photographs, estimator, decoding):
-    """They are named with what is legal."""
+def test_invalid_decodings(photographs, estimator, decoding):
+    """They are named with what is valid."""
     with pytest.raises(ValueError, match="'decoding' parameter .* must be a str among"):
         estimator(decoding=decoding).fit(photographs, np.arange(8) % 2)
 
 
-def test_arrays_have_no_decoding(pictures):
-    """Pictures in memory are resized alike under both."""
+def test_arrays_have_no_decoding(images):
+    """Images in memory are resized alike under both."""
     y = np.arange(24) % 2
     one, other = (
-        tiny(decoding=decoding, image_size=(7, 9), max_epochs=1).fit(pictures, y)
+        tiny(decoding=decoding, image_size=(7, 9), max_epochs=1).fit(images, y)
         for decoding in DECODINGS
     )
-    np.testing.assert_array_equal(one.predict_proba(pictures), other.predict_proba(pictures))
-    rows = check_image_array(pictures, (7, 9))
-    np.testing.assert_array_equal(rows.take(np.array([3]))[0], resize(pictures[3], (7, 9)))
+    np.testing.assert_array_equal(one.predict_proba(images), other.predict_proba(images))
+    rows = check_image_array(images, (7, 9))
+    np.testing.assert_array_equal(rows.take(np.array([3]))[0], resize(images[3], (7, 9)))

@@ -1,4 +1,4 @@
-"""What X may be, and how picture files become upright RGB arrays."""
+"""What X may be, and how image files become upright RGB arrays."""
 
 import pathlib
 import re
@@ -30,10 +30,10 @@ LEVELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np
 DEEP = np.random.default_rng(1).integers(0, 2**16, SIZE).astype(np.uint16)
 
 
-def on_white(colour, alpha):
-    """Lay colours of some opacity on white, in floating point."""
+def on_white(color, alpha):
+    """Lay colors of some opacity on white, in floating point."""
     share = np.asarray(alpha, dtype=float)[..., np.newaxis] / 255
-    return share * colour + (1 - share) * 255
+    return share * color + (1 - share) * 255
 
 
 def repeated(gray):
@@ -41,9 +41,9 @@ def repeated(gray):
     return np.repeat(np.asarray(gray)[..., np.newaxis], 3, axis=-1)
 
 
-def save(picture, path, **options):
-    """Save a picture and return its path."""
-    picture.save(path, **options)
+def save(image, path, **options):
+    """Save an image and return its path."""
+    image.save(path, **options)
     return path
 
 
@@ -53,15 +53,15 @@ def assert_resized(result, array, size):
     np.testing.assert_allclose(result, np.asarray(image), rtol=0, atol=1)
 
 
-def palette_picture():
-    """Return a picture of 7 colours, and its palette and indices."""
+def palette_image():
+    """Return an image of 7 colors, and its palette and indices."""
     palette = np.random.default_rng(2).integers(0, 256, (7, 3)).astype(np.uint8)
     index = np.random.default_rng(3).integers(0, 7, SIZE).astype(np.uint8)
-    picture = Image.fromarray(index)
-    picture = picture.convert("P")
-    picture.putdata(index.ravel().tolist())
-    picture.putpalette(palette.ravel().tolist())
-    return picture, palette, index
+    image = Image.fromarray(index)
+    image = image.convert("P")
+    image.putdata(index.ravel().tolist())
+    image.putpalette(palette.ravel().tolist())
+    return image, palette, index
 
 
 def read(path):
@@ -107,9 +107,9 @@ def test_black_and_white(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "gif"])
 def test_a_palette_is_looked_up(tmp_path, suffix):
-    """Mode P gives the colours of its palette."""
-    picture, palette, index = palette_picture()
-    path = save(picture, tmp_path / f"a.{suffix}")
+    """Mode P gives the colors of its palette."""
+    image, palette, index = palette_image()
+    path = save(image, tmp_path / f"a.{suffix}")
     with Image.open(path) as opened:
         assert opened.mode == "P"
     np.testing.assert_array_equal(read(path), palette[index])
@@ -118,8 +118,8 @@ def test_a_palette_is_looked_up(tmp_path, suffix):
 @pytest.mark.parametrize("transparency", [3, bytes([0, 255, 128, 20, 255, 77, 200])])
 def test_a_transparent_palette_is_laid_on_white(tmp_path, transparency):
     """Palette entries of some opacity, or one transparent entry, are laid on white."""
-    picture, palette, index = palette_picture()
-    path = save(picture, tmp_path / "a.png", transparency=transparency)
+    image, palette, index = palette_image()
+    path = save(image, tmp_path / "a.png", transparency=transparency)
     alpha = np.full(7, 255)
     if isinstance(transparency, int):
         alpha[transparency] = 0
@@ -129,54 +129,54 @@ def test_a_transparent_palette_is_laid_on_white(tmp_path, transparency):
 
 
 def test_a_transparent_gif_is_laid_on_white(tmp_path):
-    """The transparent colour of a GIF is white, the others are themselves."""
-    picture, palette, index = palette_picture()
-    path = save(picture, tmp_path / "a.gif", transparency=int(index[0, 0]))
+    """The transparent color of a GIF is white, the others are themselves."""
+    image, palette, index = palette_image()
+    path = save(image, tmp_path / "a.gif", transparency=int(index[0, 0]))
     expected = np.where((index == index[0, 0])[..., np.newaxis], 255, palette[index])
     np.testing.assert_array_equal(read(path), expected)
 
 
-def test_opacity_of_gray_and_colour_is_laid_on_white(tmp_path):
+def test_opacity_of_gray_and_color_is_laid_on_white(tmp_path):
     """LA and RGBA are laid on white."""
     gray = save(Image.fromarray(LEVELS[..., 2:]), tmp_path / "gray.png")
     with Image.open(gray) as opened:
         assert opened.mode == "LA"
     expected = on_white(repeated(LEVELS[..., 2]), LEVELS[..., 3])
     np.testing.assert_allclose(read(gray), expected, atol=1)
-    colour = save(Image.fromarray(LEVELS), tmp_path / "colour.png")
-    np.testing.assert_allclose(read(colour), on_white(LEVELS[..., :3], LEVELS[..., 3]), atol=1)
+    color = save(Image.fromarray(LEVELS), tmp_path / "color.png")
+    np.testing.assert_allclose(read(color), on_white(LEVELS[..., :3], LEVELS[..., 3]), atol=1)
 
 
 def test_a_palette_with_opacity_is_laid_on_white(tmp_path):
     """Mode PA, which TIFF and TGA files hold, is laid on white."""
-    picture, palette, index = palette_picture()
-    picture = picture.convert("PA")
-    picture.putalpha(Image.fromarray(LEVELS[..., 3]))
-    path = save(picture, tmp_path / "a.tiff")
+    image, palette, index = palette_image()
+    image = image.convert("PA")
+    image.putalpha(Image.fromarray(LEVELS[..., 3]))
+    path = save(image, tmp_path / "a.tiff")
     with Image.open(path) as opened:
         assert opened.mode == "PA"
     np.testing.assert_allclose(read(path), on_white(palette[index], LEVELS[..., 3]), atol=1)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_one_transparent_colour_is_white(tmp_path, mode):
-    """A gray or colour PNG may name one transparent colour; it becomes white."""
+def test_one_transparent_color_is_white(tmp_path, mode):
+    """A gray or color PNG may name one transparent color; it becomes white."""
     array = LEVELS[..., 0] if mode == "L" else LEVELS[..., :3]
     key = array[2, 3].tolist()
     path = save(
         Image.fromarray(array), tmp_path / "a.png", transparency=key if mode == "L" else tuple(key)
     )
-    colours = repeated(array) if mode == "L" else array
-    is_key = (colours == colours[2, 3]).all(axis=-1, keepdims=True)
-    np.testing.assert_array_equal(read(path), np.where(is_key, 255, colours))
+    colors = repeated(array) if mode == "L" else array
+    is_key = (colors == colors[2, 3]).all(axis=-1, keepdims=True)
+    np.testing.assert_array_equal(read(path), np.where(is_key, 255, colors))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tiff"])
 def test_cmyk_is_converted(tmp_path, suffix):
     """CMYK gives (255 - ink) (255 - black) / 255, also where a JPEG stores it inverted."""
-    picture = Image.fromarray(np.full((*SIZE, 4), (200, 30, 0, 60), dtype=np.uint8), "CMYK")
+    image = Image.fromarray(np.full((*SIZE, 4), (200, 30, 0, 60), dtype=np.uint8), "CMYK")
     options = {"quality": 100} if suffix == "jpg" else {}
-    path = save(picture, tmp_path / f"a.{suffix}", **options)
+    path = save(image, tmp_path / f"a.{suffix}", **options)
     with Image.open(path) as opened:
         assert opened.mode == "CMYK"
     expected = np.array([55, 225, 255]) * (195 / 255)
@@ -225,7 +225,7 @@ def test_what_is_no_gray_level_is_refused(tmp_path, array):
 def test_of_an_animation_the_first_frame_is_taken(tmp_path):
     """An animated GIF gives its first frame."""
     frames = [
-        Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("#ff0000", "#00ff00", "#0000ff")
+        Image.new("RGB", (WIDTH, HEIGHT), color) for color in ("#ff0000", "#00ff00", "#0000ff")
     ]
     path = tmp_path / "a.gif"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=50)
@@ -237,7 +237,7 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path):
 # --- orientation ---------------------------------------------------------------------------
 
 # How an upright array is stored under each orientation, by the EXIF standard's own words: the
-# side of the picture that the stored row 0 and column 0 show.
+# side of the image that the stored row 0 and column 0 show.
 STORED = {
     1: lambda upright: upright,  # top, left
     2: lambda upright: upright[:, ::-1],  # top, right
@@ -262,13 +262,13 @@ def turned(request, tmp_path):
     return save(Image.fromarray(stored), tmp_path / f"turned.{suffix}", exif=exif)
 
 
-def test_pictures_are_upright(turned):
-    """Each of the 8 EXIF orientations gives the upright picture."""
+def test_images_are_upright(turned):
+    """Each of the 8 EXIF orientations gives the upright image."""
     np.testing.assert_array_equal(read(turned), LEVELS[..., :3])
 
 
-def test_boxes_are_in_pixels_of_the_upright_picture(turned):
-    """A box is cut from the upright picture, whatever the stored one looks like."""
+def test_boxes_are_in_pixels_of_the_upright_image(turned):
+    """A box is cut from the upright image, whatever the stored one looks like."""
     frame = pd.DataFrame([[str(turned), 5, 1, 8, 3]], columns=["path", *BOX_COLUMNS])
     batch = check_image_paths(frame, (2, 3)).take(np.array([0]))
     np.testing.assert_array_equal(batch[0], LEVELS[1:3, 5:8, :3])
@@ -307,8 +307,8 @@ def test_a_box_is_a_slice(one_file, data):
 @pytest.mark.parametrize(
     ("dtype", "missing"), [(float, np.nan), ("Float64", pd.NA), ("Int64", pd.NA), (object, None)]
 )
-def test_a_row_without_a_box_is_the_whole_picture(one_file, dtype, missing):
-    """A row of four missing edges means the whole picture, in any dtype."""
+def test_a_row_without_a_box_is_the_whole_image(one_file, dtype, missing):
+    """A row of four missing edges means the whole image, in any dtype."""
     frame = pd.DataFrame({"path": [one_file] * 2})
     for name, edge in zip(BOX_COLUMNS, (1, 0, 5, 2), strict=True):
         frame[name] = pd.Series([missing, edge], dtype=dtype)
@@ -329,8 +329,8 @@ def test_a_row_without_a_box_is_the_whole_picture(one_file, dtype, missing):
         ((3, 0, 3, 5), "holds no pixel"),
         ((0, 4, 3, 4), "holds no pixel"),
         ((5, 0, 3, 5), "holds no pixel"),
-        ((-1, 0, 3, 5), "starts outside its picture"),
-        ((0, -2, 3, 5), "starts outside its picture"),
+        ((-1, 0, 3, 5), "starts outside its image"),
+        ((0, -2, 3, 5), "starts outside its image"),
     ],
 )
 def test_malformed_boxes_are_named_before_any_file_is_opened(one_file, edges, reason):
@@ -342,11 +342,11 @@ def test_malformed_boxes_are_named_before_any_file_is_opened(one_file, edges, re
 
 
 @pytest.mark.parametrize("edges", [(0, 0, 9, 6), (0, 0, 8, 7), (8, 0, 9, 3), (0, 100, 3, 103)])
-def test_a_box_that_leaves_its_picture_is_named(one_file, edges):
-    """The row, the path, the box and the picture's size stand in the message."""
+def test_a_box_that_leaves_its_image_is_named(one_file, edges):
+    """The row, the path, the box and the image's size stand in the message."""
     frame = pd.concat([boxed(one_file, 0, 0, 8, 6), boxed(one_file, *edges)], ignore_index=True)
     rows = check_image_paths(frame, SIZE)
-    message = r"row 1 of X: the box .* leaves the picture .*one.png', which is 8 pixels wide and 6"
+    message = r"row 1 of X: the box .* leaves the image .*one.png', which is 8 pixels wide and 6"
     with pytest.raises(InvalidBoxError, match=message):
         rows.take(np.array([0, 1]))
 
@@ -376,23 +376,23 @@ def test_a_column_there_twice_is_named(one_file, column):
 
 
 @pytest.mark.parametrize("size", [(12, 10), (3, 5), (24, 20), (1, 1)])
-def test_files_and_arrays_give_equal_batches_of_any_size(pictures, files, size):
+def test_files_and_arrays_give_equal_batches_of_any_size(images, files, size):
     """Both are the same to the bit, and within a level of Pillow's bilinear filter."""
     indices = np.array([3, 0, 3, 23])
     from_files = check_image_paths(files, size).take(indices)
-    from_arrays = check_image_array(pictures, size).take(indices)
+    from_arrays = check_image_array(images, size).take(indices)
     np.testing.assert_array_equal(from_files, from_arrays)
     for place, row in enumerate(indices):
-        assert_resized(from_files[place], pictures[row], size)
+        assert_resized(from_files[place], images[row], size)
     assert from_files.dtype == from_arrays.dtype == np.uint8
     assert from_files.flags.writeable
     assert from_arrays.flags.writeable  # torch warns of tensors that share read-only memory
 
 
 @pytest.mark.parametrize("size", [(12, 10), (5, 7)])
-def test_gray_arrays_equal_their_rgb_repetition(pictures, size):
-    """(n, H, W) gives the batch of the same pictures repeated over three channels."""
-    gray = pictures[..., 0]
+def test_gray_arrays_equal_their_rgb_repetition(images, size):
+    """(n, H, W) gives the batch of the same images repeated over three channels."""
+    gray = images[..., 0]
     indices = np.arange(0, 24, 5)
     np.testing.assert_array_equal(
         check_image_array(gray, size).take(indices),
@@ -400,46 +400,44 @@ def test_gray_arrays_equal_their_rgb_repetition(pictures, size):
     )
 
 
-def test_a_list_of_pictures_is_an_array(pictures):
+def test_a_list_of_images_is_an_array(images):
     """Lists of arrays and of Pillow's images give the batch of the stacked array."""
     indices = np.array([1, 4])
-    for X in (list(pictures), tuple(pictures), [Image.fromarray(one) for one in pictures]):
+    for X in (list(images), tuple(images), [Image.fromarray(one) for one in images]):
         assert infer_kind(X) == "pixels"
-        np.testing.assert_array_equal(
-            check_image_array(X, (12, 10)).take(indices), pictures[indices]
-        )
+        np.testing.assert_array_equal(check_image_array(X, (12, 10)).take(indices), images[indices])
 
 
-def test_pictures_of_one_size_only(pictures):
-    """Of a list the first row of another shape, or that is no picture, is named."""
+def test_images_of_one_size_only(images):
+    """Of a list the first row of another shape, or that is no image, is named."""
     odd = {
-        r"is of shape \(11, 10, 3\)": pictures[4][1:],
-        r"is of shape \(12, 10\)": pictures[4][..., 0],
+        r"is of shape \(11, 10, 3\)": images[4][1:],
+        r"is of shape \(12, 10\)": images[4][..., 0],
         "is of type NoneType": None,
         "is of type str": "a.png",
     }
     for words, one in odd.items():
-        X = [*pictures[:4], one, pictures[5][2:]]
+        X = [*images[:4], one, images[5][2:]]
         with pytest.raises(ValueError, match=rf"row 4 of X {words}, row 0 of shape \(12, 10, 3\)"):
             check_image_array(X, (12, 10))
 
 
-def test_read_only_arrays_and_memmaps(pictures, tmp_path):
+def test_read_only_arrays_and_memmaps(images, tmp_path):
     """Arrays that cannot be written, and arrays on disk, are read and left as they are."""
-    np.save(tmp_path / "x.npy", pictures)
-    frozen = pictures.copy()
+    np.save(tmp_path / "x.npy", images)
+    frozen = images.copy()
     frozen.setflags(write=False)
     for array in (frozen, np.load(tmp_path / "x.npy", mmap_mode="r")):
         batch = check_image_array(array, (12, 10)).take(np.array([2, 5]))
-        np.testing.assert_array_equal(batch, pictures[[2, 5]])
+        np.testing.assert_array_equal(batch, images[[2, 5]])
         assert type(batch) is np.ndarray
         batch[:] = 0
-        np.testing.assert_array_equal(array, pictures)
+        np.testing.assert_array_equal(array, images)
 
 
-def test_pixels_are_not_copied_when_opened(pictures):
+def test_pixels_are_not_copied_when_opened(images):
     """Opening an array keeps a view of it."""
-    assert np.shares_memory(check_image_array(pictures, (12, 10)).array, pictures)
+    assert np.shares_memory(check_image_array(images, (12, 10)).array, images)
 
 
 @pytest.mark.parametrize(
@@ -448,15 +446,15 @@ def test_pixels_are_not_copied_when_opened(pictures):
         (np.zeros((2, 4, 4, 3)), TypeError, "dtype float64.*must be uint8"),
         (np.zeros((2, 4, 4, 3), np.uint16), TypeError, "dtype uint16.*must be uint8"),
         (np.zeros((2, 4, 5), bool), TypeError, "dtype bool.*must be uint8"),
-        (np.zeros((2, 4, 4, 4), np.uint8), ValueError, r"shape \(2, 4, 4, 4\); legal are"),
-        (np.zeros((2, 3, 4, 4), np.uint8), ValueError, r"shape \(2, 3, 4, 4\); legal are"),
-        (np.zeros((2, 4, 4, 1), np.uint8), ValueError, r"shape \(2, 4, 4, 1\); legal are"),
-        (np.zeros((0, 4, 4, 3), np.uint8), ValueError, "holds no picture"),
-        (np.zeros((2, 0, 4, 3), np.uint8), ValueError, "holds no picture"),
-        (np.zeros((2, 4, 0), np.uint8), ValueError, "holds no picture"),
+        (np.zeros((2, 4, 4, 4), np.uint8), ValueError, r"shape \(2, 4, 4, 4\); valid are"),
+        (np.zeros((2, 3, 4, 4), np.uint8), ValueError, r"shape \(2, 3, 4, 4\); valid are"),
+        (np.zeros((2, 4, 4, 1), np.uint8), ValueError, r"shape \(2, 4, 4, 1\); valid are"),
+        (np.zeros((0, 4, 4, 3), np.uint8), ValueError, "holds no image"),
+        (np.zeros((2, 0, 4, 3), np.uint8), ValueError, "holds no image"),
+        (np.zeros((2, 4, 0), np.uint8), ValueError, "holds no image"),
     ],
 )
-def test_illegal_arrays_of_pictures(X, error, message):
+def test_invalid_arrays_of_images(X, error, message):
     """Shape and dtype stand in the message."""
     with pytest.raises(error, match=message):
         check_image_array(X, (4, 4))
@@ -545,7 +543,7 @@ def test_paths_are_files_in_every_container(X, tmp_path, monkeypatch):
     ],
 )
 def test_what_else_x_may_be(X, kind):
-    """Pictures are known by their dimensions; all else is left to scikit-learn's validation."""
+    """Images are known by their dimensions; all else is left to scikit-learn's validation."""
     assert infer_kind(X) == kind
 
 
@@ -594,7 +592,7 @@ def test_what_may_be_features_is_left_to_scikit_learn(X):
 def test_what_x_is_in_words(X, words):
     """Its type, and what is inside; not its values."""
     assert re.search(words, describe(X))
-    with pytest.raises(ValueError, match="X is of .*; legal are .*, or 2-D numeric features"):
+    with pytest.raises(ValueError, match="X is of .*; valid are .*, or 2-D numeric features"):
         check_container(X)
 
 
@@ -604,17 +602,17 @@ def test_what_x_is_in_words(X, words):
 def test_files_are_opened_by_take_only(files, tmp_path):
     """A file deleted after opening X is an error of `take` that names row and path."""
     rows = check_image_paths(files, (12, 10))
-    (tmp_path / "picture 5.png").unlink()
+    (tmp_path / "image 5.png").unlink()
     assert rows.take(np.array([4, 6])).shape == (2, 12, 10, 3)
-    with pytest.raises(ImageReadError, match=r"row 5 of X: there is no file '.*picture 5.png'"):
+    with pytest.raises(ImageReadError, match=r"row 5 of X: there is no file '.*image 5.png'"):
         rows.take(np.array([4, 5]))
 
 
 @pytest.mark.parametrize(
     "container", [list, np.array, pd.Series, lambda p: pd.DataFrame({"path": p})]
 )
-def test_a_row_of_x_costs_bytes_not_pictures(tmp_path, container):
-    """Memory of an opened X does not depend on the pictures: at most 200 bytes a row."""
+def test_a_row_of_x_costs_bytes_not_images(tmp_path, container):
+    """Memory of an opened X does not depend on the images: at most 200 bytes a row."""
     path = str(save(Image.new("RGB", (400, 400)), tmp_path / "large.bmp"))
     n_rows = 5000
     X = container([path] * n_rows)
@@ -626,7 +624,7 @@ def test_a_row_of_x_costs_bytes_not_pictures(tmp_path, container):
     assert peak < 200 * n_rows + 100_000
 
 
-def test_memory_of_a_batch_is_one_decoded_picture(tmp_path):
+def test_memory_of_a_batch_is_one_decoded_image(tmp_path):
     """Decoding many large files needs no more Python memory than decoding a few."""
     path = str(save(Image.new("RGB", (600, 600)), tmp_path / "large.png"))
     rows = check_image_paths([path] * 24, (4, 4))
@@ -655,7 +653,7 @@ def png_header(width, height):
 
 @pytest.fixture
 def hostile(tmp_path):
-    """Names and bytes of files that are no pictures."""
+    """Names and bytes of files that are no images."""
     whole = save(
         Image.fromarray(np.kron(LEVELS[..., :3], np.ones((40, 40, 1), np.uint8))),
         tmp_path / "w.jpg",
@@ -663,7 +661,7 @@ def hostile(tmp_path):
     contents = whole.read_bytes()
     return {
         "truncated.jpg": contents[: len(contents) // 2],
-        "text.jpg": b"This is not a picture.",
+        "text.jpg": b"This is not an image.",
         "empty.png": b"",
         "header.png": contents[:10],
         "bomb.png": png_header(60_000, 60_000),
@@ -676,11 +674,11 @@ def hostile(tmp_path):
     "name",
     ["truncated.jpg", "text.jpg", "empty.png", "header.png", "bomb.png", "short.png", "zeros.bmp"],
 )
-def test_what_is_no_picture_is_named(files, hostile, tmp_path, name):
+def test_what_is_no_image_is_named(files, hostile, tmp_path, name):
     """Broken, mislabelled, empty and oversized files name path, row and what Pillow says."""
     (tmp_path / name).write_bytes(hostile[name])
     rows = check_image_paths([files[0], str(tmp_path / name)], (12, 10))
-    message = rf"row 1 of X: cannot read the picture '.*{name}': \w+: "
+    message = rf"row 1 of X: cannot read the image '.*{name}': \w+: "
     with pytest.raises(ImageReadError, match=message) as caught:
         rows.take(np.array([0, 1]))
     assert isinstance(caught.value, OSError)
@@ -703,7 +701,7 @@ def test_what_is_no_path_is_named(files, bad):
 
 
 def test_what_is_no_path_is_not_printed_whole(files):
-    """Pictures and contents of files among paths give a short message."""
+    """Images and contents of files among paths give a short message."""
     for bad in (LEVELS, Image.fromarray(LEVELS), bytes(10_000), [1] * 10_000):
         with pytest.raises(ImageReadError, match="row 1 of X: .* is not a path") as caught:
             check_image_paths(pd.Series([files[0], bad]), SIZE)
@@ -725,7 +723,7 @@ def test_bad_rows_that_are_put_up_with(files, hostile, tmp_path):
     np.testing.assert_array_equal(batch, check_image_paths(files, (12, 10)).take(np.array([0, 0])))
     assert sorted(reasons) == [2, 5]
     assert "UnidentifiedImageError" in reasons[2]
-    assert "leaves the picture" in reasons[5]
+    assert "leaves the image" in reasons[5]
     assert check_image_paths(files, (12, 10)).unreadable is None
 
 
@@ -743,7 +741,7 @@ def test_an_unreadable_file_read_alone_is_named(tmp_path):
 
 
 def test_files_are_closed(one_file, hostile, tmp_path):
-    """No file stays open, after a picture or after an error (else a ResourceWarning is raised)."""
+    """No file stays open, after an image or after an error (else a ResourceWarning is raised)."""
     (tmp_path / "truncated.jpg").write_bytes(hostile["truncated.jpg"])
     descriptors = pathlib.Path("/proc/self/fd")
     if not descriptors.exists():

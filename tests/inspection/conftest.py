@@ -21,7 +21,7 @@ def settings_stay(monkeypatch):
 
 
 def make_table(n_attributes, n=200):
-    """Return a DataFrame of zeros, ones and unknown labels, and probabilities that fit."""
+    """Return a DataFrame of zeros, ones and missing labels, and probabilities that fit."""
     rng = np.random.default_rng(0)
     truth = rng.random((n, n_attributes)) < 0.4
     scores = np.clip(rng.beta(1 + 2 * truth, 3 - truth), 0, 1)
@@ -38,17 +38,17 @@ def poisoned(y, scores):
 def mixed():
     """Return a table with a binary and a categorical attribute and a list of probabilities."""
     rng = np.random.default_rng(1)
-    colour = rng.integers(0, 3, 120)
+    color = rng.integers(0, 3, 120)
     hat = rng.random(120) < 0.5
-    proba = rng.dirichlet([1, 1, 1], 120) + 2 * np.eye(3)[colour] * rng.random((120, 1))
+    proba = rng.dirichlet([1, 1, 1], 120) + 2 * np.eye(3)[color] * rng.random((120, 1))
     proba /= proba.sum(axis=1, keepdims=True)
     positive = rng.beta(1 + 2 * hat, 2)
     y = pd.DataFrame(
         {
             "hat": pd.array(hat, dtype="boolean"),
-            "colour": np.array(["blue", "green", "red"], dtype=object)[colour],
+            "color": np.array(["blue", "green", "red"], dtype=object)[color],
         }
     )
     y.loc[3:9, "hat"] = pd.NA
-    y.loc[5:15, "colour"] = None
+    y.loc[5:15, "color"] = None
     return y, [np.stack([1 - positive, positive], axis=1), proba]

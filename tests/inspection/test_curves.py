@@ -191,9 +191,9 @@ def test_categories_are_judged_by_their_top_class(mixed):
     """Of an attribute with several classes it is the highest probability, if it is right."""
     y, proba = mixed
     display = ReliabilityDisplay.from_predictions(y, proba, n_bins=5)
-    known = y["colour"].notna()
+    known = y["color"].notna()
     guess = np.array(["blue", "green", "red"])[proba[1].argmax(axis=1)]
-    right = (guess == y["colour"])[known]
+    right = (guess == y["color"])[known]
     expected, _ = calibration_curve(right, proba[1].max(axis=1)[known], n_bins=5)
     np.testing.assert_array_equal(display.prob_true[1], expected)
     np.testing.assert_allclose(display.errors, calibration_error(y, proba, n_bins=5, average=None))
@@ -204,10 +204,10 @@ def test_only_binary_attributes_have_thresholds(mixed):
     y, proba = mixed
     draw = ThresholdCurveDisplay.from_predictions
     assert draw(y, proba).names == ["hat"]
-    with pytest.raises(ValueError, match=r"'colour', which has 3 class.*only binary"):
-        draw(y, proba, select=["colour"])
-    with pytest.raises(ValueError, match=r"no binary attribute.*\['colour'\]"):
-        draw(y[["colour"]], proba[1:])
+    with pytest.raises(ValueError, match=r"'color', which has 3 class.*only binary"):
+        draw(y, proba, select=["color"])
+    with pytest.raises(ValueError, match=r"no binary attribute.*\['color'\]"):
+        draw(y[["color"]], proba[1:])
 
 
 def test_an_attribute_without_a_positive_is_left_out_with_a_warning():
@@ -237,7 +237,7 @@ def test_an_attribute_without_a_positive_is_left_out_with_a_warning():
     ],
 )
 def test_bad_parameters_get_a_sentence(change, message):
-    """The message names the parameter and what is legal."""
+    """The message names the parameter and what is valid."""
     y, scores = make_table(3)
     with pytest.raises(ValueError, match=message):
         ThresholdCurveDisplay.from_predictions(y, scores, **change)

@@ -20,7 +20,7 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib")
 
 
 def test_import_leaves_matplotlib_alone():
-    """Neither the import nor what needs no picture loads it."""
+    """Neither the import nor what needs no image loads it."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
@@ -42,7 +42,7 @@ def test_the_room_imports_neither_torch_nor_matplotlib_at_its_head():
 
 
 def test_without_matplotlib_there_is_a_sentence(monkeypatch):
-    """The error says what to install; what needs no picture works."""
+    """The error says what to install; what needs no image works."""
     original = builtins.__import__
 
     def refuse(name, *args, **kwargs):

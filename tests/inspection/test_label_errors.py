@@ -32,10 +32,10 @@ def test_suspects_are_those_of_the_definition(mixed):
     y, proba = mixed
     found = suspected_label_errors(y, proba)
     hat = y["hat"].astype(float).fillna(-1).astype(int).to_numpy()
-    colour = pd.Categorical(y["colour"], categories=["blue", "green", "red"]).codes
+    color = pd.Categorical(y["color"], categories=["blue", "green", "red"]).codes
     for name, codes, part, labels in (
         ("hat", hat, proba[0], [False, True]),
-        ("colour", colour, proba[1], ["blue", "green", "red"]),
+        ("color", color, proba[1], ["blue", "green", "red"]),
     ):
         rows = found[found["attribute"] == name]
         expected = by_hand(codes, part)
@@ -85,10 +85,10 @@ def test_other_orders(sort_by):
 def test_the_index_is_that_of_y():
     """Rows can be looked up in the table they come from; positions are beside them."""
     y, scores = make_table(2)
-    y.index = [f"picture {i}" for i in range(len(y))]
+    y.index = [f"image {i}" for i in range(len(y))]
     found = suspected_label_errors(y, scores, select=["attribute_1"])
     assert set(found["attribute"]) == {"attribute_1"}
-    assert list(found.index) == [f"picture {row}" for row in found["row"]]
+    assert list(found.index) == [f"image {row}" for row in found["row"]]
 
 
 def test_no_suspects_and_absent_classes():
@@ -96,8 +96,8 @@ def test_no_suspects_and_absent_classes():
     found = suspected_label_errors([1, 0], [0.9, 0.1])
     assert len(found) == 0 and list(found)[:3] == ["row", "attribute", "given"]
     proba = [np.array([[0.1, 0.2, 0.7], [0.6, 0.1, 0.3], [0.3, 0.6, 0.1]])]
-    y = pd.DataFrame({"colour": ["a", "a", "b"]})
-    found = suspected_label_errors(y, proba, classes={"colour": ["a", "b", "c"]})
+    y = pd.DataFrame({"color": ["a", "a", "b"]})
+    found = suspected_label_errors(y, proba, classes={"color": ["a", "b", "c"]})
     assert len(found) == 0
 
 

@@ -25,7 +25,7 @@ from tests.inspection.conftest import make_table
 
 
 def labels_and_guesses(n_attributes, n=200):
-    """Return a table with unknown labels and predictions of all of them."""
+    """Return a table with missing labels and predictions of all of them."""
     y, scores = make_table(n_attributes, n)
     return y, (scores >= 0.5).astype(float)
 
@@ -169,11 +169,11 @@ def test_categories_cooccur_class_by_class(mixed):
     """A categorical attribute has a column per class, named as everywhere; classes exclude."""
     y, _ = mixed
     display = CooccurrenceDisplay.from_labels(y)
-    assert list(display.matrix) == ["hat", "colour=blue", "colour=green", "colour=red"]
+    assert list(display.matrix) == ["hat", "color=blue", "color=green", "color=red"]
     assert (display.matrix.iloc[1:, 1:].to_numpy() == np.eye(3)).all()
-    both = y["hat"].notna() & y["colour"].notna()
-    expected = (y["colour"][both & (y["hat"] == True)] == "red").mean()  # noqa: E712
-    assert display.matrix.loc["hat", "colour=red"] == pytest.approx(expected)
+    both = y["hat"].notna() & y["color"].notna()
+    expected = (y["color"][both & (y["hat"] == True)] == "red").mean()  # noqa: E712
+    assert display.matrix.loc["hat", "color=red"] == pytest.approx(expected)
     assert "P(column | row)" in display.figure_.axes[1].get_ylabel()
 
 
@@ -204,7 +204,7 @@ def test_errors_from_estimator_are_from_predictions():
     pd.testing.assert_frame_equal(one.correlation, two.correlation)
 
 
-def test_an_attribute_without_errors_is_undefined_and_grey():
+def test_an_attribute_without_errors_is_undefined_and_gray():
     """Nothing correlates with a constant."""
     y = np.array([[1, 0], [0, 1], [1, 1]])
     display = ErrorCorrelationDisplay.from_predictions(y, np.array([[1, 1], [0, 1], [1, 1]]))
@@ -253,7 +253,7 @@ def test_clusters_stand_together():
 
 
 def test_undefined_similarities_are_allowed():
-    """NaN is drawn grey, also where rows are clustered."""
+    """NaN is drawn gray, also where rows are clustered."""
     values = np.full((4, 4), np.nan)
     for known in (0, 2):
         if known:
@@ -278,7 +278,7 @@ def test_bad_similarities_get_a_sentence(frame, error, message):
 
 
 def test_bad_parameters_of_maps_get_a_sentence():
-    """The message names the parameter and the legal values."""
+    """The message names the parameter and the valid values."""
     with pytest.raises(ValueError, match="`kind` must be one of"):
         CooccurrenceDisplay.from_labels([[1, 0]], kind="odds")
     with pytest.raises(ValueError, match="`order` must be one of"):
@@ -314,9 +314,9 @@ def test_every_metric_that_is_listed_works():
     y, guesses = labels_and_guesses(3, 60)
     with pytest.raises(ValueError, match="`metric` must be") as caught:
         AttributeScoresDisplay.from_predictions(y, guesses, metric="nope")
-    legal = re.search(r"\[(.*)\]", str(caught.value)).group(1).replace("'", "").split(", ")
-    assert {"f1_score", "log_loss", "quadratic_kappa", "hamming_accuracy"} <= set(legal)
-    for name in legal:
+    valid = re.search(r"\[(.*)\]", str(caught.value)).group(1).replace("'", "").split(", ")
+    assert {"f1_score", "log_loss", "quadratic_kappa", "hamming_accuracy"} <= set(valid)
+    for name in valid:
         options = {"metric_params": {"beta": 2}} if name == "fbeta_score" else {}
         if name in ("mean_absolute_error", "quadratic_kappa"):
             options = {"metric_params": {"attributes": dict.fromkeys(y, ("ordinal", [0, 1]))}}

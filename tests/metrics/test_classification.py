@@ -42,7 +42,7 @@ def masked(rng):
     frame = pd.DataFrame(
         {
             "hat": rng.random(n) < 0.3,
-            "colour": rng.choice(["blue", "green", "red"], n),
+            "color": rng.choice(["blue", "green", "red"], n),
             "age": rng.integers(0, 4, n),
         }
     )
@@ -235,10 +235,10 @@ def test_counts_of_classes_are_against_the_rest(masked):
     """A categorical attribute has a row per class."""
     y, predicted, known = masked
     counts = metrics.confusion_counts(y, predicted)
-    true, said = (f["colour"][known[:, 1]].to_numpy(dtype=str) for f in (y, predicted))
+    true, said = (f["color"][known[:, 1]].to_numpy(dtype=str) for f in (y, predicted))
     matrices = sk.multilabel_confusion_matrix(true, said)
     expected = [[m[1, 1], m[1, 0], m[0, 1], m[0, 0]] for m in matrices]
-    assert counts.loc["colour"].to_numpy().tolist() == expected
+    assert counts.loc["color"].to_numpy().tolist() == expected
     assert counts.loc["hat"].index.tolist() == [True]
     assert set(counts.dtypes) == {np.dtype(np.int64)}
 

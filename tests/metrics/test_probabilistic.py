@@ -24,15 +24,15 @@ def close(ours, theirs):
 def mixed(rng):
     """Labels of which 90 % are unknown, probabilities, known rows and weights of entries."""
     n = 1200
-    y = pd.DataFrame({"hat": rng.integers(0, 2, n), "colour": rng.choice(["a", "b", "c"], n)})
+    y = pd.DataFrame({"hat": rng.integers(0, 2, n), "color": rng.choice(["a", "b", "c"], n)})
     known = rng.random(y.shape) < 0.1
     hat = rng.random((n, 1))
     hat[:3, 0] = 0, 1, 1  # clipped
     known[:3] = True
     y.loc[:2, "hat"] = 1, 0, 1
-    colour = rng.dirichlet(np.ones(3), n)
-    colour[0] = 0, 1, 0
-    return y.astype(object).where(known, None), [hat, colour], known, rng.random(y.shape)
+    color = rng.dirichlet(np.ones(3), n)
+    color[0] = 0, 1, 0
+    return y.astype(object).where(known, None), [hat, color], known, rng.random(y.shape)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,7 +88,7 @@ def test_the_sum_over_classes_can_be_halved(mixed):
     close(halved, auto / [1, 2])
     close(whole, auto * [2, 1])
     k = known[:, 1]
-    theirs = sk.brier_score_loss(y["colour"][k].tolist(), p[1][k], scale_by_half=True)
+    theirs = sk.brier_score_loss(y["color"][k].tolist(), p[1][k], scale_by_half=True)
     close(halved[1], theirs)
     with pytest.raises(ValueError, match="scale_by_half"):
         metrics.brier_score_loss(y, p, scale_by_half="never")
@@ -162,7 +162,7 @@ def test_averages_of_calibration_errors(mixed):
         ours = metrics.calibration_error(y, p, average="weighted", **params)
         close(ours, np.average(each, weights=sizes))
         top = p[1].max(axis=1)
-        right = np.array(["a", "b", "c"])[p[1].argmax(axis=1)] == y["colour"]
+        right = np.array(["a", "b", "c"])[p[1].argmax(axis=1)] == y["color"]
         pool = np.concatenate([p[0][known[:, 0], 0], top[known[:, 1]]])
         hits = np.concatenate([(y["hat"] == 1)[known[:, 0]], right[known[:, 1]]]).astype(int)
         w = np.concatenate([weights[known[:, j], j] for j in (0, 1)])

@@ -137,7 +137,7 @@ def test_pedestrian_metrics_agree_on_any_table(y, scores):
 
 
 def test_unknown_labels_are_as_good_as_not_there(rng):
-    """With unknown labels the metrics are those of loops over the known cells alone."""
+    """With missing labels the metrics are those of loops over the known cells alone."""
     y, scores = random_table(rng, n_labels=6, unknown=0.4)
     y[0] = np.nan
     balanced, rows = [], []
@@ -599,7 +599,7 @@ def test_bad_parameters_get_a_sentence(rng):
             function(twice, scores)
 
 
-def test_a_missing_score_is_legal_where_the_label_is_unknown(rng):
+def test_a_missing_score_is_valid_where_the_label_is_unknown(rng):
     """It changes nothing, but the top k need it."""
     y, scores = random_table(rng, n_labels=4, unknown=0.3)
     holes = np.where(np.isnan(y), np.nan, scores)

@@ -69,8 +69,8 @@ def test_columns_are_ranked_on_their_known_entries(rng, name, dtype, weighted):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_classes_are_ranked_against_the_rest(rng, weighted):
     """A categorical attribute beside a binary one, in every average."""
-    colour = rng.choice(["blue", "green", "red"], 120)
-    y = pd.DataFrame({"hat": rng.random(120) < 0.5, "colour": colour}).astype(object)
+    color = rng.choice(["blue", "green", "red"], 120)
+    y = pd.DataFrame({"hat": rng.random(120) < 0.5, "color": color}).astype(object)
     known = rng.random(y.shape) < 0.6
     y = y.where(known, None)
     p = np.round(rng.dirichlet(np.ones(3), 120), 2)
@@ -79,7 +79,7 @@ def test_classes_are_ranked_against_the_rest(rng, weighted):
     weight = rng.random(120) if weighted else None
     w = [None if weight is None else weight[k] for k in known.T]
     rows = [np.flatnonzero(k) for k in known.T]
-    hot = (colour[rows[1], None] == ["blue", "green", "red"]).astype(int)
+    hot = (color[rows[1], None] == ["blue", "green", "red"]).astype(int)
     for name in NAMES:
         metric, theirs = getattr(metrics, name), getattr(sk, name)
         first = theirs(y["hat"][rows[0]].astype(int), hat[rows[0], 0], sample_weight=w[0])
@@ -87,15 +87,15 @@ def test_classes_are_ranked_against_the_rest(rng, weighted):
         close(metric(y, [hat, p], average=None, sample_weight=weight), [first, second])
         close(metric(y, [hat, p], sample_weight=weight), (first + second) / 2)
         close(
-            metric(y["colour"], p, average="weighted", sample_weight=weight),
+            metric(y["color"], p, average="weighted", sample_weight=weight),
             theirs(hot, p[rows[1]], average="weighted", sample_weight=w[1]),
         )
         close(
-            metric(y["colour"], p, average="micro", sample_weight=weight),
+            metric(y["color"], p, average="micro", sample_weight=weight),
             theirs(hot, p[rows[1]], average="micro", sample_weight=w[1]),
         )
         close(
-            metric(y["colour"], p, average="samples", sample_weight=weight),
+            metric(y["color"], p, average="samples", sample_weight=weight),
             theirs(hot, p[rows[1]], average="samples", sample_weight=w[1]),
         )
 

@@ -24,7 +24,7 @@ def mixed():
     y = pd.DataFrame(
         {
             "hat": pd.array(rng.random(n) < 0.3, dtype="boolean"),
-            "colour": rng.choice(["blue", "green", "red"], n),
+            "color": rng.choice(["blue", "green", "red"], n),
             "size": pd.Categorical(rng.choice(["s", "m", "l"], n), ["s", "m", "l"], ordered=True),
         }
     )
@@ -74,13 +74,13 @@ def test_numbers_are_scikit_learns(mixed):
         assert row[name] == pytest.approx(function(true, score >= 0.3))
         if name != "accuracy" and name != "balanced_accuracy":
             guess = np.array(["blue", "green", "red"])[scores[1].argmax(axis=1)]
-            expected = function(y["colour"], guess, average="macro")
-            assert report.loc["colour", name] == pytest.approx(expected)
+            expected = function(y["color"], guess, average="macro")
+            assert report.loc["color", name] == pytest.approx(expected)
     assert row["average_precision"] == pytest.approx(reference.average_precision_score(true, score))
     assert row["roc_auc"] == pytest.approx(reference.roc_auc_score(true, score))
     guess = np.array(["s", "m", "l"])[scores[2].argmax(axis=1)]
     assert report.loc["size", "accuracy"] == pytest.approx((guess == y["size"]).mean())
-    assert report.loc["colour", ["TP", "FN", "FP", "TN", "threshold"]].isna().all()
+    assert report.loc["color", ["TP", "FN", "FP", "TN", "threshold"]].isna().all()
 
 
 def test_averages(mixed):
@@ -102,8 +102,8 @@ def test_given_predictions_and_scores(mixed):
     guess["hat"] = True
     report = attribute_report(y, guess, scores)
     assert report.loc["hat", "recall"] == 1
-    assert report.loc["colour", "accuracy"] == 1
-    assert report.loc["colour", "roc_auc"] < 0.7
+    assert report.loc["color", "accuracy"] == 1
+    assert report.loc["color", "roc_auc"] < 0.7
     labels_only = attribute_report(y, guess)
     assert "roc_auc" not in labels_only
     assert "threshold" not in labels_only
@@ -181,7 +181,7 @@ def test_intervals_of_groups_are_wider():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
-    """Of average precision and ROC AUC, with ties and unknown labels."""
+    """Of average precision and ROC AUC, with ties and missing labels."""
     from skattr.metrics._bootstrap import BootstrapDraws
 
     rng = np.random.default_rng(0)
@@ -253,7 +253,7 @@ def test_it_prints(mixed):
     report = attribute_report(y, None, scores)
     for text in (str(report), report._repr_html_(), report.to_markdown()):
         assert "nan" not in text.lower()
-        assert "colour" in text
+        assert "color" in text
         assert "0.500" in text  # the threshold
     lines = report.to_markdown().splitlines()
     assert lines[1].startswith("| --- | --- |")

@@ -48,12 +48,12 @@ def mixed():
     y = pd.DataFrame(
         {
             "hat": pd.array(X[:, 0] > 0.3, dtype="boolean"),
-            "colour": np.array(["blue", "green", "red"])[np.digitize(X[:, 1], [-0.4, 0.4])],
+            "color": np.array(["blue", "green", "red"])[np.digitize(X[:, 1], [-0.4, 0.4])],
             "size": pd.Categorical(size, ["s", "m", "l"], ordered=True),
         }
     )
     y.loc[::7, "hat"] = None
-    y.loc[::5, "colour"] = None
+    y.loc[::5, "color"] = None
     return X, y
 
 
@@ -250,9 +250,9 @@ def test_a_fold_without_a_level(mixed):
     """Columns follow the classifier's classes, also where the scored rows lack some."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=10, random_state=0).fit(X, y)
-    rows = (y["colour"] != "red").to_numpy() & y["colour"].notna().to_numpy()
+    rows = (y["color"] != "red").to_numpy() & y["color"].notna().to_numpy()
     found = get_scorer("accuracy", per_attribute=True)(classifier, X[rows], y[rows])
-    right = classifier.predict(X[rows])[:, 1] == y["colour"][rows]
+    right = classifier.predict(X[rows])[:, 1] == y["color"][rows]
     assert found["accuracy__colour"] == pytest.approx(right.mean())
 
 
@@ -316,7 +316,7 @@ def test_protocols_are_of_binary_attributes(mixed):
     """A category among them is refused by name."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=2, random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"\['colour', 'size'\] are not"):
+    with pytest.raises(ValueError, match=r"\['color', 'size'\] are not"):
         get_scorer("instance_f1")(classifier, X, y)
 
 

@@ -20,12 +20,12 @@ def labelled(rng):
     y = pd.DataFrame(
         {
             "furry": pd.array(rng.random(40) < 0.4, dtype="boolean"),
-            "colour": rng.choice(["red", "green", "blue"], 40).astype(object),
+            "color": rng.choice(["red", "green", "blue"], 40).astype(object),
             "size": pd.Categorical(rng.choice(["s", "l"], 40), ["s", "l"], ordered=True),
         }
     )
     y.loc[rng.random(40) < 0.3, "furry"] = pd.NA
-    y.loc[rng.random(40) < 0.3, "colour"] = None
+    y.loc[rng.random(40) < 0.3, "color"] = None
     return y, rng.choice(["cat", "dog", "bus"], 40).astype(object)
 
 
@@ -42,9 +42,9 @@ def test_profiles_are_means_of_known_labels(labelled):
     assert profiles.index.tolist() == ["bus", "cat", "dog"]
     assert profiles.columns.tolist() == [
         "furry",
-        "colour=blue",
-        "colour=green",
-        "colour=red",
+        "color=blue",
+        "color=green",
+        "color=red",
         "size=s",
         "size=l",
     ]

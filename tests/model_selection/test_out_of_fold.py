@@ -48,7 +48,7 @@ def test_equals_a_loop_over_folds(classifier, data):
 
 
 def test_one_output_equals_scikit_learn():
-    """Without unknown labels cross_val_predict says the same."""
+    """Without missing labels cross_val_predict says the same."""
     X, y = load_iris(return_X_y=True)
     cv = StratifiedKFold(4)
     ours = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=cv)
@@ -79,7 +79,7 @@ class Recorder(ClassifierMixin, BaseEstimator):
 
 def test_unknown_labels_reach_the_classifier():
     """They are not encoded as a class."""
-    y = pd.DataFrame({"hat": [True, None, False, True] * 5, "colour": ["a", "b", None, "a"] * 5})
+    y = pd.DataFrame({"hat": [True, None, False, True] * 5, "color": ["a", "b", None, "a"] * 5})
     Recorder.unknown.clear()
     probas = cross_val_predict_proba(Recorder(), np.zeros((20, 1)), y, cv=KFold(4, shuffle=False))
     assert sum(Recorder.unknown) == 3 * 10

@@ -1,4 +1,4 @@
-"""The multilabel splitters: scikit-learn's conventions, whole groups, unknown labels."""
+"""The multilabel splitters: scikit-learn's conventions, whole groups, missing labels."""
 
 import inspect
 
@@ -44,7 +44,7 @@ def table(n=60, seed=0):
     y = pd.DataFrame(
         {
             "hat": pd.array(rng.random(n) < 0.3, dtype="boolean"),
-            "colour": rng.choice(["red", "green", "blue"], n),
+            "color": rng.choice(["red", "green", "blue"], n),
             "age": pd.Categorical(rng.choice(["young", "old"], n), ["young", "old"], ordered=True),
             "count": pd.array(rng.integers(0, 4, n), dtype="Int64"),
         }
@@ -258,7 +258,7 @@ def test_shuffle_split_keeps_shares(test_size, train_size):
             assert np.abs(y[part].sum(axis=0) - len(part) * y.mean(axis=0)).max() <= 1.01
 
 
-# --- unknown labels ----------------------------------------------------------------------------
+# --- missing labels ----------------------------------------------------------------------------
 
 
 def test_the_notation_of_unknown_makes_no_difference():

@@ -23,7 +23,7 @@ def table(n):
     """Return labels of four binary attributes and one of three classes."""
     rng = np.random.default_rng(0)
     y = pd.DataFrame(rng.integers(0, 2, (n, 5)), columns=NAMES)
-    return y.assign(hair=rng.choice(["no", "grey", "red"], n))
+    return y.assign(hair=rng.choice(["no", "gray", "red"], n))
 
 
 def encoder_and_rules():

@@ -18,7 +18,7 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import unpredicted_rows
 from skattr.exceptions import UnseenLabelError
 
-Y = pd.DataFrame({"hat": [True, False, True], "colour": ["r", "g", "b"], "beard": [0, 1, 0]})
+Y = pd.DataFrame({"hat": [True, False, True], "color": ["r", "g", "b"], "beard": [0, 1, 0]})
 PARTS = [
     np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]]),
     np.array([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]]),
@@ -95,13 +95,13 @@ def test_codes_from_thresholds(encoder):
     ("response", "message"),
     [
         (PARTS[:2], "of 2 outputs, but y has 3"),
-        ([PARTS[0], PARTS[0], PARTS[2]], "output 'colour' have the shape"),
+        ([PARTS[0], PARTS[0], PARTS[2]], "output 'color' have the shape"),
         (np.zeros((3, 2)), "for 3 outputs they must be a list of 3 arrays"),
         (np.zeros((3, 2, 3)), "for 3 outputs they must be a list of 3 arrays"),
     ],
 )
 def test_shapes_that_do_not_fit(encoder, response, message):
-    """They are named with what is legal."""
+    """They are named with what is valid."""
     with pytest.raises(ValueError, match=message):
         align(response, True, encoder)
 

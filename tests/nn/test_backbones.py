@@ -24,7 +24,7 @@ from tests.tiny_models import tiny_backbone
 
 
 def noise(n, height, width, seed=0):
-    """Return random uint8 pictures."""
+    """Return random uint8 images."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
 
@@ -34,7 +34,7 @@ def test_pixel_normalization_is_torchvisions():
     pixels = noise(3, 7, 5)
     to_floats = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
     normalise = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
-    expected = torch.stack([normalise(to_floats(picture.numpy())) for picture in pixels])
+    expected = torch.stack([normalise(to_floats(image.numpy())) for image in pixels])
     normalised = PixelNormalization()(pixels)
     torch.testing.assert_close(normalised, expected.as_subclass(torch.Tensor), rtol=0, atol=2e-6)
     assert normalised.is_contiguous(memory_format=torch.channels_last)
@@ -76,7 +76,7 @@ def test_global_pooling_is_adaptive_average_pooling():
     ],
 )
 def test_classifier_is_taken_off(name, n_features):
-    """Features of the width the classifier read come out, at several sizes of pictures."""
+    """Features of the width the classifier read come out, at several sizes of images."""
     model, width = build_image_backbone(name, None, (64, 64))
     assert width == n_features
     model.eval()
@@ -118,7 +118,7 @@ def test_vision_transformers_are_built_for_the_size(size):
             with pytest.raises(Stop, match=r"'image_size': 48"):
                 build_image_backbone("vit_b_32", None, pair)
         else:
-            with pytest.raises(ValueError, match="'vit_b_32' needs square pictures"):
+            with pytest.raises(ValueError, match="'vit_b_32' needs square images"):
                 build_image_backbone("vit_b_32", None, pair)
 
 
@@ -184,13 +184,13 @@ def test_errors_of_other_networks_are_their_own(backbone, size):
 )
 def test_sizes_that_a_model_cannot_be_built_for(name, side, words):
     """What torchvision says of the size follows `backbone` and `image_size`."""
-    size = rf"backbone='{name}' cannot take pictures of image_size=\({side}, {side}\)"
+    size = rf"backbone='{name}' cannot take images of image_size=\({side}, {side}\)"
     with pytest.raises(ValueError, match=rf"{size}.*{words}"):
         build_image_backbone(name, None, (side, side))
 
 
 def test_unknown_name():
-    """The error lists the legal names."""
+    """The error lists the valid names."""
     with pytest.raises(ValueError, match="backbone='resnet19' is unknown") as error:
         build_image_backbone("resnet19", None, (32, 32))
     for name in ("resnet18", "resnet152", "convnext_tiny"):
@@ -247,7 +247,7 @@ def test_feature_backbones():
     assert mlp(x).min() == 0
     custom, width = build_feature_backbone(lambda n: nn.Linear(n, 2 * n), 5)
     assert custom(x).shape == (4, width) == (4, 10)
-    with pytest.raises(ValueError, match="backbone='resnet18' is a network for pictures"):
+    with pytest.raises(ValueError, match="backbone='resnet18' is a network for images"):
         build_feature_backbone("resnet18", 5)
 
 

@@ -52,13 +52,13 @@ def built(build):
 
 
 def noise(*shape, dtype=torch.float32):
-    """Return random pictures (n, 3, H, W)."""
+    """Return random images (n, 3, H, W)."""
     generator = torch.Generator().manual_seed(2)
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def pixels(n=3, height=32, width=32):
-    """Return random uint8 pictures (n, H, W, 3)."""
+    """Return random uint8 images (n, H, W, 3)."""
     generator = torch.Generator().manual_seed(3)
     return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
 

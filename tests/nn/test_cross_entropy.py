@@ -83,7 +83,7 @@ def test_weights_make_a_weighted_mean(binary_head):
 
 @pytest.mark.parametrize("junk", [math.nan, math.inf, -math.inf, -3.0, 1e30])
 def test_what_is_under_the_mask_has_no_influence(junk):
-    """Whatever weight or negative code stands at an unknown label, the loss is the same."""
+    """Whatever weight or negative code stands at a missing label, the loss is the same."""
     layout = BranchLayout(MIXED)
     logits, codes, weights = example(layout)
     loss = SummedCrossEntropy(layout)
@@ -232,7 +232,7 @@ def test_few_operations():
 
 @pytest.mark.parametrize("attribute_weights", [None, [0.5, 3.0, 0.0, 1.0]])
 def test_its_own_gradient_is_that_of_autograd(attribute_weights):
-    """To rounding, with unknown labels, an attribute without any, and attributes weighed."""
+    """To rounding, with missing labels, an attribute without any, and attributes weighed."""
     layout = BranchLayout((2,) * 4)
     logits, codes, weights = example(layout)
     codes[:, 1] = -1

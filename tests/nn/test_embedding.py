@@ -27,7 +27,7 @@ NORMALISE = v2.Compose(
 
 
 def noise(n, height, width, seed=0):
-    """Return random uint8 pictures."""
+    """Return random uint8 images."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
 
@@ -186,7 +186,7 @@ def test_weights_are_known_without_building(weights, tmp_path):
 
 @pytest.mark.parametrize("backbone", ["auto", "resnet19", "fcos_resnet50_fpn"])
 def test_unknown_backbones(backbone):
-    """The error lists the legal names."""
+    """The error lists the valid names."""
     with pytest.raises(ValueError, match=f"backbone='{backbone}' is unknown; .*resnet18"):
         check_names(backbone, None)
 
@@ -218,11 +218,11 @@ def test_a_pickled_module_is_not_run(tmp_path):
 
 @pytest.mark.parametrize("layer", ["layer5", "layer1.0.conv", "fc", "", "x"])
 def test_unknown_layers(layer):
-    """The error lists legal layers; the classifier, which is taken off, and the input are none."""
-    message = f"layer='{layer}' is unknown; legal are pool, conv1, .*layer4, avgpool, and"
+    """The error lists valid layers; the classifier, which is taken off, and the input are none."""
+    message = f"layer='{layer}' is unknown; valid are pool, conv1, .*layer4, avgpool, and"
     with pytest.raises(ValueError, match=message) as error:
         EmbeddingNetwork("resnet18", layer=layer, image_size=(32, 32))
-    assert "fc" not in str(error.value).split("legal")[1]
+    assert "fc" not in str(error.value).split("valid")[1]
 
 
 class Odd(nn.Module):
@@ -244,7 +244,7 @@ class Odd(nn.Module):
 
 @pytest.mark.parametrize("layer", ["recurrent", "joining", "idle"])
 def test_layers_without_features(layer):
-    """Modules that give several tensors, no row for each picture, or nothing are refused."""
+    """Modules that give several tensors, no row for each image, or nothing are refused."""
     assert EmbeddingNetwork(Odd, layer="convolution", image_size=(12, 10)).n_features == 4
     with pytest.raises(ValueError, match=f"layer='{layer}' has no features of its own .*recurrent"):
         EmbeddingNetwork(Odd, layer=layer, image_size=(12, 10))

@@ -89,7 +89,7 @@ def reference(layout, logits, codes, weights, label_loss, options):
 
 
 def cross_entropy(p, code, is_binary):
-    """Return minus the log probability of a target, an unknown label being a negative."""
+    """Return minus the log probability of a target, a missing label being a negative."""
     return -np.log(p[max(code, 0)])
 
 
@@ -291,7 +291,7 @@ def test_weight_sums_do_not_depend_on_logits(name, unknown, rng):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_negative_policy_writes_zeros(name):
-    """It is as if unknown labels of binary attributes were known negatives."""
+    """It is as if missing labels of binary attributes were known negatives."""
     layout = LAYOUTS[name]
     logits, codes, weights = example(layout)
     zeros = codes.clone()
@@ -303,7 +303,7 @@ def test_negative_policy_writes_zeros(name):
 
 
 def test_selective_policy_by_hand():
-    """Of four unknown labels, the frequent attribute's and the likeliest count nothing."""
+    """Of four missing labels, the frequent attribute's and the likeliest count nothing."""
     layout = BranchLayout((2, 2, 2))
     logits = torch.tensor([[0.0, 3.0, 1.0], [2.0, -1.0, 0.5]], dtype=torch.float64)
     codes = torch.tensor([[-1, 1, -1], [0, -1, -1]])  # known is 3.0, the likeliest of all
@@ -336,7 +336,7 @@ def test_selective_policy_without_rules():
 
 @pytest.mark.parametrize("unknown", ["negative", "selective"])
 def test_unknown_labels_of_other_attributes_are_ignored(unknown):
-    """Junk at unknown labels of attributes of more than two classes has no influence."""
+    """Junk at missing labels of attributes of more than two classes has no influence."""
     layout = LAYOUTS["ordinal"]
     logits, codes, weights = example(layout)
     criterion = SummedCrossEntropy(layout, unknown=unknown, top_k=1)

@@ -12,8 +12,8 @@ from tests.tiny_models import tiny_backbone
 LAYOUT = BranchLayout((2, 3, 1, 2))
 
 
-def pictures(n=4, height=12, width=10):
-    """Return random uint8 pictures."""
+def images(n=4, height=12, width=10):
+    """Return random uint8 images."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
 
@@ -22,9 +22,9 @@ def test_forward_is_head_of_features():
     """The network is forward_head after forward_features, of the widths it declares."""
     network = MultiBranchNetwork(tiny_backbone, LAYOUT, image_size=(12, 10), branch_hidden=3)
     network.eval()
-    features = network.forward_features(pictures())
+    features = network.forward_features(images())
     assert features.shape == (4, network.n_features) == (4, 8)
-    logits = network(pictures())
+    logits = network(images())
     assert logits.shape == (4, LAYOUT.n_logits)
     assert torch.equal(logits, network.forward_head(features))
 
@@ -42,7 +42,7 @@ def test_fresh_network_predicts_its_prior(backbone, branch_hidden):
 
 @pytest.mark.parametrize("branch_hidden", [None, 3])
 @pytest.mark.parametrize("backbone", [tiny_backbone, "resnet18"])
-def test_fresh_network_for_pictures(backbone, branch_hidden):
+def test_fresh_network_for_images(backbone, branch_hidden):
     """It predicts about the prior, exactly so for what is not trained, and its backbone learns."""
     prior = torch.arange(float(LAYOUT.n_logits))
     untrained = LAYOUT.order[::2]
@@ -50,7 +50,7 @@ def test_fresh_network_for_pictures(backbone, branch_hidden):
         backbone, LAYOUT, image_size=(32, 32), branch_hidden=branch_hidden, prior=prior,
         untrained=untrained,
     )  # fmt: skip
-    logits = network(pictures(3, 32, 32))
+    logits = network(images(3, 32, 32))
     for attribute, columns in enumerate(LAYOUT.slices):
         is_prior = torch.equal(logits[:, columns], prior[columns].expand(3, -1))
         assert is_prior == (attribute in untrained or attribute not in LAYOUT.order)
@@ -67,12 +67,12 @@ def test_features_of_another_type(dtype, given):
     assert network(torch.ones(2, 5, dtype=given)).dtype == dtype
 
 
-def test_pictures_in_float64():
+def test_images_in_float64():
     """A network in float64 agrees with the same one in float32 to float32's precision."""
     network = MultiBranchNetwork(tiny_backbone, LAYOUT, image_size=(12, 10)).eval()
     nn.init.normal_(network.branches.weight, generator=torch.Generator().manual_seed(0))
-    single = network(pictures())
-    double = network.double()(pictures())
+    single = network(images())
+    double = network.double()(images())
     assert double.dtype == torch.float64
     torch.testing.assert_close(double.float(), single, rtol=1e-4, atol=1e-4)
 
@@ -80,7 +80,7 @@ def test_pictures_in_float64():
 def test_resnet_by_class_counts():
     """MultiBranchResNet takes class counts; a slice of its output is a branch."""
     network = MultiBranchResNet([2, 5, 2], image_size=(32, 32), binary_head="softmax").eval()
-    logits = network(pictures(2, 32, 32))
+    logits = network(images(2, 32, 32))
     assert logits.shape == (2, 9)
     assert [logits[:, part].shape[1] for part in network.layout.slices] == [2, 5, 2]
 
@@ -89,7 +89,7 @@ def test_trains_without_scikit_learn_or_skorch():
     """It is a plain module: torch alone trains it, and every parameter gets a gradient."""
     network = MultiBranchNetwork(tiny_backbone, LAYOUT, image_size=(12, 10))
     nn.init.normal_(network.branches.weight, generator=torch.Generator().manual_seed(0))
-    network(pictures()).square().sum().backward()
+    network(images()).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
@@ -97,16 +97,16 @@ def test_pickles_and_state_dict_round_trip():
     """A pickled copy, and one that loads the state dict, compute the same."""
     network = MultiBranchNetwork(tiny_backbone, LAYOUT, image_size=(12, 10)).eval()
     nn.init.normal_(network.branches.weight, generator=torch.Generator().manual_seed(0))
-    expected = network(pictures())
-    assert torch.equal(pickle.loads(pickle.dumps(network))(pictures()), expected)
+    expected = network(images())
+    assert torch.equal(pickle.loads(pickle.dumps(network))(images()), expected)
     other = MultiBranchNetwork(tiny_backbone, LAYOUT, image_size=(12, 10)).eval()
     other.load_state_dict(network.state_dict())
-    assert torch.equal(other(pictures()), expected)
+    assert torch.equal(other(images()), expected)
 
 
 def test_features_have_no_weights():
     """Pretrained weights for 2-D features are an error."""
-    with pytest.raises(ValueError, match="weights='DEFAULT' needs pictures"):
+    with pytest.raises(ValueError, match="weights='DEFAULT' needs images"):
         MultiBranchNetwork("mlp", LAYOUT, n_inputs=5, weights="DEFAULT")
 
 

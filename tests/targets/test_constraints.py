@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skattr._targets.constraints import decode, parse_constraints, violations
 from skattr._targets import constraints as _constraints
+from skattr._targets.constraints import decode, parse_constraints, violations
 
 NAMES = list("abcdefgh")
 
@@ -62,7 +62,7 @@ def rules(draw, most=8):
 
 
 @st.composite
-def legal_rules(draw):
+def valid_rules(draw):
     """Rules that leave both values to every attribute, found by leaving rules out."""
     drawn, width = draw(rules())
     kept = {key: [] for key in drawn}
@@ -81,7 +81,7 @@ EXTREME = st.sampled_from([np.inf, -np.inf, 0.0, 0.0, 1.0, -2.0, 30.0])
 
 
 @settings(deadline=None, max_examples=120)
-@given(st.data(), legal_rules(), st.sampled_from([0, 10_000]))
+@given(st.data(), valid_rules(), st.sampled_from([0, 10_000]))
 def test_decoding_is_the_best_of_all_assignments(data, drawn, limit):
     """Brute force finds the same, with ties and infinities, listed (10,000) or searched (0)."""
     constraints, width = drawn
@@ -95,7 +95,7 @@ def test_decoding_is_the_best_of_all_assignments(data, drawn, limit):
 
 
 @settings(deadline=None, max_examples=60)
-@given(legal_rules(), st.sampled_from([0, 10_000]), st.integers(0, 2**32 - 1))
+@given(valid_rules(), st.sampled_from([0, 10_000]), st.integers(0, 2**32 - 1))
 def test_random_log_odds_are_decoded_exactly(drawn, limit, seed):
     """On numbers drawn from a normal distribution, of either precision, too."""
     constraints, width = drawn
@@ -169,7 +169,7 @@ def test_the_rules_named_are_the_cause(drawn):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.data(), legal_rules())
+@given(st.data(), valid_rules())
 def test_a_rule_is_broken_whatever_is_unknown(data, drawn):
     """Violations are those of every completion of the unknown entries, rule by rule."""
     constraints, width = drawn
@@ -189,7 +189,7 @@ def test_a_rule_is_broken_whatever_is_unknown(data, drawn):
 
 
 @settings(deadline=None, max_examples=60)
-@given(legal_rules(), st.integers(0, 2**32 - 1))
+@given(valid_rules(), st.integers(0, 2**32 - 1))
 def test_decoded_rows_break_no_rule(drawn, seed):
     """What is decoded is consistent, and what is consistent alone is left alone."""
     constraints, width = drawn
@@ -309,7 +309,7 @@ def test_checked_rules_pickle(rng):
 
 WRONG = {
     "a list": ([("a", "b")], "must be a dict with keys of .*'at_most_one', 'exactly_one'"),
-    "an unknown key": ({"never": []}, "the key 'never'; the legal keys are .*'implies'"),
+    "an unknown key": ({"never": []}, "the key 'never'; the valid keys are .*'implies'"),
     "no list": ({"implies": {"a": "b"}}, r"\['implies'\]` must be a list of pairs of names"),
     "a name": ({"exactly_one": "ab"}, r"\['exactly_one'\]` must be a list of lists of two"),
     "one list": ({"at_most_one": ["a", "b"]}, r"\['at_most_one'\]\[0\]` is 'a'; .* lists of two"),
@@ -335,7 +335,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_rules_get_a_sentence(wrong):
-    """It names the place and the legal values."""
+    """It names the place and the valid values."""
     constraints, match = WRONG[wrong]
     kinds = ["binary", "binary", "categorical", "binary"]
     with pytest.raises(ValueError, match=f"`constraints.*{match}"):

@@ -114,7 +114,7 @@ def test_a_table_of_mixed_columns():
             "count": pd.array([3, 1, None], dtype="Int64"),
             "neck": pd.Series(["NA", "v", None], dtype="string"),
             "sleeve": pd.Series(["long", None, "short"], dtype="str"),
-            "colour": pd.Categorical(["red", "blue", None], categories=["red", "blue", "green"]),
+            "color": pd.Categorical(["red", "blue", None], categories=["red", "blue", "green"]),
             "age": pd.Categorical(
                 ["old", None, "young"], categories=["young", "old"], ordered=True
             ),
@@ -300,7 +300,7 @@ def test_a_missing_label_is_as_good_as_none(column, missing_label):
         np.testing.assert_array_equal(other[2], codes)
 
 
-# --- unknown labels ----------------------------------------------------------------------------
+# --- missing labels ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan"), pd.NaT])
@@ -497,10 +497,10 @@ def test_declared_kinds():
     assert one_column(["a", "a"], attributes={0: "binary"})[0] == "binary"
 
 
-@pytest.mark.parametrize("key", ["colour", 1, np.int64(1)])
+@pytest.mark.parametrize("key", ["color", 1, np.int64(1)])
 def test_attributes_go_by_name_or_position(key):
     """A key is a name, or a position where it is no name."""
-    y = pd.DataFrame({"hat": [0, 1], "colour": ["a", "b"]})
+    y = pd.DataFrame({"hat": [0, 1], "color": ["a", "b"]})
     assert AttributeEncoder(attributes={key: "categorical"}).fit(y).kinds_ == [
         "binary",
         "categorical",
@@ -589,10 +589,10 @@ def test_a_refit_forgets():
 
 def test_an_unseen_label_is_named():
     """Column, row, label and the classes stand in the message."""
-    y = pd.DataFrame({"hat": [True, None], "colour": ["red", "blue"]})
+    y = pd.DataFrame({"hat": [True, None], "color": ["red", "blue"]})
     encoder = AttributeEncoder().fit(y)
-    new = pd.DataFrame({"hat": [None, None, False], "colour": [None, "red", "mauve"]})
-    message = r"Column 'colour' of y, row 2: the label 'mauve' is not among .*\['blue', 'red'\]"
+    new = pd.DataFrame({"hat": [None, None, False], "color": [None, "red", "mauve"]})
+    message = r"Column 'color' of y, row 2: the label 'mauve' is not among .*\['blue', 'red'\]"
     with pytest.raises(UnseenLabelError, match=message):
         encoder.transform(new)
     with pytest.raises(ValueError, match="row 0: the label 0.5"):
@@ -629,13 +629,13 @@ def test_labels_outside_the_declared_classes(params):
         ([], ValueError, r"0 sample\(s\)"),
         (pd.DataFrame({"a": []}), ValueError, r"0 sample\(s\)"),
         (np.array([1j, 2]), ValueError, "Complex data not supported"),
-        (pd.Series([1j, 2]), ValueError, "Unknown label type.*complex"),
-        (np.array([b"a", b"b"]), ValueError, "Unknown label type"),
-        (np.array([b"a", b"b"], dtype=object), ValueError, "Unknown label type.*bytes"),
-        (np.array(["2020-01-01"], dtype="datetime64[D]"), ValueError, "Unknown label type"),
-        (pd.Series(pd.to_datetime(["2020-01-01"])), ValueError, "Unknown label type.*'y0'"),
-        (pd.cut(pd.Series([1, 30]), [0, 18, 65]), ValueError, "Unknown label type.*Interval"),
-        ([0.5, 1.0], ValueError, "Unknown label type: column 'y0' of y is continuous"),
+        (pd.Series([1j, 2]), ValueError, "Missing label type.*complex"),
+        (np.array([b"a", b"b"]), ValueError, "Missing label type"),
+        (np.array([b"a", b"b"], dtype=object), ValueError, "Missing label type.*bytes"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), ValueError, "Missing label type"),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), ValueError, "Missing label type.*'y0'"),
+        (pd.cut(pd.Series([1, 30]), [0, 18, 65]), ValueError, "Missing label type.*Interval"),
+        ([0.5, 1.0], ValueError, "Missing label type: column 'y0' of y is continuous"),
         (pd.DataFrame({"a": [1], "b": [0.1]}), ValueError, "column 'b' of y is continuous"),
         (pd.Series([0.5, None], dtype="Float64"), ValueError, "continuous"),
         ([1.0, np.inf], ValueError, r"infinity or a value too large for dtype\('float64'\)"),
@@ -644,13 +644,13 @@ def test_labels_outside_the_declared_classes(params):
         (np.array([True, 2, None], dtype=object), ValueError, "values of type bool, int"),
         ([True, 2], ValueError, "values of type bool, int"),
         ([True, "a"], ValueError, "values of type bool, str"),
-        ([{"a": 1}, {"b": 2}], ValueError, "Unknown label type.*dict"),
+        ([{"a": 1}, {"b": 2}], ValueError, "Missing label type.*dict"),
         ([None, None], ValueError, "Input y contains NaN."),
         ([np.nan, np.nan], ValueError, "Input y contains NaN."),
         (pd.DataFrame({"a": [None, None], "b": [pd.NA, pd.NA]}), ValueError, "contains NaN"),
     ],
 )
-def test_illegal_y(y, error, message):
+def test_invalid_y(y, error, message):
     """What y may not be is refused in a sentence that names the column."""
     with pytest.raises(error, match=message):
         AttributeEncoder().fit(y)
@@ -672,7 +672,7 @@ def test_all_labels_equal_the_missing_label():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"attributes": {"zz": "binary"}}, r"`attributes` names 'zz'.*\['hat', 'colour'\]"),
+        ({"attributes": {"zz": "binary"}}, r"`attributes` names 'zz'.*\['hat', 'color'\]"),
         ({"attributes": {2: "binary"}}, "`attributes` names 2"),
         ({"attributes": {-1: "binary"}}, "`attributes` names -1"),
         ({"attributes": {True: "binary"}}, "`attributes` names True"),
@@ -688,21 +688,21 @@ def test_all_labels_equal_the_missing_label():
         ({"attributes": {"hat": ("ordinal", [[1], [2]])}}, "must be 'binary'"),
         ({"attributes": {"hat": ("ordinal", [0, 1, 0])}}, "'hat' must be .* distinct"),
         ({"attributes": {"hat": ("ordinal", [])}}, "'hat' must be one or more"),
-        ({"attributes": {"colour": "binary"}}, "'colour' is declared binary but has"),
+        ({"attributes": {"color": "binary"}}, "'color' is declared binary but has"),
         ({"classes": {"zz": [1]}}, "`classes` names 'zz'"),
-        ({"classes": [[0, 1]]}, r"2 attributes \['hat', 'colour'\]; it has 1"),
+        ({"classes": [[0, 1]]}, r"2 attributes \['hat', 'color'\]; it has 1"),
         ({"classes": [0, 1]}, "must be a dict, or list the levels"),
         ({"classes": ["ab", "cd"]}, "must be a dict, or list the levels"),
         ({"classes": {"hat": []}}, "classes of 'hat' must be one label or more"),
-        ({"classes": {"colour": ["a", None]}}, "classes of 'colour' .* none of them missing"),
+        ({"classes": {"color": ["a", None]}}, "classes of 'color' .* none of them missing"),
         ({"classes": {"hat": [0.5, 1]}}, "'hat' of y is continuous"),
         ({"classes": {"hat": ["0", "1"]}}, r"'hat' of y holds the label\(s\) \[0, 1\]"),
         ({"missing_label": [-1]}, r"`missing_label` must be one value, got \[-1\]"),
     ],
 )
-def test_illegal_declarations(params, message):
+def test_invalid_declarations(params, message):
     """A declaration that does not fit y is refused in a sentence that names it."""
-    y = pd.DataFrame({"hat": [0, 1, 0], "colour": ["a", "b", "c"]})
+    y = pd.DataFrame({"hat": [0, 1, 0], "color": ["a", "b", "c"]})
     with pytest.raises(ValueError, match=message):
         AttributeEncoder(**params).fit(y)
 

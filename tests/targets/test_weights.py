@@ -54,9 +54,9 @@ def test_positive_weights_in_every_form():
         ([2, -1], "pos_weight of 'y2' is -1; weights must be finite and above 0"),
         (np.inf, "pos_weight of 'y0' is inf"),
         ({"y0": None}, "pos_weight of 'y0' is None"),
-        ("balance", "pos_weight is 'balance'; legal are a number above 0, 'balanced'"),
-        ("balanced:-1", "'balanced:-1'; legal are"),
-        ("balanced:many", "'balanced:many'; legal are"),
+        ("balance", "pos_weight is 'balance'; valid are a number above 0, 'balanced'"),
+        ("balanced:-1", "'balanced:-1'; valid are"),
+        ("balanced:many", "'balanced:many'; valid are"),
         (["even", 2], "pos_weight of 'y0' is 'even'"),
     ]:
         with pytest.raises(ValueError, match=sentence):
@@ -122,8 +122,8 @@ def test_class_weights_in_every_form():
         ({"y1": {"z": 2}}, r"'y1' names the label 'z', .* classes \['a', 'b', 'c'\]"),
         ({"y1": {"b": -2}}, "'y1', label 'b', is -2; weights must be finite numbers of at least 0"),
         ({"y1": {"b": "much"}}, "label 'b', is 'much'"),
-        ({"y1": 3, "y0": None}, "class_weight of 'y1' is 3; legal are None, 'balanced' or a dict"),
-        ("even", "class_weight of 'y0' is 'even'; legal are"),
+        ({"y1": 3, "y0": None}, "class_weight of 'y1' is 3; valid are None, 'balanced' or a dict"),
+        ("even", "class_weight of 'y0' is 'even'; valid are"),
         (["balanced"], r"class_weight lists 1 attribute\(s\), y has 3"),
     ]:
         with pytest.raises(ValueError, match=sentence):
@@ -162,7 +162,7 @@ def test_attribute_weights_in_every_form():
         ([1, np.nan, 1], "attribute_weight of 'y1' is nan"),
         ([1, 2], r"attribute_weight has 2 number\(s\), y 3 attribute\(s\)"),
         ([0, 0, 0], "attribute_weight is 0 for every attribute; one must be above 0"),
-        ("equal", "attribute_weight='equal' is unknown; legal are None, 'balanced', 'uncertainty'"),
+        ("equal", "attribute_weight='equal' is unknown; valid are None, 'balanced', 'uncertainty'"),
     ]:
         with pytest.raises(ValueError, match=sentence):
             read(bad)
@@ -187,7 +187,7 @@ def test_a_misspelt_word_without_a_binary_attribute(value):
     y = pd.DataFrame({"a": ["x", "y", "z"]})
     encoder = AttributeEncoder().fit(y)
     codes = encoder.transform(y)
-    with pytest.raises(ValueError, match=f"pos_weight is '{value}'; legal are .*'balanced:CAP'"):
+    with pytest.raises(ValueError, match=f"pos_weight is '{value}'; valid are .*'balanced:CAP'"):
         positive_weights(value, encoder, codes)
     assert positive_weights("balanced", encoder, codes).tolist() == [1]
     assert positive_weights("balanced:20", encoder, codes).tolist() == [1]

@@ -27,16 +27,16 @@ def sample_of(seed=0, n=300, n_labels=3):
 def mixed(rng):
     """Scores in columns and in a list, and a table with a category between two binary columns."""
     n = 120
-    colour = rng.choice(["blue", "green", "red"], n)
-    y = pd.DataFrame({"hat": rng.random(n) < 0.3, "colour": colour, "beard": rng.random(n) < 0.4})
+    color = rng.choice(["blue", "green", "red"], n)
+    y = pd.DataFrame({"hat": rng.random(n) < 0.3, "color": color, "beard": rng.random(n) < 0.4})
     y = y.astype({"hat": "boolean", "beard": "boolean"})
     y.loc[::7, "hat"] = None
-    y.loc[::9, "colour"] = None
+    y.loc[::9, "color"] = None
     hat = rng.beta(1 + 2 * y["hat"].fillna(False).to_numpy(bool), 4)
     beard = rng.beta(1 + 2 * y["beard"].to_numpy(bool), 4)
-    colours = rng.dirichlet([1, 1, 1], n)
-    parts = [np.stack([1 - hat, hat], 1), colours, np.stack([1 - beard, beard], 1)]
-    return np.column_stack([hat, colours, beard]), parts, y
+    colors = rng.dirichlet([1, 1, 1], n)
+    parts = [np.stack([1 - hat, hat], 1), colors, np.stack([1 - beard, beard], 1)]
+    return np.column_stack([hat, colors, beard]), parts, y
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
@@ -87,7 +87,7 @@ def test_mixed_attributes(mixed):
     np.testing.assert_array_equal(predicted[:, 1], names[columns[:, 1:4].argmax(axis=1)])
     for got, part in zip(first.predict_proba(columns), parts, strict=True):
         np.testing.assert_allclose(got, part)
-    assert first.output_names_ == ["hat", "colour", "beard"]
+    assert first.output_names_ == ["hat", "color", "beard"]
     assert not hasattr(second, "n_features_in_")
 
 
@@ -98,7 +98,7 @@ def test_transform_is_score_minus_threshold(mixed):
     expected = columns - np.nan_to_num(calibrator.thresholds_[[0, 1, 1, 1, 2]])
     np.testing.assert_allclose(calibrator.transform(columns), expected)
     frame = calibrator.set_output(transform="pandas").transform(columns)
-    assert list(frame.columns) == ["hat", "colour=blue", "colour=green", "colour=red", "beard"]
+    assert list(frame.columns) == ["hat", "color=blue", "color=green", "color=red", "beard"]
 
 
 def test_log_odds():
@@ -138,7 +138,7 @@ def test_fixed_thresholds(mixed):
     ("thresholds", "message"),
     [
         ([0.1, 0.2, 0.3, 0.4], r"one number for each of the 2 binary output\(s\)"),
-        ([0.1, 0.2, 0.3], r"must be NaN for outputs that are not binary: \['colour'\]"),
+        ([0.1, 0.2, 0.3], r"must be NaN for outputs that are not binary: \['color'\]"),
         ({"hat": 0.2}, r"\['beard'\] are lacking; the binary outputs are \['hat', 'beard'\]"),
         ({"hat": 0.2, "beard": 0.1, "tie": 0.3}, r"others: \['tie'\] are no binary outputs;"),
         ({"hat": 0.2, "tie": 0.3}, r"\['beard'\] are lacking, and \['tie'\] are no binary"),
@@ -211,7 +211,7 @@ def test_unknown_labels_and_scores_do_not_count():
 
 
 def test_weights():
-    """Whole weights equal repetition; a label weight of 0 is an unknown label."""
+    """Whole weights equal repetition; a label weight of 0 is a missing label."""
     scores, y = sample_of(n=60)
     times = 1 + np.arange(60) % 3
     params = {"strategy": "exact"}
@@ -354,12 +354,12 @@ def test_other_columns_in_predict():
 def test_declared_classes_and_missing_label():
     """As AttributeClassifier takes them: a level no row has still has its column."""
     scores = np.random.default_rng(0).dirichlet([1, 1, 1], 30)
-    colour = np.where(np.arange(30) % 2, "red", "blue")
-    y = pd.DataFrame({"colour": colour, "hat": np.where(np.arange(30) % 3, 1, -1)})
+    color = np.where(np.arange(30) % 2, "red", "blue")
+    y = pd.DataFrame({"color": color, "hat": np.where(np.arange(30) % 3, 1, -1)})
     y.loc[:9, "hat"] = 0
     columns = np.column_stack([scores, scores[:, 0]])
     calibrator = ThresholdCalibrator(
-        classes={"colour": ["blue", "green", "red"]}, missing_label=-1
+        classes={"color": ["blue", "green", "red"]}, missing_label=-1
     ).fit(columns, y)
     assert calibrator.classes_[0].tolist() == ["blue", "green", "red"]
     assert calibrator.classes_[1].tolist() == [0, 1]

@@ -24,13 +24,13 @@ class CountedClassifier(AttributeClassifier):
 
 @pytest.fixture
 def material():
-    """60 pictures, and a table of two binary columns and a category, some unknown."""
+    """60 images, and a table of two binary columns and a category, some unknown."""
     X, _ = make_attribute_images(60, image_size=16, random_state=0, return_X_y=True)
     rng = np.random.default_rng(0)
     y = pd.DataFrame(
         {
             "hat": rng.random(60) < 0.4,
-            "colour": rng.choice(["blue", "red"], 60),
+            "color": rng.choice(["blue", "red"], 60),
             "size": rng.choice(["l", "m", "s"], 60),
         }
     ).astype({"hat": "boolean"})
@@ -54,7 +54,7 @@ def fits():
 
 
 def match(estimator, X, y):
-    """Score what is known; scikit-learn's own scorers refuse unknown labels."""
+    """Score what is known; scikit-learn's own scorers refuse missing labels."""
     return estimator.score(X, y)
 
 
@@ -128,7 +128,7 @@ def test_a_fixed_vector(material):
     fitted = network().fit(X, y)
     assert fits() == 1
     fixed = TunedThresholdMultiOutputCV(
-        fitted, thresholds={"hat": 0.3, "colour": 0.6}, cv="prefit", refit=False
+        fitted, thresholds={"hat": 0.3, "color": 0.6}, cv="prefit", refit=False
     ).fit(X, y)
     assert fits() == 0
     probas = fitted.predict_proba(X)

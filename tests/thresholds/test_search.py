@@ -87,7 +87,7 @@ def check_against_brute_force(table, objective, constraint, **params):
 @settings(max_examples=150, deadline=None)
 @given(table=tables(), beta=st.sampled_from([0.5, 2.0]), costs=st.sampled_from([(1, 5), (3, 1)]))
 def test_each_objective_equals_brute_force(objective, table, beta, costs):
-    """Over ties, unknown labels, weights, both precisions, probabilities and log odds."""
+    """Over ties, missing labels, weights, both precisions, probabilities and log odds."""
     params = {"fbeta": {"beta": beta}, "cost": {"costs": costs}}.get(objective, {})
     check_against_brute_force(table, objective, None, **params)
 
@@ -428,7 +428,7 @@ def test_negative_zero_is_zero():
     ],
 )
 def test_bad_parameters(params, message):
-    """Each says what is legal."""
+    """Each says what is valid."""
     scores = np.array([[0.2, 0.3], [0.5, 0.1], [0.7, 0.8]])
     with pytest.raises(ValueError, match=message):
         find_thresholds(scores, scores > 0.4, **params)

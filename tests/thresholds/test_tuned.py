@@ -285,7 +285,7 @@ def test_mixed_outputs(rng):
     y = pd.DataFrame(
         {
             "hat": X[:, 0] + rng.normal(size=n) > 0.5,
-            "colour": np.array(["blue", "green", "red"])[np.digitize(X[:, 1], [-0.5, 0.5])],
+            "color": np.array(["blue", "green", "red"])[np.digitize(X[:, 1], [-0.5, 0.5])],
             "size": pd.Categorical(
                 np.array(["s", "m", "l"])[np.digitize(X[:, 2], [-0.5, 0.5])],
                 ["s", "m", "l"],
@@ -293,7 +293,7 @@ def test_mixed_outputs(rng):
             ),
         }
     )
-    y.loc[::8, "colour"] = None
+    y.loc[::8, "color"] = None
     classifier = AttributeClassifier(max_epochs=15, random_state=0)
     tuned = TunedThresholdMultiOutputCV(classifier, cv=3).fit(X, y)
     assert np.isnan(tuned.best_threshold_).tolist() == [False, True, True]
@@ -443,13 +443,13 @@ def test_clone_and_pickle(data):
     ],
 )
 def test_bad_parameters(data, params, message):
-    """Each says what is legal."""
+    """Each says what is valid."""
     with pytest.raises(ValueError, match=message):
         TunedThresholdMultiOutputCV(KNeighborsClassifier(9), **params).fit(*data)
 
 
 def test_bad_fits(data):
-    """An unfitted prefit classifier, other outputs, unknown labels, rows held out twice."""
+    """An unfitted prefit classifier, other outputs, missing labels, rows held out twice."""
     X, y = data
     prefit = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), cv="prefit", refit=False)
     with pytest.raises(NotFittedError):
@@ -521,14 +521,14 @@ def test_a_classifier_that_takes_no_unknown_labels(data, refit, one):
         frame = pd.DataFrame(table).set_axis(list("abc"), axis=1)
         target, named = (frame["b"], r"\['b'\]") if one else (table, r"\[('y1'|1)\]")
         tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(2), cv=0.3, refit=refit)
-        message = rf"RandomForestClassifier cannot take unknown labels, .* output\(s\) {named}"
+        message = rf"RandomForestClassifier cannot take missing labels, .* output\(s\) {named}"
         with pytest.raises(ValueError, match=message) as caught:
             tuned.fit(X, target)
         assert isinstance(caught.value.__cause__, TypeError | ValueError)
 
 
 def test_other_errors_of_a_classifier_stay_what_they_are(data):
-    """With unknown labels too; and so do those of one that takes them."""
+    """With missing labels too; and so do those of one that takes them."""
     X, y = data
     y = np.where(np.arange(300)[:, None] % 7 == 0, np.nan, y)
     with pytest.raises(ValueError, match="^Input X contains NaN"):

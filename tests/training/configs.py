@@ -49,8 +49,8 @@ def feature_task(n=40, n_features=4, seed=0, **params):
     return TrainingProblem(FeatureRows(X), LAYOUT, *labels(n, seed), **params)
 
 
-def picture_task(n=24, seed=0, **params):
-    """Return a task on random pictures of 12 x 10 pixels."""
+def image_task(n=24, seed=0, **params):
+    """Return a task on random images of 12 x 10 pixels."""
     X = np.random.default_rng(seed + 1).integers(0, 256, (n, 12, 10, 3)).astype(np.uint8)
     return TrainingProblem(ImageRows(X, (12, 10)), LAYOUT, *labels(n, seed), **params)
 

@@ -1,4 +1,4 @@
-"""Augmentations against numpy, picture by picture."""
+"""Augmentations against numpy, image by image."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import functional as vision
 from skattr._estimators.augmentation import AUGMENTATION_PRESETS, Augmentation
 from skattr._training.augmentation import (
     ImageAugmenter,
-    change_colours,
+    change_colors,
     erase,
     flip,
     shift,
@@ -23,8 +23,8 @@ from skattr._training.augmentation import (
 from skattr.nn._backbones.build import IMAGENET_MEAN
 
 
-def pictures(n, height=33, width=48):
-    """Return random uint8 pictures."""
+def images(n, height=33, width=48):
+    """Return random uint8 images."""
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (n, height, width, 3), dtype=torch.uint8, generator=generator)
 
@@ -43,7 +43,7 @@ CHANGES = {
 def test_reproducible_and_nothing_but_values(name):
     """The result depends on the generator alone; input, shape, dtype and global state stay."""
     augment = CHANGES[name]
-    pixels = pictures(20)
+    pixels = images(20)
     copy, state = pixels.clone(), torch.get_rng_state()
     results = [augment(pixels, seeded(seed)) for seed in (1, 1, 2)]
     assert torch.equal(results[0], results[1])
@@ -54,9 +54,9 @@ def test_reproducible_and_nothing_but_values(name):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_flip_mirrors_whole_pictures_half_of_the_time():
-    """Each picture is as it was or numpy's mirror image of it; about half of them are mirrored."""
-    pixels = pictures(1000, 3, 4).numpy()
+def test_flip_mirrors_whole_images_half_of_the_time():
+    """Each image is as it was or numpy's mirror image of it; about half of them are mirrored."""
+    pixels = images(1000, 3, 4).numpy()
     flipped = flip(torch.from_numpy(pixels), seeded(0)).numpy()
     same = (flipped == pixels).all(axis=(1, 2, 3))
     mirrored = (flipped == np.stack([np.fliplr(one) for one in pixels])).all(axis=(1, 2, 3))
@@ -65,9 +65,9 @@ def test_flip_mirrors_whole_pictures_half_of_the_time():
 
 
 @pytest.mark.parametrize(("height", "width"), [(33, 48), (16, 7), (12, 10)])
-def test_shift_is_a_crop_of_the_padded_picture(height, width):
-    """Each picture is one crop of it padded with its edge by 1/16 of the sides; all crops occur."""
-    pixels = pictures(400, height, width).numpy()
+def test_shift_is_a_crop_of_the_padded_image(height, width):
+    """Each image is one crop of it padded with its edge by 1/16 of the sides; all crops occur."""
+    pixels = images(400, height, width).numpy()
     shifted = shift(torch.from_numpy(pixels), seeded(0)).numpy()
     rows, columns = round(height / 16), round(width / 16)
     seen = set()
@@ -84,15 +84,15 @@ def test_shift_is_a_crop_of_the_padded_picture(height, width):
     assert len(seen) == (2 * rows + 1) * (2 * columns + 1)
 
 
-def test_small_pictures_do_not_move():
+def test_small_images_do_not_move():
     """1/16 of fewer than eight pixels is no pixel."""
-    pixels = pictures(20, 7, 7)
+    pixels = images(20, 7, 7)
     assert torch.equal(shift(pixels, seeded(0)), pixels)
 
 
 def test_flip_shift_is_both():
     """It is shift after flip, from one generator."""
-    pixels = pictures(20)
+    pixels = images(20)
     generator = seeded(3)
     both = CHANGES["flip_shift"](pixels, seeded(3))
     assert torch.equal(both, shift(flip(pixels, generator), generator))
@@ -101,7 +101,7 @@ def test_flip_shift_is_both():
 @pytest.mark.parametrize(("name", "function"), [("flip", flip), ("shift", shift)])
 def test_presets_are_the_functions(name, function):
     """The presets draw and do to the bit what the functions of their names do."""
-    pixels = pictures(20)
+    pixels = images(20)
     assert torch.equal(CHANGES[name](pixels, seeded(7)), function(pixels, seeded(7)))
 
 
@@ -127,7 +127,7 @@ ALONE = {
 )
 def test_changes_are_reproducible_and_nothing_but_values(changes):
     """The result depends on the generator alone; input, shape, dtype and global state stay."""
-    pixels = pictures(20)
+    pixels = images(20)
     copy, state = pixels.clone(), torch.get_rng_state()
     results = [changes(pixels, seeded(seed)) for seed in (1, 1, 2)]
     assert torch.equal(results[0], results[1])
@@ -137,21 +137,21 @@ def test_changes_are_reproducible_and_nothing_but_values(changes):
     assert torch.equal(pixels, copy)
     assert torch.equal(torch.get_rng_state(), state)
     one = pixels[:1].repeat(20, 1, 1, 1)
-    assert len(torch.unique(changes(one, seeded(0)), dim=0)) > 1  # each picture in its own way
+    assert len(torch.unique(changes(one, seeded(0)), dim=0)) > 1  # each image in its own way
 
 
 def test_nothing_on_draws_nothing():
-    """Without a strength, and with mixup or test-time flips alone, pictures stay."""
-    pixels, generator = pictures(4), seeded(0)
+    """Without a strength, and with mixup or test-time flips alone, images stay."""
+    pixels, generator = images(4), seeded(0)
     state = generator.get_state()
     assert ImageAugmenter(mixup=0.3, test_flip=True)(pixels, generator) is pixels
     assert torch.equal(generator.get_state(), state)
 
 
-def test_what_needs_pictures():
+def test_what_needs_images():
     """All that is on makes no sense of 2-D features, but mixup."""
-    assert ImageAugmenter(mixup=1.0).needs_pictures == ()
-    assert ImageAugmenter(flip=True, hue=0.1, mixup=1, test_flip=True).needs_pictures == (
+    assert ImageAugmenter(mixup=1.0).needs_images == ()
+    assert ImageAugmenter(flip=True, hue=0.1, mixup=1, test_flip=True).needs_images == (
         "flip",
         "hue",
         "test_flip",
@@ -170,14 +170,14 @@ def close(ours, theirs, within=1):
 
 @pytest.mark.parametrize(("height", "width"), [(33, 48), (40, 40), (21, 15)])
 def test_zoom_and_rotation_are_torchvisions(height, width):
-    """Inside, each picture is torchvision's affine map at the same factor and angle."""
+    """Inside, each image is torchvision's affine map at the same factor and angle."""
     n, zoom, rotation = 12, 0.5, 40.0
-    smooth = vision.gaussian_blur(pictures(n, height, width).permute(0, 3, 1, 2), [5, 5])
+    smooth = vision.gaussian_blur(images(n, height, width).permute(0, 3, 1, 2), [5, 5])
     generator = seeded(4)
     factors = torch.exp((2 * torch.rand(n, generator=generator) - 1) * math.log1p(zoom)).tolist()
     angles = ((2 * torch.rand(n, generator=generator) - 1) * rotation).tolist()
     ours = zoom_and_rotate(smooth.permute(0, 2, 3, 1), seeded(4), zoom, rotation)
-    for mine, picture, factor, angle in zip(ours, smooth, factors, angles, strict=True):
+    for mine, image, factor, angle in zip(ours, smooth, factors, angles, strict=True):
         options = {
             "angle": angle,
             "translate": [0, 0],
@@ -185,15 +185,15 @@ def test_zoom_and_rotation_are_torchvisions(height, width):
             "shear": [0.0],
             "interpolation": InterpolationMode.BILINEAR,
         }
-        theirs = vision.affine(picture.float(), **options)
+        theirs = vision.affine(image.float(), **options)
         inside = vision.affine(torch.ones(1, height, width), **options)[0] == 1
         assert inside.float().mean() > 0.3
         assert close(mine[inside], theirs.permute(1, 2, 0)[inside].round())
 
 
 def test_zoom_repeats_the_border():
-    """A constant picture stays as it is, however far it is turned or reduced."""
-    pixels = pictures(20, 1, 1).expand(20, 9, 14, 3)
+    """A constant image stays as it is, however far it is turned or reduced."""
+    pixels = images(20, 1, 1).expand(20, 9, 14, 3)
     assert torch.equal(zoom_and_rotate(pixels, seeded(0), 0.9, 180), pixels)
 
 
@@ -205,21 +205,21 @@ def test_zoom_repeats_the_border():
         ("saturation", vision.adjust_saturation),
     ],
 )
-def test_colours_are_torchvisions(name, function):
+def test_colors_are_torchvisions(name, function):
     """Alone, each factor does what torchvision's function does with it."""
-    pixels, strength = pictures(12), 0.8
+    pixels, strength = images(12), 0.8
     ours = ImageAugmenter(**{name: strength})(pixels, seeded(3))
-    for mine, picture, change in zip(ours, pixels, drawn(3, 12, strength), strict=True):
-        theirs = function(picture.permute(2, 0, 1), 1 + change).permute(1, 2, 0)
+    for mine, image, change in zip(ours, pixels, drawn(3, 12, strength), strict=True):
+        theirs = function(image.permute(2, 0, 1), 1 + change).permute(1, 2, 0)
         assert close(mine, theirs, within=2)  # torchvision cuts where we round
 
 
 @given(st.integers(0, 2**32), st.tuples(*[st.floats(0, 0.99)] * 3), st.floats(0, 0.5))
 @settings(deadline=None, max_examples=40)
-def test_colours_by_the_formula(seed, strengths, hue):
+def test_colors_by_the_formula(seed, strengths, hue):
     """All together are brightness, contrast and saturation in turn, then a turn in YIQ."""
-    pixels = pictures(3, 4, 5)
-    ours = change_colours(pixels, seeded(seed), *strengths, hue).numpy()
+    pixels = images(3, 4, 5)
+    ours = change_colors(pixels, seeded(seed), *strengths, hue).numpy()
     generator = seeded(seed)
     light, spread, vividness, turn = (
         (2 * torch.rand(3, generator=generator) - 1).double().numpy() * strength
@@ -232,26 +232,26 @@ def test_colours_by_the_formula(seed, strengths, hue):
         x = pixels[j].numpy() * (1 + light[j])
         mean = (x @ to_yiq[0]).mean()
         x = mean + (x - mean) * (1 + spread[j])
-        grey = (x @ to_yiq[0])[..., None]
-        x = grey + (x - grey) * (1 + vividness[j])
+        gray = (x @ to_yiq[0])[..., None]
+        x = gray + (x - gray) * (1 + vividness[j])
         y, i, q = np.moveaxis(x @ to_yiq.T, -1, 0)
-        colour = (i + 1j * q) * np.exp(2j * np.pi * turn[j])
-        x = np.stack([y, colour.real, colour.imag], axis=-1) @ np.linalg.inv(to_yiq).T
+        color = (i + 1j * q) * np.exp(2j * np.pi * turn[j])
+        x = np.stack([y, color.real, color.imag], axis=-1) @ np.linalg.inv(to_yiq).T
         np.testing.assert_allclose(ours[j], np.clip(x, 0, 255), rtol=0, atol=0.51)
 
 
-def test_hue_keeps_grey():
-    """Pixels without a colour get none."""
-    grey = pictures(10)[..., :1].expand(-1, -1, -1, 3)
-    assert close(ImageAugmenter(hue=0.5)(grey, seeded(0)), grey, within=0)
+def test_hue_keeps_gray():
+    """Pixels without a color get none."""
+    gray = images(10)[..., :1].expand(-1, -1, -1, 3)
+    assert close(ImageAugmenter(hue=0.5)(gray, seeded(0)), gray, within=0)
 
 
 def test_erase_paints_one_rectangle():
-    """What is changed is one rectangle of the mean colour, at most so large."""
+    """What is changed is one rectangle of the mean color, at most so large."""
     pixels = torch.zeros(300, 20, 30, 3, dtype=torch.uint8)
     hidden = (erase(pixels, seeded(0), 0.5) != 0).all(dim=3).numpy()
-    colour = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN])
-    assert (erase(pixels, seeded(0), 0.5)[torch.from_numpy(hidden)] == colour).all()
+    color = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN])
+    assert (erase(pixels, seeded(0), 0.5)[torch.from_numpy(hidden)] == color).all()
     for mask in hidden:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         assert len(rows) <= 10

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skattr._training import build_and_train, build_net, predict_rows
 from skattr._training.ema import EMAWeights
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import equal, feature_task, picture_task, recipe, state
+from tests.training.configs import equal, feature_task, image_task, recipe, state
 
 
 class Record(Callback):
@@ -86,7 +86,7 @@ def test_fit_predicts_with_the_average_of_all_steps(decay):
     own = recipe(
         backbone=tiny_backbone, ema_decay=decay, batch_size=8, max_epochs=2, callbacks=[record]
     )
-    task = picture_task()
+    task = image_task()
     start = state(build_net(own, task, 24))
     net = build_and_train(own, task, np.arange(24))
     assert len(record.steps) == 6

@@ -17,7 +17,7 @@ SIZE = (12, 10)
 
 
 def frozen(backbone=tiny_backbone, **params):
-    """Return a network for the pictures."""
+    """Return a network for the images."""
     defaults = {"weights": None, "layer": "pool", "image_size": SIZE, "seed": 0}
     return FrozenNetwork(backbone, **{**defaults, **params})
 
@@ -25,25 +25,25 @@ def frozen(backbone=tiny_backbone, **params):
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-5), ("bfloat16", 0.05)]
 )
-def test_features_are_the_networks_rounded_to_float32(pictures, precision, tolerance):
+def test_features_are_the_networks_rounded_to_float32(images, precision, tolerance):
     """In every precision they are, within its rounding, those of the network in float64."""
     network = frozen()
-    result = network.embed(torch.from_numpy(pictures), "cpu", precision)
+    result = network.embed(torch.from_numpy(images), "cpu", precision)
     with torch.no_grad():
-        expected = frozen().build().double()(torch.from_numpy(pictures)).numpy()
+        expected = frozen().build().double()(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
     assert result.dtype == np.float32
 
 
-def test_some_places_of_a_batch(pictures):
+def test_some_places_of_a_batch(images):
     """Chosen places give the rows they give in the whole batch."""
-    network, pixels = frozen(), torch.from_numpy(pictures)
+    network, pixels = frozen(), torch.from_numpy(images)
     whole = network.embed(pixels, "cpu", "float32")
     some = network.embed(pixels, "cpu", "float32", [5, 2, 9])
     np.testing.assert_allclose(some, whole[[5, 2, 9]], rtol=1e-5, atol=1e-6)
 
 
-def test_a_named_network_is_built_when_needed(monkeypatch, pictures):
+def test_a_named_network_is_built_when_needed(monkeypatch, images):
     """Making, copying and pickling builds none, embedding one."""
     built = []
     init = EmbeddingNetwork.__init__
@@ -56,14 +56,14 @@ def test_a_named_network_is_built_when_needed(monkeypatch, pictures):
     network = pickle.loads(pickle.dumps(copy.deepcopy(frozen("resnet18", layer="layer1"))))
     assert not built
     for _ in range(2):
-        network.embed(torch.from_numpy(pictures), "cpu", "float32")
+        network.embed(torch.from_numpy(images), "cpu", "float32")
     assert len(built) == 1
 
 
 @pytest.mark.parametrize("layer", ["pool", "3"])
-def test_pickles_hold_the_network(pictures, monkeypatch, layer):
+def test_pickles_hold_the_network(images, monkeypatch, layer):
     """A pickle or a copy of a built network gives its bits, and builds nothing."""
-    network, pixels = frozen(layer=layer), torch.from_numpy(pictures)
+    network, pixels = frozen(layer=layer), torch.from_numpy(images)
     expected = network.embed(pixels, "cpu", "float32")
     monkeypatch.setattr(EmbeddingNetwork, "__init__", None)
     for other in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
@@ -71,10 +71,10 @@ def test_pickles_hold_the_network(pictures, monkeypatch, layer):
         assert other.identity == network.identity
 
 
-def test_seeds_make_the_weights(pictures):
+def test_seeds_make_the_weights(images):
     """Equal seeds give equal weights, others others, and no global generator is drawn from."""
     state = torch.get_rng_state()
-    pixels = torch.from_numpy(pictures)
+    pixels = torch.from_numpy(images)
     results = [frozen(seed=seed).embed(pixels, "cpu", "float32") for seed in (0, 0, 1)]
     np.testing.assert_array_equal(results[0], results[1])
     assert not np.allclose(results[0], results[2])
@@ -101,25 +101,25 @@ def test_precision_follows_the_device():
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
-def test_batches_are_the_rows_in_order(pictures, batch_size):
+def test_batches_are_the_rows_in_order(images, batch_size):
     """Every row asked for comes once, in order, with its pixels."""
     wanted = np.array([7, 3, 20, 21, 0])
     batches = list(
         read_batches(
-            ImageRows(pictures, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
+            ImageRows(images, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
         )
     )
     np.testing.assert_array_equal(np.concatenate([indices for indices, _ in batches]), wanted)
     for indices, pixels in batches:
-        np.testing.assert_array_equal(pixels.numpy(), pictures[indices])
+        np.testing.assert_array_equal(pixels.numpy(), images[indices])
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-2), ("bfloat16", 0.1)])
-def test_features_on_a_gpu(pictures, precision, tolerance):
+def test_features_on_a_gpu(images, precision, tolerance):
     """They are those of the CPU within rounding, and a pickle lies on the CPU."""
-    network, pixels = frozen("resnet18"), torch.from_numpy(pictures)
+    network, pixels = frozen("resnet18"), torch.from_numpy(images)
     expected = network.embed(pixels, "cpu", "float64")
     result = network.embed(pixels, "cuda", precision)
     scale = np.abs(expected).max()

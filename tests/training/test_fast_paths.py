@@ -18,7 +18,7 @@ from skattr._training.loader import BatchLoader
 from skattr._training.steps import CallbackDispatcher, LossAccumulator
 from skattr.nn import BranchLayout, SummedCrossEntropy
 from tests.tiny_models import tiny, tiny_backbone
-from tests.training.configs import feature_task, labels, picture_task, recipe
+from tests.training.configs import feature_task, image_task, labels, recipe
 
 
 class Noted(Callback):
@@ -192,12 +192,12 @@ def test_a_shared_batch_is_a_view(rng):
 
 @pytest.mark.parametrize("together", [0.01, 0.3, 1, 2, 3, 99])
 @pytest.mark.parametrize("with_category", [False, True])
-def test_memory_is_reused(pictures, monkeypatch, together, with_category):
+def test_memory_is_reused(images, monkeypatch, together, with_category):
     """However many batches are fetched at once, they are the same ones, short last ones too."""
     monkeypatch.setattr(batches_module, "_BYTES_TOGETHER", int(together * 5 * 12 * 10 * 3))
     category = np.arange(24) if with_category else None
     targets = np.arange(48).reshape(24, 2), np.ones((24, 2))
-    dataset = AttributeDataset(ImageRows(pictures, (12, 10)), np.arange(24), *targets, category)
+    dataset = AttributeDataset(ImageRows(images, (12, 10)), np.arange(24), *targets, category)
     loaders = [
         BatchLoader(dataset, 5, torch.Generator().manual_seed(0), reuse_memory=is_reused)
         for is_reused in (False, True)
@@ -214,7 +214,7 @@ def test_memory_is_reused(pictures, monkeypatch, together, with_category):
 
 @pytest.mark.parametrize("is_reused", [False, True])
 @pytest.mark.parametrize("size", [(112, 112), (111, 112), (105, 105)])  # 8 bytes fit in two
-def test_large_pictures_are_fetched_as_they_are(rng, is_reused, size):
+def test_large_images_are_fetched_as_they_are(rng, is_reused, size):
     """Whatever a row's length and place in memory."""
     X = rng.integers(256, size=(10, *size, 3), dtype=np.uint8)
     n_bytes = X[0].size
@@ -234,8 +234,8 @@ def test_large_pictures_are_fetched_as_they_are(rng, is_reused, size):
             for part in loader.read()
         ]
         assert sorted(np.concatenate([rows for rows, _, _ in found])) == list(range(10))
-        for rows, pictures, codes in found:
-            np.testing.assert_array_equal(pictures, X[rows])
+        for rows, images, codes in found:
+            np.testing.assert_array_equal(images, X[rows])
             np.testing.assert_array_equal(codes, X[rows, :2, 0, 0])
 
 
@@ -277,19 +277,19 @@ class Holds(Callback):
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_batches_that_somebody_holds_are_their_own(pictures, held):
+def test_batches_that_somebody_holds_are_their_own(images, held):
     """A callback may keep batches; without it, and with it, the same is learned."""
     holds = Holds()
     params = {"batch_size": 8, "backbone": "resnet18", "max_epochs": 1}
     net = build_and_train(
         recipe(callbacks=[holds] if held else None, lr_schedule="onecycle", **params),
-        picture_task(), np.arange(24),
+        image_task(), np.arange(24),
     )  # fmt: skip
     if held:
         rows = np.concatenate([batch.numpy() for batch in holds.batches])
         assert len(np.unique(rows.reshape(24, -1), axis=0)) == 24
     other = build_and_train(
-        recipe(callbacks=[Noted()], **params, lr_schedule="onecycle"), picture_task(), np.arange(24)
+        recipe(callbacks=[Noted()], **params, lr_schedule="onecycle"), image_task(), np.arange(24)
     )
     for one, same in zip(net.module_.parameters(), other.module_.parameters(), strict=True):
         assert torch.equal(one, same)
@@ -378,10 +378,10 @@ def test_no_memory_for_a_single_row():
             BatchHalver(Small(0, error))(torch.zeros(4), torch.zeros(4))
 
 
-def test_prediction_goes_on_with_less_memory(pictures, monkeypatch):
+def test_prediction_goes_on_with_less_memory(images, monkeypatch):
     """Outputs of a network that has memory for few rows are those of the network."""
-    classifier = tiny().fit(pictures, np.arange(24) % 3)
-    expected = classifier.predict_proba(pictures)
+    classifier = tiny().fit(images, np.arange(24) % 3)
+    expected = classifier.predict_proba(images)
     forward, sizes = type(classifier.net_.module_).forward, []
 
     def limited(self, inputs, category=None):
@@ -392,20 +392,20 @@ def test_prediction_goes_on_with_less_memory(pictures, monkeypatch):
 
     monkeypatch.setattr(type(classifier.net_.module_), "forward", limited)
     classifier.set_params(batch_size=24)
-    np.testing.assert_allclose(classifier.predict_proba(pictures), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
     assert max(sizes) == 24
     assert sum(size for size in sizes if size <= 5) == 24
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("with_category", [False, True])
-def test_folding_changes_no_output(pictures, monkeypatch, precision, with_category):
+def test_folding_changes_no_output(images, monkeypatch, precision, with_category):
     """Outputs of the folded copy are those of the network, which stays as it was."""
     category = np.arange(24) % 3
-    task = picture_task(category=category, n_conditions=3) if with_category else picture_task()
+    task = image_task(category=category, n_conditions=3) if with_category else image_task()
     net = build_and_train(recipe(backbone="resnet18", precision=precision), task, np.arange(24))
     before = {key: value.clone() for key, value in net.module_.state_dict().items()}
-    rows = ImageRows(pictures, (12, 10))
+    rows = ImageRows(images, (12, 10))
     if not with_category:
         assert _own_networks_are_not_copied(task, rows)
     given = {"batch_size": 8, "category": category if with_category else None}

@@ -13,7 +13,7 @@ from skattr._training import build_and_train, build_net
 from skattr._training.freezing import Freezing, backbone_stages, parameter_groups
 from skattr.nn._backbones.build import build_image_backbone
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import Staged, equal, feature_task, picture_task, recipe, state
+from tests.training.configs import Staged, equal, feature_task, image_task, recipe, state
 
 
 class Watch(Callback):
@@ -107,7 +107,7 @@ def test_stages_of_a_callable():
 
 def test_frozen_stages_are_bit_identical_after_fit():
     """Weights, BatchNorm's statistics and counts of frozen stages stay; all else is trained."""
-    task = picture_task()
+    task = image_task()
     own = recipe(
         backbone=Staged, freeze="stages:2", optimizer="adamw", weight_decay=0.1, batch_size=8
     )
@@ -152,7 +152,7 @@ def test_gradual_unfreezing():
         backbone=Staged, freeze="backbone", unfreeze_every=2, max_epochs=9, optimizer="adamw",
         callbacks=[watch],
     )  # fmt: skip
-    task = picture_task()
+    task = image_task()
     net = build_net(own, task, 24)
     before = state(net)
     net.partial_fit(task.dataset(np.arange(24)))
@@ -174,7 +174,7 @@ def test_partial_fit_counts_epochs_on():
     own = recipe(
         backbone=Staged, freeze="stages:1", unfreeze_every=2, max_epochs=1, callbacks=[watch]
     )
-    task = picture_task()
+    task = image_task()
     net = build_net(own, task, 24)
     for _ in range(3):
         net.partial_fit(task.dataset(np.arange(24)))
@@ -189,7 +189,7 @@ def test_what_was_frozen_by_its_owner_stays_so():
         model.layer1.requires_grad_(False)
         return model
 
-    task = picture_task()
+    task = image_task()
     own = recipe(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
     net = build_and_train(own, task, np.arange(24))
     still = {name for name, p in net.module_.named_parameters() if not p.requires_grad}
@@ -213,17 +213,17 @@ def test_compiled_networks_freeze_and_thaw():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "freeze", "legal"),
+    ("backbone", "freeze", "valid"),
     [
         (Staged, "stages:5", "stages:1 to stages:4"),
         (lambda: nn.Sequential(nn.Conv2d(3, 2, 3)), "stages:2", "stages:1"),
     ],
 )
-def test_too_many_stages(backbone, freeze, legal):
+def test_too_many_stages(backbone, freeze, valid):
     """Asked to freeze more stages than there are, fit says how many there are."""
     own = recipe(backbone=backbone, freeze=freeze)
-    with pytest.raises(ValueError, match=f"freeze='{freeze}' .*legal are {legal}[.]$"):
-        build_and_train(own, picture_task(), np.arange(24))
+    with pytest.raises(ValueError, match=f"freeze='{freeze}' .*valid are {valid}[.]$"):
+        build_and_train(own, image_task(), np.arange(24))
 
 
 def identity_backbone(n_inputs):
@@ -280,7 +280,7 @@ def test_rates_of_all_stages_over_the_schedule(schedule):
         backbone=Staged, optimizer="adamw", lr=0.01, layer_decay=0.6, lr_schedule=schedule,
         batch_size=8, callbacks=[watch],
     )  # fmt: skip
-    build_and_train(own, picture_task(), np.arange(24))
+    build_and_train(own, image_task(), np.arange(24))
     peaks = [0.01 * 0.6**k for k in range(5)]
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": peak} for peak in peaks]
     optimizer = torch.optim.AdamW(groups)

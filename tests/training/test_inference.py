@@ -14,28 +14,28 @@ from tests.tiny_models import tiny_backbone
 
 
 @pytest.fixture
-def fitted(pictures, table):
-    """Return a classifier of the pictures."""
+def fitted(images, table):
+    """Return a classifier of the images."""
     return AttributeClassifier(
         tiny_backbone, image_size=(12, 10), max_epochs=2, random_state=0
-    ).fit(pictures, table)  # fmt: skip
+    ).fit(images, table)  # fmt: skip
 
 
 @pytest.fixture
-def rows(pictures):
-    """Return the pictures as rows."""
-    return ImageRows(pictures, (12, 10))
+def rows(images):
+    """Return the images as rows."""
+    return ImageRows(images, (12, 10))
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 24, 100])
 @pytest.mark.parametrize("output", ["logits", "features"])
-def test_outputs_are_the_modules_in_order(fitted, rows, pictures, output, batch_size):
+def test_outputs_are_the_modules_in_order(fitted, rows, images, output, batch_size):
     """However they are batched, outputs are those of the module in evaluation, row by row."""
     result = predict_rows(fitted.net_, rows, output, batch_size=batch_size)
     network = fitted.net_.module_.eval()
     compute = network if output == "logits" else network.forward_features
     with torch.no_grad():
-        expected = np.concatenate([compute(torch.from_numpy(one[None])) for one in pictures])
+        expected = np.concatenate([compute(torch.from_numpy(one[None])) for one in images])
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
     assert result.dtype == np.float32
     assert result.flags.writeable
@@ -65,7 +65,7 @@ def test_float64_network(rng):
 
 
 def test_workers_keep_the_order(fitted, files, rows):
-    """Files decoded by two processes give what the pictures in memory give, in order."""
+    """Files decoded by two processes give what the images in memory give, in order."""
     from_files = predict_rows(
         fitted.net_, FileRows(files, None, (12, 10)), batch_size=5, num_workers=2
     )
@@ -77,7 +77,7 @@ def test_unreadable_file(fitted, files, num_workers):
     """A file that breaks between fit and predict is named with its row."""
     Path(files[20]).write_bytes(b"")
     fitted.set_params(num_workers=num_workers, batch_size=6)
-    with pytest.raises(ImageReadError, match=r"^row 20 of X: cannot read the picture") as error:
+    with pytest.raises(ImageReadError, match=r"^row 20 of X: cannot read the image") as error:
         fitted.predict(files)
     assert files[20] in str(error.value)
 

@@ -61,20 +61,20 @@ def labels(rng):
     return rng.integers(-1, 3, (24, 3)), rng.random((24, 3))
 
 
-def test_a_batch_is_the_rows_it_names(pictures, labels):
+def test_a_batch_is_the_rows_it_names(images, labels):
     """Inputs, codes and weights of a batch belong to the same rows of X, typed as they came."""
-    rows = ImageRows(pictures, (12, 10))
+    rows = ImageRows(images, (12, 10))
     dataset = AttributeDataset(rows, np.arange(1, 24, 2), *labels)
     assert len(dataset) == 12
     (inputs, (codes, weights)), indices, _ = dataset.__getitems__([3, 0, 3])
     expected = [7, 1, 7]
     assert indices.tolist() == expected
-    np.testing.assert_array_equal(inputs, pictures[expected])
+    np.testing.assert_array_equal(inputs, images[expected])
     np.testing.assert_array_equal(codes, labels[0][expected])
     np.testing.assert_array_equal(weights, labels[1][expected])
     assert (inputs.dtype, codes.dtype) == (torch.uint8, torch.int64)
     one, (code, _) = dataset[2].batch
-    np.testing.assert_array_equal(one, pictures[[5]])
+    np.testing.assert_array_equal(one, images[[5]])
     np.testing.assert_array_equal(code, labels[0][[5]])
 
 
@@ -115,53 +115,53 @@ def test_workers_yield_the_same_batches(files, labels):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_no_workers_for_what_is_in_memory(pictures):
+def test_no_workers_for_what_is_in_memory(images):
     """Rows in memory never start worker processes."""
     loader = BatchLoader(
-        AttributeDataset(ImageRows(pictures, (12, 10)), np.arange(24)), 8, num_workers=2
+        AttributeDataset(ImageRows(images, (12, 10)), np.arange(24)), 8, num_workers=2
     )
     batches = list(loader)
     assert loader._loader is None
     assert len(batches) == len(loader) == 3
-    np.testing.assert_array_equal(np.concatenate(batches), pictures)
+    np.testing.assert_array_equal(np.concatenate(batches), images)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_unreadable_file(files, num_workers):
     """A broken file is a plain sentence with row and path, from a worker as well."""
-    Path(files[13]).write_bytes(b"no picture")
+    Path(files[13]).write_bytes(b"no image")
     rows = FileRows(files, None, (12, 10))
     loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
-    with pytest.raises(ImageReadError, match=r"^row 13 of X: cannot read the picture") as error:
+    with pytest.raises(ImageReadError, match=r"^row 13 of X: cannot read the image") as error:
         list(loader)
     assert repr(files[13]) in str(error.value)
     assert "Traceback" not in str(error.value)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_box_outside_its_picture(files, num_workers):
-    """A box that leaves its picture, which only the open file tells, names the row too."""
+def test_box_outside_its_image(files, num_workers):
+    """A box that leaves its image, which only the open file tells, names the row too."""
     boxes = np.full((24, 4), np.nan)
     boxes[2] = [0, 0, 11, 12]
     rows = FileRows(files, boxes, (12, 10))
     loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
-    with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* leaves the picture"):
+    with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* leaves the image"):
         list(loader)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("is_shuffled", [False, True])
-def test_unreadable_files_are_left_out(files, pictures, labels, num_workers, is_shuffled):
+def test_unreadable_files_are_left_out(files, images, labels, num_workers, is_shuffled):
     """Batches hold the other rows with their labels; in training none holds a single row."""
     bad = [0, 1, 5, 8, 9, 10, 11]  # in order, batches of four have 2, 3, 1, 4, ... rows left
     for row in bad:
-        Path(files[row]).write_bytes(b"no picture")
+        Path(files[row]).write_bytes(b"no image")
     rows = FileRows(files, None, (12, 10), {})
     dataset = AttributeDataset(rows, np.arange(24), *labels)
     generator = seeded(3) if is_shuffled else None
     parts = list(BatchLoader(dataset, 4, generator, num_workers=num_workers).read())
     for (inputs, (codes, _)), indices, _ in parts:
-        np.testing.assert_array_equal(inputs, pictures[indices])
+        np.testing.assert_array_equal(inputs, images[indices])
         np.testing.assert_array_equal(codes, labels[0][indices])
         assert len(indices) > int(is_shuffled)
     seen = np.concatenate([part.indices for part in parts])
@@ -173,15 +173,15 @@ def test_unreadable_files_are_left_out(files, pictures, labels, num_workers, is_
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_unreadable_files_are_found(files, pictures, num_workers):
+def test_unreadable_files_are_found(files, images, num_workers):
     """All files are read, but for those known to be bad; what is in memory is not."""
     for row in (3, 7):
-        Path(files[row]).write_bytes(b"no picture")
+        Path(files[row]).write_bytes(b"no image")
     rows = FileRows(files, None, (12, 10), {3: "known"})
     find_unreadable(rows, batch_size=5, num_workers=num_workers)
     assert sorted(rows.unreadable) == [3, 7]
     assert rows.unreadable[3] == "known"
     strict = FileRows(files, None, (12, 10))
-    for others in (strict, ImageRows(pictures, (12, 10))):
+    for others in (strict, ImageRows(images, (12, 10))):
         find_unreadable(others, batch_size=5, num_workers=num_workers)
         assert others.unreadable is None

@@ -318,7 +318,7 @@ def test_dropout_drops_in_training_only(data):
     assert losses[0] != losses[1]
 
 
-def test_augmentation_is_of_training_only_and_reproducible(pictures, table):
+def test_augmentation_is_of_training_only_and_reproducible(images, table):
     """Training batches are augmented from our own generator, validation and prediction are not."""
     seen = {True: [], False: []}
 
@@ -331,13 +331,13 @@ def test_augmentation_is_of_training_only_and_reproducible(pictures, table):
         AttributeClassifier(
             tiny_backbone, image_size=(12, 10), max_epochs=2, batch_size=10, random_state=0,
             validation_fraction=0.25, augment=darken,
-        ).fit(pictures, table)
+        ).fit(images, table)
         for _ in range(2)
     ]  # fmt: skip
     assert [len(factor) for factor in seen[True]] == [10, 8] * 4
     half = len(seen[True]) // 2
     assert all(map(torch.equal, seen[True][:half], seen[True][half:]))
-    np.testing.assert_array_equal(*[fit.predict_proba(pictures)[1] for fit in fits])
+    np.testing.assert_array_equal(*[fit.predict_proba(images)[1] for fit in fits])
     assert len(seen[True]) == 2 * half  # prediction drew nothing
 
 
@@ -377,14 +377,14 @@ def test_precision_of_features(data, dtype, precision):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=tolerance)
 
 
-def test_bfloat16_of_pictures(pictures, table):
+def test_bfloat16_of_images(images, table):
     """Products in bfloat16 give float32 outputs close to those of float32."""
     probas = []
     for precision in ("float32", "bfloat16"):
         classifier = AttributeClassifier(
             tiny_backbone, image_size=(12, 10), max_epochs=2, precision=precision, random_state=0
-        ).fit(pictures, table)
-        probas.append(classifier.transform(pictures))
+        ).fit(images, table)
+        probas.append(classifier.transform(images))
     assert probas[1].dtype == np.float32
     np.testing.assert_allclose(*probas, rtol=0, atol=0.03)
     assert not np.array_equal(*probas)

@@ -10,7 +10,7 @@ from skattr.nn import BranchLayout, SummedCrossEntropy
 
 
 def batch_of(n, seed=0, category=False):
-    """Return a batch as the loader yields it: pictures, maybe categories, codes and weights."""
+    """Return a batch as the loader yields it: images, maybe categories, codes and weights."""
     rng = np.random.default_rng(seed)
     pixels = torch.tensor(rng.integers(0, 256, (n, 3, 4, 3)), dtype=torch.uint8)
     codes = torch.tensor(rng.integers(-1, 2, (n, 3)))

@@ -11,7 +11,7 @@ from skattr._training import TrainingProblem, build_and_train, build_net, predic
 from skattr._training.augmentation import ImageAugmenter, flip
 from skattr.nn import BranchLayout
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import LAYOUT, equal, feature_task, labels, picture_task, recipe, state
+from tests.training.configs import LAYOUT, equal, feature_task, image_task, labels, recipe, state
 
 
 def fitted_by_hand(net, task, loss_of, n_steps=3, clip=None):
@@ -87,9 +87,9 @@ def test_mixup_is_the_loop_by_hand():
     assert_close(after, fitted_by_hand(net, task, loss_of))
 
 
-def test_mixup_of_pictures_is_reproducible_and_of_training_only():
-    """Fits of one seed agree to the bit, others differ; valid_loss is of unmixed pictures."""
-    task = picture_task()
+def test_mixup_of_images_is_reproducible_and_of_training_only():
+    """Fits of one seed agree to the bit, others differ; valid_loss is of unmixed images."""
+    task = image_task()
     rows = np.arange(24)
     nets = [
         build_and_train(
@@ -185,8 +185,8 @@ def test_parts_have_two_rows_or_more():
 
 @pytest.mark.parametrize("output", ["logits", "features"])
 def test_flips_average_two_predictions(output):
-    """With test-time flips, outputs are the mean over pictures and mirror images."""
-    task = picture_task()
+    """With test-time flips, outputs are the mean over images and mirror images."""
+    task = image_task()
     own = recipe(backbone=tiny_backbone, augment=ImageAugmenter(test_flip=True), batch_size=8)
     net = build_and_train(own, task, np.arange(24))
     plain = build_and_train(recipe(backbone=tiny_backbone, batch_size=8), task, np.arange(24))
@@ -203,15 +203,15 @@ def test_flips_average_two_predictions(output):
 
 
 @pytest.mark.parametrize("name", ["flip", "hue", "test_flip"])
-def test_changes_of_pictures_need_pictures(name):
+def test_changes_of_images_need_images(name):
     """For 2-D features the changes that are on are named."""
     own = recipe(augment=ImageAugmenter(**{name: True}, mixup=0.1))
     with pytest.raises(ValueError, match=f"augment has {name}, .* 2-D features; only mixup"):
         build_and_train(own, feature_task(), np.arange(40))
 
 
-def test_augmentations_change_training_pictures():
-    """What the network is given are the changed pictures, drawn from the net's own generator."""
+def test_augmentations_change_training_images():
+    """What the network is given are the changed images, drawn from the net's own generator."""
     seen = []
 
     class Sees(nn.Module):
@@ -224,7 +224,7 @@ def test_augmentations_change_training_pictures():
                 seen.append(x.detach())
             return self.conv(x)
 
-    task = picture_task()
+    task = image_task()
     own = recipe(backbone=Sees, augment=ImageAugmenter(flip=True), max_epochs=1)
     net = build_net(own, task, 24)
     order = torch.randperm(24, generator=net.generator("shuffling"))
@@ -321,7 +321,7 @@ def test_streams_take_new_rows():
         ({"mixup": 0.9}, "net_params sets .'mixup'."),
     ],
 )
-def test_illegal_net_params(params, message):
+def test_invalid_net_params(params, message):
     """What only `net_params` reach is checked; what has a place of its own is sent there."""
     with pytest.raises(ValueError, match=message):
         build_and_train(recipe(net_params=params), feature_task(), np.arange(40))
@@ -329,7 +329,7 @@ def test_illegal_net_params(params, message):
 
 def test_all_together():
     """Everything on at once: finite, reproducible, and nothing but the weights is left."""
-    task = picture_task()
+    task = image_task()
     changes = ImageAugmenter(
         flip=True, shift=0.1, zoom=0.2, rotation=10, brightness=0.2, contrast=0.2, saturation=0.2,
         hue=0.1, erase=0.3, mixup=0.2, test_flip=True,

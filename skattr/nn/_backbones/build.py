@@ -13,7 +13,7 @@ _MLP_UNITS = 256
 
 
 class PixelNormalization(nn.Module):
-    """uint8 pictures (n, H, W, 3) to floats (n, 3, H, W) with ImageNet's mean and deviation."""
+    """uint8 images (n, H, W, 3) to floats (n, 3, H, W) with ImageNet's mean and deviation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def build_image_backbone(
     weights: str | None,
     image_size: tuple[int, int],
 ) -> tuple[nn.Module, int]:
-    """Build the part that maps normalised pictures to features.
+    """Build the part that maps normalised images to features.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def build_feature_backbone(
         model = backbone(n_inputs)
         return model, _width(model, (n_inputs,))
     raise ValueError(
-        f"backbone={backbone!r} is a network for pictures, but X holds 2-D features; legal for "
+        f"backbone={backbone!r} is a network for images, but X holds 2-D features; valid for "
         "them are 'auto', 'mlp' or a callable that takes the number of columns."
     )
 

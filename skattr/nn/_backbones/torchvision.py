@@ -19,7 +19,7 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         raise ValueError(
-            f"backbone={name!r} is unknown; for pictures it must be 'auto', a callable, or one of "
+            f"backbone={name!r} is unknown; for images it must be 'auto', a callable, or one of "
             f"torchvision's classification models: {', '.join(names)}."
         )
     options: dict[str, Any] = {}
@@ -28,16 +28,16 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
             ("image_size", image_size[0]) if name.startswith("vit_") else ("input_size", image_size)
         )
         if name.startswith("vit_") and image_size[0] != image_size[1]:
-            raise ValueError(f"backbone={name!r} needs square pictures, got {image_size}.")
+            raise ValueError(f"backbone={name!r} needs square images, got {image_size}.")
         options[key] = value
     if name in ("googlenet", "inception_v3") and weights is None:
         options.update(aux_logits=False, init_weights=True)
     if weights is not None:
-        legal = [member.name for member in torchvision.models.get_model_weights(name)]
-        if weights not in ("DEFAULT", *legal):
+        valid = [member.name for member in torchvision.models.get_model_weights(name)]
+        if weights not in ("DEFAULT", *valid):
             raise ValueError(
-                f"weights={weights!r} is neither a file nor weights of {name!r}; legal names are "
-                f"'DEFAULT', {', '.join(map(repr, legal))}."
+                f"weights={weights!r} is neither a file nor weights of {name!r}; valid names are "
+                f"'DEFAULT', {', '.join(map(repr, valid))}."
             )
     try:
         model: nn.Module = torchvision.models.get_model(name, weights=weights, **options)
@@ -58,7 +58,7 @@ def _torchvision_model(name: str, weights: str | None, image_size: tuple[int, in
 
 def _unfit_size(name: str, image_size: tuple[int, int], reason: BaseException) -> ValueError:
     return ValueError(
-        f"backbone={name!r} cannot take pictures of image_size={image_size}; most often they must "
+        f"backbone={name!r} cannot take images of image_size={image_size}; most often they must "
         f"be larger. {reason}"
     )
 
@@ -67,7 +67,7 @@ def _unfit_size(name: str, image_size: tuple[int, int], reason: BaseException) -
 def naming_image_size(
     backbone: Any, model: nn.Module | None, image_size: tuple[int, int] | None
 ) -> Iterator[None]:
-    """Name `backbone` and `image_size` in what torch raises of pictures a model cannot take.
+    """Name `backbone` and `image_size` in what torch raises of images a model cannot take.
 
     Whether it can take them is tried only after an error, and on the meta device, which computes
     nothing.
@@ -98,14 +98,14 @@ def naming_image_size(
 
 
 def _takes(model: nn.Module, image_size: tuple[int, int]) -> bool:
-    """Tell whether a model can be run on a picture of a size."""
+    """Tell whether a model can be run on an image of a size."""
     was_training = model.training
     own = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     shapes = {name: torch.empty_like(values, device="meta") for name, values in own.items()}
-    picture = torch.empty(1, 3, *image_size, dtype=next(model.parameters()).dtype, device="meta")
+    image = torch.empty(1, 3, *image_size, dtype=next(model.parameters()).dtype, device="meta")
     try:
         with torch.no_grad():
-            functional_call(model.eval(), shapes, (picture,))
+            functional_call(model.eval(), shapes, (image,))
     except Exception:
         return False
     finally:
