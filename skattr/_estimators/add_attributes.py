@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._targets.columns import label_columns
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
 
 _FEATURE_PARAMS = {
@@ -36,16 +36,17 @@ def name_new_attributes(y: Any, old: Sequence[Any]) -> pd.DataFrame:
     ValueError
         If a name is there already, or y is no table of labels.
     """
-    columns, names = label_columns(y)
+    frame = read_labels(y).to_frame()
+    names = list(frame.columns)
     if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
-        names = [f"y{len(old) + j}" for j in range(len(columns))]
+        names = [f"y{len(old) + j}" for j in range(len(names))]
     taken = [name for name in names if name in old]
     if taken:
         raise ValueError(
             f"The attribute(s) {taken} are there already; new ones need other names than "
             f"{list(old)}."
         )
-    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+    return frame.set_axis(names, axis=1)
 
 
 def new_attribute_params(classifier: Any, y: pd.DataFrame) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from skattr._estimators.data import Metadata, read_data, read_rules, warn_unknow
 from skattr._estimators.fitting import fit_net, partial_fit_net
 from skattr._estimators.parameters import PARAMETER_CONSTRAINTS
 from skattr._estimators.prediction import PredictionMixin
+from skattr._targets.columns import read_labels
+from skattr._targets.declarations import with_classes
 from skattr._targets.encoder import AttributeEncoder
 
 
@@ -40,9 +42,12 @@ class AttributeClassifier(PredictionMixin):
     weights : str, default=None
         Pretrained weights of a torchvision backbone: None (random), "DEFAULT", the name of
         torchvision weights, or the path of a state dict.
-    attributes : dict of {name: kind}, default=None
-        Kinds that are not to be read from y; see :class:`AttributeEncoder`. Ordinal attributes
-        of three levels or more have a cumulative link, whose probabilities keep the order.
+    attributes : dict of {name: declaration}, default=None
+        Kinds, classes and positive levels that are not to be read from y, such as
+        ``{"hat": ("binary", "hat"), "neck": "categorical", "age": ("ordinal", [levels])}``; see
+        :class:`AttributeEncoder`. Declare the classes where a label may be absent from a training
+        fold. Ordinal attributes of three levels or more have a cumulative link, whose
+        probabilities keep the order.
     binary_head : {"sigmoid", "softmax"}, default="sigmoid"
         One logit for an attribute of two classes, or two.
     branch_hidden : int, default=None
@@ -80,9 +85,6 @@ class AttributeClassifier(PredictionMixin):
     attribute_weight : str, dict or array-like, default=None
         Importance of each attribute in the sum of losses: a dict by attribute, one number each,
         "balanced" (inverse to its number of known labels), or "uncertainty" (learned [2]_).
-    classes : dict or list, default=None
-        All labels each attribute may take; see :class:`AttributeEncoder`. Declare them when a
-        label may be absent from a training fold.
     missing_label : scalar, default=None
         A value of y that means unknown, besides NaN, None and pandas.NA.
     image_size : int or (height, width), default=224
@@ -254,7 +256,6 @@ class AttributeClassifier(PredictionMixin):
         pos_weight: Any = None,
         class_weight: Any = None,
         attribute_weight: Any = None,
-        classes: Any = None,
         missing_label: Any = None,
         image_size: int | tuple[int, int] = 224,
         augment: Any = None,
@@ -293,7 +294,6 @@ class AttributeClassifier(PredictionMixin):
         self.pos_weight = pos_weight
         self.class_weight = class_weight
         self.attribute_weight = attribute_weight
-        self.classes = classes
         self.missing_label = missing_label
         self.image_size = image_size
         self.augment = augment
@@ -374,12 +374,14 @@ class AttributeClassifier(PredictionMixin):
             If an image cannot be read or a box leaves it; path and row are named. With
             ``on_bad_image="warn"`` only if that is so of all images.
         """
-        encoder, codes = self._encoded(y, self.classes)
+        encoder, codes = self._encoded(y)
         return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
 
-    def _encoded(self, y: Any, classes: Any) -> tuple[AttributeEncoder, NDArray[np.int64]]:
-        encoder = AttributeEncoder(self.attributes, classes, self.missing_label)
-        codes = encoder.fit_transform(y)
+    def _encoded(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, NDArray[np.int64]]:
+        table = read_labels(y, self.missing_label)
+        attributes = with_classes(self.attributes, classes, table.names)
+        encoder = AttributeEncoder(attributes, self.missing_label)
+        codes = encoder.fit_transform(table)
         warn_unknown_columns(encoder)
         return encoder, codes
 
@@ -430,10 +432,10 @@ class AttributeClassifier(PredictionMixin):
         ----------
         X, y, sample_weight, label_weight, category
             As for :meth:`fit`. All of y's labels must be known from the first call on.
-        classes : dict or list, default=None
-            All labels each attribute may take, in the first call; see
-            :class:`AttributeEncoder`. None: those declared in the parameter `classes`, and else
-            those in y.
+        classes : array-like, or list of array-like, default=None
+            In the first call, all labels the attribute may take, or those of each of several, as
+            in scikit-learn. Levels that `attributes` declares come first; labels that are
+            declared nowhere are those in y.
 
         Returns
         -------
@@ -448,7 +450,7 @@ class AttributeClassifier(PredictionMixin):
         """
         is_first = not hasattr(self, "net_")
         if is_first:
-            encoder, codes = self._encoded(y, self.classes if classes is None else classes)
+            encoder, codes = self._encoded(y, classes)
         else:
             encoder, codes = self.encoder_, self.encoder_.transform(y)
         metadata = (sample_weight, label_weight, category)
@@ -463,7 +465,6 @@ class AttributeClassifier(PredictionMixin):
         y: Any,
         *,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         sample_weight: Any = None,
         label_weight: Any = None,
     ) -> Self:
@@ -478,8 +479,8 @@ class AttributeClassifier(PredictionMixin):
         X : n rows of the kind `fit` was given
         y : array-like of shape (n,) or (n, n_new), Series or DataFrame
             Labels of the new attributes; columns of an array are named on from the old ones.
-        attributes, classes
-            As the parameters of the classifier, for the new attributes.
+        attributes : dict, default=None
+            As the parameter of the classifier, for the new attributes.
         sample_weight : array-like of shape (n,), default=None
         label_weight : array-like of shape (n, n_new), default=None
 
@@ -499,7 +500,7 @@ class AttributeClassifier(PredictionMixin):
         if len(bad):
             parts = (features, y, sample_weight, label_weight)
             features, y, sample_weight, label_weight = drop_rows(bad, *parts)
-        params = new_attribute_params(self, y) | {"attributes": attributes, "classes": classes}
+        params = new_attribute_params(self, y) | {"attributes": attributes}
         head = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = merge_encoders(self.encoder_, head.encoder_)
         rules = read_rules(self.constraints, encoder)
@@ -531,6 +532,6 @@ class AttributeClassifier(PredictionMixin):
             was not trained on it; the fitted network is trained on all rows. A float: outputs
             for that share of rows, held out from the only network trained, and NaN elsewhere.
         """
-        encoder, codes = self._encoded(y, self.classes)
+        encoder, codes = self._encoded(y)
         metadata = (sample_weight, label_weight, category)
         return cross_fit_transform(self, X, y, codes, metadata, encoder)

@@ -226,7 +226,7 @@ def _start(
     if not same or network.n_conditions != task.n_conditions:
         raise ValueError(
             f"{what} the classes of y, its categories or the form of its branches differ from "
-            "it; declare all labels in `classes`, or fit anew with warm_start=False."
+            "it; declare all labels in `attributes`, or fit anew with warm_start=False."
         )
     rows = task.rows
     n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None

@@ -20,7 +20,6 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "pos_weight": [str, Interval(Real, 0, None, closed="neither"), Mapping, "array-like", None],
     "class_weight": [str, Mapping, list, None],
     "attribute_weight": [str, Mapping, "array-like", None],
-    "classes": ["array-like", Mapping, None],
     "missing_label": "no_validation",
     "image_size": [Interval(Integral, 1, None, closed="left"), tuple, list],
     "augment": [str, callable, HasMethods(["get_params", "set_params"]), None],

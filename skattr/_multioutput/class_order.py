@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from skattr._multioutput.scores import Scores
-from skattr._targets.encoder import AttributeEncoder, by_attribute_name, classes_per_name, is_binary
+from skattr._targets.declarations import by_attribute_name
+from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ClassOrderWarning
 
@@ -36,10 +37,7 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
     ClassOrderWarning
     """
     names = encoder.output_names_
-    declared = {
-        *by_attribute_name(encoder.attributes, names, "attributes"),
-        *by_attribute_name(classes_per_name(encoder.classes, names), names, "classes"),
-    }
+    declared = by_attribute_name(encoder.attributes, names, "attributes")
     for j, part in _columns(scores, encoder):
         if names[j] in declared or encoder.kinds_[j] == "ordinal":
             continue
@@ -52,7 +50,7 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
             f"The scores of {names[j]!r} fit its labels far better if its classes "
             f"stand in the order {classes[order].tolist()} than in the order "
             f"{classes.tolist()}, in which they are read from y. Declare their order as that of "
-            "the classifier: ('ordinal', [levels in order]) in `attributes`.",
+            "the classifier in `attributes`: ('categorical', [classes in order]).",
             ClassOrderWarning,
             stacklevel=find_stack_level(),
         )

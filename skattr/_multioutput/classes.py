@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skattr._targets.columns import read_labels
+from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder
 
 # What scikit-learn's classifiers, and Python itself, say of a missing label in y.
 _NO_LABEL = re.compile(
-    "Input (y )?contains NaN|Missing label type|'<' not supported|boolean value of NA is ambiguous"
+    "Input (y )?contains NaN|Unknown label type|'<' not supported|boolean value of NA is ambiguous"
 )
 
 
@@ -92,29 +95,49 @@ def encoder_for(
     """
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    plain = AttributeEncoder(missing_label=missing_label).fit(y)
-    _refuse_missing_class(estimator, plain, missing_label)
-    orders: dict[Any, Any] = {}
-    levels: dict[Any, Any] = {}
-    for name, kind, known, seen in zip(
-        plain.output_names_,
-        plain.kinds_,
-        classes_per_output(estimator, plain),
-        plain.classes_,
-        strict=True,
-    ):
+    table = read_labels(y, missing_label)
+    plain = AttributeEncoder().fit(table)
+    _reject_missing_class(estimator, plain, missing_label)
+    known = classes_per_output(estimator, plain)
+    fitted = fitted_encoder(estimator)
+    if fitted is not None and fitted.n_outputs_ == plain.n_outputs_:
+        kinds: list[Any] = list(fitted.kinds_)
+        # The public classes of a single output are sorted, whichever of two is positive.
+        known = [
+            own if set(own.tolist()) == set(public.tolist()) else public
+            for own, public in zip(fitted.classes_, known, strict=True)
+        ]
+    else:
+        kinds = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
+    all_classes = []
+    for j, seen in enumerate(plain.classes_):
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
-        missing = np.setdiff1d(seen, known) if zero_one or not strict else known[:0]
-        classes = np.concatenate([known, missing]) if len(missing) else known
-        is_sorted = np.array_equal(np.unique(classes), classes)
-        if kind == "ordinal" or not is_sorted:
-            orders[name] = ("ordinal", classes.tolist())
+        unseen = np.setdiff1d(seen, known[j]) if zero_one or not strict else seen[:0]
+        classes = np.concatenate([known[j], unseen]) if len(unseen) else known[j]
+        all_classes.append(classes)
+        if kinds[j] is None or (kinds[j] == "binary" and len(classes) != 2):
+            # Only declared levels have another order than the sorted one.
+            is_ordered = len(classes) > 2 and not np.array_equal(np.unique(classes), classes)
+            kinds[j] = "ordinal" if is_ordered else infer_kind(classes)
+    attributes = as_attributes(plain.output_names_, kinds, all_classes)
+    return AttributeEncoder(attributes, missing_label).fit(table)
+
+
+def fitted_encoder(estimator: Any) -> AttributeEncoder | None:
+    """Return the encoder of a classifier of this package, also inside a search or a pipeline."""
+    while not isinstance(getattr(estimator, "encoder_", None), AttributeEncoder):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         else:
-            levels[name] = classes
-    return AttributeEncoder(orders, levels, missing_label).fit(y)
+            return None
+    return estimator.encoder_  # type: ignore[no-any-return]
 
 
-def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_label: Any) -> None:
+def _reject_missing_class(estimator: Any, encoder: AttributeEncoder, missing_label: Any) -> None:
     """Raise if a classifier has learned the mark of missing labels as a class."""
     if missing_label is None or pd.isna(missing_label):
         return

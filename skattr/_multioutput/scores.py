@@ -139,7 +139,9 @@ def _parts(
 
 def _positive(part: Floats, positive: Any, classes: NDArray[Any], fill: float) -> Floats:
     if part.shape[1] == 1 and len(classes) == 2:
-        return part[:, 0]
+        if classes[1] == positive:
+            return part[:, 0]
+        return np.asarray(-part[:, 0] if fill else 1 - part[:, 0])
     [column] = _columns_for(part, np.array([positive]), classes, fill).T
     if fill and len(classes) == 2:  # two decisions for two classes: their difference
         return np.asarray(column - part[:, 1 - int(np.argmax(classes == positive))])

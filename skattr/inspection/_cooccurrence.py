@@ -12,7 +12,6 @@ from skattr.inspection._heatmap import diverging, places_of, square_map, without
 from skattr.inspection._predictions import (
     Declared,
     EvaluatedLabels,
-    Levels,
     judge,
     judged,
     positions_of,
@@ -67,7 +66,6 @@ class CooccurrenceDisplay:
         order: str = "given",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -84,7 +82,7 @@ class CooccurrenceDisplay:
         order : {"given", "cluster"}, default="given"
         select : sequence of names or positions, default=None
             The attributes to draw; None draws all.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             How y is read; see :class:`skattr.AttributeEncoder`.
         ax : Axes, default=None
             None makes a figure.
@@ -102,7 +100,7 @@ class CooccurrenceDisplay:
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}, got {kind!r}.")
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y)
+        encoder = AttributeEncoder(attributes, missing_label).fit(y)
         chosen = positions_of(select, encoder.output_names_)
         known, holds, names = _indicators(encoder, encoder.transform(y), chosen)
         values = _pairs(known, holds, kind)

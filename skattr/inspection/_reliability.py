@@ -9,7 +9,6 @@ from sklearn.calibration import calibration_curve
 from skattr._targets.encoder import is_binary
 from skattr.inspection._predictions import (
     Declared,
-    Levels,
     ScoredLabels,
     leave_out,
     positions_of,
@@ -153,7 +152,6 @@ class ReliabilityDisplay:
         strategy: str = "uniform",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -170,7 +168,7 @@ class ReliabilityDisplay:
             Bins of equal width, or of equal numbers of known entries.
         select : sequence of names or positions, default=None
             The attributes to draw; None draws all.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             How y_true is read; see :class:`skattr.AttributeEncoder`.
         ax : Axes, default=None
             None makes a figure; else it must be in a grid, as it is divided.
@@ -191,7 +189,7 @@ class ReliabilityDisplay:
         UndefinedAttributeWarning
             If attributes without any known label are left out.
         """
-        scored = score_predictions(y_true, y_prob, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_prob, attributes, missing_label)
         return cls._of(scored, n_bins, strategy, select, ax, kwargs)
 
     @classmethod

@@ -9,7 +9,6 @@ from sklearn.metrics import precision_recall_curve
 
 from skattr.inspection._predictions import (
     Declared,
-    Levels,
     ScoredLabels,
     binary_positions,
     cuts_of,
@@ -158,7 +157,6 @@ class ThresholdCurveDisplay:
         thresholds: Any = None,
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -176,7 +174,7 @@ class ThresholdCurveDisplay:
             0.5 if all scores lie between 0 and 1, else 0.
         select : sequence of names or positions, default=None
             The attributes to draw; None draws all binary ones.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             How y_true is read; see :class:`skattr.AttributeEncoder`.
         ax : Axes, default=None
             None makes a figure. Axes that must be divided are those of a grid.
@@ -197,7 +195,7 @@ class ThresholdCurveDisplay:
         UndefinedAttributeWarning
             If attributes are left out because none of their known labels is positive.
         """
-        scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_score, attributes, missing_label)
         return cls._of(scored, metrics, thresholds, select, ax, kwargs)
 
     @classmethod

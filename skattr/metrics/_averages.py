@@ -19,9 +19,6 @@ _SHARED = """sample_weight : array-like of shape (n,), default=None
         Weight of each entry, times that of its row.
     attributes : dict of {name: kind}, default=None
         Kinds that are not to be read from y_true, as for :class:`skattr.AttributeEncoder`.
-    classes : dict of {name: levels} or list of levels per attribute, default=None
-        All labels an attribute may take, also those absent from y_true; read from the data if
-        not given.
     missing_label : scalar, default=None
         One more value, beside NaN, None and pandas.NA, that means unknown."""
 

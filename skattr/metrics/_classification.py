@@ -23,7 +23,7 @@ from skattr.metrics._counts import (
     share_score,
     units_of,
 )
-from skattr.metrics._inputs import Declared, Levels, label_inputs
+from skattr.metrics._inputs import Declared, label_inputs
 
 
 @shared_parameters
@@ -36,7 +36,6 @@ def precision_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of the predicted positives that are positive, TP / (TP + FP).
@@ -77,9 +76,7 @@ def precision_score(
     >>> precision_score([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]], average=None)
     array([0.66666667, 0.5       ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return share_score("Precision", precision, inputs, average, zero_division)
 
 
@@ -93,7 +90,6 @@ def recall_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of the known positives that are predicted, TP / (TP + FN).
@@ -114,9 +110,7 @@ def recall_score(
     >>> recall_score([[1, None], [1, 1], [1, 0]], [[1, 0], [1, 0], [0, 1]], average=None)
     array([0.66666667, 0.        ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return share_score("Recall", lambda tp, fn, fp: (tp, tp + fn), inputs, average, zero_division)
 
 
@@ -131,7 +125,6 @@ def fbeta_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Weighted harmonic mean of precision and recall, recall weighing beta squared.
@@ -161,9 +154,7 @@ def fbeta_score(
     def share(tp: Any, fn: Any, fp: Any) -> tuple[Any, Any]:
         return (1 + square) * tp, (1 + square) * tp + square * fn + fp
 
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return share_score("F-score", share, inputs, average, zero_division)
 
 
@@ -177,7 +168,6 @@ def f1_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Harmonic mean of precision and recall, 2 TP / (2 TP + FN + FP).
@@ -202,9 +192,7 @@ def f1_score(
     >>> f1_score(y, predicted, attributes={"age": "categorical"})
     0.6666666666666666
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return share_score("F1", f1, inputs, average, zero_division)
 
 
@@ -218,7 +206,6 @@ def jaccard_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Intersection over union of predicted and known positives, TP / (TP + FN + FP).
@@ -239,9 +226,7 @@ def jaccard_score(
     >>> jaccard_score([1, 1, 0, None], [1, 0, 0, 1])
     0.5
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return share_score(
         "Jaccard", lambda tp, fn, fp: (tp, tp + fn + fp), inputs, average, zero_division
     )
@@ -256,7 +241,6 @@ def accuracy_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of the known labels that are predicted.
@@ -279,9 +263,7 @@ def accuracy_score(
     >>> accuracy_score([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]], average=None)
     array([0.66666667, 0.5       ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return accuracy("Accuracy", inputs, average)
 
 
@@ -294,7 +276,6 @@ def hamming_accuracy(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of all known entries that are predicted: `accuracy_score`, pooled by default.
@@ -315,9 +296,7 @@ def hamming_accuracy(
     >>> hamming_accuracy([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]])
     0.6
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return accuracy("Hamming accuracy", inputs, average)
 
 
@@ -330,7 +309,6 @@ def hamming_loss(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of all known entries that are not predicted.
@@ -351,9 +329,7 @@ def hamming_loss(
     >>> hamming_loss([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]])
     0.4
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return accuracy("Hamming loss", inputs, average, is_loss=True)
 
 
@@ -365,7 +341,6 @@ def subset_accuracy(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> float:
     """Share of the rows all of whose known labels are predicted.
@@ -390,9 +365,7 @@ def subset_accuracy(
     >>> subset_accuracy([[1, None], [0, 1], [1, 0]], [[1, 1], [0, 1], [1, 1]])
     0.6666666666666666
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     codes = inputs.codes
     if inputs.weights is not None:
         codes = np.where(inputs.weights > 0, codes, -1)
@@ -411,7 +384,6 @@ def balanced_accuracy_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Mean over an attribute's known classes of the share of each that is predicted.
@@ -436,9 +408,7 @@ def balanced_accuracy_score(
     >>> balanced_accuracy_score([1, 1, 0, None], [1, 0, 0, 1])
     0.75
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return matrix_score("Balanced accuracy", balanced_accuracy, inputs, average, ONE_CLASS)
 
 
@@ -451,7 +421,6 @@ def matthews_corrcoef(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Correlation of predicted and known labels, for several classes Gorodkin's R_K.
@@ -479,9 +448,7 @@ def matthews_corrcoef(
     >>> matthews_corrcoef([1, 1, 0, None], [1, 0, 0, 1])
     0.5
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     return matrix_score("Matthews' correlation", matthews, inputs, average, ONE_CLASS)
 
 
@@ -493,7 +460,6 @@ def confusion_counts(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> pd.DataFrame:
     """Return true and false positives and negatives among the known entries.
@@ -520,9 +486,7 @@ def confusion_counts(
     0        y0      1   2   0   1   0
     1        y1      1   1   0   1   0
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     units = units_of(inputs)
     counts = np.stack([units.tp, units.fn, units.fp, units.tn], axis=1)
     if inputs.weights is None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from skattr.metrics._averages import average_units, check_average, shared_parameters
 from skattr.metrics._counts import confusion_matrices
-from skattr.metrics._inputs import Array, Declared, Inputs, Levels, label_inputs
+from skattr.metrics._inputs import Array, Declared, Inputs, label_inputs
 
 
 @shared_parameters
@@ -18,7 +18,6 @@ def mean_absolute_error(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Mean number of levels between the predicted and the known label.
@@ -49,9 +48,7 @@ def mean_absolute_error(
     1.0
     """
     check_average(average, "macro", "micro", "weighted")
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     matrices = _ordinal_matrices(inputs)
     sums = np.array([np.sum(matrix * _distance(matrix)) for matrix in matrices.values()])
     return _over_ordinal(
@@ -68,7 +65,6 @@ def quadratic_kappa(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Agreement beyond chance, levels apart counting by their squared distance (Cohen, 1968).
@@ -102,9 +98,7 @@ def quadratic_kappa(
     0.8
     """
     check_average(average, "macro", "weighted")
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, sample_weight, label_weight, attributes, missing_label)
     matrices = _ordinal_matrices(inputs)
     values = np.array([_kappa(matrix) for matrix in matrices.values()])
     return _over_ordinal(

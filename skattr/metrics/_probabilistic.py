@@ -11,7 +11,6 @@ from skattr.metrics._inputs import (
     Array,
     Declared,
     Inputs,
-    Levels,
     row_blocks,
     score_inputs,
     weighted_sum,
@@ -32,7 +31,6 @@ def log_loss(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Mean negative log of the probability of the known label.
@@ -74,7 +72,6 @@ def log_loss(
         sample_weight,
         label_weight,
         attributes,
-        classes,
         missing_label,
         is_proba=True,
     )
@@ -91,7 +88,6 @@ def brier_score_loss(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Mean squared difference of probabilities and labels (Brier, 1950).
@@ -132,7 +128,6 @@ def brier_score_loss(
         sample_weight,
         label_weight,
         attributes,
-        classes,
         missing_label,
         is_proba=True,
     )
@@ -151,7 +146,6 @@ def calibration_error(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Difference of mean probability and frequency within bins of probabilities.
@@ -206,7 +200,6 @@ def calibration_error(
         sample_weight,
         label_weight,
         attributes,
-        classes,
         missing_label,
         is_proba=True,
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from skattr._utils.sorting import UNKNOWN_KEY, sort_keys
 from skattr.metrics._averages import average_units, check_average, shared_parameters, warn
-from skattr.metrics._inputs import Array, Declared, Inputs, Levels, score_inputs
+from skattr.metrics._inputs import Array, Declared, Inputs, score_inputs
 
 _AVERAGES = ("macro", "micro", "weighted", "samples")
 _ENTRIES = 1 << 22  # entries sorted together
@@ -27,7 +27,6 @@ def average_precision_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Mean of the precisions at the positives, as scikit-learn defines it.
@@ -69,9 +68,7 @@ def average_precision_score(
     >>> average_precision_score(y, [[0.9, 0.3], [0.8, 0.6], [0.7, 0.2]], average=None)
     array([0.83333333, 1.        ])
     """
-    inputs = score_inputs(
-        y_true, y_score, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = score_inputs(y_true, y_score, sample_weight, label_weight, attributes, missing_label)
     return _ranked("Average precision", _average_precision, inputs, average, "no known positive")
 
 
@@ -84,7 +81,6 @@ def roc_auc_score(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Probability that a positive scores higher than a negative, ties counting one half.
@@ -110,9 +106,7 @@ def roc_auc_score(
     >>> roc_auc_score(y, [[0.9, 0.3], [0.8, 0.6], [0.7, 0.2]], average=None)
     array([0.5, 1. ])
     """
-    inputs = score_inputs(
-        y_true, y_score, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = score_inputs(y_true, y_score, sample_weight, label_weight, attributes, missing_label)
     return _ranked("ROC AUC", _area, inputs, average, "no known positive or no known negative")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
+from skattr._targets.declarations import as_attributes
 from skattr.metrics._averages import UndefinedAttributeWarning
 from skattr.metrics._bootstrap import BootstrapDraws, intervals
 from skattr.metrics._classification import (
@@ -130,7 +131,6 @@ def attribute_report(
     groups: Any = None,
     sample_weight: Any = None,
     attributes: Mapping[Any, Any] | None = None,
-    classes: Any = None,
     missing_label: Any = None,
     random_state: Any = 0,
 ) -> AttributeReport:
@@ -165,7 +165,7 @@ def attribute_report(
     groups : array-like of shape (n,), default=None
         Rows of one group, such as the images of one person, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         How y_true is read; see :class:`skattr.AttributeEncoder`.
     random_state : int, RandomState or None, default=0
         Of the bootstrap.
@@ -202,7 +202,7 @@ def attribute_report(
     if y_pred is None and y_score is None:
         raise ValueError("Pass predicted labels (y_pred), scores (y_score), or both.")
     material = _Material(
-        y_true, y_pred, y_score, thresholds, sample_weight, attributes, classes, missing_label
+        y_true, y_pred, y_score, thresholds, sample_weight, attributes, missing_label
     )
     draws = None
     if confidence is not None:
@@ -240,10 +240,9 @@ class _Material:
         thresholds: Any,
         sample_weight: Any,
         attributes: Any,
-        classes: Any,
         missing_label: Any,
     ) -> None:
-        given = (None, None, attributes, classes, missing_label)
+        given = (None, None, attributes, missing_label)
         if y_score is not None:
             inputs = score_inputs(y_true, y_score, *given, is_proba=True)
         else:
@@ -289,14 +288,9 @@ class _Material:
 
     def given(self) -> dict[str, Any]:
         """Return the classes and kinds of codes."""
-        levels = {
-            name: np.arange(len(found)) for name, found in zip(self.names, self.levels, strict=True)
-        }
-        kinds = {
-            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
-            for name, kind in zip(self.names, self.kinds, strict=True)
-        }
-        return {"attributes": kinds, "classes": levels, "sample_weight": self.weights}
+        levels = [np.arange(len(found)) for found in self.levels]
+        declared = as_attributes(self.names, self.kinds, levels)
+        return {"attributes": declared, "sample_weight": self.weights}
 
 
 def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_method_params
 from skattr._multioutput.classes import classes_per_output, encoder_for
 from skattr._multioutput.scores import align, as_predict_proba, get_response
 from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr._targets.declarations import as_attributes
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -87,21 +88,14 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float | dict[str, float]:
         encoder = encoder_for(estimator, y_true)
-        names, kinds = encoder.output_names_, encoder.kinds_
-        levels = dict(zip(names, encoder.classes_, strict=True))
-        attributes = {
-            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
-            for name, kind in zip(names, kinds, strict=True)
-        }
-        attributes = {name: kind for name, kind in attributes.items() if kind != "binary"}
+        names = encoder.output_names_
         response, lost = self._response(method_caller, estimator, X, encoder)
         if lost.any():
             rows = np.flatnonzero(~lost)
             kwargs = _check_method_params(lost, kwargs, indices=rows)
             y_true, response = _safe_indexing(y_true, rows), rows_of(response, rows)
         given = {
-            "attributes": attributes,
-            "classes": levels,
+            "attributes": as_attributes(names, encoder.kinds_, encoder.classes_),
             "missing_label": encoder.missing_label,
             **self._kwargs,
             **kwargs,
@@ -179,7 +173,7 @@ def make_attribute_scorer(
     ----------
     metric : callable
         ``metric(y_true, y_pred, **kwargs)``, or of scores; it is also given `attributes`,
-        `classes` and `missing_label` as they are for the classifier.
+        `missing_label` as they are for the classifier.
     response_method : {"predict", "predict_proba", "score"}, default="predict"
         What the metric is of; "score" is probabilities or, for want of them, decisions.
     greater_is_better : bool, default=True
@@ -227,7 +221,7 @@ def instance_metric(y_true: Any, y_pred: Any, *, key: str, **given: Any) -> floa
         Of binary attributes.
     key : {"mA", "accuracy", "precision", "recall", "f1"}
     **given : dict
-        `attributes`, `classes` and `missing_label`, as for the metrics.
+        `attributes` and `missing_label`, as for the metrics.
 
     Returns
     -------

@@ -14,6 +14,8 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from skattr._multioutput.classes import classes_per_output, missing_label_of
 from skattr._multioutput.scores import Scores, align, as_predict_proba, get_response
+from skattr._targets.columns import fill_masked
+from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
     MultilabelStratifiedKFold,
@@ -98,13 +100,15 @@ def cross_val_predict_proba(
     X, y, groups = indexable(X, y, groups)
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    encoder = AttributeEncoder(missing_label=missing_label).fit(y)
-    splits = make_splits(cv, X, y, encoder.transform(y), random_state=random_state, groups=groups)
+    encoder = AttributeEncoder(missing_label=missing_label)
+    codes = encoder.fit_transform(y)
+    y = fill_masked(y)
+    splits = make_splits(cv, X, y, codes, random_state=random_state, groups=groups)
     answers = predict_folds(
         estimator, X, y, splits, response_method="predict_proba", n_jobs=n_jobs, params=params
     )
     encoder = _encoder_of_folds(encoder, answers, y)
-    scores, _ = gather(answers, encoder, len(y))
+    scores, _ = gather(answers, encoder, len(codes))
     return as_predict_proba(scores, encoder)
 
 
@@ -294,21 +298,13 @@ def _encoder_of_folds(
 ) -> AttributeEncoder:
     """Return an encoder whose classes stand in the order of the folds' `classes_`."""
     per_fold = [classes_per_output(answer.estimator, encoder) for answer in answers]
-    orders: dict[Any, Any] = {}
-    levels: dict[Any, Any] = {}
-    for name, kind, seen, found in zip(
-        encoder.output_names_,
-        encoder.kinds_,
-        encoder.classes_,
-        zip(*per_fold, strict=True),
-        strict=True,
-    ):
+    kinds: list[str] = []
+    all_classes = []
+    for kind, seen, *found in zip(encoder.kinds_, encoder.classes_, *per_fold, strict=True):
         longest = max(found, key=len)
         complete = not len(np.setdiff1d(np.concatenate([seen, *found]), longest))
         classes = longest if complete else np.unique(np.concatenate([seen, *found]))
-        is_sorted = np.array_equal(classes, np.unique(classes))
-        if complete and not (kind == "binary" and is_sorted):
-            orders[name] = ("ordinal", classes.tolist())
-        else:
-            levels[name] = classes
-    return AttributeEncoder(orders, levels, encoder.missing_label).fit(y)
+        all_classes.append(classes)
+        kinds.append(kind if kind == "ordinal" and complete else infer_kind(classes))
+    attributes = as_attributes(encoder.output_names_, kinds, all_classes)
+    return AttributeEncoder(attributes, encoder.missing_label).fit(y)

@@ -23,6 +23,7 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._targets.weights import check_label_weights
 from skattr._utils.warnings import find_stack_level
@@ -63,7 +64,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         where it is not binary), or a dict that names each binary attribute.
     default_threshold : float, default=0.5
         A probability, for labels that cannot be tuned; of log odds, its logit is taken.
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         How y is read; see :class:`skattr.AttributeEncoder`. The same as those of the classifier
         the scores come from: the order of ordinal levels is that of their columns.
     n_jobs : int, default=None
@@ -120,7 +121,6 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CONSTRAINTS_OF_PARAMETERS,
         "attributes": [Mapping, None],
-        "classes": ["array-like", Mapping, None],
     }
 
     def __init__(
@@ -137,7 +137,6 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         thresholds: Any = "tune",
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         missing_label: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -152,7 +151,6 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.thresholds = thresholds
         self.default_threshold = default_threshold
         self.attributes = attributes
-        self.classes = classes
         self.missing_label = missing_label
         self.n_jobs = n_jobs
 
@@ -190,7 +188,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
         """
-        encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
+        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
         codes = encoder.transform(y)
         check_same_columns(X, y, "the scores", "y")
         probe = ThresholdCalibrator()  # takes the names of columns, which a failure must not
@@ -227,11 +225,13 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, X: Any, encoder: AttributeEncoder, probe: Any = None) -> Scores:
         """Bring the scores into one form; in `fit` the names of columns go to `probe`."""
+        reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if len(parts) == 1:  # as predict_proba returns a single output
-                classes = [np.sort(encoder.classes_[0])]
+            if len(parts) == 1 and np.shape(parts[0])[1] > 1:
+                # The columns of predict_proba of a single output are sorted.
+                classes = [public_classes(encoder)]
         else:
             array = validate_data(
                 self if probe is None else probe,
@@ -241,6 +241,8 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
+            if len(parts) == 1 and is_binary(encoder)[0] and array.shape[1] == 2:
+                classes = [public_classes(encoder)]  # the columns of predict_proba
         scores = align(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _all_proba(scores)
         return Scores(scores.binary, scores.others, is_proba)

@@ -97,7 +97,7 @@ def test_no_suspects_and_absent_classes():
     assert len(found) == 0 and list(found)[:3] == ["row", "attribute", "given"]
     proba = [np.array([[0.1, 0.2, 0.7], [0.6, 0.1, 0.3], [0.3, 0.6, 0.1]])]
     y = pd.DataFrame({"color": ["a", "a", "b"]})
-    found = suspected_label_errors(y, proba, classes={"color": ["a", "b", "c"]})
+    found = suspected_label_errors(y, proba, attributes={"color": ("categorical", ["a", "b", "c"])})
     assert len(found) == 0
 
 

@@ -84,7 +84,7 @@ def test_declared_classes_make_an_attribute_binary():
     """A column of one string is binary if its two classes are declared."""
     y = pd.DataFrame({"beard": ["no", "no"], "goatee": [0, 1]})
     rules = {"implies": [("goatee", "beard")]}
-    assert consistency_score(y, rules, classes={"beard": ["no", "yes"]}) == 0.5
+    assert consistency_score(y, rules, attributes={"beard": ("binary", ["no", "yes"])}) == 0.5
     with pytest.raises(ValueError, match="names 'beard', which is categorical"):
         consistency_score(y, rules)
 
@@ -100,5 +100,3 @@ def test_wrong_input_gets_a_sentence(table):
         consistency_score(table, RULES, sample_weight=np.full(len(table), -1.0))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         consistency_score(table, RULES, sample_weight=[1.0])
-    with pytest.raises(TypeError, match="y is a masked array"):
-        consistency_score(np.ma.masked_array(np.eye(2)), RULES)

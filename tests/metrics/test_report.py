@@ -213,7 +213,7 @@ def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
-    material = _Material(y, None, scores, None, None, None, None, None)
+    material = _Material(y, None, scores, None, None, None, None)
     draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
     names = [*_LABELS, "average_precision", "roc_auc"]
