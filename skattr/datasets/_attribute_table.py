@@ -139,9 +139,9 @@ def load_attribute_table(
     ...     )
     >>> labels.target
          hat color
-    0   True    red
-    1  False     NA
-    2   <NA>    red
+    0   True   red
+    1  False    NA
+    2   <NA>   red
     """
     name, table, place = _read(file, separator)
     roles = {"path": path, "category": category, "group": group, "split": split}

@@ -61,8 +61,8 @@ def attribute_profiles(
     >>> profiles = attribute_profiles(y, ["dog", "dog", "dog", "bus"])
     >>> profiles.round(2)
          furry  color=blue  color=gray  color=red
-    bus    0.0          1.0         0.00        0.00
-    dog    1.0          0.0         0.33        0.67
+    bus    0.0         1.0        0.00       0.00
+    dog    1.0         0.0        0.33       0.67
     >>> profiles.attrs["n_known"]["furry"]
     {'bus': 1, 'dog': 2}
     """

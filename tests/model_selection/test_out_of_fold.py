@@ -65,7 +65,7 @@ class Recorder(ClassifierMixin, BaseEstimator):
         """Count, and learn the shares."""
         frame = pd.DataFrame(y)
         Recorder.unknown.append(int(frame.isna().to_numpy().sum()))
-        self.classes_ = [np.unique(frame[name].dropna().as_predict_proba()) for name in frame]
+        self.classes_ = [np.unique(frame[name].dropna().to_list()) for name in frame]
         self.weighted_ = sample_weight is not None and len(sample_weight) == len(frame)
         return self
 
