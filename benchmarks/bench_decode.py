@@ -97,10 +97,10 @@ def ours(rows, num_workers=0):
 
 def cached(paths, size):
     """Return the loader over images that are decoded and kept in memory."""
-    rows = CachedFileRows.over(check_image_paths(paths, size), "memory")
+    rows = CachedFileRows(check_image_paths(paths, size))
     for part in ours(rows).read():
-        rows.keep(part.indices, part.batch.numpy())
-    if not rows.holds(np.arange(len(rows))):
+        rows.store(part.indices, part.batch.numpy())
+    if not rows.is_cached(np.arange(len(rows))):
         raise RuntimeError("The cache does not keep all images.")
     return ours(rows)
 

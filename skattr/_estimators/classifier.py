@@ -1,6 +1,5 @@
 """One multi-branch network as one scikit-learn classifier of many attributes."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -140,12 +139,10 @@ class AttributeClassifier(PredictionMixin):
         not below `image_size`, before they are resized. 640x480 pixels become 224x224 some 1.4
         times as fast, larger files faster still; levels differ by less than two on average
         (typically .6). Other formats and rows with a box are decoded in full either way.
-    decoded_cache : "memory" or folder, default=None
-        Where images are kept that were decoded, as uint8 of `image_size`, so that each file is
-        decoded once: "memory" for the epochs of one fit, or a folder (made where needed, on a
-        disk of the machine) for all fits and predictions, of all processes. A folder knows files
-        by path, size and time of modification; three bytes a pixel are needed. A folder of the
-        name memory is "./memory".
+    decoded_cache : {"memory"} or None, default=None
+        If "memory", decoded images are kept in memory during `fit`, as uint8 of `image_size`
+        (three bytes per pixel), so that each file is decoded once and not in every epoch. None
+        keeps none.
     on_bad_image : {"raise", "warn"}, default="raise"
         What is done about images that cannot be read: the file is missing, truncated or no
         image, the box leaves it, ... "raise" names path and row. "warn" counts and names them
@@ -274,7 +271,7 @@ class AttributeClassifier(PredictionMixin):
         precision: str = "auto",
         num_workers: int = 0,
         decoding: str = "exact",
-        decoded_cache: str | os.PathLike[str] | None = None,
+        decoded_cache: str | None = None,
         on_bad_image: str = "raise",
         net_params: Mapping[str, Any] | None = None,
         warm_start: bool = False,

@@ -20,16 +20,14 @@ from skattr._inputs.category import (
     warn_numeric_category,
 )
 from skattr._inputs.checks import (
-    VALID_IMAGES,
-    check_container,
-    check_image_array,
-    check_image_paths,
-    check_numeric_columns,
-    describe,
+    check_features,
+    check_images,
+    check_same_kind,
+    find_nan_rows,
     infer_kind,
 )
-from skattr._inputs.rows import FeatureRows, Rows
-from skattr._inputs.unreadable import check_any_readable, readable, warn_unreadable
+from skattr._inputs.rows import FeatureRows, FileRows, Rows
+from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
 from skattr._targets.constraints import LogicalConstraints, parse_constraints
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import (
@@ -103,40 +101,32 @@ def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
         If X is of another kind than in `fit`, or not valid at all.
     """
     X, category = split_category(X)
-    kind = infer_kind(X)
-    is_features = kind == "features"
+    is_features = infer_kind(X) == "features"
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
             classifier.__dict__.pop(name, None)
         classifier._is_features = is_features
-    elif is_features != classifier._is_features:
-        if not is_features:
-            raise ValueError("The network was fitted on 2-D features, but X holds images.")
-        raise ValueError(
-            f"The network was fitted on images, but X is {describe(X)}; valid are {VALID_IMAGES}."
-        )
-    if kind == "pixels":
-        return check_image_array(X, check_image_size(classifier.image_size)), category
-    if kind == "files":
-        size = check_image_size(classifier.image_size)
-        rows = check_image_paths(X, size, classifier.on_bad_image, classifier.decoding)
-        where = classifier.decoded_cache
-        is_kept = where is not None and (reset or where != "memory")  # which lives for one fit
-        return CachedFileRows.over(rows, where) if is_kept else rows, category
-    return _open_features(classifier, X, reset=reset), category
+    else:
+        check_same_kind(X, is_features=classifier._is_features)
+    if is_features:
+        return _open_features(classifier, X, reset=reset), category
+    size = check_image_size(classifier.image_size)
+    rows = check_images(X, size, classifier.on_bad_image, classifier.decoding)
+    # The cache lives for one fit: a prediction decodes each file once anyway.
+    if reset and classifier.decoded_cache == "memory" and isinstance(rows, FileRows):
+        rows = CachedFileRows(rows)
+    return rows, category
 
 
 def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
-    check_container(X)
-    check_numeric_columns(X)
+    check_features(X)
     X = validate_data(
         classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
     )
     unreadable = None
     if classifier.on_bad_image == "warn":
-        is_nan = np.isnan(X).all(axis=1)
-        check_finite(classifier, X, X[~is_nan] if is_nan.any() else X)
-        unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
+        unreadable = find_nan_rows(X)
+        check_finite(classifier, X, np.delete(X, list(unreadable), axis=0) if unreadable else X)
     elif reset or not classifier._network.propagates_non_finite:
         check_finite(classifier, X, X)
     if reset:
@@ -188,7 +178,7 @@ def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
     )
     check_any_readable(rows)
     warn_unreadable(rows, "their labels count as unknown")
-    return readable(rows)
+    return readable_rows(rows)
 
 
 def read_data(

@@ -15,19 +15,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skattr._cache.embeddings import EmbeddingStore, image_keys
+from skattr._cache.embeddings import EmbeddingStore
+from skattr._cache.keys import image_keys
 from skattr._estimators.fitting import random_generator
 from skattr._estimators.parameters import PARAMETER_CONSTRAINTS, check_image_size
-from skattr._inputs.checks import (
-    VALID_IMAGES,
-    check_image_array,
-    check_image_paths,
-    describe,
-    infer_kind,
-)
+from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
 from skattr._inputs.decoding import PREPROCESSING, Decoding
 from skattr._inputs.rows import FileRows, ImageRows
-from skattr._inputs.unreadable import raise_or_record, readable, warn_unreadable
+from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
 from skattr._training.devices import resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.exceptions import ImageReadError
@@ -106,9 +101,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     box, the backbone, its weights, `layer`, `image_size`, `decoding` and the precision: what
     changes one of them makes other rows, and old ones stay. To be rid of them, delete the folder
     while no process uses it. A process that is killed leaves a cache that the next one goes on
-    with. One process at a time passes a batch through the network, while others decode theirs, and
-    wait. The folder must be on a disk of the machine: SQLite's locks do not hold on network
-    file systems.
+    with. Processes that start together share the work: each claims batches that no other has
+    claimed, so that only batches in work at the very end may be computed twice. The folder must
+    be on a disk of the machine: SQLite's locks do not hold on network file systems.
 
     A fitted embedder that has found all it needed in a cache holds no network: its pickle is
     small, and needs the weights where images are new to it. Else the pickle holds them.
@@ -254,7 +249,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         size = self._network.image_size
         rows = _open_images(X, size, self.on_bad_image, self.decoding)
         store = self._store()
-        features = self._computed(rows) if store is None else self._kept(store, rows)
+        features = self._computed(rows) if store is None else self._cached(store, rows)
         warn_unreadable(rows, "their features are NaN")
         return features
 
@@ -276,27 +271,32 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
     def _computed(self, rows: ImageRows | FileRows) -> NDArray[np.float32]:
         """Return the features of all rows, each computed."""
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        with closing(self._batches(rows, readable(rows))) as batches:
+        with closing(self._batches(rows, readable_rows(rows))) as batches:
             for indices, embed in batches:
                 features[indices] = embed(slice(None))
         return features
 
-    def _kept(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> NDArray[np.float32]:
-        """Return the features of all rows from the store, having computed those it lacks."""
+    def _cached(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> NDArray[np.float32]:
+        """Return the features of all rows from the store, after computing those it lacks."""
         network = _digest(self._description(self._network))
-        keys_of = partial(image_keys, rows, network, self.cache_key)
-        usable = readable(rows).tolist()
-        keys = dict(zip(usable, keys_of(usable), strict=True))
-        n_unread = -1
-        while n_unread < len(rows.unreadable or ()):  # another row may hold the same bytes
-            n_unread = len(rows.unreadable or ())
-            self._fill(store, rows, {row: keys[row] for row in readable(rows).tolist()}, keys_of)
-        found = readable(rows)
-        kept = store.read([keys[row] for row in found.tolist()], self.n_features_out_)
+        get_keys = partial(image_keys, rows, network, self.cache_key)
+        readable = readable_rows(rows).tolist()
+        keys = dict(zip(readable, get_keys(readable), strict=True))
+        n_unreadable = -1
+        # Of rows with equal keys one is read. If it proves unreadable, another one is tried.
+        while n_unreadable < len(rows.unreadable or ()):
+            n_unreadable = len(rows.unreadable or ())
+            # First the rows that no other process works on; then what others have claimed but
+            # not stored, as they may have been killed.
+            for claim in (True, False):
+                keys = {row: keys[row] for row in readable_rows(rows).tolist()}
+                self._fill(store, rows, keys, get_keys, claim=claim)
+        found = readable_rows(rows)
+        cached = store.read([keys[row] for row in found.tolist()], self.n_features_out_)
         if len(found) == len(rows):
-            return kept
+            return cached
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        features[found] = kept
+        features[found] = cached
         return features
 
     def _fill(
@@ -304,9 +304,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         store: EmbeddingStore,
         rows: ImageRows | FileRows,
         keys: dict[int, bytes],
-        keys_of: Callable[[Any], list[bytes]],
+        get_keys: Callable[[Any], list[bytes]],
+        *,
+        claim: bool,
     ) -> None:
-        """Compute and keep what the store lacks: of rows with equal keys, the first."""
+        """Compute and store missing features, one row of each key; with `claim` unclaimed ones."""
         first: dict[bytes, int] = {}
         for row, key in keys.items():
             first.setdefault(key, row)
@@ -314,17 +316,20 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         n_done = len(first) - len(missing)
         with closing(self._batches(rows, missing, n_done)) as batches:
             for indices, embed in batches:
-                same = []
-                for place, (row, now) in enumerate(
-                    zip(indices.tolist(), keys_of(indices), strict=True)
+                positions: dict[bytes, int] = {}
+                for position, (row, key) in enumerate(
+                    zip(indices.tolist(), get_keys(indices), strict=True)
                 ):
-                    if now == keys[row]:
-                        same.append(place)
+                    if key == keys[row]:
+                        positions[key] = position
                     else:
                         changed = ImageReadError("the file changed while it was read.")
                         raise_or_record(rows.unreadable, row, changed)
-                expected = [keys[row] for row in indices[same].tolist()]
-                store.fill(expected, partial(_embed_some, embed, same))
+                # Nothing is locked while the network computes.
+                absent = store.claim(positions) if claim else store.missing(positions)
+                chosen = {key: positions[key] for key in positions if key in absent}
+                if chosen:
+                    store.store(list(chosen), embed(list(chosen.values())))
 
     def _batches(
         self, rows: ImageRows | FileRows, indices: NDArray[np.intp], n_done: int = 0
@@ -333,7 +338,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         device, precision = self._computation()
         if not len(indices):
             return
-        self._network.build()  # before any lock is held
+        self._network.build()
         batches = read_batches(
             rows, indices, batch_size=self.batch_size, device=device, num_workers=self.num_workers
         )
@@ -383,23 +388,13 @@ def _name(backbone: Any) -> str:
     return str(getattr(backbone, "__name__", type(backbone).__name__))
 
 
-def _embed_some(
-    embed: Callable[[Any], NDArray[np.float32]], some: list[int], places: list[int]
-) -> NDArray[np.float32]:
-    """Embed of some images of a batch those at `places` among them."""
-    return embed([some[place] for place in places])
-
-
 def _open_images(
     X: Any, size: tuple[int, int], on_bad_image: str, decoding: Decoding
 ) -> ImageRows | FileRows:
     """Check X, without opening a file."""
-    kind = infer_kind(X)
-    if kind == "features":
+    if infer_kind(X) == "features":
         raise ValueError(
             f"X holds no images, which ImageEmbedder embeds, but is {describe(X)}; valid are "
             f"{VALID_IMAGES}."
         )
-    if kind == "pixels":
-        return check_image_array(X, size)
-    return check_image_paths(X, size, on_bad_image, decoding)
+    return check_images(X, size, on_bad_image, decoding)

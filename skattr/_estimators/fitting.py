@@ -31,7 +31,7 @@ from skattr.exceptions import MissingLabelWarning
 from skattr.nn import BranchLayout
 
 _PATIENCE = 5  # epochs
-_BROKEN_SINCE = "they could be when `fit` began, and were left out where they could not"
+_BROKEN_SINCE = "they could be read when `fit` began, and were left out where they could not"
 _AUTO_LR = {"images": 1e-3, "features": 1e-2}
 
 
@@ -78,7 +78,7 @@ def fit_net(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncod
     if classifier.warm_start:
         start = _start(classifier, task, encoder, labels.categories, "warm_start=True")
     net = build_and_train(recipe, task, train, validation, start)
-    warn_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
+    warn_unreadable(rows, _BROKEN_SINCE, n_reported=len(rows) - len(usable))
     return net
 
 
@@ -109,7 +109,7 @@ def partial_fit_net(classifier: Any, rows: Rows, labels: Labels, encoder: Attrib
         start = build_net(recipe, task, len(usable), start)
         start.streams = True
     train_net(start, task, usable)
-    warn_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
+    warn_unreadable(rows, _BROKEN_SINCE, n_reported=len(rows) - len(usable))
     return start
 
 

@@ -1,6 +1,5 @@
 """Checks shared by the estimators."""
 
-import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -45,7 +44,7 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "precision": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
     "num_workers": [Interval(Integral, 0, None, closed="left")],
     "decoding": [StrOptions({"exact", "scaled"})],
-    "decoded_cache": [str, os.PathLike, None],
+    "decoded_cache": [StrOptions({"memory"}), None],
     "on_bad_image": [StrOptions({"raise", "warn"})],
     "net_params": [Mapping, None],
     "warm_start": ["boolean"],

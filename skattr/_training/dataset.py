@@ -163,7 +163,7 @@ class AttributeDataset(Dataset[Any]):
     def is_in_memory(self) -> bool:
         """Whether no file has to be decoded for a batch."""
         if isinstance(self.rows, CachedFileRows):
-            return self.rows.holds(self.indices)
+            return self.rows.is_cached(self.indices)
         return not isinstance(self.rows, FileRows)
 
     @property

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from skattr._inputs.rows import FeatureRows, Rows
-from skattr._inputs.unreadable import readable
+from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset
 from skattr._training.devices import autocast_context, moved
 from skattr._training.loader import BatchLoader
@@ -63,7 +63,7 @@ def predict_rows(
         are zeros, and noted in its `unreadable`.
     """
     device = torch.device(net.device)
-    indices = readable(rows)
+    indices = readable_rows(rows)
     dataset = AttributeDataset(rows, indices, category=category, may_share=_keeps_inputs(net, rows))
     n_at_once = _rows_at_once(net, rows, batch_size)
     loader = BatchLoader(

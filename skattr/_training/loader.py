@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from skattr._cache.decoded_images import CachedFileRows
 from skattr._inputs.rows import FileRows, Rows
-from skattr._inputs.unreadable import readable
+from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import (
     AttributeDataset,
     Batch,
@@ -133,7 +133,7 @@ class BatchLoader:
                 if isinstance(part, Exception):
                     raise part
                 if is_cached:
-                    rows.keep(part.indices, _images_of(part.batch))
+                    rows.store(part.indices, _images_of(part.batch))
                 if part.unreadable:
                     rows.unreadable.update(part.unreadable)
                     if len(part.indices) < fewest:
@@ -218,7 +218,7 @@ def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: i
     """
     if not isinstance(rows, FileRows) or rows.unreadable is None:
         return
-    dataset = AttributeDataset(rows, readable(rows))
+    dataset = AttributeDataset(rows, readable_rows(rows))
     loader = BatchLoader(dataset, batch_size, num_workers=num_workers)
     bar = tqdm(total=len(dataset), disable=verbose < 1, unit="row", desc="checking images")
     with bar:

@@ -39,6 +39,7 @@ SEVERITIES = {
     "animated": "note",
     "turned": "note",
 }
+_EXCEEDS = "exceeds the bounds of its image"
 _BOX_PROBLEMS = {"holds no pixel": "zero-area box", "starts outside its image": "outside box"}
 _SHOWN = 5
 
@@ -229,11 +230,12 @@ def _of_boxes(rows: FileRows, sizes: NDArray[np.float64]) -> Iterator[Finding]:
         return
     is_named = np.zeros(len(rows), dtype=bool)
     faults = box_faults(rows.boxes)
-    faults["leaves its image"] = np.asarray((rows.boxes[:, 2:] > sizes).any(axis=1), dtype=bool)
+    is_too_large = (rows.boxes[:, 2:] > sizes).any(axis=1)
+    faults[_EXCEEDS] = np.asarray(is_too_large, dtype=bool)
     for reason, bad in faults.items():
         for row in np.flatnonzero(bad & ~is_named).tolist():
             detail = f"the box xmin, ymin, xmax, ymax = {rows.boxes[row].tolist()} {reason}"
-            if reason == "leaves its image":
+            if reason == _EXCEEDS:
                 width, height = sizes[row].astype(int).tolist()
                 yield row, "outside box", f"{detail}, which is {width} pixels wide, {height} high."
             else:

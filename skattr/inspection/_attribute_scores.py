@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skattr._multioutput.classes import encoder_for
 from skattr._multioutput.scores import as_predict_proba
-from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
 from skattr.inspection._predictions import positions_of, score_estimator
 from skattr.inspection._style import (
@@ -144,7 +144,7 @@ class AttributeScoresDisplay:
             lost = check_predicted_rows(estimator, answer)
         if lost.any():
             rows = np.flatnonzero(~lost)
-            y, answer = _safe_indexing(y, rows), rows_of(answer, rows)
+            y, answer = _safe_indexing(y, rows), select_response(answer, rows)
             groups = None if groups is None else _safe_indexing(groups, rows)
         return cls.from_predictions(
             y,

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_method_params
 
 from skattr._multioutput.classes import classes_per_output, encoder_for
 from skattr._multioutput.scores import align, as_predict_proba, get_response
-from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -98,7 +98,7 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         if lost.any():
             rows = np.flatnonzero(~lost)
             kwargs = _check_method_params(lost, kwargs, indices=rows)
-            y_true, response = _safe_indexing(y_true, rows), rows_of(response, rows)
+            y_true, response = _safe_indexing(y_true, rows), select_response(response, rows)
         given = {
             "attributes": attributes,
             "classes": levels,

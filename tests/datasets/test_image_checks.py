@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skattr._inputs.checks import check_image_paths
-from skattr._inputs.unreadable import readable
+from skattr._inputs.unreadable import readable_rows
 from skattr.datasets import check_images
 from skattr.datasets._image_checks import COLUMNS, SEVERITIES
 from tests.image_fixtures import HEIGHT, WIDTH, make_hostile_folder
@@ -51,7 +51,7 @@ def test_every_bad_file_has_its_problem(hostile, n_jobs):
 def test_errors_are_what_cannot_be_read(hostile, report):
     """The errors are, row by row, those of what `fit` reads with."""
     rows = check_image_paths(hostile.paths, (4, 4), "warn")
-    _, _, reasons = rows.take_readable(readable(rows))
+    _, _, reasons = rows.take_readable(readable_rows(rows))
     expected = sorted({**rows.unreadable, **reasons})
     assert [row for row, _ in problems(report, "error")] == expected
 

@@ -61,7 +61,9 @@ METHODS = ("predict", "predict_proba", "transform")
 def test_images_where_features_were_fitted(fitted_on_features, images, files, method):
     """Images, and paths, are refused by a network for features."""
     for X in (images, files, pd.DataFrame({"path": files})):
-        with pytest.raises(ValueError, match="fitted on 2-D features, but X holds images"):
+        with pytest.raises(
+            ValueError, match="X contains images, but the estimator was fitted on 2-D features"
+        ):
             getattr(fitted_on_features, method)(X)
 
 
@@ -261,7 +263,7 @@ def test_a_box_outside_its_image(files, table, num_workers):
     X = pd.DataFrame({"path": files}).assign(xmin=0, ymin=0, xmax=10, ymax=12)
     classifier = tiny(num_workers=num_workers).fit(X, table)
     X.loc[6, "xmax"] = 11
-    message = r"row 6 of X: the box .*\(0, 0, 11, 12\).*image 6.png', which is 10 pixels wide"
+    message = r"row 6 of X: the box .*\(0, 0, 11, 12\).*image 6.png' \(10 x 12 pixels\)"
     with pytest.raises(InvalidBoxError, match=message):
         classifier.predict(X)
     with pytest.raises(InvalidBoxError, match=message):
@@ -465,7 +467,7 @@ ILLEGAL = {
     "precision": [("int8", "'bfloat16'"), (32, "'float32'"), (None, "'auto'")],
     "num_workers": [(-1, r"range \[0, inf\)"), (None, "int")],
     "decoding": [("fast", "'exact'"), ("fast", "'scaled'"), (None, "'scaled'")],
-    "decoded_cache": [(3, "'os.PathLike'"), (True, "None")],
+    "decoded_cache": [("folder", "'memory'"), (True, "None")],
     "on_bad_image": [("skip", "'raise'"), ("skip", "'warn'"), (None, "'warn'")],
     "net_params": [
         (3, "Mapping.* or None"),

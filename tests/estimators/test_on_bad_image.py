@@ -112,7 +112,7 @@ def test_fit_learns_from_the_good_rows_alone(X, y, is_bad, num_workers):
     assert_same(fitted, alone, X[~is_bad])
     first = int(np.argmax(is_bad))
     assert message.startswith(
-        f"{is_bad.sum()} of the {len(X)} row(s) of X cannot be read; their labels count as unknown"
+        f"{is_bad.sum()} of {len(X)} rows of X are unreadable; their labels count as unknown"
     )
     assert f"row {first} of X: " in message
     assert X["path"][first] in message
@@ -164,7 +164,7 @@ def test_boxes_are_bad_for_one_row_only(hostile):
     is_bad = np.array([False, True, False, True, True, True, True, True, False])
     y = np.arange(9) % 2
     fitted, message = warned(tiny(on_bad_image="warn").fit, X, y)
-    assert message.startswith("6 of the 9 row(s)")
+    assert message.startswith("6 of 9 rows")
     assert f"row 1 of X: the box xmin, ymin, xmax, ymax = (0, 0, {WIDTH + 1}" in message
     proba, _ = warned(fitted.predict_proba, X)
     np.testing.assert_array_equal(np.isnan(proba).all(axis=1), is_bad)
@@ -188,14 +188,16 @@ def test_what_is_no_path_is_bad(hostile):
 def test_all_images_bad(hostile, X, y, is_bad):
     """`fit`, `score` and `add_attributes` refuse; predictions are all missing."""
     bad = X[is_bad]
-    with pytest.raises(ImageReadError, match=f"None of the {len(bad)} .* can be read. row 0 of X"):
+    with pytest.raises(
+        ImageReadError, match=f"All {len(bad)} rows of X are unreadable. row 0 of X"
+    ):
         tiny(on_bad_image="warn").fit(bad, y[is_bad])
     fitted = tiny(on_bad_image="warn", max_epochs=1).fit(X[~is_bad], y[~is_bad])
     for call in (
         lambda: fitted.score(bad, y[is_bad]),
         lambda: fitted.add_attributes(bad, pd.DataFrame({"new": np.arange(len(bad)) % 2})),
     ):
-        with pytest.raises(ImageReadError, match="None of the"):
+        with pytest.raises(ImageReadError, match="^All [0-9]+ rows of X are unreadable"):
             call()
     for output, width in (("proba", 7), ("logit", 7), ("features", 8)):
         values, _ = warned(fitted.set_params(transform_output=output).transform, bad)
@@ -259,7 +261,7 @@ def test_files_that_break_during_training(files, table, num_workers, n_broken):
         net_params={"callbacks": [vandal]},
     )
     fitted, message = warned(classifier.fit, files, table)
-    assert message.startswith(f"{n_broken} of the 24 row(s) of X cannot be read; they could be")
+    assert message.startswith(f"{n_broken} of 24 rows of X are unreadable; they could be")
     assert np.isfinite(transform_columns(fitted.predict_proba(files[n_broken:]))).all()
     assert fitted.n_iter_ == 3
 
@@ -472,7 +474,7 @@ def test_embeddings_of_bad_images_are_nan(hostile, tmp_path, num_workers, cache_
     cache = {} if cache_key is None else {"cache": tmp_path / "cache", "cache_key": cache_key}
     one = embedder(num_workers=num_workers, **cache)
     features, message = warned(one.fit_transform, X)
-    assert message.startswith(f"{is_bad.sum()} of the {len(X)} row(s)")
+    assert message.startswith(f"{is_bad.sum()} of {len(X)} rows")
     assert "their features are NaN" in message
     np.testing.assert_array_equal(np.isnan(features).all(axis=1), is_bad)
     alone = embedder().fit_transform(X[~is_bad])

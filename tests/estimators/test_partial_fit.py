@@ -161,7 +161,7 @@ def test_categories_in_a_stream():
     with pytest.warns(UnseenCategoryWarning, match="'whale'"):
         joint.partial_fit(X[200:], y[200:], category=category[200:])
     assert joint.categories_.tolist() == ["boat", "seal"]
-    with pytest.raises(ValueError, match=r"category has the shape \(320,\), X 9 row\(s\)"):
+    with pytest.raises(ValueError, match=r"category has shape \(320,\), but X has 9 row\(s\)"):
         joint.partial_fit(X[:9], y[:9], category=category)
     plain = AttributeClassifier(**FAST).partial_fit(X, y).set_params(category_prior="joint")
     with pytest.raises(ValueError, match="its categories or the form of its branches differ"):

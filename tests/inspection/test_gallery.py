@@ -136,5 +136,5 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path):
     with pytest.warns(BadImageWarning, match="row 2 of X"):
         display = GalleryDisplay.from_estimator(model, paths, y)
     assert sorted(display.rows) == [0, 1, 3, 4, 5]
-    with pytest.warns(BadImageWarning), pytest.raises(ImageReadError, match="None of the 2 row"):
+    with pytest.warns(BadImageWarning), pytest.raises(ImageReadError, match="All 2 rows"):
         GalleryDisplay.from_estimator(model, [paths[2]] * 2, y[:2])

@@ -191,8 +191,8 @@ def test_blocks_do_not_show(rng, monkeypatch):
 
     before = values()
     monkeypatch.setattr(_ranking, "_ENTRIES", 1500)
-    monkeypatch.setattr(_sorted_keys, "_TILE", 64)
-    monkeypatch.setattr(_sorted_keys, "_LOWEST_TILE", 1)
+    monkeypatch.setattr(_sorted_keys, "_TILE_SIZE", 64)
+    monkeypatch.setattr(_sorted_keys, "_MIN_TILE_HEIGHT", 1)
     assert values() == before
 
 

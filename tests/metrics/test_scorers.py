@@ -175,7 +175,7 @@ def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):
         assert found == pytest.approx(good)
     with (
         pytest.warns(BadImageWarning),
-        pytest.raises(ImageReadError, match=r"None of the 22 row\(s\) of X can be read"),
+        pytest.raises(ImageReadError, match="All 22 rows of X are unreadable"),
     ):
         scorer(tuned, holed[is_bad], y[is_bad])
 

@@ -145,7 +145,7 @@ def test_box_outside_its_image(files, num_workers):
     boxes[2] = [0, 0, 11, 12]
     rows = FileRows(files, boxes, (12, 10))
     loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers)
-    with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* leaves the image"):
+    with pytest.raises(InvalidBoxError, match=r"^row 2 of X: the box .* exceeds the bounds"):
         list(loader)
 
 
