@@ -15,12 +15,11 @@ from skattr._training.devices import DTYPES, autocast_context, moved
 from skattr._training.inference import BatchHalver, most_at_once
 from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
-from skattr.nn._backbones.torchvision import naming_image_size
+from skattr.nn._backbones.torchvision import check_names, naming_image_size
 from skattr.nn._batchnorm_folding import with_folded_batchnorm
 from skattr.nn._embedding import (
     Backbone,
     EmbeddingNetwork,
-    check_names,
     identity_of_module,
     identity_of_weights,
 )

@@ -401,7 +401,7 @@ def test_kept_branches(layout, hidden, data):
     kept = data.draw(st.sets(st.sampled_from(every)))
     branches, x = randomised(FusedBranches(4, layout, hidden)), torch.rand(5, 4).double()
     before = branches(x)
-    with branches.kept(kept), torch.no_grad():
+    with branches.preserve_attributes(kept), torch.no_grad():
         for parameter in branches.parameters():
             parameter += 0.5
     after = branches(x)
