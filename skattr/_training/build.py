@@ -72,7 +72,7 @@ def train_net(net: AttributeNet, task: TrainingProblem, rows: NDArray[np.intp]) 
     branches: Any = net.module_.branches
     size = getattr(task.rows, "size", None)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
-    with naming_size, branches.kept(task.untrained):
+    with naming_size, branches.preserve_attributes(task.untrained):
         net.partial_fit(task.dataset(rows))
 
 

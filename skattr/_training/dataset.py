@@ -1,8 +1,7 @@
 """Dataset of rows of X with the codes and weights of their labels."""
 
-import copy
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -179,15 +178,6 @@ class AttributeDataset(Dataset[Any]):
             if values is not None
         ]
         return sizes[0], sum(sizes[1:])
-
-    def arranged(self, arrange: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Self:
-        """Return the dataset with all labels passed through a function of codes and weights."""
-        if self.codes is None or self.weights is None:
-            return self
-        labels = arrange(torch.as_tensor(self.codes), torch.as_tensor(self.weights))
-        result = copy.copy(self)
-        result.codes, result.weights = labels
-        return result
 
     def __getitem__(self, index: int) -> Any:
         """Return a batch of one row."""

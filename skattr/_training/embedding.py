@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from skattr._inputs.rows import Rows
 from skattr._training.dataset import AttributeDataset
 from skattr._training.devices import DTYPES, autocast_context, moved
-from skattr._training.inference import BatchHalver, most_at_once, quick_copy
+from skattr._training.inference import BatchHalver, most_at_once
 from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
-from skattr.nn._backbones.torchvision import naming_image_size
+from skattr.nn._backbones.torchvision import check_names, naming_image_size
+from skattr.nn._batchnorm_folding import with_folded_batchnorm
 from skattr.nn._embedding import (
     Backbone,
     EmbeddingNetwork,
-    check_names,
     identity_of_module,
     identity_of_weights,
 )
-from skattr.nn._random import use_generator
+from skattr.nn._random import make_generators, use_generators
 
 
 class FrozenNetwork:
@@ -85,9 +85,9 @@ class FrozenNetwork:
             refuses.
         """
         if self._module is None:
-            generator = torch.Generator().manual_seed(seed_of("initialization", self.seed))
+            generators = make_generators("cpu", seed_of("initialization", self.seed))
             naming_size = naming_image_size(self.backbone, None, self.image_size)
-            with use_generator(generator), naming_size:
+            with use_generators(*generators), naming_size:
                 module = EmbeddingNetwork(
                     self.backbone,
                     weights=self.weights,
@@ -140,8 +140,9 @@ class FrozenNetwork:
         """Return the network on a device, its batch normalisation folded into convolutions."""
         if self._quick is None or self._quick[0] != (device, dtype):
             module = self.build().to(device, dtype)
-            quick = None if callable(self.backbone) else quick_copy(module, self.image_size)
-            self._quick = (device, dtype), module if quick is None else quick
+            if not callable(self.backbone):
+                module = with_folded_batchnorm(module, "features", self.image_size)
+            self._quick = (device, dtype), module
         return self._quick[1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from skattr._training.devices import autocast_context, moved
 from skattr._training.loader import BatchLoader
 from skattr._training.net import AttributeNet
 from skattr.nn._backbones.torchvision import naming_image_size
-from skattr.nn._batchnorm_folding import folded
+from skattr.nn._batchnorm_folding import with_folded_batchnorm
 
 _PIXELS_TO_FOLD = 2**23  # fewer of them are computed before the network is copied
 _PIXELS_AT_ONCE_ON_CPU = 400_000  # maps of more leave its caches
@@ -70,7 +70,7 @@ def predict_rows(
         dataset, n_at_once, num_workers=num_workers, pin_memory=device.type == "cuda"
     )
     net.module_.eval()
-    network = _for_inference(net, rows, len(indices), category is not None)
+    network = _for_inference(net, rows, len(indices))
     compute = network.forward_features if output == "features" else network
     is_flipped = net.test_flip if flip is None else flip
 
@@ -182,29 +182,15 @@ def _keeps_inputs(net: AttributeNet, rows: Rows) -> bool:
     return rows.kind == "images" or isinstance(net.module__backbone, str)
 
 
-def _for_inference(net: AttributeNet, rows: Any, n_rows: int, has_category: bool) -> Any:
-    """Return a quicker copy of the network where that pays, else the network."""
+def _for_inference(net: AttributeNet, rows: Any, n_rows: int) -> Any:
+    """Return a faster copy of the network where that pays, else the network."""
     network = net.module_
     if rows.kind != "images" or not isinstance(net.module__backbone, str):
         return network
     height, width = rows.size
     if n_rows * height * width < _PIXELS_TO_FOLD:
         return network
-    copy = quick_copy(network, rows.size, has_category)
-    return network if copy is None else copy
-
-
-def quick_copy(network: Any, size: Sequence[int], has_category: bool = False) -> Any:
-    """Return a copy with batch normalisation folded into convolutions, None if there is none.
-
-    It is meant for torchvision's networks. The network runs on no image, should somebody count
-    them: which layers follow each other is seen all the same.
-    """
-    device = next(network.parameters()).device
-    example = [torch.zeros(0, *size, 3, dtype=torch.uint8, device=device)]
-    if has_category:
-        example.append(torch.zeros(0, dtype=torch.int64, device=device))
-    return folded(network, *example)
+    return with_folded_batchnorm(network, "backbone", rows.size)
 
 
 def _numpy_type(values: torch.Tensor) -> type[np.floating[Any]]:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
-from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
 from skattr._training.augmentation import Augmentation, ImageAugmenter
@@ -17,10 +16,10 @@ from skattr._training.dataset import AttributeDataset, Batch
 from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
-from skattr._training.seeds import forked_rng, seed_of
+from skattr._training.seeds import seed_of
 from skattr._training.steps import CallbackDispatcher, LossAccumulator, TrainStepMixin
 from skattr.exceptions import DivergedError, ImageReadError
-from skattr.nn._random import use_generator
+from skattr.nn._random import make_generators, use_generators
 
 
 class AttributeNet(TrainStepMixin, NeuralNet):
@@ -125,7 +124,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
     def initialize_module(self) -> "AttributeNet":
         """Build the module without touching the global random state."""
-        with use_generator(self.generator("initialization")):
+        with use_generators(*make_generators(self.device, self._seed_of("initialization"))):
             super().initialize_module()
         self.average_ = None
         return self
@@ -156,13 +155,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return the training rows and the validation rows, split beforehand."""
-        dtype, validation = self.module_.branches.bias.dtype, self.validation
-
-        def arrange(codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-            labels: tuple[Tensor, Tensor] = self.criterion_.arranged(codes, weights.to(dtype))
-            return labels
-
-        return X.arranged(arrange), None if validation is None else validation.arranged(arrange)
+        return X, self.validation
 
     def get_iterator(self, dataset: AttributeDataset, training: bool = False) -> BatchLoader:
         """Return the batches of a dataset, shuffled in training."""
@@ -277,24 +270,20 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
     @contextlib.contextmanager
     def _training_randomness(self) -> Iterator[None]:
-        """Have generators for augmentation and dropout; compiled code takes only torch's own."""
+        """Have generators for augmentation, mixup, and networks that draw random numbers."""
+        # What a backbone of the user's draws cannot be seen from its layers.
         draws = callable(self.module__backbone) or any(
             isinstance(layer, _DropoutNd) or "StochasticDepth" in type(layer).__name__
             for layer in self.module_.modules()
         )
-        dropout = self.generator("dropout", str(self.device))
+        dropout = make_generators(self.device, self._seed_of("dropout")) if draws else []
         self.augmentation_generator_ = self.generator("augmentation", str(self.device))
         self.mixing_generator_ = np.random.default_rng(self._seed_of("mixup"))
-        self.dropout_generator_ = dropout if draws and not self.compile else None
+        self.dropout_generators_ = dropout
         try:
-            with (
-                forked_rng(dropout.initial_seed())
-                if draws and self.compile
-                else contextlib.nullcontext()
-            ):
-                yield
+            yield
         finally:
-            del self.augmentation_generator_, self.dropout_generator_, self.mixing_generator_
+            del self.augmentation_generator_, self.dropout_generators_, self.mixing_generator_
 
     @contextlib.contextmanager
     def _freezing(self) -> Iterator[None]:

@@ -1,10 +1,6 @@
 """Seeds of all that draws random numbers in training."""
 
-import contextlib
-from collections.abc import Iterator
-
 import numpy as np
-import torch
 
 _PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup")
 
@@ -30,11 +26,3 @@ def seed_of(purpose: str, seed: int, epochs_before: int = 0) -> int:
         entropy.append(epochs_before)
     sequence = np.random.SeedSequence(entropy)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@contextlib.contextmanager
-def forked_rng(seed: int) -> Iterator[None]:
-    """Seed torch's own generators within the context only."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield

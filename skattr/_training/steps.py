@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from skattr._training.augmentation import Augmentation
 from skattr._training.dataset import Batch, Targets
 from skattr._training.devices import autocast_context, moved
-from skattr.nn._random import use_generator
+from skattr.nn._random import use_generators
 
 _MOST_PARTS = 256
 
@@ -74,7 +74,7 @@ class DeviceBatch:
     inputs : tuple of Tensor of shape (n, ...)
         Images or features; behind them the object's category, if the network is given it.
     labels : tuple of (codes, weights)
-        Each of shape (n, n_attributes), as the loss has arranged them. The sums of the losses
+        Each of shape (n, n_attributes), in the order of y. The sums of the losses
         with each of them, and those of the weights, are to be added.
     """
 
@@ -179,9 +179,9 @@ class TrainStepMixin:
         `share` is the part's share of what is added once per batch.
         """
         criterion = self.criterion_
-        loss_sums, weight_sums = criterion.arranged_sums(logits, *labels[0])
+        loss_sums, weight_sums = criterion.sums(logits, *labels[0])
         for codes, weights in labels[1:]:
-            sums = criterion.arranged_sums(logits, codes, weights)
+            sums = criterion.sums(logits, codes, weights)
             loss_sums, weight_sums = loss_sums + sums[0], weight_sums + sums[1]
         self.epoch_sums_.add(loss_sums.detach(), weight_sums)
         divisors = weight_sums if divisors is None else divisors
@@ -218,29 +218,17 @@ class TrainStepMixin:
         n_parts = max(1, min(self.accumulate, len(whole) // 2))
         if n_parts == 1:
             logits = self._logits(whole.inputs)
-            loss = self._differentiated(logits, whole.labels)
+            loss = self._loss(logits, whole.labels)
+            loss.backward()  # type: ignore[no-untyped-call]
         else:
             loss, logits = self._in_parts(whole, n_parts)
         if self.clip_norm is not None:
             clip_grad_norm_(self.parameters_, self.clip_norm)
         return {"loss": loss.detach(), "y_pred": logits.detach()}
 
-    def _differentiated(self, logits: Tensor, labels: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """Compute the gradient of a whole batch and return its loss."""
-        loss: Tensor
-        if len(labels) == 1 and self.criterion_.gives_gradient:
-            with torch.no_grad():
-                loss, gradient, *sums = self.criterion_.arranged_gradient(logits, *labels[0])
-            self.epoch_sums_.add(*sums)
-            logits.backward(gradient)  # type: ignore[no-untyped-call]
-            return loss
-        loss = self._loss(logits, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
     def _in_parts(self, whole: DeviceBatch, n_parts: int) -> tuple[Tensor, Tensor]:
         """Add up the gradients of the parts of a batch."""
-        sums = [self.criterion_.arranged_weight_sums(*pair) for pair in whole.labels]
+        sums = [self.criterion_.weight_sums(*pair) for pair in whole.labels]
         divisors = sum(sums[1:], sums[0])
         losses, outputs = [], []
         for part in whole.parts(n_parts):
@@ -272,7 +260,8 @@ class TrainStepMixin:
             batch = batch.mixed(share, order.to(batch.inputs[0].device))
         return batch
 
-    def _drawing(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which the network draws from our generator, if it draws."""
-        generator = getattr(self, "dropout_generator_", None)
-        return contextlib.nullcontext() if generator is None else use_generator(generator)
+    def _drawing(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which a network that draws random numbers is run in training."""
+        generators = getattr(self, "dropout_generators_", None)
+        # Networks that draw nothing take no turns with those of other threads.
+        return use_generators(*generators) if generators else contextlib.nullcontext()

@@ -554,7 +554,11 @@ def test_x_of_wrong_images(files, crops):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"backbone": "auto"}, ValueError, "backbone='auto' is unknown; it must be a callable or"),
+        (
+            {"backbone": "auto"},
+            ValueError,
+            "backbone='auto' is unknown; for images it must be a callable",
+        ),
         ({"backbone": 3}, ValueError, "'backbone' parameter"),
         ({"layer": "layer9"}, ValueError, "layer='layer9' is unknown; valid are pool, conv1"),
         ({"layer": None}, ValueError, "'layer' parameter"),
@@ -619,7 +623,7 @@ def test_weights_that_cannot_be_fetched(images, cache, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
-    with pytest.raises(OSError, match=r"Bring the file .*resnet18.*\.pth and give its path as"):
+    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere and give"):
         ImageEmbedder("resnet18", weights="DEFAULT", image_size=32, cache=cache).fit(images)
     assert len(EmbeddingStore(cache)) == 0
 

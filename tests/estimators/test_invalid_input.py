@@ -396,8 +396,11 @@ def test_weights_that_do_not_fit(images, table, weights, message):
 # --- parameters ------------------------------------------------------------------------------
 
 ILLEGAL = {
-    "backbone": [("resnet19", "'auto', a callable, or one of .* resnet18, "), (3, "str.*callable")],
-    "weights": [("nope", "weights='nope' is no file"), (3, "'str' or None")],
+    "backbone": [
+        ("resnet19", "it must be a callable or one of .* resnet18, "),
+        (3, "str.*callable"),
+    ],
+    "weights": [("nope", "weights='nope' is not a file"), (3, "'str' or None")],
     "attributes": [(3, "Mapping.* or None"), ({"hat": "nominal"}, "'binary', 'categorical' or")],
     "binary_head": [("tanh", "'sigmoid'"), ("tanh", "'softmax'"), (None, "'sigmoid'")],
     "branch_hidden": [(0, r"range \[1, inf\) or None"), (2.5, "int"), ("big", "int")],

@@ -9,16 +9,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skattr import AttributeClassifier
 from skattr._inputs.rows import FeatureRows, ImageRows
-from skattr._training import TrainingProblem, build_and_train, predict_rows
+from skattr._training import build_and_train, predict_rows
 from skattr._training import inference as inference_module
 from skattr._training import loader as batches_module
 from skattr._training.dataset import AttributeDataset
 from skattr._training.inference import BatchHalver
 from skattr._training.loader import BatchLoader
 from skattr._training.steps import CallbackDispatcher, LossAccumulator
-from skattr.nn import BranchLayout, SummedCrossEntropy
+from skattr.nn import SummedCrossEntropy
 from tests.tiny_models import tiny, tiny_backbone
-from tests.training.configs import feature_task, image_task, labels, recipe
+from tests.training.configs import feature_task, image_task, recipe
 
 
 class Noted(Callback):
@@ -410,9 +410,11 @@ def test_folding_changes_no_output(images, monkeypatch, precision, with_category
         assert _own_networks_are_not_copied(task, rows)
     given = {"batch_size": 8, "category": category if with_category else None}
     folds = []
-    original = inference_module.folded
+    original = inference_module.with_folded_batchnorm
     monkeypatch.setattr(
-        inference_module, "folded", lambda *args: folds.append(original(*args)) or folds[-1]
+        inference_module,
+        "with_folded_batchnorm",
+        lambda *args: folds.append(original(*args)) or folds[-1],
     )
     for output in ("logits", "features"):
         plain = predict_rows(net, rows, output, **given)
@@ -431,40 +433,4 @@ def test_folding_changes_no_output(images, monkeypatch, precision, with_category
 def _own_networks_are_not_copied(task, rows):
     """Whether a network of the user's own is run as it is."""
     net = build_and_train(recipe(backbone=tiny_backbone), task, np.arange(24))
-    return inference_module._for_inference(net, rows, 10**9, False) is net.module_
-
-
-def test_labels_are_arranged_once(monkeypatch):
-    """Every batch of a fit is spared what does not depend on the batch."""
-    task = TrainingProblem(FeatureRows(np.zeros((40, 2))), BranchLayout((3, 2, 2)), *labels(40))
-    kinds = []
-    original = task.criterion.arranged
-
-    def noted(self, codes, weights):
-        kinds.append(len(codes))
-        return original(self, codes, weights)
-
-    monkeypatch.setattr(task.criterion, "arranged", noted)
-    build_and_train(recipe(batch_size=8), task, np.arange(32), np.arange(32, 40))
-    assert kinds == [40, 40]
-
-
-class SameLoss(SummedCrossEntropy):
-    """The same loss, whose gradient autograd computes."""
-
-
-@pytest.mark.parametrize("params", [{}, {"accumulate": 3}, {"clip_norm": 0.01}], ids=str)
-def test_the_gradient_of_the_loss_itself(params):
-    """A network learns the same whether or not autograd differentiates the loss."""
-    rng = np.random.default_rng(0)
-    codes, weights = rng.integers(-1, 2, size=(40, 3)), rng.random((40, 3))
-    rows = FeatureRows(rng.normal(size=(40, 4)))
-    states, losses = [], []
-    for criterion in (SummedCrossEntropy, SameLoss):
-        task = TrainingProblem(rows, BranchLayout((2, 2, 2)), codes, weights, criterion=criterion)
-        net = build_and_train(recipe(batch_size=8, net_params=params), task, np.arange(40))
-        states.append(net.module_.state_dict())
-        losses.append(net.history[:, "train_loss"])
-    np.testing.assert_allclose(*losses, rtol=1e-12)
-    for name, values in states[0].items():
-        torch.testing.assert_close(values, states[1][name], rtol=1e-9, atol=1e-12)
+    return inference_module._for_inference(net, rows, 10**9) is net.module_
