@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skattr._inputs.rows import Rows
 from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import DTYPES, autocast_context, moved
+from skattr._training.devices import autocast_context, is_cuda, resolve_dtypes, to_device
 from skattr._training.inference import BatchHalver, most_at_once, quick_copy
 from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
@@ -119,14 +119,13 @@ class FrozenNetwork:
         -------
         ndarray of shape (n, n_features), float32
         """
-        dtype = DTYPES[precision]
-        is_half = dtype.itemsize == 2
+        dtype, autocast = resolve_dtypes(precision)
         target = torch.device(device)
-        module = self._ready(target, torch.float32 if is_half else dtype)
+        module = self._ready(target, dtype)
 
         def forward(part: Tensor) -> Tensor:
-            with autocast_context(dtype if is_half else None, target):
-                features: Tensor = module(*moved(part, target))
+            with autocast_context(autocast, target):
+                features: Tensor = module(*to_device(part, target))
             return features.float()
 
         chosen = pixels[places]
@@ -174,8 +173,7 @@ def read_batches(
         The rows of the batch.
     pixels : Tensor of shape (m, H, W, 3), uint8
     """
-    is_pinned = torch.device(device).type == "cuda"
     dataset = AttributeDataset(rows, indices)
-    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_pinned)
+    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_cuda(device))
     for part in loader.read():
         yield part.indices, part.batch

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from skattr._inputs.rows import FeatureRows, Rows
+from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import readable
 from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import autocast_context, moved
+from skattr._training.devices import autocast_context, is_cuda, to_device
 from skattr._training.loader import BatchLoader
 from skattr._training.net import AttributeNet
 from skattr.nn._backbones.torchvision import naming_image_size
@@ -64,18 +64,17 @@ def predict_rows(
     """
     device = torch.device(net.device)
     indices = readable(rows)
-    dataset = AttributeDataset(rows, indices, category=category, may_share=_keeps_inputs(net, rows))
+    share = isinstance(net.module__backbone, str)  # others may write into their inputs
+    dataset = AttributeDataset(rows, indices, category=category, share_features=share)
     n_at_once = _rows_at_once(net, rows, batch_size)
-    loader = BatchLoader(
-        dataset, n_at_once, num_workers=num_workers, pin_memory=device.type == "cuda"
-    )
+    loader = BatchLoader(dataset, n_at_once, num_workers=num_workers, pin_memory=is_cuda(device))
     net.module_.eval()
     network = _for_inference(net, rows, len(indices), category is not None)
     compute = network.forward_features if output == "features" else network
-    is_flipped = net.test_flip if flip is None else flip
+    is_flipped = net.config.test_flip if flip is None else flip
 
     def forward(*inputs: Tensor) -> Tensor:
-        x, *others = moved(inputs, device)
+        x, *others = to_device(inputs, device)
         with autocast_context(net.autocast, device):
             values: Tensor = compute(x, *others)
             if is_flipped:
@@ -175,11 +174,6 @@ def _rows_at_once(net: AttributeNet, rows: Any, batch_size: int) -> int:
     many = batch_size if on_cpu else _TIMES_AS_MANY_ON_GPU * batch_size
     n_bytes = 3 * int(rows.size[0]) * int(rows.size[1])
     return max(1, min(many, _BYTES_AT_ONCE // n_bytes))
-
-
-def _keeps_inputs(net: AttributeNet, rows: Rows) -> bool:
-    """Whether the network is known not to write into its inputs, so that they need no copy."""
-    return rows.kind == "images" or isinstance(net.module__backbone, str)
 
 
 def _for_inference(net: AttributeNet, rows: Any, n_rows: int, has_category: bool) -> Any:

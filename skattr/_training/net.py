@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
+from skorch.callbacks import EarlyStopping, EpochTimer
 from torch import Tensor
 from torch.nn.modules.dropout import _DropoutNd
 
-from skattr._training.augmentation import Augmentation, ImageAugmenter
 from skattr._training.callbacks import ProgressBar
+from skattr._training.config import TrainingConfig
 from skattr._training.dataset import AttributeDataset, Batch
+from skattr._training.devices import is_cuda
 from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
@@ -26,40 +27,20 @@ from skattr.nn._random import use_generator
 class AttributeNet(TrainStepMixin, NeuralNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
-    What differs from :class:`skorch.NeuralNet`: it is fitted on an :class:`AttributeDataset`;
+    It differs from :class:`skorch.NeuralNet` in that it is fitted on an :class:`AttributeDataset`;
     losses stay on the device until the epoch ends, and no history of batches is kept; Ctrl-C is
     raised; the initial weights, the shuffling, the augmentation and dropout each draw from a
-    generator made of `seed`; a loss that is not finite is an error.
+    generator seeded by ``config.seed``; a loss that is not finite is an error.
 
     Parameters
     ----------
-    seed : int
-        Of all randomness.
-    augment : callable, optional
-        Maps a batch of images and a generator to images, in training only.
-    mixup : float
-        Rows are mixed by shares from Beta(mixup, mixup), in training only; 0 is off.
-    test_flip : bool
-        Predict from images and their mirror images. ``valid_loss`` is without.
-    ema_decay : float in [0, 1), optional
-        Of the average of the weights that validation and prediction use.
-    freeze : {"backbone", "stages:N"}, optional
-        What of the backbone is not trained.
-    unfreeze_every : int, optional
-        Epochs after which a frozen stage is thawed, the last first.
-    layer_decay : float in (0, 1]
-        What the learning rate is multiplied by from stage to stage, away from the branches.
-    clip_norm : float, optional
-        Largest norm of the gradient of all parameters together.
-    accumulate : int
-        Parts of about equal size, of two rows or more, that a batch is cut into to need less
-        memory. The step is that of the whole batch, but for what sees a part at a time:
-        BatchNorm, and losses that compare the rows of a batch.
+    config : TrainingConfig
+        The settings that skorch has no parameter for: `augment`, `ema_decay`, `clip_norm`,
+        `accumulate`, `freeze`, `unfreeze_every`, `layer_decay`, `num_workers` and `seed`. The
+        others are read from skorch's parameters (`lr`, `batch_size`, `module__backbone`, ...).
     autocast : torch.dtype, optional
-        The type matrix products and convolutions are computed in.
-    num_workers : int
-        Processes that decode files.
-    batch_history : bool
+        Type of matrix products and convolutions, if not that of the parameters.
+    batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
         the device.
     validation : AttributeDataset, optional
@@ -76,35 +57,15 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     def __init__(
         self,
         *args: Any,
-        seed: int = 0,
-        augment: Augmentation | None = None,
-        mixup: float = 0.0,
-        test_flip: bool = False,
-        ema_decay: float | None = None,
-        freeze: str | None = None,
-        unfreeze_every: int | None = None,
-        layer_decay: float = 1.0,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
+        config: TrainingConfig,
         autocast: torch.dtype | None = None,
-        num_workers: int = 0,
         batch_history: bool = False,
         validation: AttributeDataset | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"train_split": None, **kwargs})
-        self.seed = seed
-        self.augment = augment
-        self.mixup = mixup
-        self.test_flip = test_flip
-        self.ema_decay = ema_decay
-        self.freeze = freeze
-        self.unfreeze_every = unfreeze_every
-        self.layer_decay = layer_decay
-        self.clip_norm = clip_norm
-        self.accumulate = accumulate
+        self.config = config
         self.autocast = autocast
-        self.num_workers = num_workers
         self.batch_history = batch_history
         self.validation = validation
 
@@ -121,7 +82,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
     def _seed_of(self, purpose: str) -> int:
         is_first = purpose == "initialization"
-        return seed_of(purpose, self.seed, 0 if is_first else self.epochs_before_)
+        return seed_of(purpose, self.config.seed, 0 if is_first else self.epochs_before_)
 
     def initialize_module(self) -> "AttributeNet":
         """Build the module without touching the global random state."""
@@ -136,16 +97,17 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         """Return the parameter groups, one per stage of the backbone if they learn unequally."""
         named = list(named_parameters)
         args, kwargs = super().get_params_for_optimizer(prefix, named)
-        if self.layer_decay == 1:
+        decay = self.config.layer_decay
+        if decay == 1:
             return args, kwargs
         if len(args[0]) > 1:
             raise ValueError(
-                f"layer_decay={self.layer_decay} makes parameter groups of its own; it goes with "
-                "no optimizer__param_groups."
+                f"layer_decay={decay} makes its own parameter groups and cannot be combined with "
+                "optimizer__param_groups."
             )
         parameters = [parameter for _, parameter in named]
         backbone: Any = self.module_.backbone
-        groups = parameter_groups(backbone, parameters, kwargs["lr"], self.layer_decay)
+        groups = parameter_groups(backbone, parameters, kwargs["lr"], decay)
         return (groups,), kwargs
 
     def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
@@ -162,7 +124,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             labels: tuple[Tensor, Tensor] = self.criterion_.arranged(codes, weights.to(dtype))
             return labels
 
-        return X.arranged(arrange), None if validation is None else validation.arranged(arrange)
+        return X.transform_targets(
+            arrange
+        ), None if validation is None else validation.transform_targets(arrange)
 
     def get_iterator(self, dataset: AttributeDataset, training: bool = False) -> BatchLoader:
         """Return the batches of a dataset, shuffled in training."""
@@ -170,23 +134,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             dataset,
             self.batch_size,
             self.generator("shuffling") if training else None,
-            self.num_workers,
-            pin_memory=str(self.device).startswith("cuda"),
-            reuse_memory=training and self.device == "cpu" and not self._may_hold_batches(),
+            self.config.num_workers,
+            pin_memory=is_cuda(self.device),
         )
-
-    def _may_hold_batches(self) -> bool:
-        """Whether code of the user's sees batches, and may keep one: anything but its hooks."""
-        if not hasattr(self, "listeners_") or not isinstance(self.module__backbone, str):
-            return True
-        if self.augment is not None and not isinstance(self.augment, ImageAugmenter):
-            return True
-        if not type(self.criterion_).__module__.startswith("skattr."):
-            return True
-        events = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-        heard = [method for event in events for method in self.listeners_.of(event)]
-        callbacks = [getattr(method, "__self__", None) for method in heard]
-        return not all(type(one) in (LRScheduler, ProgressBar) for one in callbacks)
 
     def run_single_epoch(
         self,
@@ -208,12 +158,12 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         for batch in iterator:
             if self.batch_history and (n_batches or not training):
                 self.history.new_batch()
-            for listener in self.listeners_.of("on_batch_begin"):
+            for listener in self.dispatcher_.methods("on_batch_begin"):
                 listener(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if self.batch_history:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            for listener in self.listeners_.of("on_batch_end"):
+            for listener in self.dispatcher_.methods("on_batch_end"):
                 listener(self, batch=batch, training=training, **step)
             n_batches += 1
         if not n_batches:
@@ -258,9 +208,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         if not self.initialized_:
             self.initialize()
         self.epochs_before_ = len(self.history)
-        if self.ema_decay is not None and self.average_ is None:
-            self.average_ = EMAWeights(self.module_, self.ema_decay)
-        self.listeners_ = CallbackDispatcher(self.callbacks_)
+        if self.config.ema_decay is not None and self.average_ is None:
+            self.average_ = EMAWeights(self.module_, self.config.ema_decay)
+        self.dispatcher_ = CallbackDispatcher(self.callbacks_)
         self.parameters_ = [parameter for _, parameter in self.get_all_learnable_params()]
         self.notify("on_train_begin", X=X, y=y)
         try:
@@ -271,7 +221,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
                 self._close_progress()
                 raise
         finally:
-            del self.listeners_, self.parameters_
+            del self.dispatcher_, self.parameters_
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -299,11 +249,13 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     @contextlib.contextmanager
     def _freezing(self) -> Iterator[None]:
         """Freeze stages of the backbone, if asked for."""
-        if self.freeze is None:
+        if self.config.freeze is None:
             yield
             return
         backbone: Any = self.module_.backbone
-        self.freezing_ = freezing = Freezing(backbone, self.freeze, self.unfreeze_every)
+        self.freezing_ = freezing = Freezing(
+            backbone, self.config.freeze, self.config.unfreeze_every
+        )
         try:
             yield
         finally:

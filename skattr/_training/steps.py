@@ -12,9 +12,9 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from skattr._training.augmentation import Augmentation
+from skattr._training.config import TrainingConfig
 from skattr._training.dataset import Batch, Targets
-from skattr._training.devices import autocast_context, moved
+from skattr._training.devices import autocast_context, to_device
 from skattr.nn._random import use_generator
 
 _MOST_PARTS = 256
@@ -56,7 +56,7 @@ class CallbackDispatcher:
         self._callbacks = [callback for _, callback in callbacks]
         self._by_event: dict[str, list[Callable[..., Any]]] = {}
 
-    def of(self, event: str) -> list[Callable[..., Any]]:
+    def methods(self, event: str) -> list[Callable[..., Any]]:
         """Return those of an event such as "on_batch_end"."""
         if event not in self._by_event:
             silent = getattr(Callback, event)
@@ -84,8 +84,8 @@ class DeviceBatch:
     @classmethod
     def of(cls, batch: Batch, device: Any) -> "DeviceBatch":
         """Move a batch to a device."""
-        codes, weights = moved(batch[1], device)
-        return cls(moved(batch[0], device), ((codes, weights),))
+        codes, weights = to_device(batch[1], device)
+        return cls(to_device(batch[0], device), ((codes, weights),))
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -128,16 +128,13 @@ class TrainStepMixin:
     module_: Any
     criterion_: Any
     epoch_sums_: LossAccumulator
-    listeners_: CallbackDispatcher
+    dispatcher_: CallbackDispatcher
     average_: Any
     device: Any
     batch_size: int
     compile: bool
-    accumulate: int
-    clip_norm: float | None
     autocast: torch.dtype | None
-    augment: Augmentation | None
-    mixup: float
+    config: TrainingConfig
     augmentation_generator_: torch.Generator
     mixing_generator_: np.random.Generator
     get_all_learnable_params: Callable[[], Iterator[tuple[str, torch.nn.Parameter]]]
@@ -146,13 +143,13 @@ class TrainStepMixin:
 
     def infer(self, x: Tensor | tuple[Tensor, ...], **_: Any) -> Tensor:
         """Compute the logits of a batch in full precision."""
-        return self._logits(moved(x, self.device))
+        return self._logits(to_device(x, self.device))
 
     def _logits(self, inputs: tuple[Tensor, ...]) -> Tensor:
         network = self.module_
         if self.compile and len(inputs[0]) not in (
             self.batch_size,
-            -(-self.batch_size // self.accumulate),
+            -(-self.batch_size // self.config.accumulate),
         ):
             network = self.module_.forward  # not compiled again for a last batch of another size
         with autocast_context(self.autocast, inputs[0].device), self._drawing():
@@ -163,7 +160,7 @@ class TrainStepMixin:
         self, y_pred: Tensor, y_true: Targets, X: Any = None, training: bool = False
     ) -> Tensor:
         """Compute the loss of a batch and add its parts to those of the epoch."""
-        codes, weights = moved(y_true, self.device)
+        codes, weights = to_device(y_true, self.device)
         return self._loss(y_pred, [(codes, weights)])
 
     def _loss(
@@ -207,7 +204,7 @@ class TrainStepMixin:
         return first
 
     def _tell_of_gradients(self, batch: Batch) -> None:
-        listeners = self.listeners_.of("on_grad_computed")
+        listeners = self.dispatcher_.methods("on_grad_computed")
         named = TeeGenerator(self.get_all_learnable_params()) if listeners else None
         for listener in listeners:
             listener(self, named_parameters=named, batch=batch, training=True)
@@ -215,14 +212,14 @@ class TrainStepMixin:
     def train_step_single(self, batch: Batch, **_: Any) -> dict[str, Any]:
         """Compute the gradient of a batch: augmented, mixed, part by part, clipped."""
         whole = self._augmented(DeviceBatch.of(batch, self.device))
-        n_parts = max(1, min(self.accumulate, len(whole) // 2))
+        n_parts = max(1, min(self.config.accumulate, len(whole) // 2))
         if n_parts == 1:
             logits = self._logits(whole.inputs)
             loss = self._differentiated(logits, whole.labels)
         else:
             loss, logits = self._in_parts(whole, n_parts)
-        if self.clip_norm is not None:
-            clip_grad_norm_(self.parameters_, self.clip_norm)
+        if self.config.clip_norm is not None:
+            clip_grad_norm_(self.parameters_, self.config.clip_norm)
         return {"loss": loss.detach(), "y_pred": logits.detach()}
 
     def _differentiated(self, logits: Tensor, labels: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
@@ -259,12 +256,13 @@ class TrainStepMixin:
 
     def _augmented(self, batch: DeviceBatch) -> DeviceBatch:
         """Change the images of a batch, and mix its rows, if asked for."""
-        if self.augment is not None:
+        if self.config.augment is not None:
             x, *category = batch.inputs
-            changed = self.augment(x, self.augmentation_generator_)
+            changed = self.config.augment(x, self.augmentation_generator_)
             batch = DeviceBatch((changed, *category), batch.labels)
-        if self.mixup:
-            share = self.mixing_generator_.beta(self.mixup, self.mixup)
+        mixup = self.config.mixup
+        if mixup:
+            share = self.mixing_generator_.beta(mixup, mixup)
             # Partners are drawn evenly, so this changes no distribution; but a row keeps the
             # larger share, to whose labels its category, which is not mixed, belongs.
             share = max(share, 1 - share)

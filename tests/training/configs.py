@@ -1,4 +1,4 @@
-"""Small recipes and tasks, to train nets without the estimator."""
+"""Small configurations and problems, to train nets without the estimator."""
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from skattr.nn import BranchLayout
 LAYOUT = BranchLayout((2, 3, 2))
 
 
-def recipe(**params):
-    """Return a recipe for plain gradient descent on whole batches in float64."""
+def config(**params):
+    """Return a config for plain gradient descent on whole batches in float64."""
     defaults = {
         "backbone": "mlp",
         "weights": None,
@@ -43,14 +43,14 @@ def labels(n, seed=0):
     return targets, rng.uniform(0.5, 2, targets.shape)
 
 
-def feature_task(n=40, n_features=4, seed=0, **params):
-    """Return a task on random float64 features."""
+def feature_problem(n=40, n_features=4, seed=0, **params):
+    """Return a problem on random float64 features."""
     X = np.random.default_rng(seed + 1).normal(size=(n, n_features))
     return TrainingProblem(FeatureRows(X), LAYOUT, *labels(n, seed), **params)
 
 
-def image_task(n=24, seed=0, **params):
-    """Return a task on random images of 12 x 10 pixels."""
+def image_problem(n=24, seed=0, **params):
+    """Return a problem on random images of 12 x 10 pixels."""
     X = np.random.default_rng(seed + 1).integers(0, 256, (n, 12, 10, 3)).astype(np.uint8)
     return TrainingProblem(ImageRows(X, (12, 10)), LAYOUT, *labels(n, seed), **params)
 

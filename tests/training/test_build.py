@@ -1,4 +1,4 @@
-"""What a recipe makes of its words, against torch's optimizers and schedules."""
+"""What a config makes of its words, against torch's optimizers and schedules."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,6 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr import AttributeClassifier
-from skattr._inputs.rows import FeatureRows, ImageRows
-from skattr._training.devices import _types, resolve_device
 
 
 @pytest.fixture
@@ -158,33 +156,6 @@ def test_warm_start_goes_on(data):
     assert all(torch.equal(first[key], again[key]) for key in first)
     classifier.set_params(warm_start=False).fit(X, y)
     assert (classifier.net_.module_.branches.weight.abs() < 1e-200).all()
-
-
-@pytest.mark.parametrize(
-    ("precision", "rows", "device", "expected"),
-    [
-        ("auto", np.float64, "cpu", (torch.float64, None)),
-        ("auto", np.float32, "cuda", (torch.float32, None)),
-        ("auto", np.uint8, "cpu", (torch.float32, None)),
-        ("auto", np.uint8, "cuda:1", (torch.float32, torch.bfloat16)),
-        ("float64", np.uint8, "cuda", (torch.float64, None)),
-        ("float32", np.float64, "cpu", (torch.float32, None)),
-        ("bfloat16", np.uint8, "cpu", (torch.float32, torch.bfloat16)),
-    ],
-)
-def test_types(precision, rows, device, expected):
-    """Parameters are float32 or float64; half types are for products alone."""
-    if rows is np.uint8:
-        opened = ImageRows(np.zeros((2, 3, 3, 3), rows), (3, 3))
-    else:
-        opened = FeatureRows(np.zeros((2, 3), rows))
-    assert _types(precision, opened, device) == expected
-
-
-def test_auto_device():
-    """The device "auto" is CUDA where there is one, else the CPU; another is taken as it is."""
-    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert resolve_device("cpu") == "cpu"
 
 
 def test_verbosity(data, capsys):

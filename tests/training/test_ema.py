@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skattr._training import build_and_train, build_net, predict_rows
 from skattr._training.ema import EMAWeights
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import equal, feature_task, image_task, recipe, state
+from tests.training.configs import config, equal, feature_problem, image_problem, state
 
 
 class Record(Callback):
@@ -83,12 +83,12 @@ def test_long_after_the_warm_up_it_is_torchs():
 def test_fit_predicts_with_the_average_of_all_steps(decay):
     """The fitted network holds the hand-made average, BatchNorm's statistics too."""
     record = Record()
-    own = recipe(
+    own = config(
         backbone=tiny_backbone, ema_decay=decay, batch_size=8, max_epochs=2, callbacks=[record]
     )
-    task = image_task()
-    start = state(build_net(own, task, 24))
-    net = build_and_train(own, task, np.arange(24))
+    problem = image_problem()
+    start = state(build_net(own, problem, 24))
+    net = build_and_train(own, problem, np.arange(24))
     assert len(record.steps) == 6
     expected = averaged_by_hand([start, *record.steps], decay)
     for key, value in state(net).items():
@@ -103,11 +103,11 @@ def test_training_goes_on_from_the_weights():
     steps = []
     for decay in (None, 0.9):
         record = Record()
-        own = recipe(batch_size=16, max_epochs=3, ema_decay=decay, callbacks=[record])
-        task = feature_task()
-        net = build_net(own, task, 40)
-        net.validation = task.dataset(np.arange(10))
-        net.partial_fit(task.dataset(np.arange(10, 40)))
+        own = config(batch_size=16, max_epochs=3, ema_decay=decay, callbacks=[record])
+        problem = feature_problem()
+        net = build_net(own, problem, 40)
+        net.validation = problem.dataset(np.arange(10))
+        net.partial_fit(problem.dataset(np.arange(10, 40)))
         steps.append(record.steps)
     assert len(steps[0]) == len(steps[1]) == 6
     assert all(map(equal, *steps))
@@ -116,27 +116,27 @@ def test_training_goes_on_from_the_weights():
 def test_validation_and_early_stopping_see_the_averages():
     """valid_loss is that of the averages, and the best epoch's averages are what is kept."""
     record = Record()
-    task = feature_task(n=60, n_features=30)
-    own = recipe(
+    problem = feature_problem(n=60, n_features=30)
+    own = config(
         lr=0.5, batch_size=10, max_epochs=60, patience=2, ema_decay=0.8, callbacks=[record]
     )
     rows = np.arange(60)
-    net = build_and_train(own, task, rows[20:], rows[:20])
+    net = build_and_train(own, problem, rows[20:], rows[:20])
     losses = [row["valid_loss"] for row in net.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3
     assert equal(state(net), record.epochs[best])
-    logits = torch.tensor(predict_rows(net, task.rows, batch_size=60)[:20])
-    labels = torch.tensor(task.targets[:20]), torch.tensor(task.weights[:20])
+    logits = torch.tensor(predict_rows(net, problem.rows, batch_size=60)[:20])
+    labels = torch.tensor(problem.targets[:20]), torch.tensor(problem.weights[:20])
     assert net.criterion_(logits, *labels).item() == pytest.approx(losses[best], rel=1e-9)
 
 
 def test_nothing_of_it_stays():
     """The fitted net holds no second copy of the weights, and none is pickled."""
-    task = feature_task(n_features=100)
+    problem = feature_problem(n_features=100)
     sizes = []
     for decay in (None, 0.9):
-        net = build_and_train(recipe(ema_decay=decay), task, np.arange(40))
+        net = build_and_train(config(ema_decay=decay), problem, np.arange(40))
         assert net.average_ is None
         sizes.append(len(pickle.dumps(net)))
     assert sizes[1] == pytest.approx(sizes[0], abs=1000)
@@ -147,12 +147,12 @@ def test_partial_fit_goes_on_with_the_average():
     records = []
     for pickled in (False, True):
         record = Record()
-        task = feature_task()
-        net = build_net(recipe(ema_decay=0.9, max_epochs=2), task, 40)
+        problem = feature_problem()
+        net = build_net(config(ema_decay=0.9, max_epochs=2), problem, 40)
         start = state(net)
         for _ in range(2):
             net.callbacks_ = [("record", record)]
-            net.partial_fit(task.dataset(np.arange(40)))
+            net.partial_fit(problem.dataset(np.arange(40)))
             if pickled:
                 net.callbacks_ = []
                 net = pickle.loads(pickle.dumps(net))

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from skattr._inputs.rows import ImageRows
-from skattr._training.devices import resolve_precision
 from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
@@ -91,13 +90,6 @@ def test_weights_that_change_before_they_are_read(tmp_path):
     torch.save(frozen("resnet18", seed=2).build().features.state_dict(), path)
     with pytest.raises(ValueError, match=r"weights='.*weights\.pt' are no longer those they"):
         network.build()
-
-
-def test_precision_follows_the_device():
-    """Only "auto" looks at the device."""
-    assert resolve_precision("auto", "cuda:0") == "bfloat16"
-    assert resolve_precision("auto", "cpu") == resolve_precision("auto", "mps") == "float32"
-    assert resolve_precision("float64", "cuda") == "float64"
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 100])

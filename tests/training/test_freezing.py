@@ -13,7 +13,7 @@ from skattr._training import build_and_train, build_net
 from skattr._training.freezing import Freezing, backbone_stages, parameter_groups
 from skattr.nn._backbones.build import build_image_backbone
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import Staged, equal, feature_task, image_task, recipe, state
+from tests.training.configs import Staged, config, equal, feature_problem, image_problem, state
 
 
 class Watch(Callback):
@@ -107,13 +107,13 @@ def test_stages_of_a_callable():
 
 def test_frozen_stages_are_bit_identical_after_fit():
     """Weights, BatchNorm's statistics and counts of frozen stages stay; all else is trained."""
-    task = image_task()
-    own = recipe(
+    problem = image_problem()
+    own = config(
         backbone=Staged, freeze="stages:2", optimizer="adamw", weight_decay=0.1, batch_size=8
     )
-    before = state(build_net(own, task, 24))
+    before = state(build_net(own, problem, 24))
     watch = Watch()
-    net = build_and_train(recipe(**{**vars(own), "callbacks": [watch]}), task, np.arange(24))
+    net = build_and_train(config(**{**vars(own), "callbacks": [watch]}), problem, np.arange(24))
     frozen = ("backbone.0.conv1", "backbone.0.bn1", "backbone.0.layer1", "backbone.0.layer2")
     after = state(net)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -126,12 +126,12 @@ def test_frozen_stages_are_bit_identical_after_fit():
 
 def test_a_frozen_backbone_is_a_fixed_map():
     """Training branches on it is what torch does with the features computed beforehand."""
-    task = feature_task()
-    own = recipe(freeze="backbone", max_epochs=5, optimizer=torch.optim.SGD)
-    net = build_net(own, task, 40)
-    codes, weights = torch.tensor(task.targets), torch.tensor(task.weights)
+    problem = feature_problem()
+    own = config(freeze="backbone", max_epochs=5, optimizer=torch.optim.SGD)
+    net = build_net(own, problem, 40)
+    codes, weights = torch.tensor(problem.targets), torch.tensor(problem.weights)
     with torch.no_grad():
-        features = net.module_.forward_features(torch.tensor(task.rows.array))
+        features = net.module_.forward_features(torch.tensor(problem.rows.array))
     weight, bias = (p.detach().clone().requires_grad_() for p in net.module_.branches.parameters())
     optimizer = torch.optim.SGD([weight, bias], lr=0.1, momentum=0.9, nesterov=True)
     for _ in range(5):
@@ -139,7 +139,7 @@ def test_a_frozen_backbone_is_a_fixed_map():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    net.partial_fit(task.dataset(np.arange(40)))
+    net.partial_fit(problem.dataset(np.arange(40)))
     trained = dict(net.module_.branches.named_parameters())
     torch.testing.assert_close(trained["bias"].data, weight.data, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(trained["weight"].data, bias.data, rtol=1e-9, atol=1e-12)
@@ -148,14 +148,14 @@ def test_a_frozen_backbone_is_a_fixed_map():
 def test_gradual_unfreezing():
     """Every so many epochs one more stage gets gradients, the last first, then all do."""
     watch = Watch()
-    own = recipe(
+    own = config(
         backbone=Staged, freeze="backbone", unfreeze_every=2, max_epochs=9, optimizer="adamw",
         callbacks=[watch],
     )  # fmt: skip
-    task = image_task()
-    net = build_net(own, task, 24)
+    problem = image_problem()
+    net = build_net(own, problem, 24)
     before = state(net)
-    net.partial_fit(task.dataset(np.arange(24)))
+    net.partial_fit(problem.dataset(np.arange(24)))
     trained = [
         sorted({name.split(".")[2] for name in graded if name.startswith("backbone")})
         for graded in watch.graded
@@ -171,13 +171,13 @@ def test_gradual_unfreezing():
 def test_partial_fit_counts_epochs_on():
     """Thawing counts the epochs of all calls together."""
     watch = Watch()
-    own = recipe(
+    own = config(
         backbone=Staged, freeze="stages:1", unfreeze_every=2, max_epochs=1, callbacks=[watch]
     )
-    task = image_task()
-    net = build_net(own, task, 24)
+    problem = image_problem()
+    net = build_net(own, problem, 24)
     for _ in range(3):
-        net.partial_fit(task.dataset(np.arange(24)))
+        net.partial_fit(problem.dataset(np.arange(24)))
     assert ["backbone.0.conv1.weight" in graded for graded in watch.graded] == [False, False, True]
 
 
@@ -189,9 +189,9 @@ def test_what_was_frozen_by_its_owner_stays_so():
         model.layer1.requires_grad_(False)
         return model
 
-    task = image_task()
-    own = recipe(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
-    net = build_and_train(own, task, np.arange(24))
+    problem = image_problem()
+    own = config(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
+    net = build_and_train(own, problem, np.arange(24))
     still = {name for name, p in net.module_.named_parameters() if not p.requires_grad}
     assert {name.split(".")[2] for name in still} == {"layer1"}
 
@@ -199,14 +199,14 @@ def test_what_was_frozen_by_its_owner_stays_so():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
 def test_compiled_networks_freeze_and_thaw():
     """Compiled, a net with frozen stages learns what it learns otherwise."""
-    task = feature_task()
+    problem = feature_problem()
     states = []
     for compiled in (False, True):
-        own = recipe(
+        own = config(
             freeze="backbone", unfreeze_every=2, compile=compiled,
             net_params={"compile__backend": "eager"} if compiled else {},
         )  # fmt: skip
-        states.append(state(build_and_train(own, task, np.arange(40))))
+        states.append(state(build_and_train(own, problem, np.arange(40))))
     torch._dynamo.reset()
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, rtol=1e-9, atol=1e-12)
@@ -221,9 +221,9 @@ def test_compiled_networks_freeze_and_thaw():
 )
 def test_too_many_stages(backbone, freeze, valid):
     """Asked to freeze more stages than there are, fit says how many there are."""
-    own = recipe(backbone=backbone, freeze=freeze)
+    own = config(backbone=backbone, freeze=freeze)
     with pytest.raises(ValueError, match=f"freeze='{freeze}' .*valid are {valid}[.]$"):
-        build_and_train(own, image_task(), np.arange(24))
+        build_and_train(own, image_problem(), np.arange(24))
 
 
 def identity_backbone(n_inputs):
@@ -233,11 +233,13 @@ def identity_backbone(n_inputs):
 
 def test_no_stages():
     """A backbone without parameters has none to freeze, and is frozen as a whole."""
-    task = feature_task()
+    problem = feature_problem()
     with pytest.raises(ValueError, match="none, as it has no parameters"):
-        build_and_train(recipe(backbone=identity_backbone, freeze="stages:1"), task, np.arange(40))
+        build_and_train(
+            config(backbone=identity_backbone, freeze="stages:1"), problem, np.arange(40)
+        )
     nets = [
-        build_and_train(recipe(backbone=identity_backbone, freeze=freeze), task, np.arange(40))
+        build_and_train(config(backbone=identity_backbone, freeze=freeze), problem, np.arange(40))
         for freeze in (None, "backbone")
     ]
     assert equal(*map(state, nets))
@@ -247,7 +249,7 @@ def test_no_stages():
 def test_features_without_a_backbone(changed):
     """Where the branches read features as they are, neither freezing nor slowing is ignored."""
     with pytest.raises(ValueError, match="X holds 2-D features, for which 'auto' has none; 'mlp'"):
-        build_and_train(recipe(backbone="linear", **changed), feature_task(), np.arange(40))
+        build_and_train(config(backbone="linear", **changed), feature_problem(), np.arange(40))
 
 
 def test_an_exception_thaws():
@@ -276,11 +278,11 @@ def test_parameter_groups():
 def test_rates_of_all_stages_over_the_schedule(schedule):
     """Each group follows torch's schedule at its own peak."""
     watch = Watch()
-    own = recipe(
+    own = config(
         backbone=Staged, optimizer="adamw", lr=0.01, layer_decay=0.6, lr_schedule=schedule,
         batch_size=8, callbacks=[watch],
     )  # fmt: skip
-    build_and_train(own, image_task(), np.arange(24))
+    build_and_train(own, image_problem(), np.arange(24))
     peaks = [0.01 * 0.6**k for k in range(5)]
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": peak} for peak in peaks]
     optimizer = torch.optim.AdamW(groups)
@@ -301,5 +303,7 @@ def test_rates_of_all_stages_over_the_schedule(schedule):
 def test_layer_decay_next_to_groups_of_ones_own():
     """Groups made by `layer_decay` and by the user cannot both be."""
     groups = {"optimizer__param_groups": [("branches*", {"lr": 1.0})]}
-    with pytest.raises(ValueError, match=r"layer_decay=0.5 .*no optimizer__param_groups"):
-        build_and_train(recipe(layer_decay=0.5, net_params=groups), feature_task(), np.arange(40))
+    with pytest.raises(ValueError, match=r"layer_decay=0.5 .*cannot be combined"):
+        build_and_train(
+            config(layer_decay=0.5, net_params=groups), feature_problem(), np.arange(40)
+        )

@@ -9,8 +9,9 @@ import torch
 from skattr import AttributeClassifier
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._training import predict_rows
+from skattr._training.inference import BatchHalver
 from skattr.exceptions import ImageReadError
-from tests.tiny_models import tiny_backbone
+from tests.tiny_models import tiny, tiny_backbone
 
 
 @pytest.fixture
@@ -88,3 +89,85 @@ def test_progress_bar(fitted, rows, capsys):
     assert capsys.readouterr().err == ""
     predict_rows(fitted.net_, rows, batch_size=8, verbose=1)
     assert "24/24" in capsys.readouterr().err
+
+
+class WritesToInputs(torch.nn.Module):
+    """Zeroes what it is given."""
+
+    def forward(self, x):
+        """Return the input, changed in place."""
+        return x.mul_(0)
+
+
+def writing_backbone(n_inputs):
+    """Return a network that writes to its input."""
+    return WritesToInputs()
+
+
+def test_prediction_protects_X(rng):
+    """A network of the user's own that writes to its inputs does not write to X."""
+    X = rng.normal(size=(24, 3))
+    before = X.copy()
+    classifier = AttributeClassifier(writing_backbone, max_epochs=1).fit(X, X[:, 0] > 0)
+    classifier.predict_proba(X)
+    np.testing.assert_array_equal(X, before)
+
+
+class Small:
+    """Doubles batches of up to so many rows, and has no memory for larger ones."""
+
+    def __init__(self, most, error):
+        self.most, self.error, self.sizes = most, error, []
+
+    def __call__(self, x, y):
+        """Return 2 x + y."""
+        self.sizes.append(len(x))
+        if len(x) > self.most:
+            raise self.error
+        return 2 * x + y
+
+
+ERRORS = [
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("most", [1, 3, 8, 100])
+def test_out_of_memory_halves_the_batch(error, most):
+    """The result is that of the whole batch; later batches begin with what has fitted."""
+    small = Small(most, error)
+    halving = BatchHalver(small)
+    x, y = torch.arange(20.0), torch.ones(20)
+    for _ in range(2):
+        assert torch.equal(halving(x, y), 2 * x + y)
+    assert max(small.sizes[len(small.sizes) // 2 :]) <= max(most, 20 if most > 20 else 0)
+    assert halving.most is None or halving.most <= most
+
+
+def test_no_memory_for_a_single_row():
+    """Then, and for any other error, the error is raised."""
+    for error in [*ERRORS, ValueError("other"), RuntimeError("other")]:
+        with pytest.raises(type(error)):
+            BatchHalver(Small(0, error))(torch.zeros(4), torch.zeros(4))
+
+
+def test_prediction_goes_on_with_less_memory(images, monkeypatch):
+    """Outputs of a network that has memory for few rows are those of the network."""
+    classifier = tiny().fit(images, np.arange(24) % 3)
+    expected = classifier.predict_proba(images)
+    forward, sizes = type(classifier.net_.module_).forward, []
+
+    def limited(self, inputs, category=None):
+        sizes.append(len(inputs))
+        if len(inputs) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, inputs, category)
+
+    monkeypatch.setattr(type(classifier.net_.module_), "forward", limited)
+    classifier.set_params(batch_size=24)
+    np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
+    assert max(sizes) == 24
+    assert sum(size for size in sizes if size <= 5) == 24

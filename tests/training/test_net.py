@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -453,5 +454,5 @@ def test_purposes_draw_apart(data):
     assert len({tuple(draw.tolist()) for draw in draws.values()}) == 4
     for purpose, draw in draws.items():
         assert torch.equal(draw, torch.rand(4, generator=net.generator(purpose)))
-    net.seed += 1
+    net.set_params(config=replace(net.config, seed=net.config.seed + 1))
     assert not torch.equal(draws["dropout"], torch.rand(4, generator=net.generator("dropout")))

@@ -1,12 +1,16 @@
-"""Mixed and divided batches, against the formulas with NumPy."""
+"""Device batches against the formulas in NumPy, batch callbacks and sums of losses."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skorch.callbacks import Callback
 
-from skattr._training.steps import DeviceBatch
+from skattr._training import build_and_train
+from skattr._training.steps import CallbackDispatcher, DeviceBatch, LossAccumulator
 from skattr.nn import BranchLayout, SummedCrossEntropy
+from tests.training.configs import config, feature_problem
 
 
 def batch_of(n, seed=0, category=False):
@@ -87,3 +91,73 @@ def test_parts_are_the_rows_in_turn(n, n_parts, category):
         for number in range(2):
             together = torch.cat([part.labels[which][number] for part in parts])
             assert torch.equal(together, whole.labels[which][number])
+
+
+class BatchRecorder(Callback):
+    """Notes what it hears of batches."""
+
+    def __init__(self):
+        self.heard = []
+
+    def on_batch_end(self, net, batch, training, loss, y_pred, **_):
+        """Note whether a batch trained, its size, and its loss."""
+        self.heard.append((training, len(y_pred), float(loss)))
+
+    def on_grad_computed(self, net, named_parameters, **_):
+        """Note the norm of the gradients, read twice."""
+        norms = [sum(float(p.grad.norm()) for _, p in named_parameters) for _ in range(2)]
+        assert norms[0] == norms[1] > 0
+        self.heard.append(norms[0])
+
+
+def test_callbacks_hear_of_batches():
+    """Each batch is told of, with its loss and outputs, the gradient before the step."""
+    recorder = BatchRecorder()
+    problem = feature_problem()
+    build_and_train(
+        config(batch_size=16, max_epochs=2, callbacks=[recorder]), problem, np.arange(32),
+        np.arange(32, 40),
+    )  # fmt: skip
+    trained = [entry for entry in recorder.heard if isinstance(entry, tuple) and entry[0]]
+    validated = [entry for entry in recorder.heard if isinstance(entry, tuple) and not entry[0]]
+    assert [size for _, size, _ in trained] == [16] * 4
+    assert [size for _, size, _ in validated] == [8] * 2
+    assert sum(isinstance(entry, float) for entry in recorder.heard) == 4
+    assert all(np.isfinite(loss) for _, _, loss in trained + validated)
+
+
+def test_listeners_are_those_that_listen():
+    """A callback that leaves an event to the base class is not told of it."""
+    recorder, silent = BatchRecorder(), Callback()
+    dispatcher = CallbackDispatcher([("recorder", recorder), ("silent", silent)])
+    assert dispatcher.methods("on_batch_end") == [recorder.on_batch_end]
+    assert dispatcher.methods("on_batch_begin") == []
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_history_of_batches(wanted):
+    """A loss per batch is kept if asked for, and is that of the batch."""
+    recorder = BatchRecorder()
+    net = build_and_train(
+        config(
+            batch_size=16, max_epochs=2, callbacks=[recorder], net_params={"batch_history": wanted}
+        ),
+        feature_problem(), np.arange(32), np.arange(32, 40),
+    )  # fmt: skip
+    batches = net.history[-1, "batches"]
+    if not wanted:
+        assert batches == [{}]
+        return
+    heard = [entry[2] for entry in recorder.heard[-5:] if isinstance(entry, tuple)]
+    found = [batch.get("train_loss", batch.get("valid_loss")) for batch in batches]
+    assert found == heard
+
+
+def test_sums_of_an_epoch():
+    """However many batches there are, the sums are theirs, and few tensors are held."""
+    sums = LossAccumulator()
+    values = torch.arange(3000, dtype=torch.float64).view(-1, 3)
+    for row in values:
+        sums.add(row, 2 * row)
+    assert torch.equal(torch.stack(sums.sums), torch.stack([values.sum(0), 2 * values.sum(0)]))
+    assert len(sums._parts) <= 256
