@@ -134,8 +134,8 @@ def build_net(
             net.module_.load_state_dict(start.module_.state_dict())
         except RuntimeError as error:
             raise ValueError(
-                "The network to go on from has other layers than the one that is asked for; keep "
-                f"`backbone` and `branch_hidden`, or fit anew with warm_start=False. {error}"
+                "The previous network has other layers than the requested one; keep `backbone` and "
+                f"`branch_hidden`, or fit from scratch with warm_start=False. {error}"
             ) from error
     return net
 
@@ -145,7 +145,7 @@ def _check_config(config: TrainingConfig, rows: Rows) -> None:
     clip_norm: Any = config.clip_norm
     if not isinstance(accumulate, Integral) or accumulate < 1:
         raise ValueError(f"accumulate={accumulate!r} must be an int of at least 1.")
-    if clip_norm is not None and not (isinstance(clip_norm, Real) and clip_norm > 0):
+    if clip_norm is not None and not (isinstance(clip_norm, Real) and float(clip_norm) > 0):
         raise ValueError(f"clip_norm={clip_norm!r} must be a positive number or None.")
     freezes = config.freeze is not None or config.layer_decay != 1
     if freezes and _backbone(config, rows) == "linear":
@@ -154,10 +154,10 @@ def _check_config(config: TrainingConfig, rows: Rows) -> None:
             "backbone, but X holds 2-D features, for which 'auto' has none; 'mlp' has."
         )
     augment = config.augment
-    is_for_images = isinstance(augment, ImageAugmenter) and augment.needs_images
-    if is_for_images and isinstance(rows, FeatureRows):
+    image_changes = augment.needs_images if isinstance(augment, ImageAugmenter) else ()
+    if image_changes and isinstance(rows, FeatureRows):
         raise ValueError(
-            f"augment has {', '.join(augment.needs_images)}, which change images, but X holds "
+            f"augment has {', '.join(image_changes)}, which change images, but X holds "
             "2-D features; only mixup is for them."
         )
 

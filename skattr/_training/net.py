@@ -1,4 +1,4 @@
-"""The skorch net: several branches, masked losses, and no global random state."""
+"""The skorch net and its training loop."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -51,7 +51,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     average_: EMAWeights | None = None
     freezing_: Freezing | None = None
     epochs_before_ = 0
-    streams = False  # whether it was made to be trained chunk by chunk
+    streams = False  # whether it was built for partial_fit
     cuda_dependent_attributes_ = ["average_"]
 
     def __init__(
@@ -74,9 +74,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def generator(self, purpose: str, device: str = "cpu") -> torch.Generator:
-        """Return a generator for one of the purposes that draw random numbers.
+        """Return a generator for a purpose of :func:`~skattr._training.seeds.seed_of`.
 
-        It is the same for the same `seed` and number of epochs before the present training.
+        It depends on the seed and on the number of epochs before the current training only.
         """
         return torch.Generator(device).manual_seed(self._seed_of(purpose))
 
@@ -94,7 +94,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     def get_params_for_optimizer(
         self, prefix: str, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
     ) -> tuple[Any, dict[str, Any]]:
-        """Return the parameter groups, one per stage of the backbone if they learn unequally."""
+        """Return parameter groups: one, or one per stage of the backbone for `layer_decay`."""
         named = list(named_parameters)
         args, kwargs = super().get_params_for_optimizer(prefix, named)
         decay = self.config.layer_decay
@@ -111,13 +111,16 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         return (groups,), kwargs
 
     def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
-        """Compile the network in place, so that its state dict keeps its keys."""
+        """Compile the network in place.
+
+        skorch replaces it by a wrapper, which adds a prefix to the keys of its state dict.
+        """
         if self.compile and name == "module":
             module.compile(**self.get_params_for("compile"))
         return module
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
-        """Return the training rows and the validation rows, split beforehand."""
+        """Return the training rows and the validation rows, which are not split here."""
         dtype, validation = self.module_.branches.bias.dtype, self.validation
 
         def arrange(codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,31 +149,33 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         step_fn: Callable[..., dict[str, Any]],
         **fit_params: Any,
     ) -> None:
-        """Go once over the batches and record the loss of the whole epoch."""
+        """Pass once over the batches and record the loss of the epoch."""
         if iterator is None:
             return
         if training:
             self._start_training()
-            self.history.new_batch()  # what callbacks record of batches, if no history is kept
+            # skorch begins a history row for each batch, also where nobody reads it. Here the
+            # batches of an epoch share one, in which callbacks may record.
+            self.history.new_batch()
         self._set_training(training)
         self.epoch_sums_ = LossAccumulator()
         n_batches = 0
         for batch in iterator:
             if self.batch_history and (n_batches or not training):
                 self.history.new_batch()
-            for listener in self.dispatcher_.methods("on_batch_begin"):
-                listener(self, batch=batch, training=training)
+            for method in self.dispatcher_.methods("on_batch_begin"):
+                method(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if self.batch_history:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            for listener in self.dispatcher_.methods("on_batch_end"):
-                listener(self, batch=batch, training=training, **step)
+            for method in self.dispatcher_.methods("on_batch_end"):
+                method(self, batch=batch, training=training, **step)
             n_batches += 1
         if not n_batches:
-            raise ImageReadError(
-                f"No batch of the {prefix} rows is left: images that could be read when `fit` "
-                "began no longer can."
-            )
+            rows = "training" if training else "validation"
+            raise ImageReadError(f"All {rows} batches became unreadable during fit.")
+        # Sums of losses and weights add up over batches, so this is the loss of all rows, not a
+        # mean of batch means. One number is read from the device per epoch.
         loss = self.criterion_.total(*self.epoch_sums_.sums).detach()
         del self.epoch_sums_
         if training and self.average_ is not None:
@@ -178,7 +183,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         self._record(prefix, float(loss), n_batches)
 
     def _start_training(self) -> None:
-        """Freeze what the epoch freezes, and go on from the weights, not their averages."""
+        """Freeze the stages of this epoch, and restore the weights if averages replaced them."""
         if self.freezing_ is not None:
             self.freezing_.start_epoch(len(self.history) - 1)
         if self.average_ is not None and self.average_.network_holds_averages:
@@ -203,7 +208,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **_: Any) -> "AttributeNet":
         """Train for `max_epochs`; unlike skorch's, it does not swallow Ctrl-C.
 
-        Called again, it goes on: with other random numbers, from the weights, not the averages.
+        Another call continues with other random numbers, from the weights, not their averages.
         """
         if not self.initialized_:
             self.initialize()
@@ -248,7 +253,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
     @contextlib.contextmanager
     def _freezing(self) -> Iterator[None]:
-        """Freeze stages of the backbone, if asked for."""
+        """Freeze stages of the backbone for ``config.freeze``."""
         if self.config.freeze is None:
             yield
             return
@@ -263,7 +268,10 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             self.freezing_ = None
 
     def release_training_state(self) -> None:
-        """Forget what only training needs: gradients, momenta, averages, validation rows."""
+        """Drop the state that only training needs, so that pickles are as large as the weights.
+
+        This is: gradients, momenta, averages, validation rows, schedules, saved weights.
+        """
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.validation = None
@@ -281,7 +289,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
 
 def _stopped_early(error: BaseException) -> bool:
-    """Tell skorch's EarlyStopping, which raises KeyboardInterrupt itself, from Ctrl-C."""
+    """Whether skorch's EarlyStopping raised the error."""
+    # It raises KeyboardInterrupt, as Ctrl-C does, and the error says nothing of its origin. Only
+    # the innermost frame tells them apart.
     traceback = error.__traceback__ if isinstance(error, KeyboardInterrupt) else None
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

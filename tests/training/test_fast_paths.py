@@ -115,7 +115,7 @@ def test_folding_changes_no_output(images, monkeypatch, precision, with_category
     for output in ("logits", "features"):
         plain = predict_rows(net, rows, output, **given)
         with monkeypatch.context() as patch:
-            patch.setattr(inference_module, "_PIXELS_TO_FOLD", 0)
+            patch.setattr(inference_module, "_MIN_PIXELS_TO_FOLD", 0)
             quick = predict_rows(net, rows, output, **given)
         tolerance = 1e-12 if precision == "float64" else 2e-5
         np.testing.assert_allclose(quick, plain, rtol=0, atol=tolerance * np.abs(plain).max())

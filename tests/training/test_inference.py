@@ -139,12 +139,12 @@ ERRORS = [
 def test_out_of_memory_halves_the_batch(error, most):
     """The result is that of the whole batch; later batches begin with what has fitted."""
     small = Small(most, error)
-    halving = BatchHalver(small)
+    halver = BatchHalver(small)
     x, y = torch.arange(20.0), torch.ones(20)
     for _ in range(2):
-        assert torch.equal(halving(x, y), 2 * x + y)
+        assert torch.equal(halver(x, y), 2 * x + y)
     assert max(small.sizes[len(small.sizes) // 2 :]) <= max(most, 20 if most > 20 else 0)
-    assert halving.most is None or halving.most <= most
+    assert halver.max_rows is None or halver.max_rows <= most
 
 
 def test_no_memory_for_a_single_row():

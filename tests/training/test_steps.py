@@ -160,4 +160,4 @@ def test_sums_of_an_epoch():
     for row in values:
         sums.add(row, 2 * row)
     assert torch.equal(torch.stack(sums.sums), torch.stack([values.sum(0), 2 * values.sum(0)]))
-    assert len(sums._parts) <= 256
+    assert len(sums._pending) <= 256
