@@ -78,7 +78,7 @@ def ways_of(rows, arrays, batch_size):
     tensors = [torch.from_numpy(array) for array in arrays]
     generator = torch.Generator().manual_seed(0)
     dataset = AttributeDataset(rows, np.arange(len(rows)), arrays[1], arrays[2])
-    ours = BatchLoader(dataset, batch_size, generator, reuse_memory=True)  # as in training
+    ours = BatchLoader(dataset, batch_size, generator)
     single = DataLoader(SingleRows(arrays), batch_size, shuffle=True, generator=generator)
     fetching = {
         "torch.index_select": (tensors, lambda t, rows: t.index_select(0, rows), False),
@@ -105,7 +105,7 @@ def check(loader, arrays):
     """
     seen = []
     for inputs, (codes, weights) in loader:
-        rows = codes[:, 0].numpy().copy()  # the loader goes on with the same memory
+        rows = codes[:, 0].numpy()
         seen.append(rows)
         for fetched, array in zip((inputs, codes, weights), arrays, strict=True):
             if not np.array_equal(fetched.numpy(), array[rows]):

@@ -191,6 +191,8 @@ def _recipe(classifier: Any, rows: Rows, n_usable: int, seed: int) -> TrainingCo
         callbacks=net_params.pop("callbacks", None),
         net_params=net_params,
         ema_decay=classifier.ema_decay,
+        clip_norm=net_params.pop("clip_norm", None),
+        accumulate=net_params.pop("accumulate", 1),
         **fine_tuning_settings(classifier.freeze),
         seed=seed,
         verbose=int(classifier.verbose),

@@ -271,7 +271,7 @@ def test_all_files_break_during_training(files, table, n_broken):
     """Nothing is left to train on: an error, not a network of nothing."""
     vandal = Vandal(files[:n_broken], epoch=2)
     classifier = tiny(on_bad_image="warn", net_params={"callbacks": [vandal]})
-    with pytest.raises(ImageReadError, match="No batch of the train rows is left"):
+    with pytest.raises(ImageReadError, match="All training batches became unreadable during fit"):
         classifier.fit(files, table)
 
 

@@ -12,7 +12,7 @@ PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup")
 
 @given(st.integers(0, 2**31), st.integers(1, 10**6))
 def test_seeds_differ(seed, epochs):
-    """Each purpose has a seed of its own, and another after some epochs; all fit into 63 bits."""
+    """Seeds differ between purposes and after some epochs, and have 63 bits."""
     seeds = [
         seed_of(purpose, seed, before)
         for purpose, before in itertools.product(PURPOSES, (0, epochs))
