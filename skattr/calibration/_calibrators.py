@@ -21,7 +21,11 @@ from skattr._multioutput.classes import classes_per_output
 from skattr._multioutput.scores import Scores
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._targets.weights import positive_weights
-from skattr.model_selection._out_of_fold import FoldPrediction, gather, saw_both_classes
+from skattr.model_selection._out_of_fold import (
+    FoldPrediction,
+    collect_out_of_fold,
+    saw_both_classes,
+)
 
 Floats = NDArray[np.floating[Any]]
 Array = NDArray[Any]
@@ -313,7 +317,7 @@ def fit_all(
     min_support: int | None,
 ) -> tuple[list[Calibrator], dict[Any, str]]:
     """Return a calibrator per output, and why some have none."""
-    scores, folds = gather(answers, encoder, len(codes))
+    scores, folds = collect_out_of_fold(answers, encoder, len(codes))
     usable = (weights > 0) & (folds >= 0)[:, np.newaxis]
     for answer in answers:
         usable[answer.test] &= _taught(answer, encoder, codes[answer.test])

@@ -53,7 +53,12 @@ from skattr._multioutput.unreadable import unpredicted_rows
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._targets.weights import check_label_weights
 from skattr.exceptions import SkattrWarning
-from skattr.model_selection import FoldPrediction, gather, make_splits, predict_folds
+from skattr.model_selection._out_of_fold import (
+    FoldPrediction,
+    collect_out_of_fold,
+    make_splits,
+    predict_folds,
+)
 from skattr.thresholds._score_table import ScoreTable
 from skattr.thresholds._tuning import (
     CONSTRAINTS_OF_PARAMETERS,
@@ -310,7 +315,7 @@ class TunedThresholdMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         if splits is None:
             scores = self._scores_of(estimator, X, encoder)
         else:
-            scores, folds = gather(answers, encoder, _num_samples(X), need_both=True)
+            scores, folds = collect_out_of_fold(answers, encoder, _num_samples(X), need_both=True)
             folds = folds if len(splits) > 1 else None
         self._tune(estimator, encoder, scores, y, weights, folds)
         return self
