@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from skattr._multioutput.classes import classes_per_output, missing_label_of
-from skattr._multioutput.scores import Scores, align, as_predict_proba, get_response
+from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
     MultilabelStratifiedKFold,
@@ -299,7 +299,7 @@ def collect_out_of_fold(
     parts = []
     for fold, prediction in enumerate(predictions):
         classes = classes_per_output(prediction.estimator, encoder)
-        part = align(prediction.response, prediction.is_proba, encoder, classes)
+        part = align_scores(prediction.response, prediction.is_proba, encoder, classes)
         if need_both:
             saw_both = saw_both_classes(prediction, classes)[is_binary(encoder)]
             part = Scores(np.where(saw_both, part.binary, np.nan), part.others, part.is_proba)
