@@ -78,7 +78,7 @@ def one_seed(make, n, seed):
     (y, p), (y_test, p_test) = labels.draw(n), labels.draw(N_TEST)
     result = {
         "one half": (macro_f1(y_test, p_test >= 0.5), np.nan, np.nan),
-        "oracle": (find_thresholds(p_test, y_test).value, np.nan, np.nan),
+        "oracle": (find_thresholds(y_test, p_test, strategy="exact").value, np.nan, np.nan),
     }
     for strategy in STRATEGIES:
         with warnings.catch_warnings():
@@ -133,11 +133,11 @@ def guarantee(name, bound, n, prevalence, draws, confidence=0.9, distance=2.0):
     y = rng.random((n, draws)) < prevalence
     scores = rng.normal(size=y.shape) + distance * y
     objective = "precision" if name == "recall" else "recall"
-    found = find_thresholds(scores, y, objective, constraint=(name, bound), confidence=confidence)
+    found = find_thresholds(y, scores, objective, constraint=(name, bound), confidence=confidence)
     certified = np.array([j not in found.failed for j in range(draws)])
     rates = true_rates(found.thresholds, prevalence, distance)
     missed = rates[name] > bound if name == "false_positive_rate" else rates[name] < bound
-    naive = find_thresholds(scores, y, objective, constraint=(name, bound))
+    naive = find_thresholds(y, scores, objective, constraint=(name, bound))
     naive_rate = true_rates(naive.thresholds, prevalence, distance)[name]
     naive_missed = naive_rate > bound if name == "false_positive_rate" else naive_rate < bound
     row = {

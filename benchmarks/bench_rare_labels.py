@@ -79,7 +79,7 @@ def one_seed(options, seed):
     """Return {way: scores} of one draw of labels."""
     labels = Rare(np.random.default_rng(seed), options.labels, options.positives / options.rows)
     (X, y, _), (X_test, y_test, truth) = labels.draw(options.rows), labels.draw(options.test_rows)
-    best = find_thresholds(truth, y_test)
+    best = find_thresholds(y_test, truth, strategy="exact")
     result = {"truth": {**scores(y_test, truth >= best.thresholds, truth)}}
 
     def fit(name, model):

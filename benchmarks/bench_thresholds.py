@@ -146,12 +146,14 @@ def compare(n, n_labels, repeats, rng):
     part = slice(0, some)
     ways = {
         "loop": lambda: loop_of_curves(scores[:, part], labels[:, part]),
-        "one thread": lambda: find_thresholds(scores, labels),
-        "two threads": lambda: find_thresholds(scores, labels, n_jobs=2),
-        "joint micro-F1": lambda: find_thresholds(scores, labels, average="micro"),
+        "one thread": lambda: find_thresholds(labels, scores, strategy="exact"),
+        "two threads": lambda: find_thresholds(labels, scores, n_jobs=2, strategy="exact"),
+        "joint micro-F1": lambda: find_thresholds(
+            labels, scores, average="micro", strategy="exact"
+        ),
         "loop, recall at precision": lambda: loop_of_recalls(scores[:, part], labels[:, part]),
         "recall at precision": lambda: find_thresholds(
-            scores, labels, "recall", constraint=("precision", 0.7)
+            labels, scores, "recall", constraint=("precision", 0.7)
         ),
     }
     took, results = medians(ways, repeats)
@@ -182,17 +184,19 @@ def compare(n, n_labels, repeats, rng):
             "loop": lambda: loop_of_curves(
                 odds[:, : min(some, wide)], labels[:, : min(some, wide)]
             ),
-            "log odds": lambda: find_thresholds(odds, labels[:, :wide]),
+            "log odds": lambda: find_thresholds(labels[:, :wide], odds, strategy="exact"),
             "loop, float64": lambda: loop_of_curves(
                 double[:, : min(some, wide)], labels[:, : min(some, wide)]
             ),
-            "float64": lambda: find_thresholds(double, labels[:, :wide]),
+            "float64": lambda: find_thresholds(labels[:, :wide], double, strategy="exact"),
         },
         repeats,
     )
     scale = wide / min(some, wide)
     memory = {
-        str(jobs): extra_memory(lambda jobs=jobs: find_thresholds(scores, labels, n_jobs=jobs))
+        str(jobs): extra_memory(
+            lambda jobs=jobs: find_thresholds(labels, scores, n_jobs=jobs, strategy="exact")
+        )
         / scores.nbytes
         for jobs in (1, 2)
     }
@@ -221,7 +225,9 @@ def compare(n, n_labels, repeats, rng):
         "times_sorting": took["one thread"] / sort,
     }
     if scores.size < 20_000_000:
-        row["micro_f1_one_cut"] = find_thresholds(scores, labels, average="global").value
+        row["micro_f1_one_cut"] = find_thresholds(
+            labels, scores, average="global", strategy="exact"
+        ).value
     print_row(row)
     return row
 

@@ -92,7 +92,7 @@ grid = GridSearchCV(
 memory.cleanup()
 print(pd.DataFrame(grid.cv_results_)[["params", "mean_test_score"]].to_string())
 calibrator = grid.best_estimator_["thresholds"]
-print(pd.Series(calibrator.thresholds_, y.columns).round(2).to_string())
+print(pd.Series(calibrator.best_threshold_, y.columns).round(2).to_string())
 results["Pipeline"] = (calibrator.best_score_, calibrator.in_sample_score_, test_f1(grid))
 
 # %%
@@ -131,7 +131,7 @@ print(pd.DataFrame({"threshold": tuned.best_threshold_, "recall": recall}).round
 fixed = Pipeline(
     [
         ("network", network),
-        ("thresholds", ThresholdCalibrator(thresholds=calibrator.thresholds_)),
+        ("thresholds", ThresholdCalibrator(thresholds=calibrator.best_threshold_)),
     ]
 )
 with warnings.catch_warnings():

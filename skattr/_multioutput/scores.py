@@ -59,7 +59,7 @@ def get_response(estimator: Any, X: Any, response_method: str = "auto") -> tuple
     )
 
 
-def align(
+def align_scores(
     response: Any,
     is_proba: bool,
     encoder: AttributeEncoder,

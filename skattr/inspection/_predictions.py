@@ -15,7 +15,7 @@ from skattr._multioutput.class_order import warn_class_order
 from skattr._multioutput.classes import classes_per_output, encoder_for, missing_label_of
 from skattr._multioutput.scores import (
     Scores,
-    align,
+    align_scores,
     check_same_columns,
     get_response,
     looks_like_proba,
@@ -78,10 +78,10 @@ def score_predictions(
     encoder = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
     response = _response(y_score)
     single = [np.sort(encoder.classes_[0])] if encoder.n_outputs_ == 1 else None
-    scored = _checked(encoder, y_true, align(response, True, encoder, single))
+    scored = _checked(encoder, y_true, align_scores(response, True, encoder, single))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):
-        scored = _checked(encoder, y_true, align(response, False, encoder, single))
+        scored = _checked(encoder, y_true, align_scores(response, False, encoder, single))
     warn_class_order(scored.scores, scored.codes, encoder)
     return scored
 
@@ -112,7 +112,7 @@ def score_estimator(
         # its thresholds are of decisions, although it may pass probabilities on
         inner, response_method = getattr(estimator, "estimator_", estimator), "decision_function"
     response, is_proba = get_response(inner, X, response_method)
-    scores = align(response, is_proba, encoder, classes_per_output(estimator, encoder))
+    scores = align_scores(response, is_proba, encoder, classes_per_output(estimator, encoder))
     return _checked(encoder, y, scores, check_predicted_rows(estimator, scores))
 
 
@@ -207,10 +207,7 @@ def thresholds_of(estimator: Any) -> Any:
     """Return the thresholds a classifier, or the last step of a pipeline, has found, or None."""
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
-    for name in ("best_threshold_", "thresholds_"):
-        if getattr(estimator, name, None) is not None:
-            return getattr(estimator, name)
-    return None
+    return getattr(estimator, "best_threshold_", None)
 
 
 def cuts_of(thresholds: Any, scored: ScoredLabels, positions: list[int]) -> NDArray[np.float64]:

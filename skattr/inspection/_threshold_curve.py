@@ -134,7 +134,7 @@ class ThresholdCurveDisplay:
         metrics, select, ax, **kwargs
             As for :meth:`from_predictions`.
         thresholds : number, dict by name or array-like, default=None
-            None reads `best_threshold_` or `thresholds_` of the classifier, or of the last step
+            None reads `best_threshold_` of the classifier, or of the last step
             of a pipeline; failing that 0.5 of probabilities, 0 of decisions.
         response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
         missing_label : scalar, default=None

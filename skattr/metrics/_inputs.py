@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.scores import Scores, align
+from skattr._multioutput.scores import Scores, align_scores
 from skattr._targets.encoder import (
     UNKNOWN,
     AttributeEncoder,
@@ -409,7 +409,7 @@ def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: An
             )
     given = [np.sort(labels) for labels in encoder.classes_] if len(names) == 1 else None
     try:
-        found = align(scores, True, encoder, given)
+        found = align_scores(scores, True, encoder, given)
     except ValueError as error:
         raise ValueError(
             f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "

@@ -12,7 +12,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
 from skattr._multioutput.classes import classes_per_output, encoder_for
-from skattr._multioutput.scores import align, as_predict_proba, get_response
+from skattr._multioutput.scores import align_scores, as_predict_proba, get_response
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr.metrics._classification import (
     accuracy_score,
@@ -152,7 +152,7 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
             return labels, check_predicted_rows(estimator, labels)
         response = method_caller(_Whole(estimator), f"whole_{method}", X)
         classes = classes_per_output(estimator, encoder)
-        scores = align(response, method == "predict_proba", encoder, classes)
+        scores = align_scores(response, method == "predict_proba", encoder, classes)
         lost = check_predicted_rows(estimator, scores)
         if method == "predict_proba":
             return as_predict_proba(scores, encoder), lost

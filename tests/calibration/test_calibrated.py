@@ -477,8 +477,8 @@ def test_one_warning_for_all_that_is_rare():
         calibrated = CalibratedMultiOutputCV(table, cv=FOLDS).fit(scores, y)
     [warning] = caught
     assert str(warning.message) == (
-        "2 of 3 attributes are not calibrated, for too few labels are known: 'y1': 3 positive and "
-        "97 negative labels, of each 20 needed; 'y2': 9 labels, 10 needed."
+        "2 of 3 attributes are not calibrated, because they have too few known labels: "
+        "'y1': 3 positive and 97 negative labels, of each 20 needed; 'y2': 9 labels, 10 needed."
     )
     assert warning.filename == __file__
     assert [type(one) for one in calibrated.calibrators_] == [Sigmoid, Identity, Identity]

@@ -15,8 +15,8 @@ from skattr.calibration._calibrators import (
     Prior,
     Sigmoid,
     Temperature,
+    find_pos_weight,
     fit_calibrator,
-    pos_weight_of,
 )
 
 BINARY = sorted(MIN_SUPPORT)
@@ -271,7 +271,7 @@ class Holder:
 
 def test_pos_weight_of_wrapped_estimators():
     """The outermost pos_weight that is set counts; without any there is a sentence."""
-    assert pos_weight_of(Holder(pos_weight=3)) == 3
-    assert pos_weight_of(Holder(pos_weight=None, estimator=Holder(pos_weight=4))) == 4
+    assert find_pos_weight(Holder(pos_weight=3)) == 3
+    assert find_pos_weight(Holder(pos_weight=None, estimator=Holder(pos_weight=4))) == 4
     with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter .* of Holder"):
-        pos_weight_of(Holder(pos_weight=None, estimator=Holder()))
+        find_pos_weight(Holder(pos_weight=None, estimator=Holder()))

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from skattr import AttributeClassifier, AttributeEncoder, TunedThresholdMultiOutputCV
 from skattr._multioutput.classes import classes_per_output, encoder_for, missing_label_of
 from skattr._multioutput.scores import (
-    align,
+    align_scores,
     apply_thresholds,
     as_predict_proba,
     exact_match,
@@ -41,7 +41,7 @@ def encoder():
 
 def test_a_list_of_probabilities(encoder):
     """Positive columns of binary outputs in a matrix, the others whole; and back again."""
-    scores = align(PARTS, True, encoder)
+    scores = align_scores(PARTS, True, encoder)
     np.testing.assert_array_equal(scores.binary, np.stack([PARTS[0][:, 1], PARTS[2][:, 1]], 1))
     np.testing.assert_array_equal(scores.others[0], PARTS[1])
     for ours, part in zip(as_predict_proba(scores, encoder), PARTS, strict=True):
@@ -53,7 +53,7 @@ def test_columns_of_other_orders_and_missing_classes(encoder):
     """Columns go where their class belongs; a class without a column is never predicted."""
     classes = [np.array([True, False]), np.array(["g", "r"]), np.array([0])]
     parts = [PARTS[0][:, ::-1], PARTS[1][:, :2], np.ones((3, 1))]
-    scores = align(parts, True, encoder, classes)
+    scores = align_scores(parts, True, encoder, classes)
     np.testing.assert_array_equal(scores.binary[:, 0], PARTS[0][:, 1])
     np.testing.assert_array_equal(scores.binary[:, 1], [0, 0, 0])
     expected = np.column_stack([np.zeros(3), PARTS[1][:, 0], PARTS[1][:, 1]])
@@ -65,7 +65,7 @@ def test_rows_without_answer(encoder):
     classes = [np.array([False]), np.array(["g", "r"]), np.array([0, 1])]
     parts = [np.ones((3, 1)), PARTS[1][:, :2].copy(), PARTS[2].copy()]
     parts[0][1], parts[1][1], parts[2][[1, 2]] = np.nan, np.nan, np.nan
-    scores = align(parts, True, encoder, classes)
+    scores = align_scores(parts, True, encoder, classes)
     assert np.isnan(scores.binary).tolist() == [[False, False], [True, True], [False, True]]
     warns, raises = (AttributeClassifier(on_bad_image=policy) for policy in ("warn", "raise"))
     for one, other in ((warns, raises), map(TunedThresholdMultiOutputCV, (warns, raises))):
@@ -80,14 +80,18 @@ def test_a_matrix_of_positives():
     """One column per output; decisions too, of which two columns are a difference."""
     encoder = AttributeEncoder().fit(np.array([[0, 1], [1, 0]]))
     matrix = np.array([[0.1, 0.9], [0.6, 0.3]])
-    np.testing.assert_array_equal(align(matrix, True, encoder).binary, matrix)
-    decisions = align([np.array([1.0, -2.0]), np.array([[1.0, 3.0], [0.0, -1.0]])], False, encoder)
+    np.testing.assert_array_equal(align_scores(matrix, True, encoder).binary, matrix)
+    decisions = align_scores(
+        [np.array([1.0, -2.0]), np.array([[1.0, 3.0], [0.0, -1.0]])], False, encoder
+    )
     np.testing.assert_array_equal(decisions.binary, [[1.0, 2.0], [-2.0, -1.0]])
 
 
 def test_codes_from_thresholds(encoder):
     """Score at least the threshold, or the highest score."""
-    codes = apply_thresholds(align(PARTS, True, encoder), np.array([0.6, np.nan, 0.5]), encoder)
+    codes = apply_thresholds(
+        align_scores(PARTS, True, encoder), np.array([0.6, np.nan, 0.5]), encoder
+    )
     np.testing.assert_array_equal(codes, [[0, 2, 1], [1, 1, 1], [1, 0, 0]])
 
 
@@ -103,7 +107,7 @@ def test_codes_from_thresholds(encoder):
 def test_shapes_that_do_not_fit(encoder, response, message):
     """They are named with what is valid."""
     with pytest.raises(ValueError, match=message):
-        align(response, True, encoder)
+        align_scores(response, True, encoder)
 
 
 def test_classes_of_a_classifier(encoder):

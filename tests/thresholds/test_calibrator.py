@@ -44,15 +44,15 @@ def test_exact_thresholds_are_those_of_the_search(average):
     """The estimator adds nothing to the pure function."""
     scores, y = sample_of()
     calibrator = ThresholdCalibrator("f1", average=average, strategy="exact").fit(scores, y)
-    found = find_thresholds(scores, y, average=average)
-    np.testing.assert_array_equal(calibrator.thresholds_, found.thresholds)
+    found = find_thresholds(y, scores, average=average, strategy="exact")
+    np.testing.assert_array_equal(calibrator.best_threshold_, found.thresholds)
     assert calibrator.in_sample_score_ == pytest.approx(found.value, abs=1e-12)
 
 
 def test_predict_is_score_at_least_threshold():
     """In the labels of y, whatever they are."""
     scores, y = sample_of()
-    expected = scores >= ThresholdCalibrator().fit(scores, y).thresholds_
+    expected = scores >= ThresholdCalibrator().fit(scores, y).best_threshold_
     for labels in (y, y.astype(int), y.astype(float), np.where(y, "yes", "no")):
         predicted = ThresholdCalibrator().fit(scores, labels).predict(scores)
         assert predicted.dtype == labels.dtype
@@ -65,7 +65,7 @@ def test_one_output():
     scores, y = sample_of()
     one = ThresholdCalibrator().fit(scores[:, [0]], y[:, 0])
     two = ThresholdCalibrator().fit(np.stack([1 - scores[:, 0], scores[:, 0]], 1), y[:, 0])
-    np.testing.assert_array_equal(one.thresholds_, two.thresholds_)
+    np.testing.assert_array_equal(one.best_threshold_, two.best_threshold_)
     np.testing.assert_array_equal(one.classes_, [False, True])
     assert one.predict(scores[:, [0]]).shape == (300,)
     assert one.predict_proba(scores[:, [0]]).shape == (300, 2)
@@ -77,12 +77,12 @@ def test_mixed_attributes(mixed):
     columns, parts, y = mixed
     first = ThresholdCalibrator().fit(columns, y)
     second = ThresholdCalibrator().fit(parts, y)
-    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
-    assert np.isnan(first.thresholds_).tolist() == [False, True, False]
-    assert np.isnan(first.scores_).tolist() == [False, True, False]
+    np.testing.assert_array_equal(first.best_threshold_, second.best_threshold_)
+    assert np.isnan(first.best_threshold_).tolist() == [False, True, False]
+    assert np.isnan(first.cv_results_["cross_validated_scores"]).tolist() == [False, True, False]
     predicted = first.predict(columns)
     np.testing.assert_array_equal(predicted, second.predict(parts))
-    np.testing.assert_array_equal(predicted[:, 0], columns[:, 0] >= first.thresholds_[0])
+    np.testing.assert_array_equal(predicted[:, 0], columns[:, 0] >= first.best_threshold_[0])
     names = np.array(["blue", "green", "red"])
     np.testing.assert_array_equal(predicted[:, 1], names[columns[:, 1:4].argmax(axis=1)])
     for got, part in zip(first.predict_proba(columns), parts, strict=True):
@@ -95,7 +95,7 @@ def test_transform_is_score_minus_threshold(mixed):
     """Named columns; those of categories as they are; set_output works."""
     columns, _, y = mixed
     calibrator = ThresholdCalibrator().fit(columns, y)
-    expected = columns - np.nan_to_num(calibrator.thresholds_[[0, 1, 1, 1, 2]])
+    expected = columns - np.nan_to_num(calibrator.best_threshold_[[0, 1, 1, 1, 2]])
     np.testing.assert_allclose(calibrator.transform(columns), expected)
     frame = calibrator.set_output(transform="pandas").transform(columns)
     assert list(frame.columns) == ["hat", "color=blue", "color=green", "color=red", "beard"]
@@ -108,12 +108,12 @@ def test_log_odds():
     by_proba = ThresholdCalibrator(strategy="exact").fit(scores, y)
     by_odds = ThresholdCalibrator(strategy="exact").fit(odds, y)
     np.testing.assert_array_equal(by_proba.predict(scores), by_odds.predict(odds))
-    with pytest.raises(ValueError, match="not probabilities"):
+    with pytest.raises(ValueError, match="needs probabilities"):
         by_odds.predict_proba(odds)
     y = np.column_stack([y[:, 0], np.ones(len(y), dtype=bool)])
     with pytest.warns(ThresholdNotTunedWarning, match="default threshold 0 is used for 'y1'"):
         calibrator = ThresholdCalibrator().fit(odds[:, :2], y)
-    assert calibrator.thresholds_[1] == 0.0
+    assert calibrator.best_threshold_[1] == 0.0
 
 
 def test_fixed_thresholds(mixed):
@@ -126,12 +126,12 @@ def test_fixed_thresholds(mixed):
         pd.Series([0.2, 0.4]),
     ):
         calibrator = ThresholdCalibrator(thresholds=given).fit(columns, y)
-        np.testing.assert_array_equal(calibrator.thresholds_, [0.2, np.nan, 0.4])
+        np.testing.assert_array_equal(calibrator.best_threshold_, [0.2, np.nan, 0.4])
         known = y["hat"].notna()
         expected = f1_score(y["hat"][known].astype(bool), columns[known, 0] >= 0.2)
-        assert calibrator.scores_[0] == pytest.approx(expected)
+        assert calibrator.cv_results_["cross_validated_scores"][0] == pytest.approx(expected)
     calibrator = ThresholdCalibrator(thresholds=0.3).fit(columns, y)
-    np.testing.assert_array_equal(calibrator.thresholds_, [0.3, np.nan, 0.3])
+    np.testing.assert_array_equal(calibrator.best_threshold_, [0.3, np.nan, 0.3])
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_fixed_thresholds(mixed):
         ([0.1, 0.2, 0.3, 0.4], r"one number for each of the 2 binary output\(s\)"),
         ([0.1, 0.2, 0.3], r"must be NaN for outputs that are not binary: \['color'\]"),
         ({"hat": 0.2}, r"\['beard'\] are lacking; the binary outputs are \['hat', 'beard'\]"),
-        ({"hat": 0.2, "beard": 0.1, "tie": 0.3}, r"others: \['tie'\] are no binary outputs;"),
-        ({"hat": 0.2, "tie": 0.3}, r"\['beard'\] are lacking, and \['tie'\] are no binary"),
+        ({"hat": 0.2, "beard": 0.1, "tie": 0.3}, r"others: \['tie'\] are not binary outputs;"),
+        ({"hat": 0.2, "tie": 0.3}, r"\['beard'\] are lacking, and \['tie'\] are not binary"),
         ([0.2, np.nan], "The threshold of 'beard' is NaN"),
     ],
 )
@@ -161,9 +161,13 @@ def test_the_honest_score_is_out_of_fold():
     true = f1_score(labels, calibrator.predict(fresh), average="macro")
     assert abs(calibrator.best_score_ - true) < 0.02
     assert calibrator.in_sample_score_ > true + 0.04
-    assert calibrator.best_score_ == pytest.approx(calibrator.scores_.mean())
-    assert calibrator.in_sample_score_ == pytest.approx(calibrator.in_sample_scores_.mean())
-    assert calibrator.fold_thresholds_.shape == (5, 30)
+    assert calibrator.best_score_ == pytest.approx(
+        calibrator.cv_results_["cross_validated_scores"].mean()
+    )
+    assert calibrator.in_sample_score_ == pytest.approx(
+        calibrator.cv_results_["in_sample_scores"].mean()
+    )
+    assert calibrator.cv_results_["fold_thresholds"].shape == (5, 30)
 
 
 @pytest.mark.parametrize("strategy", ["exact", "plugin", "shrunk", "auto"])
@@ -171,7 +175,7 @@ def test_strategies_keep_their_promise(strategy):
     """With many rows all come near the best threshold; none changes what is known of it."""
     scores, y = sample_of(n=20_000)
     calibrator = ThresholdCalibrator(strategy=strategy).fit(scores, y)
-    best = find_thresholds(scores, y).value
+    best = find_thresholds(y, scores, strategy="exact").value
     assert calibrator.in_sample_score_ <= best + 1e-12
     assert calibrator.in_sample_score_ > best - (0.05 if strategy == "shrunk" else 0.01)
 
@@ -183,7 +187,7 @@ def test_auto_lies_between_exact_and_plugin():
         rng = np.random.default_rng(1)
         y = rng.random(n) < 0.3
         scores = rng.beta(1 + 2 * y, 4)
-        [threshold] = ThresholdCalibrator(strategy=strategy).fit(scores[:, None], y).thresholds_
+        threshold = ThresholdCalibrator(strategy=strategy).fit(scores[:, None], y).best_threshold_
         return np.log(threshold / (1 - threshold)), y.sum()
 
     for n in (50, 300, 3000):
@@ -201,13 +205,15 @@ def test_unknown_labels_and_scores_do_not_count():
     with_nan[::4, 1] = np.nan
     first = ThresholdCalibrator().fit(scores, labels)
     second = ThresholdCalibrator().fit(with_nan, y)
-    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
-    np.testing.assert_array_equal(first.scores_, second.scores_)
+    np.testing.assert_array_equal(first.best_threshold_, second.best_threshold_)
+    np.testing.assert_array_equal(
+        first.cv_results_["cross_validated_scores"], second.cv_results_["cross_validated_scores"]
+    )
     held_out = scores.copy()
     held_out[100:] = np.nan
     partly = ThresholdCalibrator().fit(held_out, y)
     alone = ThresholdCalibrator().fit(scores[:100], y[:100])
-    np.testing.assert_array_equal(partly.thresholds_, alone.thresholds_)
+    np.testing.assert_array_equal(partly.best_threshold_, alone.best_threshold_)
 
 
 def test_weights():
@@ -219,14 +225,14 @@ def test_weights():
     repeated = ThresholdCalibrator(**params).fit(
         np.repeat(scores, times, 0), np.repeat(y, times, 0)
     )
-    np.testing.assert_allclose(weighted.thresholds_, repeated.thresholds_)
+    np.testing.assert_allclose(weighted.best_threshold_, repeated.best_threshold_)
     label_weight = np.ones(y.shape)
     label_weight[::4, 1] = 0
     blanked = y.astype(float)
     blanked[::4, 1] = np.nan
     masked = ThresholdCalibrator(**params).fit(scores, y, label_weight=label_weight)
     unknown = ThresholdCalibrator(**params).fit(scores, blanked)
-    np.testing.assert_allclose(masked.thresholds_, unknown.thresholds_)
+    np.testing.assert_allclose(masked.best_threshold_, unknown.best_threshold_)
 
 
 def test_labels_that_cannot_be_tuned_are_warned_of_once():
@@ -246,10 +252,14 @@ def test_labels_that_cannot_be_tuned_are_warned_of_once():
         "'y3': constant scores",
     ):
         assert part in message
-    np.testing.assert_array_equal(calibrator.thresholds_[1:], [0.7, 0.7, 0.7])
+    np.testing.assert_array_equal(calibrator.best_threshold_[1:], [0.7, 0.7, 0.7])
     constant_f1 = f1_score(y[:, 3], constant[:, 3] >= 0.7, zero_division=0)
-    np.testing.assert_array_equal(calibrator.scores_[1:], [0, np.nan, constant_f1])
-    assert calibrator.best_score_ == pytest.approx(np.nanmean(calibrator.scores_))
+    np.testing.assert_array_equal(
+        calibrator.cv_results_["cross_validated_scores"][1:], [0, np.nan, constant_f1]
+    )
+    assert calibrator.best_score_ == pytest.approx(
+        np.nanmean(calibrator.cv_results_["cross_validated_scores"])
+    )
 
 
 def test_no_label_can_be_tuned():
@@ -370,8 +380,10 @@ def test_clone_pickle_and_repeat():
     scores, y = sample_of()
     first = ThresholdCalibrator("mcc", average="macro").fit(scores, y)
     again = clone(first).fit(scores, y)
-    np.testing.assert_array_equal(first.thresholds_, again.thresholds_)
-    np.testing.assert_array_equal(first.scores_, again.scores_)
+    np.testing.assert_array_equal(first.best_threshold_, again.best_threshold_)
+    np.testing.assert_array_equal(
+        first.cv_results_["cross_validated_scores"], again.cv_results_["cross_validated_scores"]
+    )
     loaded = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(loaded.predict(scores), first.predict(scores))
 
@@ -398,9 +410,9 @@ def test_guarantee_through_the_estimator():
         calibrator = ThresholdCalibrator(
             "precision", constraint=("recall", 0.9), confidence=0.9
         ).fit(scores, y)
-    assert calibrator.thresholds_[1] == 0.0
+    assert calibrator.best_threshold_[1] == 0.0
     assert calibrator.predict(scores)[:, 1].all()
-    recall = (scores[y[:, 0], 0] >= calibrator.thresholds_[0]).mean()
+    recall = (scores[y[:, 0], 0] >= calibrator.best_threshold_[0]).mean()
     assert recall > 0.9
 
 
@@ -410,7 +422,7 @@ def test_float32_scores_stay_float32():
     single = scores.astype(np.float32)
     first = ThresholdCalibrator(strategy="exact").fit(single, y)
     second = ThresholdCalibrator(strategy="exact").fit(single.astype(np.float64), y)
-    np.testing.assert_array_equal(first.thresholds_, second.thresholds_)
+    np.testing.assert_array_equal(first.best_threshold_, second.best_threshold_)
     assert first.transform(single).dtype == np.float64
 
 

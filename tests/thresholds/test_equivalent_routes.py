@@ -79,8 +79,8 @@ def test_a_calibrator_behind_the_network(tmp_path, material):
     assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
     assert grid.predict(X).shape == (60, 3)
     best = grid.best_estimator_["thresholds"]
-    assert np.isnan(best.thresholds_).tolist() == [False, False, True]
-    by_hand = grid.best_estimator_["net"].transform(X)[:, 0] >= best.thresholds_[0]
+    assert np.isnan(best.best_threshold_).tolist() == [False, False, True]
+    by_hand = grid.best_estimator_["net"].transform(X)[:, 0] >= best.best_threshold_[0]
     np.testing.assert_array_equal(grid.predict(X)[:, 0], by_hand)
 
 

@@ -61,7 +61,7 @@ def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
     if rounded:  # ties
         scores = scores.round(1)
     objective = "precision" if name == "recall" else "recall"
-    found = find_thresholds(scores, y, objective, constraint=(name, bound), confidence=0.9)
+    found = find_thresholds(y, scores, objective, constraint=(name, bound), confidence=0.9)
     at = found.thresholds
     if rounded:  # the next score, as scores are multiples of .1; less the rounding's half step
         at = np.ceil(at * 10 - 1e-9) / 10 - 0.05
@@ -76,7 +76,7 @@ def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
         }[name]
     missed = true > bound if name == "false_positive_rate" else true < bound
     assert missed.mean() < 0.1
-    naive = find_thresholds(scores, y, objective, constraint=(name, bound)).thresholds
+    naive = find_thresholds(y, scores, objective, constraint=(name, bound)).thresholds
     if name == "recall" and not rounded:
         assert (norm.sf(naive - 2) < bound).mean() > 0.3
 
@@ -87,8 +87,8 @@ def test_bonferroni_holds_for_all_labels_at_once():
     y = rng.random((500, 20)) < 0.5
     scores = rng.normal(size=y.shape) + 2 * y
     params = {"constraint": ("recall", 0.9), "confidence": 0.9}
-    each = find_thresholds(scores, y, "precision", **params)
-    all_at_once = find_thresholds(scores, y, "precision", correction="bonferroni", **params)
+    each = find_thresholds(y, scores, "precision", **params)
+    all_at_once = find_thresholds(y, scores, "precision", correction="bonferroni", **params)
     assert (all_at_once.thresholds <= each.thresholds).all()
     assert (all_at_once.thresholds < each.thresholds).sum() > 10
 
@@ -99,23 +99,23 @@ def test_too_few_labels_give_the_safest_threshold():
     for positives, certified in ((44, False), (45, True)):
         y = np.arange(300) < positives
         scores = rng.random(300) / 2 + y / 2
-        found = find_thresholds(scores, y, "f1", constraint=("recall", 0.95), confidence=0.9)
+        found = find_thresholds(y, scores, "f1", constraint=("recall", 0.95), confidence=0.9)
         assert (0 not in found.failed) == certified
         assert (found.thresholds[0] == 0.0) != certified
     odds = np.log(scores / (1 - scores))
     for name, threshold in (("recall", -np.inf), ("precision", np.inf)):
         found = find_thresholds(
-            odds[40:49], y[40:49], "f1", constraint=(name, 0.95), confidence=0.9
+            y[40:49], odds[40:49], "f1", constraint=(name, 0.95), confidence=0.9
         )
-        assert "few positives" in found.failed[0] or "no cut shown" in found.failed[0]
+        assert "few positives" in found.failed[0] or "no threshold is certified" in found.failed[0]
         assert found.thresholds[0] == threshold
 
 
 def test_weights_are_refused():
     """The tests count samples."""
-    with pytest.raises(ValueError, match="it takes no weights"):
+    with pytest.raises(ValueError, match="confidence requires unweighted samples"):
         find_thresholds(
-            [0.1, 0.9], [0, 1], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
+            [0, 1], [0.1, 0.9], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
         )
     with pytest.raises(ValueError, match="or one on another of recall, precision"):
-        find_thresholds([0.1, 0.9], [0, 1], constraint=("positive_share", 0.5), confidence=0.9)
+        find_thresholds([0, 1], [0.1, 0.9], constraint=("positive_share", 0.5), confidence=0.9)

@@ -64,7 +64,13 @@ def check_against_brute_force(table, objective, constraint, **params):
     """Compare each label's threshold with the best of all cuts."""
     scores, labels, weights = table
     found = find_thresholds(
-        scores, labels, objective, constraint=constraint, sample_weight=weights, **params
+        labels,
+        scores,
+        objective,
+        strategy="exact",
+        constraint=constraint,
+        sample_weight=weights,
+        **params,
     )
     weights = full_weights(scores, weights)
     for j in range(scores.shape[1]):
@@ -124,7 +130,13 @@ def check_joint(table, objective, constraint):
     """Compare joint cuts with all combinations of cuts of the labels that have a choice."""
     scores, labels, weights = table
     found = find_thresholds(
-        scores, labels, objective, average="micro", constraint=constraint, sample_weight=weights
+        labels,
+        scores,
+        objective,
+        average="micro",
+        strategy="exact",
+        constraint=constraint,
+        sample_weight=weights,
     )
     weights = full_weights(scores, weights)
     kept = [
@@ -155,7 +167,9 @@ def check_joint(table, objective, constraint):
 def test_global_equals_brute_force(objective, table):
     """One cut for all labels is the best cut of all their entries together."""
     scores, labels, weights = table
-    found = find_thresholds(scores, labels, objective, average="global", sample_weight=weights)
+    found = find_thresholds(
+        labels, scores, objective, average="global", sample_weight=weights, strategy="exact"
+    )
     flat = [
         array.reshape(-1).astype(np.float64)
         for array in (scores, labels, full_weights(scores, weights))
@@ -183,7 +197,7 @@ def sample_of(seed, n=400, n_labels=6, dtype=np.float32):
 def test_f1_equals_the_precision_recall_curve(dtype):
     """The best F1 is that of scikit-learn's curve, to float precision."""
     scores, labels = sample_of(0, dtype=dtype)
-    found = find_thresholds(scores, labels)
+    found = find_thresholds(labels, scores, strategy="exact")
     for j in range(scores.shape[1]):
         p, r, _ = metrics.precision_recall_curve(labels[:, j], scores[:, j])
         best = np.max(2 * p * r / np.maximum(p + r, 1e-12))
@@ -195,7 +209,7 @@ def test_f1_equals_the_precision_recall_curve(dtype):
 def test_youden_equals_the_roc_curve():
     """Balanced accuracy is at its best where TPR - FPR is."""
     scores, labels = sample_of(1)
-    found = find_thresholds(scores, labels, "balanced_accuracy")
+    found = find_thresholds(labels, scores, "balanced_accuracy", strategy="exact")
     for j in range(scores.shape[1]):
         fpr, tpr, _ = metrics.roc_curve(labels[:, j], scores[:, j], drop_intermediate=False)
         assert found.values[j] == pytest.approx((1 + np.max(tpr - fpr)) / 2, abs=1e-12)
@@ -204,7 +218,7 @@ def test_youden_equals_the_roc_curve():
 def test_accuracy_minimises_the_hamming_loss():
     """The macro accuracy is 1 minus scikit-learn's Hamming loss of the predictions."""
     scores, labels = sample_of(2)
-    found = find_thresholds(scores, labels, "accuracy")
+    found = find_thresholds(labels, scores, "accuracy", strategy="exact")
     loss = metrics.hamming_loss(labels, scores >= found.thresholds)
     assert found.value == pytest.approx(1 - loss, abs=1e-12)
 
@@ -213,8 +227,8 @@ def test_threads_change_nothing():
     """Blocks of labels side by side give what they give one after the other."""
     scores, labels = sample_of(3, n_labels=90)
     for average in ("macro", "micro"):
-        serial = find_thresholds(scores, labels, average=average)
-        threaded = find_thresholds(scores, labels, average=average, n_jobs=2)
+        serial = find_thresholds(labels, scores, average=average, strategy="exact")
+        threaded = find_thresholds(labels, scores, average=average, n_jobs=2, strategy="exact")
         np.testing.assert_array_equal(serial.thresholds, threaded.thresholds)
 
 
@@ -226,12 +240,12 @@ def test_unknown_labels_have_no_influence(average):
     y[::3, 0] = np.nan
     other = scores.copy()
     other[::3, 0] = np.nan
-    first = find_thresholds(scores, y, average=average)
-    second = find_thresholds(other, labels, average=average)
+    first = find_thresholds(y, scores, average=average, strategy="exact")
+    second = find_thresholds(labels, other, average=average, strategy="exact")
     np.testing.assert_array_equal(first.thresholds, second.thresholds)
     if average == "macro":
         rows = np.arange(len(y)) % 3 > 0
-        alone = find_thresholds(scores[rows, 0], labels[rows, 0])
+        alone = find_thresholds(labels[rows, 0], scores[rows, 0], strategy="exact")
         assert alone.thresholds[0] == first.thresholds[0]
 
 
@@ -242,9 +256,11 @@ def test_notations_of_unknown_labels():
     y[:9] = np.nan
     frame = pd.DataFrame(y).astype("Int64")
     objects = np.where(np.isnan(y), None, labels).astype(object)
-    expected = find_thresholds(scores, y).thresholds
+    expected = find_thresholds(y, scores, strategy="exact").thresholds
     for same in (frame, objects, pd.DataFrame(y).astype("boolean")):
-        np.testing.assert_array_equal(find_thresholds(scores, same).thresholds, expected)
+        np.testing.assert_array_equal(
+            find_thresholds(same, scores, strategy="exact").thresholds, expected
+        )
 
 
 @settings(max_examples=100, deadline=None)
@@ -253,8 +269,10 @@ def test_whole_weights_equal_repetition(table, weights):
     """A row of weight 2 is a row that stands there twice."""
     scores, labels, _ = table
     times = 1 + np.arange(len(scores)) % weights
-    weighted = find_thresholds(scores, labels, sample_weight=times)
-    repeated = find_thresholds(np.repeat(scores, times, 0), np.repeat(labels, times, 0))
+    weighted = find_thresholds(labels, scores, sample_weight=times, strategy="exact")
+    repeated = find_thresholds(
+        np.repeat(labels, times, 0), np.repeat(scores, times, 0), strategy="exact"
+    )
     np.testing.assert_allclose(weighted.thresholds, repeated.thresholds)
     np.testing.assert_allclose(weighted.values, repeated.values)
 
@@ -264,7 +282,7 @@ def test_whole_weights_equal_repetition(table, weights):
 def test_a_threshold_lies_between_scores(table):
     """Midway between two neighbours, or at an end; the same cut in either precision."""
     scores, labels, weights = table
-    found = find_thresholds(scores, labels, "recall", sample_weight=weights)
+    found = find_thresholds(labels, scores, "recall", sample_weight=weights, strategy="exact")
     for j in range(scores.shape[1]):
         threshold = found.thresholds[j]
         if np.isnan(threshold):
@@ -279,7 +297,7 @@ def test_a_threshold_lies_between_scores(table):
 def test_samples_is_a_local_optimum(objective):
     """No label's cut can be moved for the better; and no worse than the joint cuts."""
     scores, labels = sample_of(6, n=80, n_labels=4)
-    found = find_thresholds(scores, labels, objective, average="samples")
+    found = find_thresholds(labels, scores, objective, average="samples", strategy="exact")
 
     def mean_over_rows(thresholds):
         per_row = []
@@ -289,7 +307,7 @@ def test_samples_is_a_local_optimum(objective):
         return np.mean(per_row)
 
     assert found.value == pytest.approx(mean_over_rows(found.thresholds), abs=1e-12)
-    joint = find_thresholds(scores, labels, objective, average="micro")
+    joint = find_thresholds(labels, scores, objective, average="micro", strategy="exact")
     assert found.value >= mean_over_rows(joint.thresholds) - 1e-12
     for j in range(scores.shape[1]):
         for cut in brute.cuts_of(scores[:, j]):
@@ -301,7 +319,7 @@ def test_samples_is_a_local_optimum(objective):
 def test_samples_f1_equals_scikit_learn():
     """The value is scikit-learn's F1 with average="samples"."""
     scores, labels = sample_of(7)
-    found = find_thresholds(scores, labels, average="samples")
+    found = find_thresholds(labels, scores, average="samples", strategy="exact")
     predicted = scores >= found.thresholds
     expected = metrics.f1_score(labels, predicted, average="samples", zero_division=0)
     assert found.value == pytest.approx(expected, abs=1e-12)
@@ -311,8 +329,10 @@ def test_samples_f1_equals_scikit_learn():
 def test_a_callable_objective(average):
     """Any metric is tried over the distinct cuts; F1 as a callable finds F1's optimum."""
     scores, labels = sample_of(8, n=90)
-    named = find_thresholds(scores[:, :2], labels[:, :2], average=average)
-    called = find_thresholds(scores[:, :2], labels[:, :2], metrics.f1_score, average=average)
+    named = find_thresholds(labels[:, :2], scores[:, :2], average=average, strategy="exact")
+    called = find_thresholds(
+        labels[:, :2], scores[:, :2], metrics.f1_score, average=average, strategy="exact"
+    )
     assert called.value == pytest.approx(named.value, abs=1e-12)
 
 
@@ -320,8 +340,10 @@ def test_a_callable_objective_is_weighted():
     """With weights the metric gets them as sample_weight."""
     scores, labels = sample_of(9, n=90)
     weights = np.random.default_rng(0).random(90)
-    named = find_thresholds(scores, labels, sample_weight=weights)
-    called = find_thresholds(scores, labels, metrics.f1_score, sample_weight=weights)
+    named = find_thresholds(labels, scores, sample_weight=weights, strategy="exact")
+    called = find_thresholds(
+        labels, scores, metrics.f1_score, sample_weight=weights, strategy="exact"
+    )
     np.testing.assert_allclose(called.values, named.values)
 
 
@@ -329,15 +351,17 @@ def test_bounds_and_costs_per_label():
     """A bound, or a cost, per label is that of the label alone."""
     scores, labels = sample_of(10)
     bounds = np.linspace(0.3, 0.8, scores.shape[1])
-    found = find_thresholds(scores, labels, "precision", constraint=("recall", bounds))
+    found = find_thresholds(labels, scores, "precision", constraint=("recall", bounds))
     costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
-    priced = find_thresholds(scores, labels, "cost", costs=costs)
+    priced = find_thresholds(labels, scores, "cost", costs=costs, strategy="exact")
     for j, bound in enumerate(bounds):
         alone = find_thresholds(
-            scores[:, j], labels[:, j], "precision", constraint=("recall", bound)
+            labels[:, j], scores[:, j], "precision", constraint=("recall", bound)
         )
         assert alone.thresholds[0] == found.thresholds[j]
-        alone = find_thresholds(scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0))
+        alone = find_thresholds(
+            labels[:, j], scores[:, j], "cost", costs=(1.0, j + 1.0), strategy="exact"
+        )
         assert alone.thresholds[0] == priced.thresholds[j]
 
 
@@ -347,11 +371,11 @@ def test_strategies_of_costs_per_label(strategy):
     scores, labels = sample_of(12)
     labels[:, 1] = False
     costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
-    found = find_thresholds(scores, labels, "cost", costs=costs, strategy=strategy)
+    found = find_thresholds(labels, scores, "cost", costs=costs, strategy=strategy)
     assert list(found.failed) == [1]
     for j in (0, 2, 3, 4, 5):
         alone = find_thresholds(
-            scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0), strategy=strategy
+            labels[:, j], scores[:, j], "cost", costs=(1.0, j + 1.0), strategy=strategy
         )
         assert alone.thresholds[0] == found.thresholds[j]
         assert alone.values[0] == found.values[j]
@@ -362,7 +386,7 @@ def test_strategies_of_costs_per_label(strategy):
 def test_every_strategy_with_every_average(average, strategy):
     """Values are those of the thresholds returned, by the definition of the average."""
     scores, labels = sample_of(13)
-    found = find_thresholds(scores, labels, "f1", average=average, strategy=strategy)
+    found = find_thresholds(labels, scores, "f1", average=average, strategy=strategy)
     predicted = scores >= found.thresholds
     how = {"global": "micro"}.get(average, average)
     expected = metrics.f1_score(labels, predicted, average=how, zero_division=0)
@@ -374,10 +398,10 @@ def test_every_strategy_with_every_average(average, strategy):
 def test_infinite_scores():
     """Log odds of plus and minus infinity are scores like any other."""
     scores = np.array([-np.inf, -1.0, 2.0, np.inf])
-    found = find_thresholds(scores, [0, 0, 1, 1])
+    found = find_thresholds([0, 0, 1, 1], scores, strategy="exact")
     assert found.value == 1.0
     assert found.thresholds[0] == 0.5
-    found = find_thresholds(scores, [0, 1, 1, 1])
+    found = find_thresholds([0, 1, 1, 1], scores, strategy="exact")
     np.testing.assert_array_equal(scores >= found.thresholds[0], [False, True, True, True])
 
 
@@ -389,15 +413,15 @@ def test_adjacent_scores_are_told_apart():
         low = dtype(0.3)
         high = np.nextafter(low, dtype(1))
         scores = np.array([low, high, low, high])
-        found = find_thresholds(scores, [0, 1, 0, 1])
+        found = find_thresholds([0, 1, 0, 1], scores, strategy="exact")
         assert found.value == 1.0
 
 
 def test_negative_zero_is_zero():
     """-0.0 and 0.0 are one cut."""
     scores = np.array([-0.0, 0.0, 0.5, 0.7], dtype=np.float32)
-    expected = find_thresholds(scores.astype(np.float64), [1, 0, 0, 1])
-    assert find_thresholds(scores, [1, 0, 0, 1]).value == expected.value
+    expected = find_thresholds([1, 0, 0, 1], scores.astype(np.float64), strategy="exact")
+    assert find_thresholds([1, 0, 0, 1], scores, strategy="exact").value == expected.value
 
 
 @pytest.mark.parametrize(
@@ -415,15 +439,15 @@ def test_negative_zero_is_zero():
         ({"costs": 3.0}, "costs must be a pair"),
         ({"costs": (1.0, -1.0)}, "the cost of a false negative must be finite and at least 0"),
         ({"confidence": 0.9}, "pass constraint="),
-        ({"correction": "bonferroni"}, "pass confidence=0.9"),
-        ({"strategy": "plugin", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
-        ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
+        ({"correction": "bonferroni"}, "requires a confidence"),
+        ({"strategy": "plugin", "constraint": ("recall", 0.5)}, "does not support a constraint"),
+        ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not support a constraint"),
         ({"costs": (1.0, np.inf)}, "the cost of a false negative must be finite"),
         ({"confidence": 1.5, "constraint": ("recall", 0.5)}, "confidence must be between 0 and 1"),
         ({"average": "samples", "objective": "mcc"}, "average='samples' takes the objectives"),
         ({"average": "micro", "objective": metrics.f1_score}, "takes average='macro' or 'global'"),
         ({"strategy": "plugin", "objective": metrics.f1_score}, "strategy 'exact' or 'auto'"),
-        ({"sample_weight": [1.0, 2.0]}, "The weights have the shape"),
+        ({"sample_weight": [1.0, 2.0]}, "The weights have shape"),
         ({"sample_weight": [1.0, -2.0, 1.0]}, "row 1, column 0 is -2.0"),
     ],
 )
@@ -431,7 +455,7 @@ def test_bad_parameters(params, message):
     """Each says what is valid."""
     scores = np.array([[0.2, 0.3], [0.5, 0.1], [0.7, 0.8]])
     with pytest.raises(ValueError, match=message):
-        find_thresholds(scores, scores > 0.4, **params)
+        find_thresholds(scores > 0.4, scores, **params)
 
 
 @pytest.mark.parametrize(
@@ -443,14 +467,14 @@ def test_bad_parameters(params, message):
         ([0.1, 0.2], [0.5, 1], "row 0, column 0 is 0.5"),
         ([0.1, 0.2], ["no", "yes"], "Labels must be 0, 1"),
         (["a", "b"], [0, 1], "scores must be numbers"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "nothing to find"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "labels are empty"),
         (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
     ],
 )
 def test_bad_scores_and_labels(scores, labels, message):
     """Row and column are named."""
     with pytest.raises(ValueError, match=message):
-        find_thresholds(scores, labels)
+        find_thresholds(labels, scores, strategy="exact")
 
 
 def test_reasons_of_labels_without_a_choice():
@@ -459,7 +483,7 @@ def test_reasons_of_labels_without_a_choice():
         [[0.1, 0.1, 0.1, 0.5, 0.9], [0.6, 0.6, 0.6, 0.5, 0.1], [0.7, 0.7, 0.7, 0.5, 0.4]]
     )
     labels = np.array([[0, 0, np.nan, 0, 0], [1, 0, np.nan, 1, 1], [1, 0, np.nan, 1, 0]])
-    found = find_thresholds(scores, labels, constraint=("precision", 0.9))
+    found = find_thresholds(labels, scores, constraint=("precision", 0.9))
     assert found.failed == {
         1: "one class only, the negative one",
         2: "no known label",
@@ -481,8 +505,8 @@ def test_the_inputs_are_not_changed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for average in ("macro", "micro", "samples", "global"):
-            find_thresholds(scores, y, average=average, sample_weight=weights, strategy="auto")
-            find_thresholds(scores, y, average=average)
+            find_thresholds(y, scores, average=average, sample_weight=weights, strategy="auto")
+            find_thresholds(y, scores, average=average, strategy="exact")
 
 
 def test_strategies_follow_the_scale_of_decisions():
@@ -491,9 +515,9 @@ def test_strategies_follow_the_scale_of_decisions():
     labels = rng.random((600, 3)) < 0.1
     scores = rng.normal(size=labels.shape) + 1.5 * labels - 1
     for strategy in ("auto", "plugin", "exact"):
-        plain = find_thresholds(scores, labels, strategy=strategy)
+        plain = find_thresholds(labels, scores, strategy=strategy)
         for scale in (1e-5, 1e-2, 1e3, 1e150):
-            scaled = find_thresholds(scores * scale, labels, strategy=strategy)
+            scaled = find_thresholds(labels, scores * scale, strategy=strategy)
             np.testing.assert_allclose(scaled.thresholds / scale, plain.thresholds, rtol=1e-6)
 
 
@@ -504,25 +528,25 @@ def test_strategies_of_probabilities_near_the_ends(shift, strategy):
     rng = np.random.default_rng(0)
     labels = rng.random((600, 2)) < 0.2
     scores = 1 / (1 + np.exp(-(rng.normal(size=labels.shape) + 2 * labels + shift)))
-    exact = find_thresholds(scores, labels).value
-    assert find_thresholds(scores, labels, strategy=strategy).value > exact - 0.1
+    exact = find_thresholds(labels, scores, strategy="exact").value
+    assert find_thresholds(labels, scores, strategy=strategy).value > exact - 0.1
 
 
 def test_infinite_top_scores_are_always_predicted():
     """No number is above infinity, so that predicting nothing is no choice."""
-    found = find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], "accuracy")
+    found = find_thresholds([0, 1, 0, 0], [np.inf, 0, 1, 2], "accuracy", strategy="exact")
     assert found.values[0] == np.mean(
         (np.array([np.inf, 0, 1, 2]) >= found.thresholds[0]) == [0, 1, 0, 0]
     )
     with pytest.raises(ValueError, match="less than infinity"):
-        find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], average="micro")
+        find_thresholds([0, 1, 0, 0], [np.inf, 0, 1, 2], average="micro", strategy="exact")
 
 
 def test_labels_that_fail_do_not_move_the_others():
     """The mean over rows is searched over the labels it is taken of."""
     scores = [[0.5, 0, 0.25], [0.75, 0, 0.75], [0.25, 0, 0]]
     labels = [[0, 0, np.nan], [np.nan, 1, 0], [1, np.nan, 1]]
-    found = find_thresholds(scores, labels, "accuracy", average="samples")
+    found = find_thresholds(labels, scores, "accuracy", average="samples", strategy="exact")
     assert set(found.failed) == {1}
     assert found.value == pytest.approx(2 / 3)  # nothing is predicted
 
@@ -533,9 +557,9 @@ def test_weights_of_one_change_nothing(average, objective):
     """The same cuts with and without them, also where several are equally good."""
     scores, labels = sample_of(14)
     costs = {"costs": (0.0, 1.0)} if objective == "cost" else {}
-    plain = find_thresholds(scores, labels, objective, average=average, **costs)
+    plain = find_thresholds(labels, scores, objective, average=average, **costs)
     weighted = find_thresholds(
-        scores, labels, objective, average=average, sample_weight=np.ones(len(labels)), **costs
+        labels, scores, objective, average=average, sample_weight=np.ones(len(labels)), **costs
     )
     np.testing.assert_allclose(weighted.thresholds, plain.thresholds)
 
@@ -545,22 +569,24 @@ def test_names_of_columns():
     scores, labels = sample_of(15, n_labels=2)
     frame, table = (pd.DataFrame(array, columns=["a", "b"]) for array in (scores, labels))
     params = {"objective": "precision"}
-    expected = find_thresholds(frame, table, **params, constraint=("recall", [0.5, 0.9])).thresholds
+    expected = find_thresholds(table, frame, **params, constraint=("recall", [0.5, 0.9])).thresholds
     for bounds in ({"b": 0.9, "a": 0.5}, pd.Series({"b": 0.9, "a": 0.5})):
-        found = find_thresholds(frame, table, **params, constraint=("recall", bounds))
+        found = find_thresholds(table, frame, **params, constraint=("recall", bounds))
         np.testing.assert_array_equal(found.thresholds, expected)
-    by_number = find_thresholds(scores, labels, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
+    by_number = find_thresholds(labels, scores, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
     np.testing.assert_array_equal(by_number.thresholds, expected)
     with pytest.raises(ValueError, match="must be in the same order"):
-        find_thresholds(frame, table[["b", "a"]])
+        find_thresholds(table[["b", "a"]], frame, strategy="exact")
 
 
 def test_weights_of_very_different_sizes():
     """Sixteen decades apart they are added up all the same."""
     scores, labels = sample_of(16)
     weights = np.where(np.arange(len(labels)) % 2, 1, 1e-20)
-    found = find_thresholds(scores, labels, average="micro", sample_weight=weights)
-    half = find_thresholds(scores[1::2], labels[1::2], average="micro")
+    found = find_thresholds(
+        labels, scores, average="micro", sample_weight=weights, strategy="exact"
+    )
+    half = find_thresholds(labels[1::2], scores[1::2], average="micro", strategy="exact")
     assert found.value == pytest.approx(half.value, abs=1e-9)
 
 
@@ -569,12 +595,14 @@ def test_nullable_scores():
     scores, labels = sample_of(17, n_labels=2)
     scores[3, 0] = np.nan
     frame = pd.DataFrame(scores.astype(np.float64)).astype("Float64")
-    expected = find_thresholds(scores.astype(np.float64), labels).thresholds
-    np.testing.assert_array_equal(find_thresholds(frame, labels).thresholds, expected)
+    expected = find_thresholds(labels, scores.astype(np.float64), strategy="exact").thresholds
+    np.testing.assert_array_equal(
+        find_thresholds(labels, frame, strategy="exact").thresholds, expected
+    )
 
 
 def test_a_callable_objective_that_is_never_a_number():
     """The label fails with the reason."""
     scores, labels = sample_of(18, n_labels=1)
-    found = find_thresholds(scores, labels, lambda y, p: np.nan)
+    found = find_thresholds(labels, scores, lambda y, p: np.nan, strategy="exact")
     assert found.failed == {0: "the objective is NaN at every cut"}

@@ -97,7 +97,7 @@ def test_thresholds_are_those_of_the_out_of_fold_scores(data):
     tuned = TunedThresholdMultiOutputCV(forest, strategy="exact", cv=4).fit(X, y)
     probas = cross_val_predict_proba(forest, X, y, cv=4)
     scores = np.stack([part[:, 1] for part in probas], axis=1)
-    found = find_thresholds(scores, y)
+    found = find_thresholds(y, scores, strategy="exact")
     np.testing.assert_array_equal(tuned.best_threshold_, found.thresholds)
     assert tuned.in_sample_score_ == pytest.approx(found.value)
 
@@ -115,10 +115,10 @@ def test_best_score_by_hand(data):
     predicted = np.empty(y.shape, dtype=bool)
     thresholds = []
     for train, test in splits:
-        thresholds.append(find_thresholds(scores[train], y[train]).thresholds)
+        thresholds.append(find_thresholds(y[train], scores[train], strategy="exact").thresholds)
         predicted[test] = scores[test] >= thresholds[-1]
     expected = f1_score(y, predicted, average=None)
-    np.testing.assert_allclose(tuned.cv_results_["out_of_fold_scores"], expected)
+    np.testing.assert_allclose(tuned.cv_results_["cross_validated_scores"], expected)
     assert tuned.best_score_ == pytest.approx(expected.mean())
     np.testing.assert_array_equal(tuned.cv_results_["fold_thresholds"], thresholds)
     np.testing.assert_allclose(tuned.cv_results_["std_threshold"], np.std(thresholds, axis=0))
@@ -173,7 +173,7 @@ def test_prefit_and_frozen_are_the_same(data):
     np.testing.assert_array_equal(prefit.best_threshold_, frozen.best_threshold_)
     scores = np.stack([part[:, 1] for part in forest.predict_proba(X[200:])], axis=1)
     alone = ThresholdCalibrator().fit(scores, y[200:])
-    np.testing.assert_array_equal(prefit.best_threshold_, alone.thresholds_)
+    np.testing.assert_array_equal(prefit.best_threshold_, alone.best_threshold_)
     assert prefit.best_score_ == alone.best_score_
 
 
@@ -260,7 +260,7 @@ def test_unknown_labels_stay_unknown(rng):
     assert (tuned.cv_results_["labels"][::5, 1] == -1).all()
     assert tuned.output_names_ == ["hat", "beard"]
     known = y["beard"].notna().to_numpy()
-    alone = find_thresholds(X[known, 1], y["beard"][known].astype(bool))
+    alone = find_thresholds(y["beard"][known].astype(bool), X[known, 1], strategy="exact")
     exact = TunedThresholdMultiOutputCV(Guess(), strategy="exact", cv=KFold(4)).fit(X, y)
     assert exact.best_threshold_[1] == alone.thresholds[0]
     assert 0 <= tuned.score(X, y) <= 1
@@ -380,8 +380,8 @@ def test_metadata_routing(data):
         assert (scores["test_score"] > 0).all()
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), cv=GroupKFold(4))
     tuned.fit(X, y, groups=groups)
-    with pytest.raises(ValueError, match="metadata_routing"):
-        tuned.fit(X, y, check_input=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'check_input'"):
+        tuned.fit(X, y, groups=groups, check_input=True)
 
 
 def test_parallel_equals_serial(data):
@@ -439,7 +439,7 @@ def test_clone_and_pickle(data):
         ({"thresholds": -1}, r"that of output 'y0' is -1; .* must lie in \[0, 1\]"),
         ({"thresholds": [0.1, 0.2, 1.5]}, r"^thresholds: that of output 'y2' is 1.5"),
         ({"thresholds": {"y1": 0.2}}, r"must name all .*: \['y0', 'y2'\] are lacking"),
-        ({"confidence": 0.9}, "confidence is that of a constraint per label"),
+        ({"confidence": 0.9}, "confidence requires a constraint per label"),
     ],
 )
 def test_bad_parameters(data, params, message):
