@@ -16,8 +16,8 @@ def _leaves_rows_out(estimator: Any) -> bool:
     """Tell whether a classifier, one inside it or a step before it has ``on_bad_image="warn"``."""
     if isinstance(estimator, Pipeline):
         return any(_leaves_rows_out(step) for _, step in estimator.steps)
-    if hasattr(estimator, "on_bad_image"):
-        return bool(estimator.on_bad_image == "warn")
+    if hasattr(estimator, "images"):
+        return getattr(estimator.images, "on_bad_image", "raise") == "warn"
     inner = getattr(estimator, "estimator_", getattr(estimator, "estimator", None))
     return inner is not None and _leaves_rows_out(inner)
 
