@@ -133,7 +133,7 @@ def check_X(
         if kind != "features":
             raise ValueError("X contains images, but the estimator was fitted on 2-D features.")
         raise ValueError(
-            f"X is {describe(X)}, but the estimator was fitted on images; valid are {VALID_IMAGES}."
+            f"The estimator was fitted on images, but X is {describe(X)}; valid are {VALID_IMAGES}."
         )
     if kind == "features":
         rows, found = _check_features(classifier, X, images, fitted, defer_finite_check)
@@ -210,7 +210,7 @@ def check_finite(
     if not bad.any():
         return
     row, column = np.unravel_index(np.argmax(bad), bad.shape)
-    name = column if kind.feature_names is None else kind.feature_names[column]
+    name = int(column) if kind.feature_names is None else kind.feature_names[column]
     what = "NaN" if np.isnan(X[row, column]) else f"infinity or a value too large for {X.dtype!r}"
     message = f"Input X contains {what}. The first is in row {row}, column {name!r}."
     if np.isnan(X[row]).all():

@@ -17,7 +17,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._inputs import decoding as _decoding
 from skattr._inputs.checks import check_image_array, check_image_paths
 from skattr._inputs.decoding import read_image, resize
@@ -411,7 +411,11 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
     features = []
     for decoding in (*DECODINGS, *DECODINGS):
         embedder = ImageEmbedder(
-            "resnet18", layer="layer1", image_size=24, decoding=decoding, cache=tmp_path / "cache"
+            "resnet18",
+            layer="layer1",
+            image_size=24,
+            images=ImageReading(decoding),
+            cache=tmp_path / "cache",
         )
         features.append(embedder.fit_transform(photographs))
     assert (features[0] != features[1]).any()
@@ -434,7 +438,7 @@ def test_arrays_have_no_decoding(images):
     """Images in memory are resized alike under both."""
     y = np.arange(24) % 2
     one, other = (
-        tiny(decoding=decoding, image_size=(7, 9), max_epochs=1).fit(images, y)
+        tiny(images=ImageReading(decoding), image_size=(7, 9), max_epochs=1).fit(images, y)
         for decoding in DECODINGS
     )
     np.testing.assert_array_equal(one.predict_proba(images), other.predict_proba(images))
