@@ -398,7 +398,7 @@ def test_the_classifier_is_fitted_on_what_was_asked_for(photographs, num_workers
     }
     assert (arrays["exact"] != arrays["scaled"]).any()
     for decoding, array in arrays.items():
-        params = {"decoding": decoding, "num_workers": num_workers, "max_epochs": 1}
+        params = {"images": ImageReading(decoding, num_workers=num_workers), "max_epochs": 1}
         of_files = tiny(**params).fit(photographs, y)
         of_arrays = tiny(**params).fit(array, y)
         np.testing.assert_array_equal(
@@ -431,7 +431,7 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
 def test_invalid_decodings(photographs, estimator, decoding):
     """They are named with what is valid."""
     with pytest.raises(ValueError, match="'decoding' parameter .* must be a str among"):
-        estimator(decoding=decoding).fit(photographs, np.arange(8) % 2)
+        estimator(images=ImageReading(decoding)).fit(photographs, np.arange(8) % 2)
 
 
 def test_arrays_have_no_decoding(images):
