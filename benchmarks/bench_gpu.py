@@ -42,7 +42,7 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.nn import functional
 
-from skattr import AttributeClassifier, Augmentation
+from skattr import AttributeClassifier, Augmentation, Branches, ImageReading, TrainingOptions
 from skattr.losses import CrossEntropyLoss
 from skattr.nn import BranchLayout, FusedBranches, SummedCrossEntropy
 
@@ -328,19 +328,20 @@ def make_files(folder, sizes):
 def files(sizes, options):
     """Compare the ways of images to the device."""
     X, y = make_data(sizes.n_files, sizes.side)
-    params = classifier_of(sizes).get_params()
-    ways = {"arrays": {}, "files": {}}
-    if "decoding" in params:
-        ways["files, decoding='scaled'"] = {"decoding": "scaled"}
-    if "decoded_cache" in params:
-        ways["files, decoded_cache='memory'"] = {"decoded_cache": "memory"}
+    n = sizes.workers
+    ways = {
+        "arrays": ImageReading(num_workers=n),
+        "files": ImageReading(num_workers=n),
+        "files, decoding='scaled'": ImageReading("scaled", num_workers=n),
+        "files, cache='memory'": ImageReading(cache="memory", num_workers=n),
+    }
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = make_files(folder, sizes)
-        for name, more in ways.items():
-            more = {"num_workers": sizes.workers, "max_epochs": 4, **more}
+        for name, reading in ways.items():
             data = X if name == "arrays" else paths
-            speed = speed_of(classifier_of(sizes, **more).fit(data, y), len(y))
+            classifier = classifier_of(sizes, images=reading, max_epochs=4)
+            speed = speed_of(classifier.fit(data, y), len(y))
             rows.append({"images": name, "workers": sizes.workers, "images/s": speed})
     for row in rows:
         row["of arrays"] = row["images/s"] / rows[0]["images/s"]
@@ -366,15 +367,15 @@ def choices():
         "cudnn.deterministic": {"flag": "cudnn"},
         "use_deterministic_algorithms": {"flag": "all"},
         "small network": {"backbone": small},
-        "small network, compiled": {"backbone": small, "net_params": {"compile": True}},
-        "branch_hidden": {"branch_hidden": 16},
+        "small network, compiled": {"backbone": small, "training": TrainingOptions(compile=True)},
+        "hidden": {"branches": Branches(hidden=16)},
         "mixed attributes": {"labels": "mixed"},
         "features, category_prior='condition'": {"category_prior": "condition"},
         "attribute_weight='uncertainty'": {"attribute_weight": "uncertainty"},
         "loss, unknown='selective'": {"loss": CrossEntropyLoss(unknown="selective")},
         "mixup": {"augment": Augmentation(mixup=0.2)},
-        "dropout": {"net_params": {"module__dropout": 0.3}},
-        "ema_decay": {"ema_decay": 0.9},
+        "dropout": {"branches": Branches(dropout=0.3)},
+        "ema_decay": {"training": TrainingOptions(ema_decay=0.9)},
     }
     for loss in ("focal", "asymmetric", "partial_asymmetric"):
         result[f"loss={loss!r}"] = {"loss": loss}

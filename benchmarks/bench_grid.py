@@ -30,10 +30,10 @@ from skattr.metrics import get_scorer
 from skattr.model_selection import MultilabelStratifiedKFold, multilabel_train_test_split
 
 MODELS = [
-    {"binary_head": ["sigmoid"], "category_prior": [None]},
-    {"binary_head": ["softmax"], "category_prior": [None]},
-    {"binary_head": ["sigmoid"], "category_prior": ["joint"]},
-    {"binary_head": ["sigmoid"], "category_prior": ["condition"]},
+    {"branches__binary": ["sigmoid"], "category_prior": [None]},
+    {"branches__binary": ["softmax"], "category_prior": [None]},
+    {"branches__binary": ["sigmoid"], "category_prior": ["joint"]},
+    {"branches__binary": ["sigmoid"], "category_prior": ["condition"]},
 ]
 REST = {"pos_weight": [None, "balanced"], "loss": ["bce", "focal", "asymmetric"]}
 METRICS = ["macro_f1", "mean_average_precision"]
@@ -142,7 +142,7 @@ def candidates(grid):
     table = pd.DataFrame(
         {
             "model": [
-                params["category_prior"] or params["binary_head"] for params in found["params"]
+                params["category_prior"] or params["branches__binary"] for params in found["params"]
             ],
             "pos_weight": [params["pos_weight"] or "-" for params in found["params"]],
             "loss": [params["loss"] for params in found["params"]],

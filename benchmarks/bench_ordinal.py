@@ -98,7 +98,7 @@ def _check_predict(classifier, X, y, kinds, result):
     """Check that `predict` is what was scored."""
     for rule in ("mode", "median"):
         predicted = pd.DataFrame(
-            classifier.set_params(ordinal_predict=rule).predict(X), columns=list(y)
+            classifier.set_params(branches__ordinal_predict=rule).predict(X), columns=list(y)
         )
         error = mean_absolute_error(y, predicted.astype(y.dtypes), attributes=kinds)
         np.testing.assert_allclose(error, result[f"MAE, {rule}"], atol=1e-3)

@@ -36,7 +36,7 @@ from skattr.nn._backbones.build import PixelNormalization
 
 CANDIDATES = {
     "heads__loss": ["bce", "focal"],
-    "heads__branch_hidden": [None, 32],
+    "heads__branches__hidden": [None, 32],
     "heads__pos_weight": [None, "balanced"],
     "heads__lr": [1e-3, 3e-3, 1e-2],
 }

@@ -3,12 +3,12 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches
 
 CLASSIFIERS = [
     AttributeClassifier(),
     AttributeClassifier(batch_size=100_000, max_epochs=30),
-    AttributeClassifier("mlp", binary_head="softmax", branch_hidden=8, batch_size=100_000),
+    AttributeClassifier("mlp", branches=Branches("softmax", hidden=8), batch_size=100_000),
 ]
 # Checks that may fail, each with a reason. None does.
 EXPECTED_FAILURES: dict[str, str] = {}

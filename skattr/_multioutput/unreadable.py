@@ -20,8 +20,8 @@ def _skips_unreadable(estimator: Any) -> bool:
     """Whether a classifier, its inner estimator or a pipeline step has on_bad_image="warn"."""
     if isinstance(estimator, Pipeline):
         return any(_skips_unreadable(step) for _, step in estimator.steps)
-    if hasattr(estimator, "on_bad_image"):
-        return bool(estimator.on_bad_image == "warn")
+    if hasattr(estimator, "images"):
+        return getattr(estimator.images, "on_bad_image", "raise") == "warn"
     inner = getattr(estimator, "estimator_", getattr(estimator, "estimator", None))
     return inner is not None and _skips_unreadable(inner)
 

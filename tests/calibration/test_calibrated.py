@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, ImageReading
 from skattr.calibration._calibrated import CalibratedMultiOutputCV
 from skattr.calibration._calibrators import (
     METHODS,
@@ -606,7 +606,9 @@ def test_rows_that_cannot_be_read(labels, method, n_labels):
     X, y = labels[0], labels[1][:, :n_labels] if n_labels > 1 else labels[1][:, 0]
     is_bad = np.arange(300) % 9 == 4
     holed = np.where(is_bad[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    network = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    ).fit(X, y)
     params = {"method": method, "cv": "prefit", "min_support": 2, "pos_weight": 3.0}
     calibrated = CalibratedMultiOutputCV(network, **params)
     other = clone(calibrated).set_params(estimator=network).fit(X[~is_bad], y[~is_bad])
@@ -638,7 +640,9 @@ def test_rows_that_cannot_be_read_in_folds(labels):
     """They weigh nothing in the fold that holds them out."""
     X, y = labels
     holed = np.where((np.arange(300) % 9 == 4)[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=2, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        max_epochs=2, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     for cv in (3, 0.4):
         calibrated = CalibratedMultiOutputCV(network, cv=cv, random_state=0).fit(holed, y)
         assert [type(one) for one in calibrated.calibrators_] == [Sigmoid] * 3

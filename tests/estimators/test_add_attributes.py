@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-from skattr import AttributeClassifier, AttributeEncoder
+from skattr import AttributeClassifier, AttributeEncoder, Branches, TrainingOptions
 from skattr._estimators.add_attributes import (
     merge_encoders,
     name_new_attributes,
@@ -44,15 +44,15 @@ OLD, NEW = ["hat", "color", "age"], ["scarf", "shape"]
 
 @pytest.mark.parametrize("params", [
     {},
-    {"binary_head": "softmax"},
-    {"branch_hidden": 5, "backbone": "mlp"},
+    {"branches": Branches("softmax")},
+    {"branches": Branches(hidden=5), "backbone": "mlp"},
     AGE,
-    {**AGE, "branch_hidden": 5},
+    {**AGE, "branches": Branches(hidden=5)},
     {"category_prior": "joint"},
     {"category_prior": "auxiliary"},
     {"category_prior": "condition"},
-    {"precision": "float32", "loss": "focal", "pos_weight": "balanced"},
-    {"ema_decay": 0.9, "early_stopping": True},
+    {"training": TrainingOptions(precision="float32"), "loss": "focal", "pos_weight": "balanced"},
+    {"training": TrainingOptions(ema_decay=0.9), "early_stopping": True},
 ], ids=str)  # fmt: skip
 def test_old_columns_are_bit_identical_and_new_ones_are_learned(params):
     """For every head and prior: old probabilities to the bit, new attributes well above chance."""
@@ -162,7 +162,7 @@ def test_names_that_clash_and_columns_without_names():
     assert classifier.output_names_ == ["y0", "y1", "y2", "y3", "y4"]
     before = classifier.predict_proba(X)
     for clash in (y[["beard"]].rename(columns={"beard": "y1"}), y["beard"].rename("y4")):
-        with pytest.raises(ValueError, match=r"The attribute\(s\) \['y[14]'\] are there already"):
+        with pytest.raises(ValueError, match=r"y has the attribute\(s\) \['y[14]'\], which"):
             classifier.add_attributes(X, clash)
     with pytest.raises(ValueError, match="Input y contains NaN"):
         classifier.add_attributes(X, np.full(120, np.nan))
@@ -193,15 +193,20 @@ def test_naming_of_new_attributes():
 
 def test_parameters_of_new_branches():
     """What concerns images and old attributes is left out, the rest is the classifier's."""
-    params = {"augment": "flip", "freeze": "backbone", "weights": "DEFAULT", "backbone": "resnet50"}
+    params = {
+        "augment": "flip",
+        "fine_tuning": "backbone",
+        "weights": "DEFAULT",
+        "backbone": "resnet50",
+    }
     classifier = AttributeClassifier(
         **params, lr=3.0, category_prior="joint", loss="focal", max_epochs=7, cross_fit=3,
         pos_weight={"hat": 2, "scarf": 3}, class_weight="balanced", constraints={"implies": []},
     )  # fmt: skip
-    found = new_attribute_params(classifier, pd.DataFrame({"scarf": [1]}))
+    found = new_attribute_params(classifier.get_params(deep=False), pd.DataFrame({"scarf": [1]}))
     assert found["pos_weight"] == {"scarf": 3}
     assert (found["class_weight"], found["loss"], found["max_epochs"]) == ("balanced", "focal", 7)
-    for name in ("augment", "freeze", "weights", "category_prior", "constraints", "cross_fit"):
+    for name in ("augment", "fine_tuning", "weights", "category_prior", "constraints", "cross_fit"):
         assert found[name] is None
     assert (found["backbone"], found["lr"], found["warm_start"]) == ("linear", "auto", False)
 
@@ -242,7 +247,7 @@ def test_what_cannot_follow():
     classifier.add_attributes(X, y[NEW])
     before = classifier.predict_proba(X)
     for call in (classifier.fit, classifier.partial_fit):
-        with pytest.raises(ValueError, match="attributes were added to it; fit all of them anew"):
+        with pytest.raises(ValueError, match="attributes were added to it; call fit on all"):
             call(X, y[OLD + NEW])
     for one, other in zip(before, classifier.predict_proba(X), strict=True):
         assert_array_equal(one, other)

@@ -13,8 +13,9 @@ from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from tests.tiny_models import tiny
 
 KINDS = ["arrays", "gray", "paths", "path array", "boxes"]
@@ -130,7 +131,7 @@ def test_cross_validate_with_several_scorers(X, table):
 
 def test_grid_search_over_two_parameters(X, table):
     """GridSearchCV refits the best candidate, which predicts the user's labels."""
-    grid = {"lr": [1e-3, 1e-2], "branch_hidden": [None, 4]}
+    grid = {"lr": [1e-3, 1e-2], "branches__hidden": [None, 4]}
     search = GridSearchCV(
         tiny(), grid, cv=KFold(2), scoring=SCORING, refit="known", error_score="raise"
     ).fit(X, table)
@@ -269,7 +270,7 @@ def test_score_leaves_out_rows_without_a_label(images, table):
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
 def test_transform_returns_named_columns(images, table, binary_head):
     """One column per binary attribute, one per class of the others, as probabilities."""
-    classifier = tiny(binary_head=binary_head).fit(images, table)
+    classifier = tiny(branches=Branches(binary_head)).fit(images, table)
     columns = classifier.transform(images)
     names = list(classifier.get_feature_names_out())
     assert names[:4] == ["hat", "color=blue", "color=green", "color=red"]
@@ -317,11 +318,11 @@ def test_label_weight_slices_without_routing(images, table, rng):
 
 def test_warm_start_goes_on(images, table):
     """With warm_start the second fit begins where the first ended."""
-    classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, lr_schedule=None)
+    classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, training=TrainingOptions(None))
     first = classifier.fit(images, table).history_
     second = classifier.fit(images, table).history_
     assert second[0]["train_loss"] < first[0]["train_loss"] - 0.1
-    with pytest.raises(ValueError, match="warm_start=True goes on from the previous fit"):
+    with pytest.raises(ValueError, match="warm_start=True continues from the previous fit"):
         classifier.fit(images, table[["hat"]])
 
 
@@ -347,3 +348,43 @@ def test_cuda_fits_and_predicts(images, table):
     assert known_accuracy(table.to_numpy(object)[:, :2], classifier.predict(images)[:, :2]) > 0.9
     copy = pickle.loads(pickle.dumps(classifier))
     assert_array_equal(copy.predict(images), classifier.predict(images))
+
+
+class Failing(Callback):
+    """A callback that fails after the first epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Fail."""
+        raise ValueError("failed on purpose")
+
+
+@pytest.mark.parametrize("kind", ["features", "images"])
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.InSampleWarning")
+def test_a_fit_that_fails_leaves_the_last_one_whole(rng, images, table, kind):
+    """Whichever check fails, fitted attributes and predictions are those of the last good fit."""
+    X = images if kind == "images" else pd.DataFrame(rng.normal(size=(24, 3)), columns=list("abc"))
+    classifier = tiny() if kind == "images" else AttributeClassifier(max_epochs=2, random_state=0)
+    classifier.fit(X, table)
+    state, expected = dict(vars(classifier)), classifier.predict_proba(X)
+    other = rng.normal(size=(24, 5))
+    category = np.arange(24) % 2
+    cases = [
+        ({}, {"label_weight": -np.ones((24, 3))}),
+        ({"net_params": {"module__none": 1}}, {}),
+        ({"net_params": {"callbacks": [Failing()]}}, {}),
+        ({"net_params": {"callbacks": [Failing()]}, "cross_fit": 2}, {}),
+        ({"constraints": {"implies": [("a", "b")]}}, {}),
+        ({"category_prior": "joint"}, {"category": category[1:]}),
+        ({"backbone": "none"}, {}),
+    ]
+    for params, metadata in cases:
+        failing = {"backbone": "auto", **params}
+        before = {name: getattr(classifier, name) for name in failing}
+        classifier.set_params(**failing)
+        with pytest.raises(ValueError):
+            classifier.fit_transform(other, table, **metadata)
+        classifier.set_params(**before)
+        assert all(value is state[name] for name, value in vars(classifier).items())
+        assert vars(classifier).keys() == state.keys()
+        for one, two in zip(classifier.predict_proba(X), expected, strict=True):
+            np.testing.assert_array_equal(one, two)

@@ -1,10 +1,10 @@
-"""`decoding` and `decoded_cache` of the classifier, from files to predictions."""
+"""`decoding` and `cache` of ImageReading, from files to predictions."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._inputs import rows as images
 from skattr.exceptions import BadImageWarning
 from tests.tiny_models import tiny
@@ -25,35 +25,39 @@ def decoded(monkeypatch):
 
 
 def same(one, other):
-    """Whether two classifiers hold the same network to the bit."""
+    """Whether the networks of two classifiers are bit-identical."""
     states = [classifier.net_.module_.state_dict() for classifier in (one, other)]
     return all(bool((states[0][key] == states[1][key]).all()) for key in states[0])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_each_file_is_decoded_once(files, table, decoded, num_workers):
-    """With the cache a fit decodes each file once, in all epochs and validations."""
-    params = {"validation_fraction": 0.25, "num_workers": num_workers}
+def test_each_file_is_decoded_once_per_fit(files, table, decoded, num_workers):
+    """With cache="memory" all epochs and validations of a fit share the decoded images."""
+    reading = ImageReading(num_workers=num_workers)
+    params = {"validation_fraction": 0.25, "images": reading}
     plain = tiny(**params).fit(files, table)
     n_plain = len(decoded)
     decoded.clear()
-    cached = tiny(**params, decoded_cache="memory").fit(files, table)
+    cached = tiny(**params).set_params(images__cache="memory").fit(files, table)
     assert same(plain, cached)
     assert cached.history_[-1]["train_loss"] == plain.history_[-1]["train_loss"]
-    if num_workers == 0:  # else the files are decoded in other processes
+    if num_workers == 0:  # workers decode in processes of their own
         assert n_plain == 3 * 24
         assert sorted(decoded) == sorted(files)
     expected = [np.asarray(one) for one in plain.predict_proba(files)]
+    decoded.clear()
     for one, other in zip(cached.predict_proba(files), expected, strict=True):
         np.testing.assert_array_equal(one, other)
+    if num_workers == 0:
+        assert len(decoded) == 24
 
 
 def test_the_reading_before_training_fills_the_cache(files, table, decoded):
-    """With on_bad_image="warn" files are looked at beforehand, and then never again."""
+    """With on_bad_image="warn" files are read before training, and then never again."""
     with open(files[5], "wb") as file:
         file.write(b"no image")
     with pytest.warns(BadImageWarning, match="row 5"):
-        tiny(on_bad_image="warn", decoded_cache="memory").fit(files, table)
+        tiny(images=ImageReading(on_bad_image="warn", cache="memory")).fit(files, table)
     assert sorted(decoded) == sorted(files)
 
 
@@ -70,19 +74,25 @@ def photographs(tmp_path, rng):
 
 
 def test_scaled_decoding_is_close(photographs):
-    """The classifier predicts nearly the same from images that are decoded at a smaller size."""
+    """Predictions differ little; `images` is read in prediction, without another fit."""
     y = np.arange(8) % 2
-    classifier = AttributeClassifier(tiny().backbone, image_size=16, max_epochs=2, random_state=0)
-    exact = classifier.fit(photographs, y).predict_proba(photographs)
-    scaled = classifier.set_params(decoding="scaled").predict_proba(photographs)
-    assert 0 < np.abs(scaled - exact).max() < 0.05
+    classifier = AttributeClassifier(
+        tiny().backbone, image_size=16, max_epochs=2, random_state=0
+    ).fit(photographs, y)
+    expected = classifier.predict_proba(photographs)
+    scaled = classifier.set_params(images="scaled").predict_proba(photographs)
+    assert 0 < np.abs(scaled - expected).max() < 0.05
 
 
 def test_embedder_keeps_the_two_kinds_apart(photographs, tmp_path):
     """Features of scaled images are rows of their own in the cache."""
     features = [
         ImageEmbedder(
-            "resnet18", layer="layer1", image_size=32, decoding=decoding, cache=tmp_path / "cache"
+            "resnet18",
+            layer="layer1",
+            image_size=32,
+            images=ImageReading(decoding),
+            cache=tmp_path / "cache",
         ).fit_transform(photographs)
         for decoding in ("exact", "scaled")
     ]

@@ -26,7 +26,7 @@ from sklearn.utils import estimator_checks
 from torch import nn
 from torchvision.transforms import v2
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._cache.embeddings import FILE_NAME, EmbeddingStore
 from skattr._inputs.rows import read_image
 from skattr.exceptions import ImageReadError, InvalidBoxError
@@ -154,7 +154,7 @@ def test_order_and_batches_matter_no_more_than_rounding(images, files, num_worke
     expected = tiny(batch_size=1).fit_transform(images)
     order = np.random.default_rng(0).permutation(24)
     for batch_size in (1, 7, 100):
-        embedder = tiny(batch_size=batch_size, num_workers=num_workers)
+        embedder = tiny(batch_size=batch_size, images=ImageReading(num_workers=num_workers))
         result = embedder.fit_transform(np.array(files)[order])
         np.testing.assert_allclose(result, expected[order], rtol=1e-5, atol=1e-6)
 
@@ -298,9 +298,9 @@ def test_what_is_no_part_of_the_features(files, cache):
     expected = tiny(**base).fit_transform(files)
     (weights.parent / "copy.pt").write_bytes(weights.read_bytes())
     changes = [
-        {"batch_size": 9}, {"num_workers": 2}, {"precision": "float32"}, {"random_state": 7},
-        {"random_state": None}, {"weights": str(weights.parent / "copy.pt")}, {"device": "cpu"},
-        {"image_size": (32, 32)},
+        {"batch_size": 9}, {"images": ImageReading(num_workers=2)}, {"precision": "float32"},
+        {"random_state": 7}, {"random_state": None}, {"device": "cpu"},
+        {"weights": str(weights.parent / "copy.pt")}, {"image_size": (32, 32)},
     ]  # fmt: skip
     for change in changes:
         np.testing.assert_array_equal(tiny(**{**base, **change}).fit_transform(files), expected)
@@ -383,10 +383,12 @@ def test_an_unreadable_image_keeps_what_came_before(files, noted, cache):
     Path(files[12]).write_bytes(b"no image")
     for num_workers in (0, 2):
         with pytest.raises(ImageReadError, match=r"^row 12 of X: cannot read the image"):
-            tiny(backbone=noted, cache=cache, num_workers=num_workers).fit_transform(files)
+            tiny(
+                backbone=noted, cache=cache, images=ImageReading(num_workers=num_workers)
+            ).fit_transform(files)
     assert noted.seen().total() == len(EmbeddingStore(cache)) == 10
     with pytest.raises(ImageReadError, match="^row 12 of X"):
-        tiny(num_workers=2).fit_transform(files)
+        tiny(images=ImageReading(num_workers=2)).fit_transform(files)
 
 
 def test_a_file_that_changes_while_it_is_read(files, cache, monkeypatch):
@@ -531,7 +533,7 @@ def test_x_without_images(X):
     with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; valid"):
         tiny().fit(X)
     fitted = tiny().fit(np.zeros((2, *SIZE, 3), np.uint8))
-    with pytest.raises(ValueError, match="X holds no images"):
+    with pytest.raises(ValueError, match="X contains no images"):
         fitted.transform(X)
 
 
@@ -570,6 +572,9 @@ def test_x_of_wrong_images(files, crops):
         ({"device": "abacus"}, ValueError, "device='abacus' cannot be used"),
         ({"cache_key": "path"}, ValueError, "'cache_key' parameter .* must be a str among"),
         ({"cache": 3}, ValueError, "'cache' parameter"),
+        ({"images": "fast"}, ValueError, "'images' parameter .*'exact'"),
+        ({"images__num_workers": -1}, ValueError, "'num_workers' parameter of ImageReading"),
+        ({"images__cache": "memory"}, ValueError, "images has cache='memory'"),
     ],
 )
 def test_invalid_parameters(images, params, error, message):
@@ -595,7 +600,7 @@ def test_images_too_small_for_the_backbone(images, cache, layer, is_cached):
 
 def test_a_cache_of_fresh_weights(images, cache):
     """Weights that nobody can draw again are not cached, from fit on or afterwards."""
-    message = "cache needs features that can be computed again: give random_state an int"
+    message = "cache needs features that can be computed again: set random_state to an int"
     with pytest.raises(ValueError, match=message):
         tiny(cache=cache, random_state=None).fit(images)
     fitted = tiny(random_state=None).fit(images)

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier, FineTuning
+from skattr import AttributeClassifier, Branches, FineTuning, ImageReading, TrainingOptions
 from skattr.exceptions import (
     ImageReadError,
     InvalidBoxError,
@@ -225,7 +225,7 @@ BROKEN = r"row 9 of X: cannot read the image '.*broken.jpg': UnidentifiedImageEr
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_an_unreadable_image_at_fit_and_predict(with_broken, files, table, num_workers):
     """Row and path are named, also from a worker process, and later fits are unharmed."""
-    classifier = tiny(num_workers=num_workers, batch_size=8)
+    classifier = tiny(images=ImageReading(num_workers=num_workers), batch_size=8)
     with pytest.raises(ImageReadError, match=BROKEN):
         classifier.fit(with_broken, table)
     classifier.fit(files, table)
@@ -238,7 +238,7 @@ def test_an_unreadable_image_leaves_no_worker_process(with_broken, table):
     """Workers end with the error, while its traceback is still held: they would break the next."""
     before = set(multiprocessing.active_children())
     with pytest.raises(ImageReadError, match=BROKEN) as caught:
-        tiny(num_workers=2, batch_size=8).fit(with_broken, table)
+        tiny(images=ImageReading(num_workers=2), batch_size=8).fit(with_broken, table)
     assert set(multiprocessing.active_children()) <= before
     assert caught.value.__traceback__ is not None
 
@@ -261,7 +261,7 @@ def test_a_missing_image(files, table):
 def test_a_box_outside_its_image(files, table, num_workers):
     """Row, box, path and size of the image are named."""
     X = pd.DataFrame({"path": files}).assign(xmin=0, ymin=0, xmax=10, ymax=12)
-    classifier = tiny(num_workers=num_workers).fit(X, table)
+    classifier = tiny(images=ImageReading(num_workers=num_workers)).fit(X, table)
     X.loc[6, "xmax"] = 11
     message = r"row 6 of X: the box .*\(0, 0, 11, 12\).*image 6.png' \(10 x 12 pixels\)"
     with pytest.raises(InvalidBoxError, match=message):
@@ -395,21 +395,44 @@ def test_weights_that_do_not_fit(images, table, weights, message):
 
 # --- parameters ------------------------------------------------------------------------------
 
-ILLEGAL = {
+INVALID = {
     "backbone": [
         ("resnet19", "it must be a callable or one of .* resnet18, "),
         (3, "str.*callable"),
     ],
     "weights": [("nope", "weights='nope' is not a file"), (3, "'str' or None")],
+    "image_size": [
+        (0, r"int in the range \[1, inf\)"),
+        ("big", "an int"),
+        ((12,), "positive int or a pair"),
+        ((12, 0), "positive int or a pair"),
+        ((12, 10, 3), "positive int or a pair"),
+        ((12.5, 10), "positive int or a pair"),
+    ],
+    "augment": [("spin", "'flip'"), ("spin", "'shift'"), (3, "callable")],
+    "max_epochs": [(0, r"range \[1, inf\)"), ("many", "int")],
+    "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],
     "attributes": [(3, "Mapping.* or None"), ({"hat": "nominal"}, "'binary', 'categorical' or")],
-    "binary_head": [("tanh", "'sigmoid'"), ("tanh", "'softmax'"), (None, "'sigmoid'")],
-    "branch_hidden": [(0, r"range \[1, inf\) or None"), (2.5, "int"), ("big", "int")],
-    "ordinal_predict": [("mean", "'median'"), (None, "'mode'")],
-    "category_prior": [("film", "'auxiliary'"), ("film", "'condition'"), (3, "'joint'.* or None")],
+    "classes": [(3, "array-like"), ({"zz": [1]}, "'zz', which is no attribute")],
+    "missing_label": [([-1, 0], "must be one value")],
     "constraints": [
         (3, "Mapping.* or None"),
         ({"xor": []}, "'at_most_one', 'exactly_one'.*'implies'"),
         ({"implies": [("hat", "color")]}, "'color', which is categorical"),
+    ],
+    "category_prior": [("film", "'auxiliary'"), ("film", "'condition'"), (3, "'joint'.* or None")],
+    "branches": [
+        ("tanh", "'sigmoid'"),
+        ("tanh", "'softmax'"),
+        (3, "Branches"),
+        (Branches("tanh"), "'binary' parameter of Branches.*'sigmoid'"),
+        (Branches(None), "'binary' parameter of Branches.*'sigmoid'"),
+        (Branches(hidden=0), r"'hidden' parameter of Branches.*range \[1, inf\) or None"),
+        (Branches(hidden=2.5), "'hidden' parameter of Branches.*int"),
+        (Branches(hidden="big"), "'hidden' parameter of Branches.*int"),
+        (Branches(dropout=1.0), r"'dropout' parameter of Branches.*range \[0.0, 1.0\)"),
+        (Branches(ordinal_predict="mean"), "'ordinal_predict' parameter of Branches.*'median'"),
+        (Branches(ordinal_predict=None), "'ordinal_predict' parameter of Branches.*'mode'"),
     ],
     "loss": [("hinge", "'focal'"), ("hinge", "'asymmetric'"), (3, "callable")],
     "pos_weight": [
@@ -434,73 +457,85 @@ ILLEGAL = {
         ([1, 2], r"2 number\(s\), y 3 attribute"),
         ([0, 0, 0], "one must be above 0"),
     ],
-    "classes": [(3, "array-like"), ({"zz": [1]}, "'zz', which is no attribute")],
-    "missing_label": [([-1, 0], "must be one value")],
-    "image_size": [
-        (0, r"int in the range \[1, inf\)"),
-        ("big", "an int"),
-        ((12,), "positive int or a pair"),
-        ((12, 0), "positive int or a pair"),
-        ((12, 10, 3), "positive int or a pair"),
-        ((12.5, 10), "positive int or a pair"),
-    ],
-    "augment": [("spin", "'flip'"), ("spin", "'shift'"), (3, "callable")],
-    "freeze": [
-        ("all", "'backbone'"),
-        ("stages:0", "'stages:N'"),
-        ("stages:9", "stages:1"),
-        (3, "str"),
-    ],
     "optimizer": [("lion", "'adamw'"), ("lion", "'sgd'"), (None, "callable")],
     "lr": [(-1, r"range \(0.0, inf\)"), (0, r"range \(0.0"), ("fast", "'auto'"), (np.nan, "float")],
     "weight_decay": [(-1, r"range \[0.0, inf\)"), (None, "float")],
-    "lr_schedule": [("x", "'onecycle'"), ("x", "'cosine'"), (3, "None")],
-    "ema_decay": [(1.0, r"range \(0.0, 1.0\) or None"), ("slow", "float")],
     "batch_size": [(0, r"range \[1, inf\)"), (2.5, "int")],
-    "max_epochs": [(0, r"range \[1, inf\)"), ("many", "int")],
     "validation_fraction": [
         (0, r"range \(0.0, 1.0\) or None"),
         (1.0, r"range \(0.0, 1.0\)"),
         (0.99, "leaves none to train on"),
     ],
     "early_stopping": [("yes", "bool"), (None, "bool"), (0, r"range \[1, inf\)")],
-    "transform_output": [("x", "'features'"), ("x", "'logit'"), (None, "'proba'")],
-    "cross_fit": [(1, r"range \[2, inf\)"), (1.5, r"range \(0.0, 1.0\)"), ("five", "'split'")],
-    "device": [("nope", "'auto', 'cpu' or another"), ("", "'auto', 'cpu' or"), (0, "'str'")],
-    "precision": [("int8", "'bfloat16'"), (32, "'float32'"), (None, "'auto'")],
-    "num_workers": [(-1, r"range \[0, inf\)"), (None, "int")],
-    "decoding": [("fast", "'exact'"), ("fast", "'scaled'"), (None, "'scaled'")],
-    "decoded_cache": [("folder", "'memory'"), (True, "None")],
-    "on_bad_image": [("skip", "'raise'"), ("skip", "'warn'"), (None, "'warn'")],
+    "fine_tuning": [
+        ("all", "'backbone'"),
+        ("stages:0", "'stages:N'"),
+        ("stages:9", "stages:1"),
+        (3, "str"),
+        (FineTuning(layer_decay=0), "'layer_decay' parameter of FineTuning"),
+    ],
+    "training": [
+        ("x", "'onecycle'"),
+        ("x", "'cosine'"),
+        (3, "None"),
+        (TrainingOptions("x"), "'lr_schedule' parameter of TrainingOptions.*'cosine'.* or None"),
+        (TrainingOptions(ema_decay=1.0), r"'ema_decay' parameter .*range \(0.0, 1.0\) or None"),
+        (TrainingOptions(ema_decay="slow"), "'ema_decay' parameter of TrainingOptions.*float"),
+        (TrainingOptions(clip_norm=0), r"'clip_norm' parameter .*range \(0.0, inf\) or None"),
+        (TrainingOptions(accumulate=0), r"'accumulate' parameter .*range \[1, inf\)"),
+        (TrainingOptions(precision="int8"), "'precision' parameter of Train.*'bfloat16'"),
+        (TrainingOptions(precision=32), "'precision' parameter of TrainingOptions.*'float32'"),
+        (TrainingOptions(precision=None), "'precision' parameter of TrainingOptions.*'auto'"),
+        (TrainingOptions(compile="no"), "'compile' parameter of TrainingOptions.*bool"),
+    ],
     "net_params": [
         (3, "Mapping.* or None"),
         ({"nope": 3}, r"sets \['nope'\].*unexpected argument.* nope"),
         ({"callback": []}, r"sets \['callback'\]"),
         ({"module__dropuot": 0.3}, r"sets \['module__dropuot'\], .* keyword argument 'dropuot'"),
-        ({"module__dropout": 2}, r"sets \['module__dropout'\], .* between 0 and 1"),
+        ({"module__dropout": 2}, r"sets 'module__dropout', .*branches=Branches\(dropout=\.\.\.\)"),
+        ({"clip_norm": 1.0}, r"sets 'clip_norm', .*training=TrainingOptions\(clip_norm=\.\.\.\)"),
         ({"optimizer__beta": 0.3}, r"sets \['optimizer__beta'\], .* keyword argument 'beta'"),
     ],
     "warm_start": [("no", "bool")],
-    "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],
+    "images": [
+        ("fast", "'exact'"),
+        ("fast", "'scaled'"),
+        (True, "ImageReading"),
+        (ImageReading("fast"), "'decoding' parameter of ImageReading.*'scaled'"),
+        (ImageReading(None), "'decoding' parameter of ImageReading.*'scaled'"),
+        (ImageReading(cache=3), "'cache' parameter of ImageReading.*'memory'.* or None"),
+        (ImageReading(cache="folder"), "'cache' parameter of ImageReading.*'memory'.* or None"),
+        (ImageReading(on_bad_image="skip"), "'on_bad_image' parameter .*'raise'"),
+        (ImageReading(on_bad_image=None), "'on_bad_image' parameter .*'warn'"),
+        (ImageReading(num_workers=-1), r"'num_workers' parameter .*range \[0, inf\)"),
+        (ImageReading(num_workers=None), "'num_workers' parameter of ImageReading.*int"),
+    ],
+    "transform_output": [("x", "'features'"), ("x", "'logit'"), (None, "'proba'")],
+    "cross_fit": [(1, r"range \[2, inf\)"), (1.5, r"range \(0.0, 1.0\)"), ("five", "'split'")],
+    "device": [("nope", "'auto', 'cpu' or another"), ("", "'auto', 'cpu' or"), (0, "'str'")],
     "verbose": [(-1, r"range \[0, inf\)"), ("loud", "bool")],
 }
 
 
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
-    [(name, value, valid) for name, cases in ILLEGAL.items() for value, valid in cases],
+    [(name, value, valid) for name, cases in INVALID.items() for value, valid in cases],
 )
 def test_invalid_parameters(images, table, name, value, valid):
     """`fit` names the parameter and its valid values, with a ValueError."""
     classifier = tiny(**{name: value})  # no error yet: scikit-learn's clone needs that
     with pytest.raises(ValueError, match=valid) as caught:
         classifier.fit(images, table)
-    assert name in str(caught.value)
+    if hasattr(value, "settings"):
+        return  # the error names the parameter of the object
+    inner = "freeze" if name == "fine_tuning" else name  # what training calls it
+    assert name in str(caught.value) or inner in str(caught.value)
 
 
 def test_every_parameter_is_tried():
     """The table above holds all parameters."""
-    assert list(ILLEGAL) == list(inspect.signature(AttributeClassifier).parameters)
+    assert list(INVALID) == list(inspect.signature(AttributeClassifier).parameters)
 
 
 def test_unknown_backbones_and_weights_list_what_there_is(images, table):
@@ -521,9 +556,9 @@ def test_parameters_for_images_with_features(features, table):
         tiny(backbone="auto", weights="DEFAULT").fit(features, table)
     for freeze in ("backbone", "stages:1", FineTuning(layer_decay=0.5)):
         with pytest.raises(ValueError, match="freeze=.* but X holds 2-D features"):
-            tiny(backbone="auto", freeze=freeze).fit(features, table)
-        tiny(backbone="mlp", freeze=freeze).fit(features, table)
-    tiny(backbone="auto", freeze=FineTuning()).fit(features, table)
+            tiny(backbone="auto", fine_tuning=freeze).fit(features, table)
+        tiny(backbone="mlp", fine_tuning=freeze).fit(features, table)
+    tiny(backbone="auto", fine_tuning=FineTuning()).fit(features, table)
 
 
 @pytest.mark.parametrize(
@@ -648,7 +683,9 @@ def test_warm_start_needs_the_same_features(rng):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("params", [{}, {"backbone": "mlp"}, {"branch_hidden": 3}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{}, {"backbone": "mlp"}, {"branches": Branches(hidden=3)}], ids=str
+)
 def test_features_that_are_not_finite(rng, value, params):
     """One such number anywhere is an error of every method, of linear networks and of others."""
     X = rng.normal(size=(40, 5))

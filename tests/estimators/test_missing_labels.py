@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import KFold, cross_validate
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from skattr.exceptions import MissingLabelWarning
 from tests.tiny_models import tiny
 
@@ -116,14 +116,16 @@ def test_an_unknown_column_changes_nothing_else(images, table):
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
-@pytest.mark.parametrize("params", [{}, {"ema_decay": 0.9}, {"early_stopping": 3}])
+@pytest.mark.parametrize(
+    "params", [{}, {"training": TrainingOptions(ema_decay=0.9)}, {"early_stopping": 3}]
+)
 def test_an_unknown_ordinal_attribute_is_predicted_evenly(rng, hidden, params):
     """However the optimizer decays what it has no gradient for."""
     X = rng.normal(size=(200, 5))
     y = pd.DataFrame({"known": X[:, 0] > 0, "level": np.nan})
     classifier = AttributeClassifier(
-        attributes={"level": ("ordinal", [0, 1, 2, 3])}, branch_hidden=hidden, weight_decay=0.5,
-        lr=0.1, random_state=0, **params,
+        attributes={"level": ("ordinal", [0, 1, 2, 3])}, lr=0.1, random_state=0,
+        branches=Branches(hidden=hidden), weight_decay=0.5, **params,
     )  # fmt: skip
     with pytest.warns(MissingLabelWarning, match="level"):
         probas = classifier.fit(X, y).predict_proba(X)

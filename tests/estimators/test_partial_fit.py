@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from skattr.exceptions import MissingLabelWarning, UnseenCategoryWarning, UnseenLabelError
 from skattr.losses import CrossEntropyLoss, FocalLoss
 from tests.tiny_models import tiny
@@ -45,7 +45,8 @@ def matrix(classifier, X):
 
 @pytest.mark.parametrize("params", [
     {}, {"optimizer": "sgd", "backbone": "mlp"}, {"loss": FocalLoss(), "pos_weight": 2},
-    {"ema_decay": 0.9}, {"attribute_weight": "uncertainty", "branch_hidden": 4},
+    {"training": TrainingOptions(ema_decay=0.9)},
+    {"attribute_weight": "uncertainty", "branches": Branches(hidden=4)},
 ], ids=str)  # fmt: skip
 def test_it_learns_over_chunks(params):
     """Accuracy on fresh rows rises with the stream; one epoch is recorded per chunk."""
@@ -61,7 +62,7 @@ def test_it_learns_over_chunks(params):
 
 def test_the_same_seed_gives_the_same_stream():
     """To the bit, with mixup and dropout drawn anew in every chunk."""
-    params = {"backbone": "mlp", "net_params": {"module__dropout": 0.3}}
+    params = {"backbone": "mlp", "branches": Branches(dropout=0.3)}
     X, _ = problem()
     first, second = streamed(**params), streamed(**params)
     assert_array_equal(matrix(first, X), matrix(second, X))
@@ -74,7 +75,7 @@ def test_one_chunk_of_one_batch_is_a_step_of_fit():
     X, y = problem()
     params = {**FAST, "batch_size": 64}
     chunk = AttributeClassifier(**params).partial_fit(X, y)
-    epoch = AttributeClassifier(**params, max_epochs=1, lr_schedule=None).fit(X, y)
+    epoch = AttributeClassifier(**params, max_epochs=1, training=TrainingOptions(None)).fit(X, y)
     assert_array_equal(matrix(chunk, X), matrix(epoch, X))
 
 
@@ -115,7 +116,7 @@ def test_it_goes_on_from_fit_and_fit_starts_anew():
 def test_it_goes_on_with_the_same_layers_only():
     """Another backbone or other hidden layers than those of the fit are an error that says so."""
     X, y = problem()
-    for params in ({"branch_hidden": 3}, {"backbone": "mlp"}):
+    for params in ({"branches": Branches(hidden=3)}, {"backbone": "mlp"}):
         classifier = AttributeClassifier(**FAST, max_epochs=1, warm_start=True).fit(X, y)
         for call in (classifier.set_params(**params).fit, classifier.partial_fit):
             with pytest.raises(ValueError, match="other layers .* keep `backbone` and `branch_hid"):
@@ -197,7 +198,7 @@ def test_a_chunk_without_labels_of_an_attribute():
 def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     """Neither decay nor momentum moves it, between two chunks and in a warm start."""
     X, y = problem()
-    params = {**FAST, "branch_hidden": hidden, "weight_decay": 0.5}
+    params = {**FAST, "branches": Branches(hidden=hidden), "weight_decay": 0.5}
     blank = y.assign(color=None)
     classifier = AttributeClassifier(**params).partial_fit(X, y)
     before = classifier.predict_proba(X)

@@ -12,14 +12,15 @@ from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
-from skattr import AttributeClassifier
-from skattr._estimators.fitting import _split, random_generator
+from skattr import AttributeClassifier, Branches, TrainingOptions
+from skattr._estimators.fitting import _split
+from skattr._estimators.parameters import random_generator
 from skattr._targets.columns import ROWS_AT_ONCE
 from skattr.exceptions import MissingLabelWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
 from skattr.nn import SummedCrossEntropy
 
-STILL = {"lr": 1e-300, "lr_schedule": None, "max_epochs": 1, "random_state": 0}
+STILL = {"lr": 1e-300, "training": TrainingOptions(None), "max_epochs": 1, "random_state": 0}
 
 
 def problem(n=50, seed=0):
@@ -66,7 +67,7 @@ def test_the_loss_is_that_of_torch(binary_head, is_weighted):
         assert_allclose(every_class["balanced"][2], by_label[1])
     start = AttributeClassifier(
         max_epochs=3, lr=0.05, batch_size=8, random_state=0, transform_output="logit",
-        binary_head=binary_head, warm_start=True,
+        branches=Branches(binary_head), warm_start=True,
     ).fit(X, y)  # fmt: skip
     columns = torch.from_numpy(start.transform(X))
     start.set_params(**STILL | {"batch_size": 7})
@@ -125,7 +126,9 @@ def test_the_loss_of_ordinal_and_joint_branches():
     assert classifier.history_[0]["train_loss"] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("params", [{}, {"binary_head": "softmax"}, {"branch_hidden": 3}])
+@pytest.mark.parametrize(
+    "params", [{}, {"branches": Branches("softmax")}, {"branches": Branches(hidden=3)}]
+)
 def test_fresh_networks_predict_weighted_frequencies(params):
     """(weighted count + 1) / (total + K), positives and classes weighing what they are given."""
     X, y = problem()
@@ -160,7 +163,7 @@ def test_weights_are_counted_in_the_training_rows_only():
 
 @pytest.mark.parametrize("params", [
     {"pos_weight": "balanced", "class_weight": "balanced", "attribute_weight": "balanced"},
-    {"pos_weight": "balanced:2", "binary_head": "softmax", "branch_hidden": 3},
+    {"pos_weight": "balanced:2", "branches": Branches("softmax", hidden=3)},
 ])  # fmt: skip
 def test_a_row_given_twice_weighs_two(params):
     """Repeated rows and a sample weight of 2 train the same network, whatever is balanced."""
@@ -189,7 +192,12 @@ def test_unknown_as_negative_is_filling_with_zero(binary_head, category_prior):
     """The policy "negative" trains the very network that y with 0 for unknown does."""
     X, y = problem()
     category = np.where(X[:, 1] > 0, "seal", "sea")
-    params = {"max_epochs": 4, "random_state": 0, "binary_head": binary_head, "batch_size": 8}
+    params = {
+        "max_epochs": 4,
+        "random_state": 0,
+        "branches": Branches(binary_head),
+        "batch_size": 8,
+    }
     fit = partial(AttributeClassifier(**params, category_prior=category_prior).fit, X)
     sample_weight = np.random.default_rng(0).random(50)
     filled = fit(y.fillna({"hat": 0}), sample_weight, category=category).predict_proba(X)

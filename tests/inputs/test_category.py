@@ -9,7 +9,7 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import KFold, cross_validate
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches
 from skattr._inputs.category import (
     category_codes,
     category_for_fit,
@@ -185,7 +185,7 @@ def test_joint_with_one_category_or_none_known_is_the_plain_softmax():
     one.fit(X, y, category=["thing"] * 60)
     some = AttributeClassifier(category_prior="joint", **FAST)
     some.fit(X, y, category=["thing"] * 20 + [None] * 40)
-    plain = AttributeClassifier(binary_head="softmax", **FAST).fit(X, y)
+    plain = AttributeClassifier(branches=Branches("softmax"), **FAST).fit(X, y)
     assert_allclose(matrix(one, X), matrix(plain, X), rtol=1e-9)
     assert_allclose(matrix(some, X), matrix(plain, X), rtol=1e-9)
 

@@ -17,7 +17,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._inputs import decoding as _decoding
 from skattr._inputs.checks import check_image_array, check_image_paths
 from skattr._inputs.decoding import read_image, resize
@@ -398,7 +398,7 @@ def test_the_classifier_is_fitted_on_what_was_asked_for(photographs, num_workers
     }
     assert (arrays["exact"] != arrays["scaled"]).any()
     for decoding, array in arrays.items():
-        params = {"decoding": decoding, "num_workers": num_workers, "max_epochs": 1}
+        params = {"images": ImageReading(decoding, num_workers=num_workers), "max_epochs": 1}
         of_files = tiny(**params).fit(photographs, y)
         of_arrays = tiny(**params).fit(array, y)
         np.testing.assert_array_equal(
@@ -411,7 +411,11 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
     features = []
     for decoding in (*DECODINGS, *DECODINGS):
         embedder = ImageEmbedder(
-            "resnet18", layer="layer1", image_size=24, decoding=decoding, cache=tmp_path / "cache"
+            "resnet18",
+            layer="layer1",
+            image_size=24,
+            images=ImageReading(decoding),
+            cache=tmp_path / "cache",
         )
         features.append(embedder.fit_transform(photographs))
     assert (features[0] != features[1]).any()
@@ -427,14 +431,14 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
 def test_invalid_decodings(photographs, estimator, decoding):
     """They are named with what is valid."""
     with pytest.raises(ValueError, match="'decoding' parameter .* must be a str among"):
-        estimator(decoding=decoding).fit(photographs, np.arange(8) % 2)
+        estimator(images=ImageReading(decoding)).fit(photographs, np.arange(8) % 2)
 
 
 def test_arrays_have_no_decoding(images):
     """Images in memory are resized alike under both."""
     y = np.arange(24) % 2
     one, other = (
-        tiny(decoding=decoding, image_size=(7, 9), max_epochs=1).fit(images, y)
+        tiny(images=ImageReading(decoding), image_size=(7, 9), max_epochs=1).fit(images, y)
         for decoding in DECODINGS
     )
     np.testing.assert_array_equal(one.predict_proba(images), other.predict_proba(images))

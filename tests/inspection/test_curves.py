@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, ImageReading
 from skattr.exceptions import BadImageWarning
 from skattr.inspection import ReliabilityDisplay, ThresholdCurveDisplay
 from skattr.metrics import UndefinedAttributeWarning, calibration_error
@@ -314,7 +314,9 @@ def test_rows_that_cannot_be_read_are_left_out(display):
     X = rng.normal(size=(80, 3))
     y = X[:, :2] + rng.normal(size=(80, 2)) > 0
     is_bad = np.arange(80) % 7 == 2
-    model = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    model = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    ).fit(X, y)
     with pytest.warns(BadImageWarning, match="row 2 of X") as caught:
         drawn = display.from_estimator(model, np.where(is_bad[:, None], np.nan, X), y)
     assert len(caught) == 1

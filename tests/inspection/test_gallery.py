@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from skattr import ImageReading
 from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.inspection import GalleryDisplay
 from skattr.inspection._style import RIGHT, WRONG
@@ -131,7 +132,7 @@ def test_images_that_cannot_be_read_are_left_out(tmp_path):
         paths.append(str(tmp_path / f"{row}.png"))
         Image.fromarray(np.full((12, 10, 3), 40 * row, dtype=np.uint8)).save(paths[-1])
     y = np.array([[0, 1], [1, 0]] * 3)
-    model = tiny(on_bad_image="warn").fit(paths, y)
+    model = tiny(images=ImageReading(on_bad_image="warn")).fit(paths, y)
     (tmp_path / "2.png").write_bytes(b"broken")
     with pytest.warns(BadImageWarning, match="row 2 of X"):
         display = GalleryDisplay.from_estimator(model, paths, y)

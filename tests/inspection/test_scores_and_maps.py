@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 from sklearn.neighbors import KNeighborsClassifier
 
-from skattr import AttributeClassifier, metrics
+from skattr import AttributeClassifier, ImageReading, metrics
 from skattr.exceptions import BadImageWarning
 from skattr.inspection import (
     AttributeScoresDisplay,
@@ -334,7 +334,9 @@ def test_rows_that_cannot_be_read_do_not_count(metric):
     X, groups = rng.normal(size=(80, 3)), np.arange(80) // 2
     y = X[:, :2] + rng.normal(size=(80, 2)) > 0
     is_bad = np.arange(80) % 7 == 2
-    model = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    model = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    ).fit(X, y)
     options = {"metric": metric, "n_bootstrap": 5}
     draw = AttributeScoresDisplay.from_estimator
     holed = np.where(is_bad[:, None], np.nan, X)

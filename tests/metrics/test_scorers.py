@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skattr import AttributeClassifier, TunedThresholdMultiOutputCV
+from skattr import AttributeClassifier, ImageReading, TunedThresholdMultiOutputCV
 from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.metrics import (
     average_precision_score,
@@ -164,7 +164,9 @@ def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):
     X, y = data
     is_bad = np.arange(150) % 7 == 2
     holed, weight = np.where(is_bad[:, None], np.nan, X), np.linspace(1, 3, 150)
-    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     tuned = TunedThresholdMultiOutputCV(network, cv=2).fit(X, y)
     scorer = get_scorer(name)
     for classifier in (tuned.estimator_, tuned, make_pipeline("passthrough", tuned)):

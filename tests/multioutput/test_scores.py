@@ -6,7 +6,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skattr import AttributeClassifier, AttributeEncoder, TunedThresholdMultiOutputCV
+from skattr import AttributeClassifier, AttributeEncoder, ImageReading, TunedThresholdMultiOutputCV
 from skattr._multioutput.classes import classes_per_output, encoder_for, missing_label_of
 from skattr._multioutput.scores import (
     align_scores,
@@ -67,7 +67,10 @@ def test_rows_without_answer(encoder):
     parts[0][1], parts[1][1], parts[2][[1, 2]] = np.nan, np.nan, np.nan
     scores = align_scores(parts, True, encoder, classes)
     assert np.isnan(scores.binary).tolist() == [[False, False], [True, True], [False, True]]
-    warns, raises = (AttributeClassifier(on_bad_image=policy) for policy in ("warn", "raise"))
+    warns, raises = (
+        AttributeClassifier(images=ImageReading(on_bad_image=policy))
+        for policy in ("warn", "raise")
+    )
     for one, other in ((warns, raises), map(TunedThresholdMultiOutputCV, (warns, raises))):
         assert unpredicted_rows(one, scores).tolist() == [False, True, False]
         assert not unpredicted_rows(other, scores).any()

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, ImageReading
 from skattr.exceptions import BadImageWarning, ThresholdNotTunedWarning
 from skattr.metrics import get_scorer
 from skattr.thresholds import ThresholdCalibrator, find_thresholds
@@ -340,7 +340,9 @@ def test_rows_that_the_classifier_before_could_not_read():
     y = X[:, :2] + rng.normal(size=(200, 2)) > 0
     is_bad = np.arange(200) % 9 == 4
     holed = np.where(is_bad[:, None], np.nan, X)
-    network = AttributeClassifier(cross_fit=3, max_epochs=3, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        cross_fit=3, max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     pipeline = make_pipeline(network, ThresholdCalibrator()).fit(holed, y)
     labels = pipeline.predict(holed)
     np.testing.assert_array_equal(pd.isna(labels), np.repeat(is_bad[:, None], 2, axis=1))

@@ -7,7 +7,7 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_schedules_equal_torch(data, name, batch_size, per_epoch):
     }[name]
     recorder = StepRecorder()
     AttributeClassifier(
-        optimizer="sgd", lr=0.2, lr_schedule=name, max_epochs=4, batch_size=batch_size,
-        net_params={"callbacks": [recorder]},
+        optimizer="sgd", lr=0.2, training=TrainingOptions(name), max_epochs=4,
+        batch_size=batch_size, net_params={"callbacks": [recorder]},
     ).fit(*data)  # fmt: skip
     np.testing.assert_allclose(recorder.steps, torch_schedule(schedule, n_steps), rtol=1e-9)
 
@@ -91,7 +91,8 @@ def test_fit_equals_a_loop_by_hand(data, optimizer):
     X, y = data
     labels = np.where(np.arange(50)[:, None] % [3, 4] == 0, np.nan, y)  # some missing
     classifier = AttributeClassifier(
-        optimizer=optimizer, lr=0.05, weight_decay=0.02, lr_schedule=None, max_epochs=7,
+        optimizer=optimizer, lr=0.05, weight_decay=0.02, max_epochs=7,
+        training=TrainingOptions(None),
     ).fit(X, labels)  # fmt: skip
     known = ~np.isnan(labels)
     rows = [torch.tensor(np.flatnonzero(column)) for column in known.T]

@@ -3,7 +3,7 @@
 import pytest
 from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 
 
 class Watch(Callback):
@@ -40,7 +40,7 @@ def test_bar_is_closed_by_early_stopping(data):
     """The bar is closed before its end if the fit stops early."""
     watch = Watch()
     classifier = AttributeClassifier(
-        max_epochs=60, lr=0.3, lr_schedule=None, early_stopping=2, verbose=1,
+        max_epochs=60, lr=0.3, training=TrainingOptions(None), early_stopping=2, verbose=1,
         net_params={"callbacks": [watch]}, random_state=0,
     ).fit(*data)  # fmt: skip
     assert classifier.n_iter_ < 60

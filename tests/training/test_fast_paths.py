@@ -6,7 +6,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 from skattr._inputs.rows import ImageRows
 from skattr._training import build_and_train, predict_rows
 from skattr._training import inference as inference_module
@@ -33,9 +33,9 @@ def test_no_batch_waits_for_the_device(augment):
     counts = []
     for batch_size in (12, 4):
         with Waits() as waits:
-            tiny(augment=augment, batch_size=batch_size, ema_decay=0.9).fit(
-                np.zeros((24, 12, 10, 3), dtype=np.uint8), np.arange(24) % 2
-            )
+            tiny(
+                augment=augment, batch_size=batch_size, training=TrainingOptions(ema_decay=0.9)
+            ).fit(np.zeros((24, 12, 10, 3), dtype=np.uint8), np.arange(24) % 2)
         counts.append(waits.count)
     assert counts[0] == counts[1]
 

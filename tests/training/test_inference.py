@@ -77,7 +77,7 @@ def test_workers_keep_the_order(fitted, files, rows):
 def test_unreadable_file(fitted, files, num_workers):
     """A file that becomes unreadable after fit is named with its row."""
     Path(files[20]).write_bytes(b"")
-    fitted.set_params(num_workers=num_workers, batch_size=6)
+    fitted.set_params(images__num_workers=num_workers, batch_size=6)
     with pytest.raises(ImageReadError, match=r"^row 20 of X: cannot read the image") as error:
         fitted.predict(files)
     assert files[20] in str(error.value)

@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import nn
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 from skattr.exceptions import DivergedError, SkattrError
 from tests.tiny_models import tiny_backbone
 
@@ -204,7 +204,7 @@ def test_early_stopping_restores_the_best_epoch(rng, mine, backbone):
         backbone,
         max_epochs=60,
         lr=0.3,
-        lr_schedule=None,
+        training=TrainingOptions(None),
         random_state=0,
         validation_fraction=0.3,
         early_stopping=4 if mine is None else False,
@@ -368,7 +368,9 @@ def test_precision_of_features(data, dtype, precision):
     X, y = data
     X = X.astype(dtype)
     reference = AttributeClassifier("mlp", max_epochs=5, random_state=0).fit(X, y)
-    classifier = clone(reference).set_params(precision=precision, transform_output="logit")
+    classifier = clone(reference).set_params(
+        training__precision=precision, transform_output="logit"
+    )
     logits = classifier.fit(X, y).transform(X)
     assert logits.dtype == (np.float64 if precision == "float64" else np.float32)
     parameters = torch.float64 if precision == "float64" else torch.float32
@@ -383,7 +385,11 @@ def test_bfloat16_of_images(images, table):
     probas = []
     for precision in ("float32", "bfloat16"):
         classifier = AttributeClassifier(
-            tiny_backbone, image_size=(12, 10), max_epochs=2, precision=precision, random_state=0
+            tiny_backbone,
+            image_size=(12, 10),
+            max_epochs=2,
+            training=TrainingOptions(precision=precision),
+            random_state=0,
         ).fit(images, table)
         probas.append(classifier.transform(images))
     assert probas[1].dtype == np.float32
@@ -409,7 +415,9 @@ def test_compiled_network(data, backend):
     """A compiled network learns the same, and its state dict keeps its keys."""
     X, y = data
     plain = AttributeClassifier("mlp", max_epochs=2, random_state=0).fit(X, y)
-    compiled = clone(plain).set_params(net_params={"compile": True, "compile__backend": backend})
+    compiled = clone(plain).set_params(
+        training__compile=True, net_params={"compile__backend": backend}
+    )
     compiled.fit(X, y)
     torch._dynamo.reset()
     expected, state = (one.net_.module_.state_dict() for one in (plain, compiled))
@@ -428,7 +436,7 @@ def test_compiled_dropout(data):
     states = [
         AttributeClassifier(
             drops_by_layer, max_epochs=2, random_state=0,
-            net_params={"compile": True, "compile__backend": "eager"},
+            net_params={"compile__backend": "eager"}, training=TrainingOptions(compile=True),
         ).fit(X, y).net_.module_.state_dict()
         for _ in range(2)
     ]  # fmt: skip
