@@ -12,7 +12,7 @@ LAYOUT = BranchLayout((2, 3, 2))
 
 
 def config(**params):
-    """Return a config for plain gradient descent on whole batches in float64."""
+    """Return a configuration for plain gradient descent on whole batches in float64."""
     defaults = {
         "backbone": "mlp",
         "weights": None,
@@ -36,7 +36,7 @@ def config(**params):
 
 
 def labels(n, seed=0):
-    """Return targets of three attributes, a fifth unknown, and their weights."""
+    """Return targets of three attributes, a fifth missing, and their weights."""
     rng = np.random.default_rng(seed)
     targets = np.stack([rng.integers(0, count, n) for count in LAYOUT.n_classes], axis=1)
     targets[rng.random(targets.shape) < 0.2] = -1
@@ -56,12 +56,12 @@ def image_problem(n=24, seed=0, **params):
 
 
 def state(net):
-    """Return a copy of all that the network holds."""
+    """Return a copy of the state of the network."""
     return {key: value.clone() for key, value in net.module_.state_dict().items()}
 
 
 def equal(one, other):
-    """Whether two states are equal to the bit."""
+    """Whether two states are bit-identical."""
     return all(torch.equal(one[key], other[key]) for key in one)
 
 

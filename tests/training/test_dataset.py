@@ -1,4 +1,4 @@
-"""Datasets: a batch is the rows it names, in memory of its own, whatever the layout of X."""
+"""Datasets: batches hold the requested rows, whatever the memory layout of X."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def labels(rng):
     return rng.integers(-1, 3, (24, 3)), rng.random((24, 3))
 
 
-def test_a_batch_is_the_rows_it_names(images, labels):
-    """Inputs, codes and weights of a batch belong to the same rows of X, typed as they came."""
+def test_a_batch_holds_the_requested_rows(images, labels):
+    """Inputs, codes and weights of a batch belong to the same rows of X and keep their types."""
     rows = ImageRows(images, (12, 10))
     dataset = AttributeDataset(rows, np.arange(1, 24, 2), *labels)
     assert len(dataset) == 12
@@ -33,7 +33,7 @@ def test_a_batch_is_the_rows_it_names(images, labels):
 
 
 def test_a_batch_is_a_copy(labels):
-    """What is done to a batch does not reach X."""
+    """Changes of a batch do not change X, codes or weights."""
     X = np.zeros((24, 2))
     inputs, (codes, weights) = next(
         iter(BatchLoader(AttributeDataset(FeatureRows(X), np.arange(24), *labels), 24))

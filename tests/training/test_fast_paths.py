@@ -16,7 +16,7 @@ from tests.training.configs import config, feature_problem, image_problem, label
 
 
 class Waits(TorchDispatchMode):
-    """Counts what would wait for a device: a tensor turned into a number."""
+    """Counts conversions of a tensor to a number, each of which waits for the device."""
 
     def __init__(self):
         super().__init__()
@@ -29,8 +29,8 @@ class Waits(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("augment", [None, "strong"])
-def test_nothing_waits_within_an_epoch(augment):
-    """Numbers are asked of the device once an epoch, however many batches it has."""
+def test_no_batch_waits_for_the_device(augment):
+    """Numbers are read from the device per epoch, however many batches it has."""
     counts = []
     for batch_size in (12, 4):
         with Waits() as waits:
@@ -41,9 +41,9 @@ def test_nothing_waits_within_an_epoch(augment):
     assert counts[0] == counts[1]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
-def test_a_short_last_batch_is_not_compiled_for():
-    """One graph is compiled in training and one in validation, whatever batches are left over."""
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
+def test_a_short_last_batch_is_not_compiled():
+    """One graph is compiled in training and one in validation, whatever the last batches."""
     compiler = CompileCounter()
     net = build_and_train(
         config(
@@ -59,20 +59,20 @@ def test_a_short_last_batch_is_not_compiled_for():
     np.testing.assert_allclose(net.history[:, "valid_loss"], plain.history[:, "valid_loss"])
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
 def test_parts_of_a_batch_are_compiled():
-    """The parts of a batch run compiled, as whole batches do."""
+    """Parts of a batch run compiled like whole batches."""
     compiler = CompileCounter()
-    own = config(
+    settings = config(
         batch_size=16, compile=True, accumulate=4, net_params={"compile__backend": compiler}
     )
-    build_and_train(own, feature_problem(), np.arange(40))
+    build_and_train(settings, feature_problem(), np.arange(40))
     assert compiler.frame_count == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam"])
-def test_fused_steps_are_the_same_steps(optimizer):
-    """The optimizer in one kernel learns what torch's plain one learns."""
+def test_fused_steps_equal_plain_steps(optimizer):
+    """The fused optimizer learns what torch's plain one learns."""
     problem, params = feature_problem(), {"optimizer": optimizer, "lr": 0.01}
     fused = build_and_train(config(**params), problem, np.arange(40))
     assert fused.optimizer_.defaults["fused"]
@@ -85,7 +85,7 @@ def test_fused_steps_are_the_same_steps(optimizer):
 
 
 def test_features_in_records(rng):
-    """A field of a packed structured array has strides that torch has no tensors of."""
+    """A field of a packed structured array, whose strides no tensor can have, is accepted."""
     records = np.zeros(20, np.dtype([("x", np.float64, 4), ("y", np.uint8)]))
     records["x"], records["y"] = rng.normal(size=(20, 4)), np.arange(20) % 2
     one, other = (
@@ -127,13 +127,13 @@ def test_folding_changes_no_output(images, monkeypatch, precision, with_category
 
 
 def _own_networks_are_not_copied(problem, rows):
-    """Whether a network of the user's own is run as it is."""
+    """Whether the network of a callable is used unchanged."""
     net = build_and_train(config(backbone=tiny_backbone), problem, np.arange(24))
     return inference_module._for_inference(net, rows, 10**9, False) is net.module_
 
 
 def test_labels_are_arranged_once(monkeypatch):
-    """Every batch of a fit is spared what does not depend on the batch."""
+    """The label layout is computed once per dataset, not per batch."""
     problem = TrainingProblem(FeatureRows(np.zeros((40, 2))), BranchLayout((3, 2, 2)), *labels(40))
     kinds = []
     original = problem.criterion.arranged

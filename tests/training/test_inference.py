@@ -1,4 +1,4 @@
-"""Outputs for all rows against one pass through the module by hand."""
+"""Outputs for all rows, against one pass through the module by hand."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ def rows(images):
 
 @pytest.mark.parametrize("batch_size", [1, 5, 24, 100])
 @pytest.mark.parametrize("output", ["logits", "features"])
-def test_outputs_are_the_modules_in_order(fitted, rows, images, output, batch_size):
-    """However they are batched, outputs are those of the module in evaluation, row by row."""
+def test_outputs_equal_the_module_in_order(fitted, rows, images, output, batch_size):
+    """For all batch sizes, outputs equal those of the module in evaluation mode, row by row."""
     result = predict_rows(fitted.net_, rows, output, batch_size=batch_size)
     network = fitted.net_.module_.eval()
     compute = network if output == "logits" else network.forward_features
@@ -43,11 +43,11 @@ def test_outputs_are_the_modules_in_order(fitted, rows, images, output, batch_si
 
 
 def test_prediction_changes_nothing(fitted, rows):
-    """The network and the global random state are as before, and the next prediction is equal."""
+    """Network and global random state do not change, and the next prediction is equal."""
     state = {key: value.clone() for key, value in fitted.net_.module_.state_dict().items()}
     generator = torch.get_rng_state()
     first = predict_rows(fitted.net_, rows, batch_size=7)
-    fitted.net_.module_.train()  # as a training that was broken off leaves it
+    fitted.net_.module_.train()  # as an interrupted training leaves it
     second = predict_rows(fitted.net_, rows, batch_size=7)
     np.testing.assert_array_equal(first, second)
     after = fitted.net_.module_.state_dict()
@@ -66,7 +66,7 @@ def test_float64_network(rng):
 
 
 def test_workers_keep_the_order(fitted, files, rows):
-    """Files decoded by two processes give what the images in memory give, in order."""
+    """Files decoded by two processes have the outputs of the images in memory, in order."""
     from_files = predict_rows(
         fitted.net_, FileRows(files, None, (12, 10)), batch_size=5, num_workers=2
     )
@@ -75,7 +75,7 @@ def test_workers_keep_the_order(fitted, files, rows):
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_unreadable_file(fitted, files, num_workers):
-    """A file that breaks between fit and predict is named with its row."""
+    """A file that becomes unreadable after fit is named with its row."""
     Path(files[20]).write_bytes(b"")
     fitted.set_params(num_workers=num_workers, batch_size=6)
     with pytest.raises(ImageReadError, match=r"^row 20 of X: cannot read the image") as error:
@@ -84,7 +84,7 @@ def test_unreadable_file(fitted, files, num_workers):
 
 
 def test_progress_bar(fitted, rows, capsys):
-    """A bar over the rows is shown if asked for, nothing otherwise."""
+    """A bar over the rows is shown only if requested."""
     predict_rows(fitted.net_, rows, batch_size=8)
     assert capsys.readouterr().err == ""
     predict_rows(fitted.net_, rows, batch_size=8, verbose=1)
@@ -92,7 +92,7 @@ def test_progress_bar(fitted, rows, capsys):
 
 
 class WritesToInputs(torch.nn.Module):
-    """Zeroes what it is given."""
+    """Zeroes its inputs."""
 
     def forward(self, x):
         """Return the input, changed in place."""
@@ -105,7 +105,7 @@ def writing_backbone(n_inputs):
 
 
 def test_prediction_protects_X(rng):
-    """A network of the user's own that writes to its inputs does not write to X."""
+    """A callable's network that writes to its inputs does not write to X."""
     X = rng.normal(size=(24, 3))
     before = X.copy()
     classifier = AttributeClassifier(writing_backbone, max_epochs=1).fit(X, X[:, 0] > 0)
@@ -113,8 +113,8 @@ def test_prediction_protects_X(rng):
     np.testing.assert_array_equal(X, before)
 
 
-class Small:
-    """Doubles batches of up to so many rows, and has no memory for larger ones."""
+class LimitedMemory:
+    """Computes batches of up to `most` rows and raises `error` for larger ones."""
 
     def __init__(self, most, error):
         self.most, self.error, self.sizes = most, error, []
@@ -137,25 +137,25 @@ ERRORS = [
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("most", [1, 3, 8, 100])
 def test_out_of_memory_halves_the_batch(error, most):
-    """The result is that of the whole batch; later batches begin with what has fitted."""
-    small = Small(most, error)
-    halver = BatchHalver(small)
+    """The result is that of the whole batch; later batches start with the size that fitted."""
+    limited = LimitedMemory(most, error)
+    halver = BatchHalver(limited)
     x, y = torch.arange(20.0), torch.ones(20)
     for _ in range(2):
         assert torch.equal(halver(x, y), 2 * x + y)
-    assert max(small.sizes[len(small.sizes) // 2 :]) <= max(most, 20 if most > 20 else 0)
+    assert max(limited.sizes[len(limited.sizes) // 2 :]) <= max(most, 20 if most > 20 else 0)
     assert halver.max_rows is None or halver.max_rows <= most
 
 
-def test_no_memory_for_a_single_row():
-    """Then, and for any other error, the error is raised."""
+def test_other_errors_are_raised():
+    """An error is raised if a single row does not fit, or if it is not about memory."""
     for error in [*ERRORS, ValueError("other"), RuntimeError("other")]:
         with pytest.raises(type(error)):
-            BatchHalver(Small(0, error))(torch.zeros(4), torch.zeros(4))
+            BatchHalver(LimitedMemory(0, error))(torch.zeros(4), torch.zeros(4))
 
 
-def test_prediction_goes_on_with_less_memory(images, monkeypatch):
-    """Outputs of a network that has memory for few rows are those of the network."""
+def test_prediction_continues_with_less_memory(images, monkeypatch):
+    """Outputs do not depend on how many rows fit in memory."""
     classifier = tiny().fit(images, np.arange(24) % 3)
     expected = classifier.predict_proba(images)
     forward, sizes = type(classifier.net_.module_).forward, []

@@ -1,4 +1,4 @@
-"""Seeds that differ, and a fork that leaves the global generator alone."""
+"""Seeds of purposes, and a fork that restores the global generator."""
 
 import itertools
 
@@ -13,7 +13,7 @@ PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup")
 
 @given(st.integers(0, 2**31), st.integers(1, 10**6))
 def test_seeds_differ(seed, epochs):
-    """Each purpose has a seed of its own, and another after some epochs; all fit into 63 bits."""
+    """Seeds differ between purposes and after some epochs, and have 63 bits."""
     seeds = [
         seed_of(purpose, seed, before)
         for purpose, before in itertools.product(PURPOSES, (0, epochs))
@@ -24,7 +24,7 @@ def test_seeds_differ(seed, epochs):
 
 
 def test_a_fork_restores():
-    """Within, draws follow the seed; afterwards the global generator is where it was."""
+    """Draws in the context depend on the seed; afterwards the global state is restored."""
     before = torch.get_rng_state()
     draws = []
     for _ in range(2):

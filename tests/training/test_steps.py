@@ -14,7 +14,7 @@ from tests.training.configs import config, feature_problem
 
 
 def batch_of(n, seed=0, category=False):
-    """Return a batch as the loader yields it: images, maybe categories, codes and weights."""
+    """Return a batch as the loader yields it: images, optionally categories, codes and weights."""
     rng = np.random.default_rng(seed)
     pixels = torch.tensor(rng.integers(0, 256, (n, 3, 4, 3)), dtype=torch.uint8)
     codes = torch.tensor(rng.integers(-1, 2, (n, 3)))
@@ -24,7 +24,7 @@ def batch_of(n, seed=0, category=False):
 
 
 @given(st.integers(2, 12), st.floats(0, 1), st.integers(0, 10**6), st.booleans())
-def test_mixup_by_the_formula(n, share, seed, category):
+def test_mixup_follows_the_formula(n, share, seed, category):
     """Inputs are the weighted mean; the loss is the weighted mean over the labels of both."""
     batch = DeviceBatch.of(batch_of(n, seed, category), "cpu")
     order = torch.tensor(np.random.default_rng(seed).permutation(n))
@@ -55,8 +55,8 @@ def test_mixup_by_the_formula(n, share, seed, category):
     np.testing.assert_allclose(loss.item(), expected_loss, rtol=1e-9, atol=1e-12)
 
 
-def test_an_unknown_label_counts_with_the_partners_share_only():
-    """Where one of two is unknown, the loss is that of the other alone, whatever the share."""
+def test_mixup_ignores_missing_labels():
+    """If one of two labels is missing, the loss is that of the other alone."""
     codes = torch.tensor([[1], [-1]])
     weights = torch.tensor([[1.0], [torch.nan]])
     batch = DeviceBatch((torch.zeros(2, 1),), ((codes, weights),)).mixed(0.3, torch.tensor([1, 0]))
@@ -69,7 +69,7 @@ def test_an_unknown_label_counts_with_the_partners_share_only():
     np.testing.assert_allclose(divisors, [1.0], rtol=1e-6)
 
 
-def test_features_keep_their_type():
+def test_mixup_keeps_the_type_of_features():
     """2-D features are mixed in their own type."""
     features = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     labels = (torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1))
@@ -79,8 +79,8 @@ def test_features_keep_their_type():
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.booleans())
-def test_parts_are_the_rows_in_turn(n, n_parts, category):
-    """Put together again, parts are the batch; their sizes differ by one at most."""
+def test_parts_are_consecutive_rows(n, n_parts, category):
+    """Concatenated parts equal the batch; their sizes differ by at most one."""
     whole = DeviceBatch.of(batch_of(n, category=category), "cpu")
     whole = whole.mixed(0.5, torch.arange(n))
     parts = list(whole.parts(min(n_parts, n)))
@@ -94,40 +94,40 @@ def test_parts_are_the_rows_in_turn(n, n_parts, category):
 
 
 class BatchRecorder(Callback):
-    """Notes what it hears of batches."""
+    """Records the events of batches."""
 
     def __init__(self):
-        self.heard = []
+        self.events = []
 
     def on_batch_end(self, net, batch, training, loss, y_pred, **_):
-        """Note whether a batch trained, its size, and its loss."""
-        self.heard.append((training, len(y_pred), float(loss)))
+        """Record whether a batch trained, its size, and its loss."""
+        self.events.append((training, len(y_pred), float(loss)))
 
     def on_grad_computed(self, net, named_parameters, **_):
-        """Note the norm of the gradients, read twice."""
+        """Record the norm of the gradients, read twice."""
         norms = [sum(float(p.grad.norm()) for _, p in named_parameters) for _ in range(2)]
         assert norms[0] == norms[1] > 0
-        self.heard.append(norms[0])
+        self.events.append(norms[0])
 
 
-def test_callbacks_hear_of_batches():
-    """Each batch is told of, with its loss and outputs, the gradient before the step."""
+def test_callbacks_get_batch_events():
+    """Callbacks get each batch with its loss and outputs, and the gradient before the step."""
     recorder = BatchRecorder()
     problem = feature_problem()
     build_and_train(
         config(batch_size=16, max_epochs=2, callbacks=[recorder]), problem, np.arange(32),
         np.arange(32, 40),
     )  # fmt: skip
-    trained = [entry for entry in recorder.heard if isinstance(entry, tuple) and entry[0]]
-    validated = [entry for entry in recorder.heard if isinstance(entry, tuple) and not entry[0]]
+    trained = [entry for entry in recorder.events if isinstance(entry, tuple) and entry[0]]
+    validated = [entry for entry in recorder.events if isinstance(entry, tuple) and not entry[0]]
     assert [size for _, size, _ in trained] == [16] * 4
     assert [size for _, size, _ in validated] == [8] * 2
-    assert sum(isinstance(entry, float) for entry in recorder.heard) == 4
+    assert sum(isinstance(entry, float) for entry in recorder.events) == 4
     assert all(np.isfinite(loss) for _, _, loss in trained + validated)
 
 
-def test_listeners_are_those_that_listen():
-    """A callback that leaves an event to the base class is not told of it."""
+def test_dispatcher_finds_overridden_methods():
+    """A callback that does not override the method of an event is not called."""
     recorder, silent = BatchRecorder(), Callback()
     dispatcher = CallbackDispatcher([("recorder", recorder), ("silent", silent)])
     assert dispatcher.methods("on_batch_end") == [recorder.on_batch_end]
@@ -136,7 +136,7 @@ def test_listeners_are_those_that_listen():
 
 @pytest.mark.parametrize("wanted", [False, True])
 def test_history_of_batches(wanted):
-    """A loss per batch is kept if asked for, and is that of the batch."""
+    """The history has the loss of each batch only if requested."""
     recorder = BatchRecorder()
     net = build_and_train(
         config(
@@ -148,13 +148,13 @@ def test_history_of_batches(wanted):
     if not wanted:
         assert batches == [{}]
         return
-    heard = [entry[2] for entry in recorder.heard[-5:] if isinstance(entry, tuple)]
+    losses = [entry[2] for entry in recorder.events[-5:] if isinstance(entry, tuple)]
     found = [batch.get("train_loss", batch.get("valid_loss")) for batch in batches]
-    assert found == heard
+    assert found == losses
 
 
-def test_sums_of_an_epoch():
-    """However many batches there are, the sums are theirs, and few tensors are held."""
+def test_accumulated_sums():
+    """The sums are those of all batches, and few tensors are stored."""
     sums = LossAccumulator()
     values = torch.arange(3000, dtype=torch.float64).view(-1, 3)
     for row in values:

@@ -1,4 +1,4 @@
-"""Mixup, clipping, accumulation, flips and streams, against loops written by hand."""
+"""Mixup, clipping, accumulation, flips and partial_fit, against hand-written loops."""
 
 import numpy as np
 import pytest
@@ -47,11 +47,11 @@ def assert_close(one, other, **tolerance):
 
 
 @pytest.mark.parametrize("clip", [1e-3, 0.3, 1e6])
-def test_clipping_is_the_loop_by_hand(clip):
-    """Before each step the gradient of all parameters together is cut to the norm."""
+def test_clipping_equals_a_loop_by_hand(clip):
+    """Before each step the gradient of all parameters is scaled to at most the norm."""
     problem = feature_problem()
-    own = config(clip_norm=clip)
-    net = build_and_train(own, problem, np.arange(40))
+    settings = config(clip_norm=clip)
+    net = build_and_train(settings, problem, np.arange(40))
     other = build_net(config(), problem, 40)
     inputs, codes, weights = map(
         torch.tensor, (problem.rows.array, problem.targets, problem.weights)
@@ -65,11 +65,11 @@ def test_clipping_is_the_loop_by_hand(clip):
     assert_close(state(net), expected)
 
 
-def test_mixup_is_the_loop_by_hand():
-    """Inputs are mixed, and sums over the labels of both are added before they are divided."""
+def test_mixup_equals_a_loop_by_hand():
+    """Inputs are mixed; sums over the labels of both rows are added before the division."""
     problem = feature_problem()
-    own = config(augment=ImageAugmenter(mixup=0.4), batch_size=40)
-    net = build_net(own, problem, 40)
+    settings = config(augment=ImageAugmenter(mixup=0.4), batch_size=40)
+    net = build_net(settings, problem, 40)
     start = state(net)
     shuffling = net.generator("shuffling")
     rng = np.random.default_rng(net.generator("mixup").initial_seed())
@@ -102,8 +102,8 @@ def test_mixup_is_the_loop_by_hand():
     assert_close(after, fitted_by_hand(net, problem, loss_of))
 
 
-def test_mixup_of_images_is_reproducible_and_of_training_only():
-    """Fits of one seed agree to the bit, others differ; valid_loss is of unmixed images."""
+def test_mixup_of_images_is_reproducible_and_only_in_training():
+    """Fits of one seed are bit-identical, others differ; valid_loss is of unmixed images."""
     problem = image_problem()
     rows = np.arange(24)
     nets = [
@@ -125,13 +125,13 @@ def test_mixup_of_images_is_reproducible_and_of_training_only():
 
 
 class Losses(Callback):
-    """Notes the loss and the shape of the outputs of every step."""
+    """Records the loss and the shape of the outputs of every step."""
 
     def __init__(self):
         self.seen = []
 
     def on_batch_end(self, net, training, loss, y_pred, **_):
-        """Note them."""
+        """Record them."""
         self.seen.append((loss.item(), tuple(y_pred.shape)))
 
 
@@ -149,16 +149,16 @@ CRITERIA = {
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize(("accumulate", "batch_size"), [(2, 40), (7, 20), (100, 40), (3, 9)])
-def test_accumulation_is_the_whole_batchs_step(criterion, accumulate, batch_size):
-    """Cut into parts, a batch gives the step, the loss and the outputs of the whole."""
+def test_accumulation_equals_the_whole_batch(criterion, accumulate, batch_size):
+    """Split into parts, a batch has the step, the loss and the outputs of the whole batch."""
     problem = feature_problem(criterion_params=CRITERIA[criterion])
     results = []
     for params in ({}, {"accumulate": accumulate, "clip_norm": 0.5}, {"clip_norm": 0.5}):
         losses = Losses()
-        own = config(
+        settings = config(
             augment=ImageAugmenter(mixup=0.5), batch_size=batch_size, callbacks=[losses], **params,
         )  # fmt: skip
-        net = build_and_train(own, problem, np.arange(40))
+        net = build_and_train(settings, problem, np.arange(40))
         parameters = {**state(net), **dict(net.criterion_.state_dict())}
         results.append((parameters, losses.seen, net.history[:, "train_loss"]))
     assert_close(results[1][0], results[2][0])
@@ -171,7 +171,7 @@ def test_accumulation_is_the_whole_batchs_step(criterion, accumulate, batch_size
 
 
 class CountsRows(nn.Module):
-    """Notes how many rows it is given at a time."""
+    """Records the number of rows of each call."""
 
     sizes = []
 
@@ -189,11 +189,11 @@ class CountsRows(nn.Module):
 def test_parts_have_two_rows_or_more():
     """No part is a single row, which BatchNorm could not train on, unless the batch is one."""
     CountsRows.sizes.clear()
-    own = config(backbone=CountsRows, batch_size=7, max_epochs=1, accumulate=5)
-    build_and_train(own, feature_problem(n=24), np.arange(24))
+    settings = config(backbone=CountsRows, batch_size=7, max_epochs=1, accumulate=5)
+    build_and_train(settings, feature_problem(n=24), np.arange(24))
     assert CountsRows.sizes == [3, 2, 2] * 3 + [3]
     CountsRows.sizes.clear()
-    build_and_train(own, feature_problem(n=24), np.arange(1))
+    build_and_train(settings, feature_problem(n=24), np.arange(1))
     assert CountsRows.sizes == [1]
 
 
@@ -201,10 +201,10 @@ def test_parts_have_two_rows_or_more():
 def test_flips_average_two_predictions(output):
     """With test-time flips, outputs are the mean over images and mirror images."""
     problem = image_problem()
-    own = config(backbone=tiny_backbone, augment=ImageAugmenter(test_flip=True), batch_size=8)
-    net = build_and_train(own, problem, np.arange(24))
+    settings = config(backbone=tiny_backbone, augment=ImageAugmenter(test_flip=True), batch_size=8)
+    net = build_and_train(settings, problem, np.arange(24))
     plain = build_and_train(config(backbone=tiny_backbone, batch_size=8), problem, np.arange(24))
-    assert equal(state(net), state(plain))  # training is not concerned
+    assert equal(state(net), state(plain))  # training does not flip
     mirrored = type(problem.rows)(problem.rows.array[:, :, ::-1].copy(), (12, 10))
     one, other = (
         predict_rows(plain, rows, output, batch_size=7) for rows in (problem.rows, mirrored)
@@ -219,15 +219,15 @@ def test_flips_average_two_predictions(output):
 
 
 @pytest.mark.parametrize("name", ["flip", "hue", "test_flip"])
-def test_changes_of_images_need_images(name):
-    """For 2-D features the changes that are on are named."""
-    own = config(augment=ImageAugmenter(**{name: True}, mixup=0.1))
+def test_rejects_image_changes_for_features(name):
+    """The error for 2-D features names the active changes."""
+    settings = config(augment=ImageAugmenter(**{name: True}, mixup=0.1))
     with pytest.raises(ValueError, match=f"augment has {name}, .* 2-D features; only mixup"):
-        build_and_train(own, feature_problem(), np.arange(40))
+        build_and_train(settings, feature_problem(), np.arange(40))
 
 
 def test_augmentations_change_training_images():
-    """What the network is given are the changed images, drawn from the net's own generator."""
+    """The network gets the changed images, drawn from the generator of the net."""
     seen = []
 
     class Sees(nn.Module):
@@ -241,8 +241,8 @@ def test_augmentations_change_training_images():
             return self.conv(x)
 
     problem = image_problem()
-    own = config(backbone=Sees, augment=ImageAugmenter(flip=True), max_epochs=1)
-    net = build_net(own, problem, 24)
+    settings = config(backbone=Sees, augment=ImageAugmenter(flip=True), max_epochs=1)
+    net = build_net(settings, problem, 24)
     order = torch.randperm(24, generator=net.generator("shuffling"))
     pixels = flip(torch.tensor(problem.rows.array)[order], net.generator("augmentation"))
     seen.clear()
@@ -262,19 +262,19 @@ CATEGORY = np.arange(40) % 3
         (ImageAugmenter(mixup=0.3), {"accumulate": 3}),
     ],
 )
-def test_networks_that_are_given_the_category(changes, params):
-    """The category passes through training and prediction beside the inputs, and matters."""
+def test_networks_with_the_category_as_input(changes, params):
+    """The category is an input in training and prediction, and predictions depend on it."""
     X = np.random.default_rng(0).normal(size=(40, 2)) * 1e-3
     targets = (CATEGORY[:, None] == np.arange(3)).astype(int)
     problem = TrainingProblem(
         FeatureRows(X), BranchLayout((2, 2, 2)), targets, np.ones((40, 3)),
         category=CATEGORY, n_conditions=3,
     )  # fmt: skip
-    own = config(
+    settings = config(
         backbone=CountsRows, augment=changes, max_epochs=60, lr=0.03, optimizer="adam",
         **params,
     )  # fmt: skip
-    net = build_and_train(own, problem, np.arange(40))
+    net = build_and_train(settings, problem, np.arange(40))
     logits = predict_rows(net, problem.rows, batch_size=16, category=CATEGORY)
     np.testing.assert_array_equal(logits.argmax(axis=1), CATEGORY)
     others = predict_rows(net, problem.rows, batch_size=16, category=(CATEGORY + 1) % 3)
@@ -289,8 +289,8 @@ def drops(n_inputs):
 PURPOSES = ("shuffling", "augmentation", "dropout", "mixup")
 
 
-def test_streams_draw_anew():
-    """Each later partial_fit draws other numbers, the same ones for the same past."""
+def test_partial_fit_draws_other_numbers():
+    """Each later partial_fit draws other numbers, which are reproducible."""
     problem = feature_problem()
     first = {}
     for _ in range(2):
@@ -307,8 +307,8 @@ def test_streams_draw_anew():
         assert all(map(equal, first.setdefault("weights", weights), weights))
 
 
-def test_streams_take_new_rows():
-    """A net trained on other rows goes on from its weights: two calls are one with both."""
+def test_partial_fit_continues_on_other_rows():
+    """A net trained on other rows continues from its weights and momenta."""
     one, other = feature_problem(), feature_problem(seed=5)
     net = build_net(config(max_epochs=1), one, 40)
     start = state(net)
@@ -341,32 +341,32 @@ def test_streams_take_new_rows():
     ],
 )
 def test_invalid_config(params, message):
-    """Invalid values are named, and so are net_params that have a parameter of their own."""
+    """Invalid values are named, and so are net_params that are parameters of the classifier."""
     with pytest.raises(ValueError, match=message):
         build_and_train(config(**params), feature_problem(), np.arange(40))
 
 
 def test_all_together():
-    """Everything on at once: finite, reproducible, and nothing but the weights is left."""
+    """All options together give finite and reproducible results, and change no global state."""
     problem = image_problem()
     changes = ImageAugmenter(
         flip=True, shift=0.1, zoom=0.2, rotation=10, brightness=0.2, contrast=0.2, saturation=0.2,
         hue=0.1, erase=0.3, mixup=0.2, test_flip=True,
     )  # fmt: skip
-    own = config(
+    settings = config(
         backbone=tiny_backbone, augment=changes, optimizer="adamw", lr_schedule="onecycle",
         batch_size=8, max_epochs=4, patience=2, ema_decay=0.9, freeze="stages:2", unfreeze_every=1,
         layer_decay=0.7, precision="float32", clip_norm=1.0, accumulate=2,
     )  # fmt: skip
     before = torch.get_rng_state()
-    nets = [build_and_train(own, problem, np.arange(18), np.arange(18, 24)) for _ in range(2)]
+    nets = [build_and_train(settings, problem, np.arange(18), np.arange(18, 24)) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), before)
     assert equal(*map(state, nets))
     assert np.isfinite(predict_rows(nets[0], problem.rows, batch_size=5)).all()
     assert np.isfinite(nets[0].history[:, "valid_loss"]).all()
 
 
-def test_labels_of_the_helpers_are_partly_unknown():
-    """The tests above do see masked labels."""
+def test_labels_of_the_helpers_are_partly_missing():
+    """The tests above do have missing labels."""
     targets, _ = labels(40)
     assert 0 < (targets < 0).mean() < 0.5
