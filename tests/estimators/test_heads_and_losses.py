@@ -169,7 +169,7 @@ def test_a_grid_reaches_into_objects():
     best = search.best_estimator_
     assert best.loss.gamma == best.net_.criterion_.gamma == search.best_params_["loss__gamma"]
     assert classifier.loss.gamma == 2.0
-    assert best.net_.layer_decay == 0.5
+    assert best.net_.config.layer_decay == 0.5
 
 
 @pytest.mark.parametrize("category_prior", PRIORS)
