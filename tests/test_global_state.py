@@ -1,4 +1,4 @@
-"""Nothing of the user's process is changed by fit and predict."""
+"""Tests that `fit` and `predict` do not change the state of the process or their inputs."""
 
 import random
 import warnings
@@ -24,8 +24,8 @@ DRAWING_BACKBONES = [dropping_backbone, lstm_backbone, transformer_backbone, Noi
 @pytest.mark.filterwarnings("ignore:Lazy modules")
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize("backbone", [tiny_backbone, *DRAWING_BACKBONES, "resnet18"])
-def test_global_state_is_as_before(images, table, backbone, random_state):
-    """Random states, thread counts, warning filters and torch's flags stay as they were."""
+def test_global_state_is_unchanged(images, table, backbone, random_state):
+    """Random states, thread counts, warning filters and flags of torch stay the same."""
 
     def state():
         numpy_state = np.random.get_state()  # noqa: NPY002  (the user's global state)
@@ -50,8 +50,8 @@ def test_global_state_is_as_before(images, table, backbone, random_state):
     assert state() == before
 
 
-def test_fit_edits_neither_data_nor_parameters(images, table):
-    """X, y, weights and parameters are as they were."""
+def test_fit_does_not_modify_data_or_parameters(images, table):
+    """X, y, weights and parameters stay the same."""
     X, y = images.copy(), table.copy()
     weight = np.ones((24, 3))
     classifier = AttributeClassifier(
@@ -66,7 +66,7 @@ def test_fit_edits_neither_data_nor_parameters(images, table):
 
 
 def test_no_seed_means_fresh_entropy(images, table):
-    """With random_state=None two fits differ, even after seeding the global generators."""
+    """With random_state=None, fits differ even if the global generators are seeded."""
     results = []
     for _ in range(2):
         np.random.seed(0)  # noqa: NPY002

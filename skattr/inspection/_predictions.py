@@ -1,4 +1,4 @@
-"""Labels and scores of any multi-output classifier, as the displays need them."""
+"""True labels with the scores or predictions of any multi-output classifier."""
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -137,91 +137,93 @@ def _checked(
     return scored
 
 
-def positions_of(select: Any, names: list[Any], parameter: str = "select") -> list[int]:
-    """Return the positions of the selected attributes; a whole number may be a position.
+def attribute_positions(select: Any, names: list[Any], parameter: str = "select") -> list[int]:
+    """Return the positions of the selected attributes, given by name or position.
 
     Raises
     ------
     ValueError
-        If one is no attribute, or none is selected.
+        If an item is not an attribute, or nothing is selected.
     """
     if select is None:
         return list(range(len(names)))
-    wanted = [select] if isinstance(select, str) or not isinstance(select, Iterable) else [*select]
-    found = []
-    for item in wanted:
+    is_single = isinstance(select, str) or not isinstance(select, Iterable)
+    positions = []
+    for item in [select] if is_single else select:
         is_position = isinstance(item, Integral) and not isinstance(item, bool)
         if item in names:
-            found.append(names.index(item))
+            positions.append(names.index(item))
         elif is_position and 0 <= int(item) < len(names):
-            found.append(int(item))
+            positions.append(int(item))
         else:
-            raise ValueError(f"`{parameter}` names {item!r}, which is no attribute; y has {names}.")
-    if not found:
-        raise ValueError(f"`{parameter}` is empty; name one attribute or more of {names}.")
-    return list(dict.fromkeys(found))
+            raise ValueError(f"`{parameter}` names {item!r}, which is not an attribute of {names}.")
+    if not positions:
+        raise ValueError(f"`{parameter}` is empty; it must name one or more of {names}.")
+    return list(dict.fromkeys(positions))
 
 
-def binary_positions(scored: ScoredLabels, select: Any, what: str) -> list[int]:
+def binary_positions(scored: ScoredLabels, select: Any) -> list[int]:
     """Return the positions of the selected attributes, or of all binary ones.
 
     Raises
     ------
     ValueError
-        If a selected one is not binary, or none is.
+        If a selected attribute is not binary, or no attribute is.
     """
-    two, names = is_binary(scored.encoder), scored.names
-    if not two.any():
-        raise ValueError(f"y has no binary attribute, and {what} only those; it has {names}.")
+    binary, names = is_binary(scored.encoder), scored.names
+    if not binary.any():
+        raise ValueError(f"Thresholds need a binary attribute, but y has none; it has {names}.")
     if select is None:
-        return [int(j) for j in np.flatnonzero(two)]
-    found = positions_of(select, names)
-    for j in found:
-        if not two[j]:
+        return [int(j) for j in np.flatnonzero(binary)]
+    positions = attribute_positions(select, names)
+    for j in positions:
+        if not binary[j]:
             raise ValueError(
                 f"`select` names {names[j]!r}, which has {len(scored.encoder.classes_[j])} "
-                f"class(es); {what} only binary attributes."
+                "class(es); only binary attributes have thresholds."
             )
-    return found
+    return positions
 
 
-def leave_out(names: list[Any], why: str, left: int) -> None:
-    """Warn of the attributes that cannot be drawn, or raise if there is no other.
+def warn_left_out(names: list[Any], reason: str, n_drawn: int) -> None:
+    """Warn about the attributes that cannot be drawn.
 
     Raises
     ------
     ValueError
-        If `left` is 0.
+        If no attribute can be drawn.
     """
-    if not left:
-        raise ValueError(f"Nothing can be drawn: every attribute has {why}.")
+    if not n_drawn:
+        raise ValueError(f"Nothing can be drawn: every attribute has {reason}.")
     if names:
         warnings.warn(
-            f"{len(names)} attribute(s) with {why} are left out: {names}.",
+            f"{len(names)} attribute(s) with {reason} are left out: {names}.",
             UndefinedAttributeWarning,
             stacklevel=5,
         )
 
 
-def thresholds_of(estimator: Any) -> Any:
-    """Return the thresholds a classifier, or the last step of a pipeline, has found, or None."""
+def get_thresholds(estimator: Any) -> Any:
+    """Return the fitted thresholds of a classifier or of a pipeline's last step, or None."""
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return getattr(estimator, "best_threshold_", None)
 
 
-def cuts_of(thresholds: Any, scored: ScoredLabels, positions: list[int]) -> NDArray[np.float64]:
+def chosen_thresholds(
+    thresholds: Any, scored: ScoredLabels, positions: list[int]
+) -> NDArray[np.float64]:
     """Return the threshold of each drawn attribute.
 
     Parameters
     ----------
     thresholds : None, number, dict or Series by name, or array-like
-        Array-likes have an entry per attribute, per binary attribute, or per drawn one.
+        Array-likes have one entry per attribute, per binary attribute, or per drawn attribute.
 
     Raises
     ------
     ValueError
-        If one is missing, or they are of another number.
+        If a threshold is missing or NaN, or their number is wrong.
     """
     names = scored.names
     drawn = [names[j] for j in positions]
@@ -230,24 +232,24 @@ def cuts_of(thresholds: Any, scored: ScoredLabels, positions: list[int]) -> NDAr
     if isinstance(thresholds, pd.Series) and set(drawn) <= set(thresholds.index):
         thresholds = thresholds.to_dict()
     if isinstance(thresholds, Mapping):
-        positions_of(thresholds, names, "thresholds")
+        attribute_positions(thresholds, names, "thresholds")
         absent = [name for name in drawn if name not in thresholds]
         if absent:
-            raise ValueError(f"`thresholds` has none for {absent}.")
+            raise ValueError(f"`thresholds` has no value for {absent}.")
         values = np.array([thresholds[name] for name in drawn], dtype=np.float64)
     else:
         values = np.asarray(thresholds, dtype=np.float64)
-        two = is_binary(scored.encoder)
+        binary = is_binary(scored.encoder)
         if values.ndim == 0:
             values = np.full(len(positions), float(values))
-        elif values.shape == two.shape:
+        elif values.shape == binary.shape:
             values = values[positions]
-        elif values.shape == (two.sum(),):
-            values = values[[int(two[:j].sum()) for j in positions]]
+        elif values.shape == (binary.sum(),):
+            values = values[[int(binary[:j].sum()) for j in positions]]
         elif values.shape != (len(positions),):
             raise ValueError(
-                f"`thresholds` has the shape {values.shape}; it must be a number, a dict by name, "
-                f"or have one number for each of the {two.sum()} binary attribute(s)."
+                f"`thresholds` has shape {values.shape}; expected a number, a dict by name, or one "
+                f"number for each of the {binary.sum()} binary attribute(s)."
             )
     if np.isnan(values).any():
         raise ValueError(f"The threshold of {drawn[int(np.isnan(values).argmax())]!r} is NaN.")
@@ -281,7 +283,7 @@ class EvaluatedLabels:
         return list(self.encoder.output_names_)
 
 
-def judged(
+def evaluate_predictions(
     y_true: Any, y_pred: Any, missing_label: Any, lost: NDArray[np.bool_] | None = None
 ) -> EvaluatedLabels:
     """Compare true and predicted labels; those of the lost rows become unknown.
@@ -316,9 +318,11 @@ def judged(
     return EvaluatedLabels(truth, codes, wrong, guesses)
 
 
-def judge(estimator: Any, X: Any, y: Any, missing_label: Any) -> EvaluatedLabels:
-    """Compare true labels with what a fitted classifier predicts."""
+def evaluate_estimator(estimator: Any, X: Any, y: Any, missing_label: Any) -> EvaluatedLabels:
+    """Compare true labels with the predictions of a fitted classifier."""
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     predicted = estimator.predict(X)
-    return judged(y, predicted, missing_label, check_predicted_rows(estimator, predicted))
+    return evaluate_predictions(
+        y, predicted, missing_label, check_predicted_rows(estimator, predicted)
+    )
