@@ -6,9 +6,9 @@
 a label are a linear map less a constant. All classifiers are one linear map to the log odds, with
 the same recipe. Printed are, as means over seeds, on 50,000 new rows: macro F1, predicted
 positives over positives, mean average precision, log loss and calibration error of the
-probabilities; what the honest score of the tuned ones (`best_score_`) claims, less the F1 they
-have; and the seconds to fit. "undone" divides the predicted odds by the weight of positives.
-"truth" is the true probability with the best cut on the new rows: what could be had.
+probabilities; the cross-validated score of the tuned ones (`best_score_`) minus their F1 on new
+rows; and the seconds to fit. "undone" divides the predicted odds by the weight of positives.
+"truth" is the true probability with the best threshold on the new rows: what could be had.
 """
 
 import argparse
