@@ -19,7 +19,7 @@ STRATEGIES = ("exact", "plugin", "shrunk", "auto")
 # Support at which the exact threshold weighs one half: against the threshold for calibrated
 # probabilities in "auto", against the pooled threshold in "shrunk". With these values, "auto" is
 # within .003 macro-F1 of the better of its two parts in all settings of
-# benchmarks/bench_honesty.py.
+# benchmarks/bench_threshold_strategies.py.
 HALF_AUTO = 100.0
 HALF_SHRUNK = 20.0
 # Support from which "auto" is "exact": the other threshold would weigh 5 % or less, and need a
