@@ -655,7 +655,7 @@ def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
     frame = pd.DataFrame(y, columns=list("abc")).astype("boolean")
     frame.loc[::7, ["b", "c"]] = pd.NA
     calibrated = CalibratedMultiOutputCV(RandomForestClassifier(2), cv=cv)
-    message = r"RandomForestClassifier cannot take missing labels, .* output\(s\) \['b', 'c'\]"
+    message = r"RandomForestClassifier does not support missing labels, .* output\(s\) \['b', 'c'\]"
     with pytest.raises(ValueError, match=message) as caught:
         calibrated.fit(X, frame)
     assert caught.value.__cause__ is not None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skattr.datasets import _annotation_files as _reading
+from skattr.datasets import _annotation_files
 from skattr.datasets._annotation_files import (
     check_choice,
     check_order,
@@ -38,7 +38,7 @@ def written(folder, content):
 @given(st.data())
 def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
     """Line ends, a byte order mark, blanks, a missing last end and chunks change nothing."""
-    monkeypatch.setattr(_reading, "_CHUNK", data.draw(st.sampled_from([2, 3, 65536])))
+    monkeypatch.setattr(_annotation_files, "_CHUNK_SIZE", data.draw(st.sampled_from([2, 3, 65536])))
     n, k = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
     cells = data.draw(
         st.lists(
@@ -90,12 +90,12 @@ def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, s
         ("a 1\nb\n", "line 2: expected 2 fields, got 1; the file may be cut short."),
         ("a 1\nb 1 1\nc 1\n", "line 2: expected 2 fields, got 3."),
         ("a 1\n\nc 1\n", "line 2: expected 2 fields, got 0."),
-        ("", "holds no row; rows are expected from line 1 on"),
-        ("\r\n\r\n", "holds no row"),
+        ("", "contains no row; rows are expected from line 1 on"),
+        ("\r\n\r\n", "contains no row"),
         (b"a 1\nb\xe9 1\n", "line 2: the byte 0xe9 is not UTF-8"),
         (b"\xff\xfea\x00 \x001\x00", "line 1: the byte 0xff is not UTF-8"),
-        ("a 1\rb 1\r", "line 1: a carriage return or a NUL stands within the line"),
-        (b"a 1\nb 1\n\0\0\0\0", "line 3: a carriage return or a NUL"),
+        ("a 1\rb 1\r", "line 1: the line contains a carriage return or a NUL"),
+        (b"a 1\nb 1\n\0\0\0\0", "line 3: the line contains a carriage return or a NUL"),
     ],
 )
 def test_faults_of_lines_are_named(tmp_path, content, message):
@@ -142,9 +142,9 @@ def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
     path = written(tmp_path, "\ufeffFurn. Leg\r\nStem/Trunk\r\n\r\n")
     assert read_names(path) == ["Furn. Leg", "Stem/Trunk"]
     for content, message in [
-        ("a\nb\na\n", "line 3: expected a name that is not there yet, got 'a'"),
-        ("a\n\nb\n", "line 2: expected a name that is not there yet, got ''"),
-        ("\n", "holds no name"),
+        ("a\nb\na\n", "line 3: expected a new name, got 'a'"),
+        ("a\n\nb\n", "line 2: expected a new name, got ''"),
+        ("\n", "contains no name"),
     ]:
         with pytest.raises(DatasetFormatError, match=message):
             read_names(written(tmp_path, content))
@@ -157,7 +157,7 @@ def test_known_names_must_be_in_their_order(names):
     if known == sorted(known):
         check_order(names, "a,b,c", "file")
     else:
-        with pytest.raises(DatasetFormatError, match="file: the attribute '.' stands after '.'"):
+        with pytest.raises(DatasetFormatError, match="file: the attribute '.' comes after '.'"):
             check_order(names, "a,b,c", "file")
 
 
@@ -175,9 +175,7 @@ def test_twice_is_named_with_both_lines():
     check_unique(pd.Series(["a", "b"]), "the image", line_of("f", 3))
     with pytest.raises(DatasetFormatError) as caught:
         check_unique(pd.Series(["a", "b", "a"]), "the image", line_of("f", 3))
-    assert str(caught.value) == (
-        "f, line 5: the image 'a' is there already (f, line 3), but each may be there once."
-    )
+    assert str(caught.value) == ("f, line 5: the image 'a' occurs twice, first in f, line 3.")
 
 
 @pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])

@@ -124,10 +124,10 @@ def test_boxes_without_area_are_kept_and_reported(folder):
             "attribute_names.txt",
             b"Ear\nSnout\n",
             b"Snout\nEar\n",
-            "the attribute 'Ear' stands after 'Snout'",
+            "the attribute 'Ear' comes after 'Snout'",
         ),
         ("attribute_names.txt", b"Ear\n", b"", "line 1: expected 69 fields, got 70"),
-        ("attribute_names.txt", b"Ear\n", b"Eye\n", "line 16: .* not there yet, got 'Eye'"),
+        ("attribute_names.txt", b"Ear\n", b"Eye\n", "line 16: .* a new name, got 'Eye'"),
     ],
 )
 def test_faults_are_named(folder, file, old, new, message):

@@ -144,9 +144,9 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
         ('path,a\n"x\n1",1\ny,9\n', {"positive": 1, "negative": 0}, "line 4: attribute 'a' is '9'"),
         ('path,a\nx,1\n"y,1\nz,1\n', {}, "row that begins in line 3 cannot be read .* left open"),
         ('path,a\nx,"1"2\n', {}, "row that begins in line 2 cannot be read"),
-        ("path,a,a\nx,1,1\n", {}, "line 1: expected the names of the columns, each of them once"),
-        ("path,a\n", {}, "holds no row; line 1 must name the columns"),
-        ("", {}, "holds no row"),
+        ("path,a,a\nx,1,1\n", {}, "line 1: expected the distinct names of the columns"),
+        ("path,a\n", {}, "contains no row; line 1 must name the columns"),
+        ("", {}, "contains no row"),
         ("path,a\n,1\n", {}, "line 2: the column of paths is '', but must be something"),
         ("path,a,who\nx,1,\n", {"group": "who"}, "line 2: the column of groups is ''"),
         (
@@ -157,7 +157,7 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
         (
             "path,a,x,y,z,w\nx,1,0,0,4,4\nx,1,0,0,,4\n",
             {"boxes": ["x", "y", "z", "w"]},
-            "line 3: the box must be four numbers or four empty cells",
+            "line 3: a box must be four numbers or empty",
         ),
         (
             "path,a,x,y,z,w\nx,1,0,0,4,4.5\n",
@@ -191,13 +191,13 @@ def test_bytes_that_are_not_utf8(tmp_path):
     ("options", "error", "message"),
     [
         ({"positive": 1}, ValueError, "positive and negative must be given together"),
-        ({"positive": [], "negative": 0}, ValueError, "positive must hold at least one cell"),
-        ({"positive": 1, "negative": "1"}, ValueError, "negative has the cell '1', which has a"),
-        ({"positive": "", "negative": 0}, ValueError, "unknown has the cell '', which has a"),
+        ({"positive": [], "negative": 0}, ValueError, "positive must have at least one cell"),
+        ({"positive": 1, "negative": "1"}, ValueError, "negative has the cell '1', which already has a"),
+        ({"positive": "", "negative": 0}, ValueError, "unknown has the cell '', which already has a"),
         ({"positive": [[1]], "negative": 0}, TypeError, "positive must be a str, a number"),
         ({"attributes": "hat"}, TypeError, "attributes must be a list or a dict of columns"),
-        ({"attributes": []}, ValueError, "attributes must be columns with a name, at least one"),
-        ({"attributes": ["hat", "hat"]}, ValueError, "each once"),
+        ({"attributes": []}, ValueError, "attributes must be at least one column, distinct"),
+        ({"attributes": ["hat", "hat"]}, ValueError, "distinct and with a name"),
         ({"attributes": {"hat": "bool"}}, ValueError, "kind of the attribute 'hat' must be 'binar"),
         ({"attributes": {"hat": ("ordinal", ["a"])}}, ValueError, "with at least two levels"),
         ({"attributes": {"hat": ("ordinal", ["a", 1])}}, ValueError, "all str or all int"),
@@ -240,7 +240,7 @@ def test_a_column_without_a_name(tmp_path):
     path = tmp_path / "labels.csv"
     pd.DataFrame({"path": ["x", "y"], "a": ["1", "2"]}).to_csv(path)
     assert list(load_attribute_table(path, attributes=["a"]).target) == ["a"]
-    with pytest.raises(ValueError, match="must be columns with a name"):
+    with pytest.raises(ValueError, match="distinct and with a name"):
         load_attribute_table(path)
 
 
@@ -284,7 +284,9 @@ def check_parquet(path):
     pd.testing.assert_frame_equal(target, expected)
     with pytest.raises(DatasetFormatError, match=r"row 2 \(from 0\): attribute 'hat' is 'False'"):
         load_attribute_table(path, attributes=["hat"], positive=True, negative=0)
-    with pytest.raises(DatasetFormatError, match="column 'list' must hold texts, numbers or bools"):
+    with pytest.raises(
+        DatasetFormatError, match="column 'list' must contain text, numbers or bools"
+    ):
         load_attribute_table(path, attributes=["list"])
 
 

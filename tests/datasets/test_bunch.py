@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skattr import datasets
-from skattr.datasets._bunch import boolean_table, count, empty_boxes
+from skattr.datasets._bunch import boolean_table, describe_counts, find_empty_boxes
 from tests.datasets import formats
 
 LOADERS = {
@@ -52,7 +52,7 @@ def test_the_bunch(tmp_path, rng, name):
     assert found.attribute_kinds == dict.fromkeys(found.target, "binary")
     text = found.data[["path", *found.data.columns.intersection(["category", "group", "split"])]]
     assert all(isinstance(cell, str) for cell in text.to_numpy().ravel())
-    for part in ("Source: ", "Citation: ", "Licence: ", "Layout: ", "Counts of this load"):
+    for part in ("Source: ", "Citation: ", "License: ", "Layout: ", "Counts of this load"):
         assert f"\n{part}" in found.DESCR
     assert re.search(rf"\nrows +{len(found.data)}\n", found.DESCR)
 
@@ -147,10 +147,10 @@ def test_counts_and_table_by_hand(rows):
     table = boolean_table(codes, names)
     if rows and k:
         pd.testing.assert_frame_equal(table, formats.table_of(codes, names))
-    lines = dict(re.split(r"  +", line) for line in count(table).splitlines()[1:])
+    lines = dict(re.split(r"  +", line) for line in describe_counts(table).splitlines()[1:])
     cells = [cell for row in rows for cell in row]
     assert lines["known cells"] == str(sum(cell >= 0 for cell in cells))
-    assert float(lines["unknown share"]) == pytest.approx(
+    assert float(lines["missing share"]) == pytest.approx(
         sum(cell < 0 for cell in cells) / max(len(cells), 1) if cells else 0, abs=1e-4
     )
     if k:
@@ -164,4 +164,4 @@ def test_counts_and_table_by_hand(rows):
 def test_empty_boxes_by_hand(boxes):
     """A box is empty where its right edge is not above its left, or its bottom its top."""
     expected = [i for i, (a, b, c, d) in enumerate(boxes) if c <= a or d <= b]
-    assert empty_boxes(np.array(boxes), lambda row: row) == expected
+    assert find_empty_boxes(np.array(boxes), lambda row: row) == expected

@@ -142,7 +142,7 @@ def test_boxes(hostile):
     report = check_images(data)
     # The first and the second row are the same image, but one has a box.
     assert problems(report) == expected
-    assert f"which is {WIDTH} pixels wide, {HEIGHT} high" in report["detail"][2]
+    assert f"exceeds the bounds of its image ({WIDTH} x {HEIGHT} pixels)" in report["detail"][2]
     assert report["detail"].iloc[-1] == "the crop is 7 pixels wide and 20 high."
 
 
@@ -256,7 +256,7 @@ def test_one_attribute(files, kind):
 )
 def test_data_without_paths(data):
     """Arrays and tables without a column of paths are refused with what is valid."""
-    with pytest.raises(ValueError, match="data holds no paths.*'path' column"):
+    with pytest.raises(ValueError, match="data has no paths.*'path' column"):
         check_images(data)
 
 

@@ -36,7 +36,7 @@ def test_persons_are_groups(tmp_path, rng):
     ("old", "new", "message"),
     [
         ("Filename,Identity", "Identity,Filename", "line 1: expected Filename,Identity and the"),
-        ("Young,", "Male,", "line 1: expected .* each once"),
+        ("Young,", "Male,", "line 1: expected .* distinct names"),
         ("Young,", "", "line 2: expected 5 fields, got 6"),
         ("Young,", "Young,Senior,", "line 2: expected 7 fields, got 6"),
         ("n000000/0001_01.jpg,0,", "n000000/0000_01.jpg,0,", "line 3: the image .*line 2"),

@@ -124,7 +124,7 @@ def test_boxes_without_area_are_reported(folder):
         ({"instance_bbox": [1, 2, 3, None]}, ".* but must be four numbers"),
         ({"instance_bbox": [1, 2, 3, float("nan")]}, ".* but must be finite and below 1e9"),
         ({"instance_bbox": [1, 2, 1e300, 1]}, ".* but must be finite and below 1e9"),
-        ({"instance_id": "2373241000"}, r"instance_id '2373241000' is there already .*part1"),
+        ({"instance_id": "2373241000"}, r"instance_id '2373241000' occurs twice, first in .*part1"),
     ],
 )
 def test_faults_of_an_object_are_named(folder, changes, message):
@@ -148,12 +148,12 @@ def test_a_missing_field(folder):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("attribute_index.json", {"a": 0, "b": 2}, "each of 0, 1, 2"),
-        ("attribute_index.json", ["a"], "expected an object of attributes"),
-        ("attribute_index.json", {}, "expected an object of attributes"),
+        ("attribute_index.json", {"a": 0, "b": 2}, "numbers 0, 1, 2"),
+        ("attribute_index.json", ["a"], "expected an object that maps attributes"),
+        ("attribute_index.json", {}, "expected an object that maps attributes"),
         ("head_tail.json", {"head": ["gray", "blue"]}, "'blue' is not in attribute_index.json"),
-        ("head_tail.json", {"head": ["gray"]}, "'amber' must be in one group"),
-        ("head_tail.json", {"head": VAW_NAMES, "tail": ["aqua"]}, "'aqua' must be in one group"),
+        ("head_tail.json", {"head": ["gray"]}, "'amber' must be in exactly one group"),
+        ("head_tail.json", {"head": VAW_NAMES, "tail": ["aqua"]}, "'aqua' must be in exactly one group"),
         ("attribute_types.json", ["color"], "expected an object of groups"),
         ("val.json", [], "expected a list of objects"),
         ("val.json", {}, "expected a list of objects"),

@@ -278,8 +278,8 @@ def test_no_label_can_be_tuned():
     [
         (np.zeros((9, 2)), np.zeros((9, 3)), r"2 column\(s\), but y needs 3"),
         (np.zeros((9, 2)), np.zeros(8), "inconsistent numbers of samples"),
-        ([np.zeros((9, 2))] * 2, np.zeros((9, 3)), "of 2 outputs, but y has 3"),
-        ([np.zeros((9, 5))] * 3, np.zeros((9, 3)), "'y0' have the shape"),
+        ([np.zeros((9, 2))] * 2, np.zeros((9, 3)), "have 2 outputs, but y has 3"),
+        ([np.zeros((9, 5))] * 3, np.zeros((9, 3)), "'y0' have shape"),
         (np.zeros((9, 3)), np.full((9, 3), 2.5), "continuous"),
         (np.zeros(9), np.zeros(9), "Reshape your data"),
     ],
