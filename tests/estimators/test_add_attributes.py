@@ -1,4 +1,4 @@
-"""New attributes on a fitted classifier: the old ones stay to the bit, the new ones are learned."""
+"""add_attributes: predictions of old attributes are bit-identical, new ones are learned."""
 
 import pickle
 
@@ -21,7 +21,7 @@ FAST = {"max_epochs": 15, "lr": 0.05, "batch_size": 8, "random_state": 0}
 
 
 def problem(n=120):
-    """Return features and a table of six attributes of them, some labels unknown."""
+    """Return features and a table of six attributes that depend on them, with missing labels."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n, 4))
     y = pd.DataFrame(
@@ -55,7 +55,7 @@ OLD, NEW = ["hat", "color", "age"], ["scarf", "shape"]
     {"training": TrainingOptions(ema_decay=0.9), "early_stopping": True},
 ], ids=str)  # fmt: skip
 def test_old_columns_are_bit_identical_and_new_ones_are_learned(params):
-    """For every head and prior: old probabilities to the bit, new attributes well above chance."""
+    """Old probabilities are bit-identical and new attributes well above chance, for all options."""
     X, y = problem()
     X = pd.DataFrame(X, columns=list("abcd")).assign(category=np.where(X[:, 0] > 1, "seal", "boat"))
     classifier = AttributeClassifier(**{**FAST, **params}).fit(X, y[OLD])
@@ -125,7 +125,7 @@ def test_public_state_tells_of_all_attributes():
 
 
 def test_new_branches_are_those_of_a_classifier_of_features():
-    """They are what a linear classifier learns on the shared features with the same seed."""
+    """They equal those of a linear classifier on the shared features with the same seed."""
     X, y = problem()
     classifier = AttributeClassifier("mlp", **FAST).fit(X, y[OLD])
     features = classifier.set_params(transform_output="features").transform(X)
@@ -192,7 +192,7 @@ def test_naming_of_new_attributes():
 
 
 def test_parameters_of_new_branches():
-    """What concerns images and old attributes is left out, the rest is the classifier's."""
+    """Parameters for images and old attributes are reset, the others are the classifier's."""
     params = {
         "augment": "flip",
         "fine_tuning": "backbone",
@@ -211,7 +211,7 @@ def test_parameters_of_new_branches():
     assert (found["backbone"], found["lr"], found["warm_start"]) == ("linear", "auto", False)
 
 
-def test_joined_encoder_reads_a_table_of_both():
+def test_merged_encoder_reads_a_table_of_both():
     """Codes and labels of both go through it; the old encoder is not changed."""
     _, y = problem()
     old, new = AttributeEncoder(**AGE).fit(y[OLD]), AttributeEncoder().fit(y[NEW])
@@ -222,7 +222,7 @@ def test_joined_encoder_reads_a_table_of_both():
     assert old.n_outputs_ == 3
 
 
-def test_constraints_are_read_anew():
+def test_constraints_are_checked_again():
     """Rules may name new attributes, and hold in prediction from then on."""
     X, y = problem()
     rules = {"implies": [("beard", "scarf")], "at_most_one": [["hat", "scarf"]]}
@@ -240,7 +240,7 @@ def test_constraints_are_read_anew():
     assert classifier.n_outputs_ == 5
 
 
-def test_what_cannot_follow():
+def test_rejects_warm_start_after_added_attributes():
     """Neither warm starts nor streams go on from branches that were added; a plain fit may."""
     X, y = problem()
     classifier = AttributeClassifier(**FAST, warm_start=True).fit(X, y[OLD])

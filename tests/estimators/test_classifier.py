@@ -41,7 +41,7 @@ def X(request, images, files, tmp_path):
 
 
 def complete(table):
-    """Return the table with no label unknown, as strings and numbers."""
+    """Return the table without missing labels, as strings and numbers."""
     return pd.DataFrame(
         {
             "hat": table["hat"].fillna(False).astype(bool),
@@ -82,21 +82,21 @@ SCORING = {
 
 
 def test_two_fits_are_bit_identical(X, table):
-    """The same seed gives the same network, to the bit."""
+    """The same seed gives a bit-identical network."""
     first, second = tiny().fit(X, table), tiny().fit(X, table)
     assert_array_equal(all_probabilities(first, X), all_probabilities(second, X))
     assert first.history_[-1]["train_loss"] == second.history_[-1]["train_loss"]
 
 
 def test_a_refit_forgets_the_first_fit(X, table):
-    """A second fit of the same estimator starts anew."""
+    """A second fit of the same estimator starts from scratch."""
     once = tiny().fit(X, table)
     again = tiny().fit(subset(X, range(12)), table[:12]).fit(X, table)
     assert_array_equal(all_probabilities(once, X), all_probabilities(again, X))
 
 
 def test_pickle_is_bit_identical(X, table):
-    """A pickled classifier predicts the same probabilities, to the bit."""
+    """A pickled classifier predicts bit-identical probabilities."""
     classifier = tiny().fit(X, table)
     copy = pickle.loads(pickle.dumps(classifier))
     assert_array_equal(all_probabilities(classifier, X), all_probabilities(copy, X))
@@ -123,7 +123,7 @@ def test_clone_is_unfitted_and_equal(X, table):
 
 
 def test_cross_validate_with_several_scorers(X, table):
-    """Several scorers at once, on labels some of which are unknown."""
+    """Several scorers at once, with missing labels."""
     result = cross_validate(tiny(), X, table, cv=KFold(3), scoring=SCORING, error_score="raise")
     assert result["test_known"].shape == result["test_hat"].shape == (3,)
     assert np.isfinite(result["test_known"]).all()
@@ -158,7 +158,7 @@ def test_pipeline_that_ends_in_the_classifier(X, table):
 
 
 @pytest.mark.slow
-def test_two_jobs_give_what_one_gives(X, table):
+def test_results_do_not_depend_on_n_jobs(X, table):
     """Worker processes change no score."""
     run = partial(
         cross_validate, tiny(), X, table, cv=KFold(2), scoring=SCORING, error_score="raise"
@@ -175,7 +175,7 @@ def test_all_kinds_of_one_image_predict_the_same(images, files, table):
     assert_array_equal(all_probabilities(classifier, boxes), expected)
 
 
-def test_threads_give_what_one_thread_gives(images, table):
+def test_results_do_not_depend_on_threads(images, table):
     """Fits in threads side by side, which share the global random state, stay as they are."""
     from joblib import Parallel, delayed
 
@@ -189,7 +189,7 @@ def test_threads_give_what_one_thread_gives(images, table):
         assert_array_equal(one, other)
 
 
-def test_fit_learns_what_is_to_be_seen(images, table):
+def test_fit_learns_visible_attributes(images, table):
     """The attributes that the images show are learned."""
     classifier = tiny(max_epochs=60, lr=0.02).fit(images, table)
     assert classifier.score(images, table[["hat", "color", "count"]]) > 0.4
@@ -197,7 +197,7 @@ def test_fit_learns_what_is_to_be_seen(images, table):
     assert known_accuracy(table.to_numpy(object)[:, :2], predicted[:, :2]) > 0.95
 
 
-def test_labels_come_back_as_the_user_wrote_them(images, table):
+def test_predicted_labels_have_the_dtype_of_y(images, table):
     """Names, classes, dtypes and shapes follow the contract of several outputs."""
     classifier = tiny().fit(images, table)
     assert classifier.output_names_ == ["hat", "color", "count"]
@@ -233,8 +233,8 @@ def test_one_output_is_a_plain_classifier(images, table, two_dimensional):
     assert np.isfinite(scores["test_neg_log_loss"]).all()
 
 
-def test_one_ordinal_output_keeps_scikit_learn_honest(images, table):
-    """The classes of one output are sorted whatever its order, as scorers take for granted."""
+def test_scorers_agree_for_one_ordinal_output(images, table):
+    """The classes of a single output are sorted, as scorers assume, also for ordinal attributes."""
     y = complete(table)["color"]
     order = ["red", "blue", "green"]
     classifier = tiny(attributes={"color": ("ordinal", order)}).fit(images, y)
@@ -316,8 +316,8 @@ def test_label_weight_slices_without_routing(images, table, rng):
     assert np.isfinite(search.best_score_)
 
 
-def test_warm_start_goes_on(images, table):
-    """With warm_start the second fit begins where the first ended."""
+def test_warm_start_continues(images, table):
+    """With warm_start the second fit starts from the network of the first."""
     classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, training=TrainingOptions(None))
     first = classifier.fit(images, table).history_
     second = classifier.fit(images, table).history_
@@ -360,8 +360,8 @@ class Failing(Callback):
 
 @pytest.mark.parametrize("kind", ["features", "images"])
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.InSampleWarning")
-def test_a_fit_that_fails_leaves_the_last_one_whole(rng, images, table, kind):
-    """Whichever check fails, fitted attributes and predictions are those of the last good fit."""
+def test_a_failed_fit_keeps_the_last_fitted_state(rng, images, table, kind):
+    """Fitted attributes and predictions are those of the last good fit, whatever fails."""
     X = images if kind == "images" else pd.DataFrame(rng.normal(size=(24, 3)), columns=list("abc"))
     classifier = tiny() if kind == "images" else AttributeClassifier(max_epochs=2, random_state=0)
     classifier.fit(X, table)

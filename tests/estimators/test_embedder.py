@@ -1,4 +1,4 @@
-"""Features of images: what they are, and that each image is embedded once."""
+"""ImageEmbedder: its features, and a cache that embeds each image once."""
 
 import copy
 import hashlib
@@ -58,7 +58,7 @@ class Noting(nn.Module):
 
 
 class NotedBackbone:
-    """A tiny backbone that notes the images it sees."""
+    """A tiny backbone that records the images it sees."""
 
     def __init__(self, log, delay=0.0):
         self.log = str(log)
@@ -82,7 +82,7 @@ def tiny(**params):
 
 @pytest.fixture
 def noted(tmp_path):
-    """Return a backbone that notes what it embeds."""
+    """Return a backbone that records the images it embeds."""
     return NotedBackbone(tmp_path / "log")
 
 
@@ -94,7 +94,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def crops(files):
-    """Return a table of files, some with a box, and columns that are none of the embedder's."""
+    """Return a table of files, some with a box, and with columns that the embedder ignores."""
     table = pd.DataFrame({"path": files, "category": "seal"}, index=np.arange(24) + 100)
     return table.assign(xmin=1, ymin=2, xmax=9, ymax=np.where(np.arange(24) % 2, 8, 12))
 
@@ -149,7 +149,7 @@ def test_all_kinds_of_x_give_the_same(images, files):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_order_and_batches_matter_no_more_than_rounding(images, files, num_workers):
+def test_order_and_batches_matter_up_to_rounding(images, files, num_workers):
     """Any order, batch size and number of workers gives each image's own features."""
     expected = tiny(batch_size=1).fit_transform(images)
     order = np.random.default_rng(0).permutation(24)
@@ -159,8 +159,8 @@ def test_order_and_batches_matter_no_more_than_rounding(images, files, num_worke
         np.testing.assert_allclose(result, expected[order], rtol=1e-5, atol=1e-6)
 
 
-def test_a_cache_changes_no_bit(crops, cache):
-    """Without a cache, with a new one and with a full one the features are equal to the bit."""
+def test_cached_features_are_bit_identical(crops, cache):
+    """Features are bit-identical without a cache, with a new one and with a full one."""
     expected = tiny().fit_transform(crops)
     for _ in range(2):
         result = tiny(cache=cache).fit_transform(crops)
@@ -235,7 +235,7 @@ def test_a_full_cache_builds_no_network(files, cache, monkeypatch):
 
 
 @pytest.mark.parametrize("cache_key", ["content", "stat"])
-def test_a_changed_file_is_embedded_anew(files, noted, cache, cache_key):
+def test_a_changed_file_is_embedded_again(files, noted, cache, cache_key):
     """A file of other pixels, though as long, has its own features; the others are kept."""
     files = [f"{path}.bmp" for path in files]  # of one length, whatever it shows
     rng = np.random.default_rng(0)
@@ -254,7 +254,7 @@ def test_a_changed_file_is_embedded_anew(files, noted, cache, cache_key):
 
 
 def test_a_moved_file(files, noted, cache):
-    """It is known by its content, not by its path."""
+    """It is identified by its content, not by its path."""
     for cache_key, n_embedded in (("content", 24), ("stat", 25)):
         embedder = tiny(backbone=noted, cache=cache, cache_key=cache_key).fit(files)
         Path(noted.log).unlink(missing_ok=True)
@@ -289,7 +289,7 @@ def test_another_network_makes_other_rows(files, cache, tmp_path):
     assert len(EmbeddingStore(cache)) == 24 * len(changes)
 
 
-def test_what_is_no_part_of_the_features(files, cache):
+def test_batches_and_workers_share_cached_rows(files, cache):
     """Batches, workers and the precision by another name share rows; so does the same file."""
     weights = cache.parent / "weights.pt"
     weights.parent.mkdir()
@@ -357,7 +357,7 @@ def test_processes_at_once_share_the_work(files, tmp_path, cache, n_processes):
     assert backbone.seen().total() == n_seen
 
 
-def test_a_killed_process_leaves_a_cache_that_goes_on(files, tmp_path, cache):
+def test_a_cache_can_be_used_after_its_process_is_killed(files, tmp_path, cache):
     """After kill -9 in the middle no more than the batch at work is embedded again."""
     backbone = NotedBackbone(tmp_path / "log", delay=0.3)
     worker = FORK.Process(target=embed, args=(files, backbone, cache))
@@ -429,7 +429,7 @@ def test_scikit_learn_contract(check):
 
 @pytest.mark.filterwarnings("ignore:Can't test estimator")
 def test_scikit_learns_own_selection():
-    """So do those that the suite selects by the tags, which say that X is no table of numbers."""
+    """The checks selected by tags pass too; the tags exclude tables of numbers."""
     for estimator, check in estimator_checks.estimator_checks_generator(ImageEmbedder()):
         assert check(estimator) is None
 
@@ -529,7 +529,7 @@ def test_progress(images, cache, capsys):
     ],
 )
 def test_x_without_images(X):
-    """Features, and what is nothing at all, are refused with the valid kinds, also in transform."""
+    """`fit` and `transform` reject features and invalid X; the error lists the valid kinds."""
     with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; valid"):
         tiny().fit(X)
     fitted = tiny().fit(np.zeros((2, *SIZE, 3), np.uint8))
@@ -578,7 +578,7 @@ def test_x_of_wrong_images(files, crops):
     ],
 )
 def test_invalid_parameters(images, params, error, message):
-    """Each is refused in fit, naming the parameter and what is valid."""
+    """`fit` rejects each of them; the error names the parameter and its valid values."""
     embedder = ImageEmbedder("resnet18", image_size=32, random_state=0).set_params(**params)
     with pytest.raises(error, match=message):
         embedder.fit_transform(images)

@@ -43,7 +43,7 @@ def ages(seed, n=200, n_test=1500):
 
 
 def table(n=90, seed=0):
-    """Return features and four attributes of them, some unknown."""
+    """Return features and four attributes that depend on them, with missing labels."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 4))
     y = pd.DataFrame(
@@ -253,7 +253,7 @@ def test_undone_weights_give_the_frequencies_back():
 
 @pytest.mark.parametrize("category_prior", [None, "joint"])
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
-def test_predictions_obey_the_constraints(category_prior, binary_head):
+def test_predictions_satisfy_the_constraints(category_prior, binary_head):
     """No rule is broken in prediction; probabilities and the network stay as without rules."""
     X, y = table()
     params = {"branches": Branches(binary_head), "category_prior": category_prior, **FAST}
@@ -291,7 +291,7 @@ OBJECTS = {
 
 
 def test_objects_are_cloned_pickled_and_shown(images, table):
-    """A clone has copies of them, fits alike to the bit, and so does what pickle brings back."""
+    """Clones copy the objects; clone and unpickled classifier fit bit-identical networks."""
     classifier = tiny(**OBJECTS)
     category = np.where(np.arange(24) % 2, "seal", "boat")
     copy = clone(classifier)

@@ -1,4 +1,4 @@
-"""What a user may do wrong with the classifier, and the sentence that says so."""
+"""Invalid input of AttributeClassifier and the errors that it raises."""
 
 import inspect
 import multiprocessing
@@ -59,7 +59,7 @@ METHODS = ("predict", "predict_proba", "transform")
 
 @pytest.mark.parametrize("method", METHODS)
 def test_images_where_features_were_fitted(fitted_on_features, images, files, method):
-    """Images, and paths, are refused by a network for features."""
+    """An estimator fitted on features rejects images and paths."""
     for X in (images, files, pd.DataFrame({"path": files})):
         with pytest.raises(
             ValueError, match="X contains images, but the estimator was fitted on 2-D features"
@@ -69,7 +69,7 @@ def test_images_where_features_were_fitted(fitted_on_features, images, files, me
 
 @pytest.mark.parametrize("method", METHODS)
 def test_features_where_images_were_fitted(fitted, features, method):
-    """Features are refused by a network for images."""
+    """An estimator fitted on images rejects features."""
     for X in (features, pd.DataFrame(features), features.tolist()):
         with pytest.raises(ValueError, match=r"fitted on images, but X is .*; valid are uint8"):
             getattr(fitted, method)(X)
@@ -86,8 +86,8 @@ ALONE = ["/folder", b"/folder", pathlib.Path("/folder"), 3, {"path": []}, Image.
 
 
 @pytest.mark.parametrize("X", ALONE, ids=lambda X: type(X).__name__)
-def test_what_is_no_row_of_rows(X, fitted, fitted_on_features, table):
-    """One path, number or image alone is told from what X may be, at fit and at predict."""
+def test_rejects_a_single_row_as_X(X, fitted, fitted_on_features, table):
+    """`fit` and `predict` reject a single path, number or image, and list the valid kinds of X."""
     words = f"X is of type {type(X).__name__}; valid are .*list or 1-D array of file paths"
     for call in (lambda X: tiny().fit(X, table), fitted.predict, fitted_on_features.predict):
         with pytest.raises(ValueError, match=words):
@@ -107,15 +107,15 @@ def test_what_is_no_row_of_rows(X, fitted, fitted_on_features, table):
         (lambda p, f: np.zeros((24, 4)), r"ndarray and shape \(24, 4\)"),
     ],
 )
-def test_what_is_no_image_at_predict(form, words, fitted, images, files):
-    """`predict` tells what X is, without its values, and what images may be."""
+def test_predict_rejects_X_without_images(form, words, fitted, images, files):
+    """The error describes X, without its values, and lists the valid kinds of images."""
     with pytest.raises(ValueError, match=f"X is of type .*{words}.*a 'path' column") as caught:
         fitted.predict(form(images, files))
     assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize("form", [objects, lambda p: pd.Series(list(p)), lambda p: [b"a.png"] * 24])
-def test_objects_that_are_no_features_at_fit(form, images, table):
+def test_rejects_objects_that_are_not_features(form, images, table):
     """Neither an array of arrays nor bytes are taken for features that cannot be converted."""
     with pytest.raises(ValueError, match="X is of type .* valid are uint8 images"):
         tiny().fit(form(images), table)
@@ -135,7 +135,7 @@ def test_images_of_different_sizes(images, files, fitted, table):
 
 
 def test_score_checks_the_kind_of_x(fitted, fitted_on_features, features, images, table):
-    """`score` refuses the wrong kind of X as `predict` does."""
+    """`score` rejects the wrong kind of X like `predict`."""
     with pytest.raises(ValueError, match="fitted on images"):
         fitted.score(features, table)
     with pytest.raises(ValueError, match="fitted on 2-D features"):
@@ -170,7 +170,7 @@ def test_another_number_of_features(fitted_on_features, features, method):
     ],
 )
 def test_invalid_x_at_fit(X, error, message, table):
-    """Wrong dtypes, shapes, numbers of rows and values are refused at fit."""
+    """`fit` rejects wrong dtypes, shapes, numbers of rows and values."""
     with pytest.raises(error, match=message):
         tiny(backbone="auto").fit(X, table)
 
@@ -187,13 +187,13 @@ def test_invalid_x_at_fit(X, error, message, table):
     ],
 )
 def test_invalid_x_at_predict(X, error, message, fitted):
-    """They are refused at predict, too."""
+    """`predict` rejects them too."""
     with pytest.raises(error, match=message):
         fitted.predict(X)
 
 
 def test_a_table_of_text_without_paths(files, table):
-    """The text columns are named, and so is what X may be."""
+    """The error names the text columns and the valid kinds of X."""
     X = pd.DataFrame({"file": files, "who": "me", "n": 1.0})
     with pytest.raises(ValueError, match=r"columns \['file', 'who'\].*'path' column"):
         tiny().fit(X, table)
@@ -299,15 +299,15 @@ def test_a_malformed_box(files, table):
     ],
 )
 def test_invalid_y(images, y, error, message):
-    """What y may not be is refused at fit and at fit_transform."""
+    """`fit` and `fit_transform` reject invalid y."""
     with pytest.raises(error, match=message):
         tiny().fit(images, y)
     with pytest.raises(error, match=message):
         tiny(cross_fit=2).fit_transform(images, y)
 
 
-def test_unknown_columns_warn_once(images, table):
-    """One warning names all attributes without a known label; labelled tables give none."""
+def test_warns_once_about_columns_without_labels(images, table):
+    """One warning names all attributes without a known label; complete tables give none."""
     y = table.assign(color=None, count=np.nan)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -321,7 +321,7 @@ def test_unknown_columns_warn_once(images, table):
         tiny().fit(images, table)
 
 
-def test_a_label_unknown_to_the_classifier(fitted, images, table):
+def test_rejects_an_unseen_label(fitted, images, table):
     """`score` names the column, the row and the label."""
     y = table.astype({"color": object})
     y.loc[3, "color"] = "mauve"
@@ -336,7 +336,7 @@ def test_labels_outside_the_declared_classes(images, table):
 
 
 def test_columns_of_y_in_another_order(fitted, images, table):
-    """`score` compares columns by name, and refuses another order, number or name."""
+    """`score` compares columns by name, and rejects another order, number or name."""
     with pytest.raises(ValueError, match="same names in the same order"):
         fitted.score(images, table[["color", "hat", "count"]])
     with pytest.raises(ValueError, match="same names in the same order"):
@@ -347,7 +347,7 @@ def test_columns_of_y_in_another_order(fitted, images, table):
 
 @pytest.mark.parametrize("n_rows", [1, 23])
 def test_score_checks_lengths(fitted, images, table, n_rows):
-    """X, y and weights of different lengths are refused, one row is not stretched."""
+    """X, y and weights of different lengths are rejected; a single row is not repeated."""
     with pytest.raises(ValueError, match=rf"inconsistent numbers of samples: \[24, {n_rows}\]"):
         fitted.score(images, table[:n_rows])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
@@ -357,7 +357,7 @@ def test_score_checks_lengths(fitted, images, table, n_rows):
 
 
 def test_score_needs_a_known_label(fitted, images, table):
-    """Nothing can be scored where nothing is known."""
+    """`score` raises without any known label."""
     y = pd.DataFrame(None, index=table.index, columns=table.columns)
     with pytest.raises(ValueError, match="None of its labels is known"):
         fitted.score(images, y)
@@ -533,13 +533,13 @@ def test_invalid_parameters(images, table, name, value, valid):
     assert name in str(caught.value) or inner in str(caught.value)
 
 
-def test_every_parameter_is_tried():
+def test_every_parameter_is_tested():
     """The table above holds all parameters."""
     assert list(INVALID) == list(inspect.signature(AttributeClassifier).parameters)
 
 
-def test_unknown_backbones_and_weights_list_what_there_is(images, table):
-    """All models, and the names of a model's weights, stand in the message."""
+def test_errors_list_the_valid_backbones_and_weights(images, table):
+    """The errors list all models, and the names of a model's weights."""
     with pytest.raises(ValueError, match="backbone='resnet19' is unknown") as caught:
         tiny(backbone="resnet19").fit(images, table)
     for name in ("alexnet", "resnet18", "resnet50", "vit_b_16"):
@@ -549,7 +549,7 @@ def test_unknown_backbones_and_weights_list_what_there_is(images, table):
 
 
 def test_parameters_for_images_with_features(features, table):
-    """A network for images, or its weights, is refused where X holds features."""
+    """Backbones and weights for images are rejected if X contains features."""
     with pytest.raises(ValueError, match="'resnet18' is a network for images.*'auto', 'mlp'"):
         tiny(backbone="resnet18").fit(features, table)
     with pytest.raises(ValueError, match="weights='DEFAULT' needs images"):
@@ -598,7 +598,7 @@ class _Stumbling(Callback):
 
 
 @pytest.mark.parametrize("backbone", ["auto", "squeezenet1_1"])
-def test_other_errors_in_training_stay_as_they_are(images, features, table, backbone):
+def test_other_errors_in_training_are_not_changed(images, features, table, backbone):
     """Only where the size is at fault is torch's error replaced."""
     params = {"backbone": backbone, "image_size": 24, "net_params": {"callbacks": [_Stumbling()]}}
     with pytest.raises(RuntimeError, match="^mine$"):
@@ -634,7 +634,7 @@ def test_nothing_works_before_fit(images, table):
         classifier.get_feature_names_out()
 
 
-def test_a_failed_first_fit_is_no_fit(features, table):
+def test_not_fitted_after_a_failed_first_fit(features, table):
     """After a fit that failed late, `predict` still says that nothing is fitted."""
     classifier = tiny(backbone="auto")
     with pytest.raises(ValueError, match="label_weight"):
@@ -644,8 +644,8 @@ def test_a_failed_first_fit_is_no_fit(features, table):
 
 
 @pytest.mark.parametrize("net_params", [{"lr": 0.1}, {"max_epochs": 2}, {"iterator_train__x": 1}])
-def test_net_params_that_have_a_parameter_are_refused(images, table, net_params):
-    """What the classifier sets itself cannot be set a second time through `net_params`."""
+def test_rejects_net_params_that_have_a_parameter(images, table, net_params):
+    """Parameters of the classifier cannot be set a second time through `net_params`."""
     with pytest.raises(ValueError, match=f"net_params sets .*{next(iter(net_params))}") as caught:
         tiny(net_params=net_params).fit(images, table)
     own = re.search(r"own parameters \((.*), \.\.\.\)", str(caught.value)).group(1).split(", ")
@@ -661,7 +661,7 @@ def test_the_cause_of_an_error_in_net_params_is_kept(features, table):
 
 
 def test_one_image_is_not_a_batch_of_gray_ones(images, table):
-    """A single color image is refused, not read as many narrow gray ones."""
+    """A single color image is rejected, not read as many narrow gray ones."""
     classifier = tiny().fit(images, table)
     with pytest.raises(ValueError, match="looks like one color image"):
         classifier.predict(images[0])
@@ -675,7 +675,7 @@ def test_label_weight_columns_must_be_those_of_y(images, table):
 
 
 def test_warm_start_needs_the_same_features(rng):
-    """Going on with another number of features is refused with a sentence."""
+    """A warm start with another number of features raises."""
     classifier = AttributeClassifier(warm_start=True, max_epochs=1)
     classifier.fit(rng.normal(size=(20, 3)), np.arange(20) % 2)
     with pytest.raises(ValueError, match="another number of features"):
@@ -706,7 +706,7 @@ def test_features_that_are_not_finite(rng, value, params):
 
 @pytest.mark.parametrize("names", [None, ["a", "b", "c", "d"], [5, 6, 7, 8]])
 def test_the_column_that_is_not_finite(features, table, names):
-    """It goes by its name if it has one scikit-learn knows, and else by its number."""
+    """It is named if scikit-learn knows its name, and numbered otherwise."""
     X = features if names is None else pd.DataFrame(features, columns=names)
     classifier = tiny(backbone="auto").fit(X, table)
     bad = X.copy()

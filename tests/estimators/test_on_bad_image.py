@@ -52,7 +52,7 @@ def is_bad(hostile):
 
 @pytest.fixture
 def y(X):
-    """Return a binary attribute, one of three levels and an ordered one; some unknown."""
+    """Return a binary, a categorical and an ordinal attribute, with missing labels."""
     number = np.arange(len(X))
     size = pd.Categorical(np.array(["s", "m", "l"])[number % 3], ["s", "m", "l"], ordered=True)
     y = pd.DataFrame({"hat": number % 2 == 1, "color": number % 5 % 3, "size": size})
@@ -75,7 +75,7 @@ def transform_columns(probas):
 
 
 def assert_same(one, other, X):
-    """Both networks predict the same, to the bit."""
+    """Check that predictions of two networks are bit-identical."""
     np.testing.assert_array_equal(
         transform_columns(one.predict_proba(X)), transform_columns(other.predict_proba(X))
     )
@@ -85,7 +85,7 @@ def assert_same(one, other, X):
 
 
 @WORKERS
-def test_by_default_each_bad_file_is_an_error(hostile, num_workers):
+def test_by_default_each_unreadable_file_is_an_error(hostile, num_workers):
     """`fit` and `predict` name row and path of every kind of bad file, also from workers."""
     good = list(hostile.good.values())
     y = np.arange(4) % 2
@@ -98,7 +98,7 @@ def test_by_default_each_bad_file_is_an_error(hostile, num_workers):
 
 
 @WORKERS
-def test_odd_files_are_good_ones(hostile, num_workers):
+def test_unusual_files_are_readable(hostile, num_workers):
     """Gray, 16-bit, CMYK, palette, animated, turned, tiny and oddly named files just work."""
     good = list(hostile.good.values())
     classifier = tiny(images=ImageReading(num_workers=num_workers, on_bad_image="warn"))
@@ -112,8 +112,8 @@ def test_odd_files_are_good_ones(hostile, num_workers):
 
 
 @WORKERS
-def test_fit_learns_from_the_good_rows_alone(X, y, is_bad, num_workers):
-    """The network is, to the bit, that of the good rows; one warning counts and names the bad."""
+def test_fit_learns_from_readable_rows_only(X, y, is_bad, num_workers):
+    """The network is bit-identical to that of the readable rows; one warning names the others."""
     classifier = tiny(images=ImageReading(num_workers=num_workers, on_bad_image="warn"))
     fitted, message = warned(classifier.fit, X, y)
     alone = tiny().fit(X[~is_bad], y[~is_bad])
@@ -143,7 +143,7 @@ CONFIGURATIONS = [
 
 
 @pytest.mark.parametrize("params", CONFIGURATIONS, ids=str)
-def test_nothing_is_learned_from_a_bad_row(X, y, is_bad, params):
+def test_nothing_is_learned_from_an_unreadable_row(X, y, is_bad, params):
     """No policy, weight, category, held-out row or augmentation lets a bad row in."""
     X["category"] = np.array(["seal", "boat"])[np.arange(len(X)) % 2]
     weight = np.linspace(1, 2, len(X))
@@ -154,7 +154,7 @@ def test_nothing_is_learned_from_a_bad_row(X, y, is_bad, params):
     assert_same(fitted, alone, X[~is_bad])
 
 
-def test_boxes_are_bad_for_one_row_only(hostile):
+def test_invalid_boxes_affect_one_row_only(hostile):
     """Invalid boxes, and those that leave their image, are bad; the image is not."""
     path = hostile.good["plain.png"]
     boxes = [
@@ -182,7 +182,7 @@ def test_boxes_are_bad_for_one_row_only(hostile):
         tiny().fit(X, y)
 
 
-def test_what_is_no_path_is_bad(hostile):
+def test_values_that_are_not_paths_are_unreadable(hostile):
     """None, NaN and numbers among paths are bad rows."""
     good = list(hostile.good.values())[:4]
     paths = [*good, None, np.nan, 3, pd.NA, ""]
@@ -195,8 +195,8 @@ def test_what_is_no_path_is_bad(hostile):
     assert [label is None for label in labels] == [False] * 4 + [True] * 5
 
 
-def test_all_images_bad(hostile, X, y, is_bad):
-    """`fit`, `score` and `add_attributes` refuse; predictions are all missing."""
+def test_all_images_unreadable(hostile, X, y, is_bad):
+    """`fit`, `score` and `add_attributes` raise; all predictions are missing."""
     bad = X[is_bad]
     with pytest.raises(ImageReadError, match=f"All {len(bad)} rows of X are unreadable. row 0"):
         tiny(images=ImageReading(on_bad_image="warn")).fit(bad, y[is_bad])
@@ -217,7 +217,7 @@ def test_all_images_bad(hostile, X, y, is_bad):
     assert (labels == None).all()  # noqa: E711, an array
 
 
-def test_labels_that_only_bad_rows_have(X, y, is_bad):
+def test_labels_in_unreadable_rows_only(X, y, is_bad):
     """An attribute without a label left is named; with none left at all nothing is fitted."""
     y = y.astype(object)
     y.loc[~is_bad, "hat"] = None
@@ -235,7 +235,7 @@ def test_labels_that_only_bad_rows_have(X, y, is_bad):
         tiny(images=ImageReading(on_bad_image="warn")).fit(X, y)
 
 
-def test_one_good_row_is_no_batch(hostile):
+def test_one_readable_row_is_not_a_batch(hostile):
     """Batch normalisation cannot train on a single good row; the sentence says so."""
     paths = [hostile.good["plain.png"], hostile.bad["text.jpg"], hostile.bad["empty.jpg"]]
     with (
@@ -296,7 +296,7 @@ def fitted(X, y, is_bad):
 
 
 @WORKERS
-def test_predictions_of_bad_rows_are_missing(fitted, X, is_bad, num_workers):
+def test_predictions_of_unreadable_rows_are_missing(fitted, X, is_bad, num_workers):
     """NaN, and None as a label; good rows are predicted as without the bad ones."""
     fitted.set_params(images__num_workers=num_workers)
     probas, message = warned(fitted.predict_proba, X)
@@ -313,7 +313,7 @@ def test_predictions_of_bad_rows_are_missing(fitted, X, is_bad, num_workers):
 @pytest.mark.parametrize(
     "params", [{}, {"branches": Branches("softmax")}, {"category_prior": "joint"}]
 )
-def test_outputs_of_bad_rows_are_missing(X, y, is_bad, output, params):
+def test_outputs_of_unreadable_rows_are_missing(X, y, is_bad, output, params):
     """Every output of `transform` is NaN in bad rows, also of an attribute of one class."""
     X["category"] = "seal"
     y = y.assign(only="one")
@@ -337,7 +337,7 @@ def test_one_attribute(X, y, is_bad):
 
 
 @pytest.mark.parametrize("unseen", ["rules", "median"])
-def test_decoding_of_bad_rows(X, y, is_bad, unseen):
+def test_decoding_of_unreadable_rows(X, y, is_bad, unseen):
     """Logical constraints and medians are decoded for good rows as without the bad ones."""
     params = {"rules": {"constraints": {"at_most_one": [["hat", "bag"]]}}}.get(
         unseen, {"branches": Branches(ordinal_predict="median")}
@@ -351,7 +351,7 @@ def test_decoding_of_bad_rows(X, y, is_bad, unseen):
     np.testing.assert_array_equal(predicted[~is_bad], classifier.predict(X[~is_bad]))
 
 
-def test_score_leaves_bad_rows_out(fitted, X, y, is_bad):
+def test_score_skips_unreadable_rows(fitted, X, y, is_bad):
     """The score is that of the good rows, weighted too."""
     weight = np.linspace(1, 3, len(X))
     score, _ = warned(fitted.score, X, y, weight)
@@ -371,7 +371,7 @@ def test_the_policy_may_change_after_fit(fitted, X):
 # --- warn: all the other ways ----------------------------------------------------------------
 
 
-def test_partial_fit_learns_from_the_good_rows_alone(X, y, is_bad):
+def test_partial_fit_learns_from_readable_rows_only(X, y, is_bad):
     """Chunks with bad rows train as the same chunks without."""
     classifier, alone = tiny(images=ImageReading(on_bad_image="warn")), tiny()
     half = len(X) // 2
@@ -382,7 +382,7 @@ def test_partial_fit_learns_from_the_good_rows_alone(X, y, is_bad):
     assert_same(classifier, alone, X[~is_bad])
 
 
-def test_added_attributes_learn_from_the_good_rows_alone(X, y, is_bad):
+def test_added_attributes_learn_from_readable_rows_only(X, y, is_bad):
     """New branches are those of the good rows; one warning."""
     fitted = tiny(images=ImageReading(on_bad_image="warn")).fit(X[~is_bad], y[~is_bad])
     alone = pickle.loads(pickle.dumps(fitted))
@@ -401,7 +401,7 @@ def test_added_attributes_learn_from_the_good_rows_alone(X, y, is_bad):
 @pytest.mark.parametrize(
     "cross_fit", [2, 0.4, KFold(2), PredefinedSplit(np.arange(6) % 2), None], ids=str
 )
-def test_out_of_fold_outputs_of_bad_rows_are_missing(hostile, cross_fit):
+def test_out_of_fold_outputs_of_unreadable_rows_are_missing(hostile, cross_fit):
     """One warning for all fits of `fit_transform`; splitters see all rows."""
     good = list(hostile.good.values())
     X = [good[0], good[1], hostile.bad["text.jpg"], good[2], good[3], "nowhere.png"]
@@ -444,7 +444,7 @@ def test_thresholds_and_grids_around_it(X, y, is_bad):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_of_nan_are_bad_images(rng, dtype):
+def test_rows_of_nan_are_unreadable_images(rng, dtype):
     """A 2-D row that is NaN throughout is left out; the others are learned from as without it."""
     features = rng.normal(size=(30, 4)).astype(dtype)
     y = pd.DataFrame({"hat": np.arange(30) % 2, "bag": features[:, 0] > 0})
@@ -463,8 +463,8 @@ def test_rows_of_nan_are_bad_images(rng, dtype):
     assert (labels[is_bad] == None).all()  # noqa: E711, an array
 
 
-def test_other_missing_features_stay_an_error(rng):
-    """NaN in a part of a row, and infinity, are refused by both policies."""
+def test_rejects_other_missing_features(rng):
+    """Both policies reject NaN in part of a row, and infinity."""
     features = rng.normal(size=(12, 3))
     features[5] = np.nan
     y = np.arange(12) % 2
@@ -489,7 +489,7 @@ def embedder(**params):
 
 @WORKERS
 @pytest.mark.parametrize("cache_key", [None, "content", "stat"])
-def test_embeddings_of_bad_images_are_nan(hostile, tmp_path, num_workers, cache_key):
+def test_embeddings_of_unreadable_images_are_nan(hostile, tmp_path, num_workers, cache_key):
     """They are never cached; the features of the others are those they have alone."""
     X, is_bad = np.array(hostile.paths), hostile.is_bad
     cache = {} if cache_key is None else {"cache": tmp_path / "cache", "cache_key": cache_key}

@@ -117,7 +117,7 @@ def test_nested_names_set_parameters_of_objects(name):
     ],
 )
 def test_nested_names_create_objects(start, params, expected):
-    """Where the value is None or a string, a nested name makes the object that it stands for."""
+    """Where the value is None or a string, a nested name creates the object."""
     classifier = AttributeClassifier(**start).set_params(**params)
     name = next(iter(params)).partition("__")[0]
     assert repr(getattr(classifier, name)) == repr(expected)

@@ -61,7 +61,7 @@ def test_it_learns_over_chunks(params):
 
 
 def test_the_same_seed_gives_the_same_stream():
-    """To the bit, with mixup and dropout drawn anew in every chunk."""
+    """It is bit-identical, with new draws of mixup and dropout in every chunk."""
     params = {"backbone": "mlp", "branches": Branches(dropout=0.3)}
     X, _ = problem()
     first, second = streamed(**params), streamed(**params)
@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_stream():
 
 
 def test_one_chunk_of_one_batch_is_a_step_of_fit():
-    """A single chunk does what `fit` does in one epoch at a constant rate."""
+    """A single chunk equals one epoch of `fit` at a constant learning rate."""
     X, y = problem()
     params = {**FAST, "batch_size": 64}
     chunk = AttributeClassifier(**params).partial_fit(X, y)
@@ -101,7 +101,7 @@ def test_classes_are_those_of_the_first_call():
         seen.partial_fit(X[:, :2], y)
 
 
-def test_it_goes_on_from_fit_and_fit_starts_anew():
+def test_it_continues_from_fit_and_fit_starts_from_scratch():
     """After `fit` a stream refines the network; after a stream `fit` forgets it."""
     X, y = problem()
     fitted = AttributeClassifier(**FAST, max_epochs=10).fit(X, y)
@@ -113,7 +113,7 @@ def test_it_goes_on_from_fit_and_fit_starts_anew():
     assert_array_equal(matrix(streamed(max_epochs=10).fit(X, y), X), expected)
 
 
-def test_it_goes_on_with_the_same_layers_only():
+def test_it_continues_with_the_same_layers_only():
     """Another backbone or other hidden layers than those of the fit are an error that says so."""
     X, y = problem()
     for params in ({"branches": Branches(hidden=3)}, {"backbone": "mlp"}):
@@ -129,7 +129,7 @@ def test_it_goes_on_with_the_same_layers_only():
     {"class_weight": ["balanced", None]}, {"attribute_weight": "balanced"},
     {"pos_weight": ["balanced"]},
 ], ids=str)  # fmt: skip
-def test_balanced_weights_are_refused(weights):
+def test_rejects_balanced_weights(weights):
     """However they are written: a stream has no counts of all labels."""
     X, y = problem()
     [(name, _)] = weights.items()
@@ -138,7 +138,7 @@ def test_balanced_weights_are_refused(weights):
     AttributeClassifier(**FAST, **weights, max_epochs=1).fit(X, y)
 
 
-def test_other_weights_go_along():
+def test_other_weights_are_used():
     """Numbers by attribute, class or row count in a stream as in `fit`."""
     X, y = problem()
     plain = AttributeClassifier(**FAST).partial_fit(X, y)
@@ -153,7 +153,7 @@ def test_other_weights_go_along():
 
 
 def test_categories_in_a_stream():
-    """Those of the first chunk are known; later ones that are not count as unknown."""
+    """Categories are those of the first chunk; others count as unknown later."""
     X, y = problem()
     category = np.where(np.arange(320) < 200, np.where(X[:, 0] > 0, "boat", "seal"), "whale")
     joint = AttributeClassifier(**FAST, category_prior="joint")
@@ -182,7 +182,7 @@ def test_images_in_a_stream(images, table):
 
 
 def test_a_chunk_without_labels_of_an_attribute():
-    """It trains the others, whatever the policy; the attribute is learned when its labels come."""
+    """It trains the other attributes under every policy, and this one once it has labels."""
     X, y = problem()
     classifier = AttributeClassifier(**FAST, loss=CrossEntropyLoss(unknown="negative"))
     with pytest.warns(MissingLabelWarning, match="hat"):
