@@ -192,8 +192,16 @@ def test_bytes_that_are_not_utf8(tmp_path):
     [
         ({"positive": 1}, ValueError, "positive and negative must be given together"),
         ({"positive": [], "negative": 0}, ValueError, "positive must have at least one cell"),
-        ({"positive": 1, "negative": "1"}, ValueError, "negative has the cell '1', which already has a"),
-        ({"positive": "", "negative": 0}, ValueError, "unknown has the cell '', which already has a"),
+        (
+            {"positive": 1, "negative": "1"},
+            ValueError,
+            "negative has the cell '1', which already has a",
+        ),
+        (
+            {"positive": "", "negative": 0},
+            ValueError,
+            "unknown has the cell '', which already has a",
+        ),
         ({"positive": [[1]], "negative": 0}, TypeError, "positive must be a str, a number"),
         ({"attributes": "hat"}, TypeError, "attributes must be a list or a dict of columns"),
         ({"attributes": []}, ValueError, "attributes must be at least one column, distinct"),

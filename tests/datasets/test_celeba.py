@@ -83,7 +83,12 @@ def test_the_folders_of_the_archive(folder, rng):
         ("list_attr_celeba.txt", "Bald Bangs", "Bangs Bald", "line 2: the attribute 'Bald' comes"),
         ("list_attr_celeba.txt", "Bald Bangs", "Bald", "line 3: expected 40 fields, got 41"),
         ("list_attr_celeba.txt", "Bald Bangs", "Bald Bald", "line 2: .* distinct names"),
-        ("list_attr_celeba.txt", "000002.jpg", "000001.jpg", "line 4: the image '000001.jpg' occurs twice"),
+        (
+            "list_attr_celeba.txt",
+            "000002.jpg",
+            "000001.jpg",
+            "line 4: the image '000001.jpg' occurs twice",
+        ),
         ("list_eval_partition.txt", "2.jpg 0", "2.jpg 3", "line 2: the partition is '3'"),
         ("list_eval_partition.txt", "2.jpg 0", "9.jpg 0", "line 2: expected '000002.jpg', as in"),
         ("list_eval_partition.txt", "000007.jpg 2\n", "", "line 7: expected '000007.jpg'.* got it"),

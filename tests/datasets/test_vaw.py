@@ -153,7 +153,11 @@ def test_a_missing_field(folder):
         ("attribute_index.json", {}, "expected an object that maps attributes"),
         ("head_tail.json", {"head": ["gray", "blue"]}, "'blue' is not in attribute_index.json"),
         ("head_tail.json", {"head": ["gray"]}, "'amber' must be in exactly one group"),
-        ("head_tail.json", {"head": VAW_NAMES, "tail": ["aqua"]}, "'aqua' must be in exactly one group"),
+        (
+            "head_tail.json",
+            {"head": VAW_NAMES, "tail": ["aqua"]},
+            "'aqua' must be in exactly one group",
+        ),
         ("attribute_types.json", ["color"], "expected an object of groups"),
         ("val.json", [], "expected a list of objects"),
         ("val.json", {}, "expected a list of objects"),

@@ -61,7 +61,9 @@ def test_a_matrix_of_positives():
 
 def test_codes_from_thresholds(encoder):
     """A label is positive at or above its threshold; a class has the highest score."""
-    codes = apply_thresholds(align_scores(PARTS, True, encoder), np.array([0.6, np.nan, 0.5]), encoder)
+    codes = apply_thresholds(
+        align_scores(PARTS, True, encoder), np.array([0.6, np.nan, 0.5]), encoder
+    )
     np.testing.assert_array_equal(codes, [[0, 2, 1], [1, 1, 1], [1, 0, 0]])
 
 

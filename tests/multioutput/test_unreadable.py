@@ -7,8 +7,7 @@ from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skattr import AttributeClassifier
-from skattr._multioutput.scores import align
+from skattr import AttributeClassifier, ImageReading
 from skattr._multioutput.unreadable import (
     check_predicted_rows,
     rows_of_nan,
@@ -20,7 +19,9 @@ from skattr.exceptions import ImageReadError
 from skattr.thresholds import TunedThresholdMultiOutputCV
 
 Y = pd.DataFrame({"hat": [True, False, True], "color": ["r", "g", "b"], "beard": [0, 1, 0]})
-WARNS, RAISES = (AttributeClassifier(on_bad_image=policy) for policy in ("warn", "raise"))
+WARNS, RAISES = (
+    AttributeClassifier(images=ImageReading(on_bad_image=policy)) for policy in ("warn", "raise")
+)
 
 
 @pytest.fixture
