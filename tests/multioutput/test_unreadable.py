@@ -8,6 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skattr import AttributeClassifier, ImageReading
+from skattr._multioutput.scores import align_scores
 from skattr._multioutput.unreadable import (
     check_predicted_rows,
     rows_of_nan,
