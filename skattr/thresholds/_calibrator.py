@@ -76,8 +76,9 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     scores_, in_sample_scores_ : ndarray of shape (n_outputs,), float64
         The objective of each label: honest, for rows of five folds with thresholds found on the
         other folds; and for the rows the thresholds were found on. A label that cannot be tuned
-        counts with the default threshold, and a ratio without a denominator is 0. NaN for
-        attributes that are not binary or of which nothing is known.
+        counts with the default threshold. NaN for attributes that are not binary, and where the
+        known labels do not define the objective, such as F1 without a known positive; averages
+        leave these out.
     best_score_, in_sample_score_ : float
         The same as `average` says.
     fold_thresholds_ : ndarray of shape (n_folds, n_outputs), float64

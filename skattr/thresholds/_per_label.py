@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skattr.metrics._counts import count_cells
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Metric, Objective
 from skattr.thresholds._score_table import ScoreTable, map_blocks
@@ -121,14 +122,10 @@ def counts_of(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
     """Return (4, n_labels) weights of TP, FP, P and N for predictions (n, n_labels)."""
     result = np.zeros((4, table.n_labels))
     for label in range(table.n_labels):
+        # One column at a time: the weights of all would take 16 bytes an entry.
         positive, negative = (side[:, 0] for side in table.columns([label]).sides())
-        chosen = predicted[:, label]
-        result[:, label] = (
-            positive[chosen].sum(),
-            negative[chosen].sum(),
-            positive.sum(),
-            negative.sum(),
-        )
+        counts = count_cells(positive, negative, predicted[:, label])
+        result[:, label] = counts.tp, counts.fp, counts.P, counts.N
     return result
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skattr._multioutput.scores import looks_like_proba
 from skattr.thresholds._joint import joint_thresholds, of_sums
 from skattr.thresholds._metric_grid import grid_thresholds, metric_values
-from skattr.thresholds._objectives import OBJECTIVES, Objective, make_goal
+from skattr.thresholds._objectives import OBJECTIVES, Objective, make_objective
 from skattr.thresholds._per_label import ThresholdSet, collect, counts_of, per_label_thresholds
 from skattr.thresholds._risk_control import LEGAL as CERTIFIED
 from skattr.thresholds._risk_control import certified_thresholds
@@ -91,7 +91,7 @@ def make_plan(
             )
         goal: Objective | Callable[..., float] = objective
     else:
-        goal = make_goal(
+        goal = make_objective(
             objective, n_labels, beta=beta, costs=costs, constraint=constraint, names=names
         )
         if average == "samples":
@@ -174,9 +174,11 @@ def evaluate(
     Returns
     -------
     values : ndarray of shape (n_labels,), float64
-        Of each label by itself; NaN for those that do not count.
+        Of each label by itself; NaN for those that do not count, and where the objective is
+        undefined.
     value : float
-        As `average` says; NaN if no label counts.
+        As `average` says, over the labels of which the objective is defined; NaN if there is
+        none.
     """
     goal = plan.goal
     if not isinstance(goal, Objective):
@@ -197,16 +199,18 @@ def _from_counts(
     """Return the objective of each label, and that of their mean or of their sums."""
     labels = np.flatnonzero(counted)
     values = np.full(counts.shape[1], np.nan)
-    values[labels] = goal.metric(labels)(*counts[:, labels])
+    values[labels] = goal.rate(labels)(*counts[:, labels])
     if average == "macro" or not len(labels):
         return values, _mean(values[labels])
     if goal.name == "cost":  # which may differ from label to label
         return values, float(np.average(values[labels], weights=counts[2:, labels].sum(axis=0)))
-    return values, float(goal.metric()(*counts[:, labels].sum(axis=1)))
+    return values, float(goal.rate()(*counts[:, labels].sum(axis=1)))
 
 
 def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    """Average the labels of which the objective is defined, as the metrics do."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -262,8 +266,8 @@ def find_thresholds(
         0 and 1 or bools; NaN, None or pandas.NA where unknown.
     objective : str or callable, default="f1"
         "f1", "fbeta", "precision", "recall", "balanced_accuracy" (Youden's J), "accuracy" (1
-        minus the Hamming loss), "jaccard", "mcc", or "cost" (minus the mean cost); where a ratio
-        has no denominator it is 0. Or a metric ``(y_true, y_pred) -> float`` of 0/1 arrays (and
+        minus the Hamming loss), "jaccard", "mcc", or "cost" (minus the mean cost). The search
+        treats 0 / 0 as 0. Or a metric ``(y_true, y_pred) -> float`` of 0/1 arrays (and
         ``sample_weight=`` if there are weights), or a scorer of labels of `skattr.metrics`, which
         is tried at up to 200 cuts.
     average : {"macro", "micro", "samples", "global"}, default="macro"

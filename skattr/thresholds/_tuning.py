@@ -45,8 +45,9 @@ CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
 class TuningResult:
     """Thresholds and what they are worth; arrays have an entry per output, NaN if not binary.
 
-    What cannot be tuned counts with its default threshold, as it will be predicted; a ratio
-    without a denominator is 0, and a label of which nothing is known does not count.
+    What cannot be tuned counts with its default threshold, as it will be predicted. A label whose
+    known labels do not define the objective, such as F1 without a known positive, is NaN and left
+    out of the average, as in the metrics of this package.
 
     Attributes
     ----------

@@ -235,7 +235,7 @@ def test_a_number_per_attribute(mixed):
     scores = cross_validate(
         classifier, X, y, scoring=get_scorer("macro_f1", per_attribute=True), cv=KFold(2)
     )
-    assert {"test_f1__hat", "test_f1__colour", "test_f1__size"} <= set(scores)
+    assert {"test_f1__hat", "test_f1__color", "test_f1__size"} <= set(scores)
     classifier.fit(X, y)
     values = get_scorer("macro_f1", per_attribute=True)(classifier, X, y)
     average = get_scorer("macro_f1")(classifier, X, y)
@@ -253,7 +253,7 @@ def test_a_fold_without_a_level(mixed):
     rows = (y["color"] != "red").to_numpy() & y["color"].notna().to_numpy()
     found = get_scorer("accuracy", per_attribute=True)(classifier, X[rows], y[rows])
     right = classifier.predict(X[rows])[:, 1] == y["color"][rows]
-    assert found["accuracy__colour"] == pytest.approx(right.mean())
+    assert found["accuracy__color"] == pytest.approx(right.mean())
 
 
 def test_sample_weight_and_routing(data):

@@ -248,7 +248,7 @@ def test_labels_that_cannot_be_tuned_are_warned_of_once():
         assert part in message
     np.testing.assert_array_equal(calibrator.thresholds_[1:], [0.7, 0.7, 0.7])
     constant_f1 = f1_score(y[:, 3], constant[:, 3] >= 0.7, zero_division=0)
-    np.testing.assert_array_equal(calibrator.scores_[1:], [0, np.nan, constant_f1])
+    np.testing.assert_array_equal(calibrator.scores_[1:], [np.nan, np.nan, constant_f1])
     assert calibrator.best_score_ == pytest.approx(np.nanmean(calibrator.scores_))
 
 
