@@ -26,8 +26,19 @@ from skattr.metrics._label_scores import (
 from skattr.metrics._options import Options, documented
 from skattr.metrics._rates import f_beta
 
+_AVERAGE_OF_ENTRIES = """{"macro", "micro", "weighted", "samples"} or None, default=<default>
+    Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
+    a row's known labels; or one value per attribute."""
+_AVERAGE_OF_CLASSES = """{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over attributes; value of all entries pooled, each class of an attribute that is not
+    binary against the rest; mean weighted by known entries; or one value per attribute."""
+_COUNTS = """DataFrame
+    Columns "TP", "FN", "FP" and "TN", integers without weights. There is one row for the positive
+    class of each binary attribute, and one for each present class of any other attribute against
+    the rest. The index holds attribute and class."""
 
-@documented
+
+@documented()
 def precision_score(
     y_true: Any,
     y_pred: Any,
@@ -41,20 +52,7 @@ def precision_score(
     The precision of an attribute that is not binary is the mean over its classes present in
     y_true or y_pred, each against the rest, as scikit-learn's ``average="macro"`` has it.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {average}
-    {zero_division}
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -66,7 +64,7 @@ def precision_score(
     return PRECISION_METRIC.score(inputs, average, zero_division)
 
 
-@documented
+@documented()
 def recall_score(
     y_true: Any,
     y_pred: Any,
@@ -80,20 +78,7 @@ def recall_score(
     The recall of an attribute that is not binary is the mean over its classes present in y_true
     or y_pred.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {average}
-    {zero_division}
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -104,7 +89,7 @@ def recall_score(
     return RECALL_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented
+@documented(beta="float\n    A finite number of at least 0.")
 def fbeta_score(
     y_true: Any,
     y_pred: Any,
@@ -116,22 +101,7 @@ def fbeta_score(
 ) -> Any:
     """Weighted harmonic mean of precision and recall, recall having the weight beta squared.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    beta : float
-        A finite number of at least 0.
-    {average}
-    {zero_division}
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -145,7 +115,7 @@ def fbeta_score(
     return metric.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented
+@documented()
 def f1_score(
     y_true: Any,
     y_pred: Any,
@@ -159,20 +129,7 @@ def f1_score(
     The macro average is the mean of the attributes' F1, not the harmonic mean of mean precision
     and mean recall.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {average}
-    {zero_division}
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -186,7 +143,7 @@ def f1_score(
     return F1_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented
+@documented()
 def jaccard_score(
     y_true: Any,
     y_pred: Any,
@@ -197,20 +154,7 @@ def jaccard_score(
 ) -> Any:
     """Intersection over union of predicted and known positives, TP / (TP + FN + FP).
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {average}
-    {zero_division}
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -221,7 +165,7 @@ def jaccard_score(
     return JACCARD_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented
+@documented(average=_AVERAGE_OF_ENTRIES)
 def accuracy_score(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -229,21 +173,7 @@ def accuracy_score(
 
     For several labels scikit-learn's function of this name is :func:`subset_accuracy`.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
-        Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share
-        of a row's known labels; or one value per attribute.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -254,26 +184,13 @@ def accuracy_score(
     return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented
+@documented(average=_AVERAGE_OF_ENTRIES)
 def hamming_accuracy(
     y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are predicted: `accuracy_score`, pooled by default.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted", "samples"} or None, default="micro"
-        As for :func:`accuracy_score`.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -284,26 +201,13 @@ def hamming_accuracy(
     return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented
+@documented(average=_AVERAGE_OF_ENTRIES)
 def hamming_loss(
     y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are not predicted.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted", "samples"} or None, default="micro"
-        As for :func:`accuracy_score`.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -314,25 +218,14 @@ def hamming_loss(
     return HAMMING_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented
+@documented(returns="float")
 def subset_accuracy(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> float:
     """Share of the rows all of whose known labels are predicted.
 
     Rows without a known label do not count. This is what scikit-learn's `accuracy_score` and
     the classifiers' `score` return for several labels.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {options}
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Notes
     -----
@@ -354,7 +247,7 @@ def subset_accuracy(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> flo
     return exact_match(codes, inputs.predicted, inputs.row_weights)
 
 
-@documented
+@documented(average=_AVERAGE_OF_CLASSES)
 def balanced_accuracy_score(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -362,21 +255,7 @@ def balanced_accuracy_score(
 
     Undefined where fewer than two classes are known; scikit-learn's is the recall of the one.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over attributes; value of all entries pooled, each class of an attribute that is not
-        binary against the rest; mean weighted by known entries; or one value per attribute.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------
@@ -387,7 +266,7 @@ def balanced_accuracy_score(
     return BALANCED_ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented
+@documented(average=_AVERAGE_OF_CLASSES)
 def matthews_corrcoef(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -395,20 +274,7 @@ def matthews_corrcoef(
 
     Undefined where fewer than two classes are known; 0 where only one class is predicted.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        As for :func:`balanced_accuracy_score`.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     References
     ----------
@@ -424,25 +290,11 @@ def matthews_corrcoef(
     return MATTHEWS_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented
+@documented(returns=_COUNTS)
 def confusion_counts(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> pd.DataFrame:
     """Return true and false positives and negatives among the known entries.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    {options}
-
-    Returns
-    -------
-    DataFrame
-        Columns "TP", "FN", "FP" and "TN", integers without weights. There is one row for the
-        positive class of each binary attribute, and one for each present class of any other
-        attribute against the rest. The index holds attribute and class.
-
-    Raises
-    ------
-    {errors}
+    {sections}
 
     Examples
     --------

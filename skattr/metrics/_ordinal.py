@@ -10,8 +10,17 @@ from skattr.metrics._inputs import Array, Inputs, label_inputs
 from skattr.metrics._options import Options, documented
 from skattr.metrics._rates import divide
 
+_RAISES = """ValueError
+    If no attribute is ordinal, shapes or parameters do not fit, or a prediction is missing where
+    the label is known."""
 
-@documented
+
+@documented(
+    average="""{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over ordinal attributes; over their known entries ("micro" and "weighted"); or one value
+    per attribute, NaN for those that are not ordinal.""",
+    raises=_RAISES,
+)
 def mean_absolute_error(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -19,22 +28,7 @@ def mean_absolute_error(
 
     Attributes that are not ordinal are left out.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over ordinal attributes; over their known entries ("micro" and "weighted"); or one
-        value per attribute, NaN for those that are not ordinal.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    ValueError
-        If no attribute is ordinal, shapes or parameters do not fit, or a prediction is missing.
+    {sections}
 
     Examples
     --------
@@ -53,7 +47,12 @@ def mean_absolute_error(
     return _average("Mean absolute error", values, matrices, inputs, average, "no known label")
 
 
-@documented
+@documented(
+    average="""{"macro", "weighted"} or None, default=<default>
+    Mean over ordinal attributes; mean weighted by their known entries; or one value per
+    attribute, NaN for those that are not ordinal.""",
+    raises=_RAISES,
+)
 def quadratic_kappa(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -62,22 +61,7 @@ def quadratic_kappa(
     Undefined where one level is both the only known and the only predicted one. Attributes that
     are not ordinal are left out.
 
-    Parameters
-    ----------
-    {y_true, y_pred}
-    average : {"macro", "weighted"} or None, default="macro"
-        Mean over ordinal attributes; mean weighted by their known entries; or one value per
-        attribute, NaN for those that are not ordinal.
-    {options}
-
-    Returns
-    -------
-    {values}
-
-    Raises
-    ------
-    ValueError
-        If no attribute is ordinal, shapes or parameters do not fit, or a prediction is missing.
+    {sections}
 
     Examples
     --------

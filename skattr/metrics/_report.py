@@ -220,7 +220,8 @@ def attribute_report(
         for value, rows in _slices(slices, len(material)).items():
             part = material.take(rows)
             parts[value] = _table(part, None if draws is None else draws.take(rows), tail)[0]
-    undefined = [name for name in material.names if table.loc[name, list(_LABELS)].isna().any()]
+    is_undefined = table[list(_LABELS)].isna().any(axis=1)[: len(material.names)]
+    undefined = list(is_undefined.index[is_undefined])
     if undefined:
         warnings.warn(
             f"Some metrics of {undefined} are undefined, as their known labels are of one class or "
