@@ -1,51 +1,51 @@
-"""One row an attribute: what is known, what is right and wrong, and how far to believe it."""
+"""Report with one row per attribute: counts, metrics and bootstrap intervals."""
 
-import copy
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.exceptions import UndefinedMetricWarning
 
+from skattr._multioutput.scores import Scores
 from skattr.metrics._averages import UndefinedAttributeWarning
-from skattr.metrics._bootstrap import BootstrapDraws, intervals
-from skattr.metrics._classification import (
-    accuracy_score,
-    balanced_accuracy_score,
-    f1_score,
-    precision_score,
-    recall_score,
-)
+from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
+from skattr.metrics._counts import Confusion, confusion_of
 from skattr.metrics._inputs import Inputs, label_inputs, score_inputs
-from skattr.metrics._probabilistic import calibration_error
-from skattr.metrics._ranking import average_precision_score, roc_auc_score
+from skattr.metrics._label_scores import (
+    ACCURACY_METRIC,
+    BALANCED_ACCURACY_METRIC,
+    F1_METRIC,
+    PRECISION_METRIC,
+    RECALL_METRIC,
+    LabelMetric,
+)
+from skattr.metrics._probabilistic import calibration_bins, calibration_units, gap
+from skattr.metrics._ranking import AVERAGE_PRECISION, ROC_AUC, ranked_pooled, ranked_units
 
 Array = NDArray[Any]
 _COUNTS = ["known", "positives", "TP", "FN", "FP", "TN"]
-_LABELS: dict[str, Callable[..., Any]] = {
-    "precision": precision_score,
-    "recall": recall_score,
-    "f1": f1_score,
-    "accuracy": accuracy_score,
-    "balanced_accuracy": balanced_accuracy_score,
+_LABELS: dict[str, LabelMetric] = {
+    "precision": PRECISION_METRIC,
+    "recall": RECALL_METRIC,
+    "f1": F1_METRIC,
+    "accuracy": ACCURACY_METRIC,
+    "balanced_accuracy": BALANCED_ACCURACY_METRIC,
 }
-_SCORES: dict[str, Callable[..., Any]] = {
-    "average_precision": average_precision_score,
-    "roc_auc": roc_auc_score,
-    "calibration_error": calibration_error,
-}
+_RANKINGS = {"average_precision": AVERAGE_PRECISION, "roc_auc": ROC_AUC}
+_SCORES = [*_RANKINGS, "calibration_error"]
 _COLUMNS = [
     "kind",
     *_COUNTS,
     *_LABELS,
-    "average_precision",
-    "roc_auc",
+    *_RANKINGS,
     "threshold",
     "calibration_error",
 ]
+_AVERAGES = ("macro", "weighted", "micro")
+_ALL_ROWS = "all"  # the slice of all rows
 
 
 class AttributeReport(pd.DataFrame):
@@ -201,102 +201,148 @@ def attribute_report(
     """
     if y_pred is None and y_score is None:
         raise ValueError("Pass predicted labels (y_pred), scores (y_score), or both.")
-    material = _Material(
-        y_true, y_pred, y_score, thresholds, sample_weight, attributes, classes, missing_label
-    )
+    options = {
+        "sample_weight": sample_weight,
+        "attributes": attributes,
+        "classes": classes,
+        "missing_label": missing_label,
+    }
+    material = _read(y_true, y_pred, y_score, thresholds, options)
+    _check_names(material.names, tail, slices)
     draws = None
     if confidence is not None:
         draws = BootstrapDraws(len(material), confidence, n_bootstrap, groups, random_state)
     with warnings.catch_warnings():
+        # One warning below lists the attributes of all metrics.
         warnings.simplefilter("ignore", UndefinedAttributeWarning)
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
-        whole, over = _table(material, draws, tail)
-        parts = {"all": whole}
+        table, averaged_over = _table(material, draws, tail)
+        parts = {_ALL_ROWS: table}
         for value, rows in _slices(slices, len(material)).items():
             part = material.take(rows)
             parts[value] = _table(part, None if draws is None else draws.take(rows), tail)[0]
-    undefined = [name for name in material.names if whole.loc[name, list(_LABELS)].isna().any()]
+    is_undefined = table[list(_LABELS)].isna().any(axis=1)[: len(material.names)]
+    undefined = list(is_undefined.index[is_undefined])
     if undefined:
         warnings.warn(
-            f"Some metrics of {undefined} are not defined, as labels are of one class or unknown; "
-            "they are NaN, and averages are taken over the others.",
+            f"Some metrics of {undefined} are undefined, as their known labels are of one class or "
+            "all labels are missing; they are NaN, and averages are taken over the others.",
             UndefinedAttributeWarning,
             stacklevel=2,
         )
-    report = whole if slices is None else pd.concat(parts, names=["slice", "attribute"])
+    report = table if slices is None else pd.concat(parts, names=["slice", "attribute"])
     report = AttributeReport(report)
-    report.attrs = {"averaged_over": over, "n_attributes": len(material.names)}
+    report.attrs = {"averaged_over": averaged_over, "n_attributes": len(material.names)}
     return report
 
 
-class _Material:
-    """Codes, predictions and scores of some rows, with all that says how to read them."""
+def _check_names(names: Sequence[Any], tail: Any, slices: Any) -> None:
+    """Raise an error if two rows of the report would have one name.
 
-    def __init__(
-        self,
-        y_true: Any,
-        y_pred: Any,
-        y_score: Any,
-        thresholds: Any,
-        sample_weight: Any,
-        attributes: Any,
-        classes: Any,
-        missing_label: Any,
-    ) -> None:
-        given = (None, None, attributes, classes, missing_label)
-        if y_score is not None:
-            inputs = score_inputs(y_true, y_score, *given, is_proba=True)
-        else:
-            inputs = label_inputs(y_true, y_pred, *given)
-        self.names, self.kinds, self.two = inputs.names, inputs.kinds, inputs.two
-        self.thresholds = _thresholds(thresholds, inputs, 0.5 if y_pred is None else np.nan)
-        self.scores = None if inputs.scores is None else _score_list(inputs)
-        self.levels = inputs.classes
-        if y_pred is not None:
-            inputs = label_inputs(y_true, y_pred, *given)
-            self.levels = inputs.classes  # a label that is only predicted is a class too
-            predicted = inputs.predicted
-        else:
-            assert self.scores is not None
-            predicted = self._decided(self.scores)
-        assert predicted is not None
-        self.codes, self.predicted = inputs.codes, predicted
-        self.weights = None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    Raises
+    ------
+    ValueError
+        The message names both.
+    """
+    what = dict.fromkeys(_AVERAGES, "the row of an average")
+    for name in names:
+        if name in what:
+            raise ValueError(
+                f"The attribute {name!r} has the name of {what[name]}, {name!r}; rename it."
+            )
+    what |= dict.fromkeys(names, "the row of an attribute")
+    groups = [str(label) for label in tail] if isinstance(tail, Mapping) else []
+    if tail is not None and not isinstance(tail, Mapping):
+        groups = ["head", "medium", "tail"][:: 2 if len(tail) == 1 else 1]
+    for label in groups:
+        if label in what:
+            raise ValueError(
+                f"The group {label!r} of `tail` has the name of {what[label]}, {label!r}; pass "
+                "`tail` as a dict with other names."
+            )
+    if slices is not None and any(
+        isinstance(value, str) and value == _ALL_ROWS for value in np.asarray(slices, dtype=object)
+    ):
+        raise ValueError(
+            f"The slice {_ALL_ROWS!r} has the name of the part of all rows, {_ALL_ROWS!r}; rename "
+            "that value of `slices`."
+        )
+
+
+@dataclass(frozen=True)
+class _Material:
+    """Labels, predictions and scores of some rows.
+
+    Attributes
+    ----------
+    labels : Inputs
+        True and predicted labels.
+    scored : Inputs or None
+        True labels and scores. Its classes are those of the scores; `labels` may have more, as a
+        label that is only predicted is a class too.
+    thresholds : ndarray of shape (n_attributes,)
+    """
+
+    labels: Inputs
+    scored: Inputs | None
+    thresholds: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return len(self.labels.codes)
 
-    def _decided(self, scores: list[Array]) -> Array:
-        columns = [
-            part[:, 1] >= limit if two else part.argmax(axis=1)
-            for part, limit, two in zip(scores, self.thresholds, self.two, strict=True)
-        ]
-        return np.stack(columns, axis=1).astype(np.int64)
+    @property
+    def names(self) -> list[Any]:
+        """Names of the attributes."""
+        return self.labels.names
 
     def take(self, rows: Array) -> "_Material":
         """Return some of the rows."""
-        part = copy.copy(self)
-        part.codes, part.predicted = self.codes[rows], self.predicted[rows]
-        part.scores = None if self.scores is None else [score[rows] for score in self.scores]
-        part.weights = None if self.weights is None else self.weights[rows]
-        return part
+        scored = None if self.scored is None else _select_rows(self.scored, rows)
+        return _Material(_select_rows(self.labels, rows), scored, self.thresholds)
 
-    def labels(self) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-        """Return true and predicted codes as tables, and how to read them."""
-        truth = pd.DataFrame(np.where(self.codes < 0, np.nan, self.codes), columns=self.names)
-        guess = pd.DataFrame(np.maximum(self.predicted, 0), columns=self.names)
-        return truth, guess, self.given()
 
-    def given(self) -> dict[str, Any]:
-        """Return the classes and kinds of codes."""
-        levels = {
-            name: np.arange(len(found)) for name, found in zip(self.names, self.levels, strict=True)
-        }
-        kinds = {
-            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
-            for name, kind in zip(self.names, self.kinds, strict=True)
-        }
-        return {"attributes": kinds, "classes": levels, "sample_weight": self.weights}
+def _read(
+    y_true: Any, y_pred: Any, y_score: Any, thresholds: Any, options: dict[str, Any]
+) -> _Material:
+    scored = labels = None
+    if y_score is not None:
+        scored = score_inputs(y_true, y_score, **options, is_proba=True)
+    if y_pred is not None:
+        labels = label_inputs(y_true, y_pred, **options)
+    first = scored or labels
+    assert first is not None
+    values = _thresholds(thresholds, first, 0.5 if y_pred is None else np.nan)
+    if labels is None:
+        labels = replace(first, predicted=_predict(first, values))
+    return _Material(labels, scored, values)
+
+
+def _predict(inputs: Inputs, thresholds: Array) -> Array:
+    """Return class codes: thresholded scores of binary attributes, else the likeliest class."""
+    assert inputs.scores is not None
+    binary = inputs.two
+    codes = np.empty(inputs.codes.shape, dtype=np.int64)
+    codes[:, binary] = inputs.scores.binary >= thresholds[binary]
+    for j, scores in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
+        codes[:, j] = scores.argmax(axis=1)
+    return codes
+
+
+def _select_rows(inputs: Inputs, rows: Array) -> Inputs:
+    def select(values: Any) -> Any:
+        return None if values is None else values[rows]
+
+    scores = inputs.scores
+    if scores is not None:
+        others = tuple(part[rows] for part in scores.others)
+        scores = Scores(scores.binary[rows], others, scores.is_proba)
+    return replace(
+        inputs,
+        codes=inputs.codes[rows],
+        predicted=select(inputs.predicted),
+        scores=scores,
+        weights=select(inputs.weights),
+        row_weights=select(inputs.row_weights),
+    )
 
 
 def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float64]:
@@ -320,19 +366,6 @@ def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float6
     return np.where(inputs.two, values, np.nan)
 
 
-def _score_list(inputs: Inputs) -> list[Array]:
-    assert inputs.scores is not None
-    binary, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
-    parts = []
-    for two in inputs.two:
-        if two:
-            positive = next(binary)
-            parts.append(np.stack([1 - positive, positive], axis=1))
-        else:
-            parts.append(next(others))
-    return parts
-
-
 def _slices(slices: Any, n: int) -> dict[Any, Array]:
     """Return the rows of each value, in the order of the values; unknown ones are left out."""
     if slices is None:
@@ -349,59 +382,94 @@ def _slices(slices: Any, n: int) -> dict[Any, Array]:
 def _table(
     material: _Material, draws: BootstrapDraws | None, tail: Any
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the rows of attributes and averages, and over how many those are taken."""
-    truth, guess, given = material.labels()
-    known = np.count_nonzero(material.codes >= 0, axis=0)
+    """Return the rows of attributes and averages, and the number of attributes averaged over."""
+    labels, scored = material.labels, material.scored
+    confusion = confusion_of(labels)
     table = pd.DataFrame(index=pd.Index(material.names, name="attribute", dtype=object))
-    table["kind"] = material.kinds
-    table["known"] = known.astype(float)
-    table[_COUNTS[1:]] = _counts(material)
-    averages: dict[str, dict[str, float]] = {name: {} for name in ("macro", "weighted", "micro")}
-    metrics: dict[str, Any] = {name: (metric, guess) for name, metric in _LABELS.items()}
-    if material.scores is not None:
-        metrics |= {name: (metric, material.scores) for name, metric in _SCORES.items()}
-    for name, (metric, answer) in metrics.items():
-        if not known.any():
-            table[name] = np.nan
-            continue
-        table[name] = metric(truth, answer, average=None, **given)
-        for average, row in averages.items():
-            row[name] = metric(truth, answer, average=average, **given)
-    if material.scores is not None or not np.isnan(material.thresholds).all():
+    table["kind"] = labels.kinds
+    table[_COUNTS] = _counts(confusion)
+    values = _label_values(confusion)
+    if scored is not None:
+        values |= _score_values(scored)
+    for name, row in values.items():
+        table[name] = row["attributes"]
+    averages = {
+        average: {name: row[average] for name, row in values.items()} for average in _AVERAGES
+    }
+    if scored is not None or not np.isnan(material.thresholds).all():
         table["threshold"] = material.thresholds
-    over = {name: int(table[name].notna().sum()) for name in metrics}
+    averaged_over = {name: int(table[name].notna().sum()) for name in values}
     if draws is not None:
-        names = [*_LABELS, *(() if material.scores is None else ("average_precision", "roc_auc"))]
-        for name, limits in intervals(material, draws, names).items():
-            for side, values in zip(("low", "high"), limits, strict=True):
-                table[f"{name}_{side}"] = values[:-1]
-                averages["macro"][f"{name}_{side}"] = values[-1]
+        limits = label_intervals(labels, draws, _LABELS)
+        if scored is not None:
+            limits |= ranking_intervals(scored, draws)
+        for name, ends in limits.items():
+            for side, end in zip(("low", "high"), ends, strict=True):
+                table[f"{name}_{side}"] = end[:-1]
+                averages["macro"][f"{name}_{side}"] = end[-1]
     for label, members in _tail_groups(tail, table, material.names).items():
         part = table.loc[members]
         averages[label] = {
-            name: float(part[name].mean()) for name in metrics if part[name].notna().any()
+            name: float(part[name].mean()) for name in values if part[name].notna().any()
         }
         averages[label]["known"] = float(part["known"].sum())
     rows = pd.DataFrame(averages).T.reindex(columns=table.columns.drop("kind")).astype(float)
-    for average in ("macro", "weighted", "micro"):
-        rows.loc[average, "known"] = known.sum()
-    if material.two.all():
+    for average in _AVERAGES:
+        rows.loc[average, "known"] = table["known"].sum()
+    if confusion.is_binary.all():
         rows.loc["micro", _COUNTS[1:]] = table[_COUNTS[1:]].sum()
     rows.insert(0, "kind", "")
     rows.index.name = "attribute"
     order = [name for name in _COLUMNS if name in table] + [c for c in table if c not in _COLUMNS]
-    return pd.concat([table, rows])[order], over
+    return pd.concat([table, rows])[order], averaged_over
 
 
-def _counts(material: _Material) -> Array:
-    """Return positives, TP, FN, FP and TN of each binary attribute, NaN of others."""
-    counts = np.full((len(material.names), 5), np.nan)
-    for j in np.flatnonzero(material.two):
-        known = material.codes[:, j] >= 0
-        true, said = material.codes[known, j] == 1, material.predicted[known, j] == 1
-        cells = (true, true & said, true & ~said, ~true & said, ~true & ~said)
-        counts[j] = [np.count_nonzero(cell) for cell in cells]
+def _counts(confusion: Confusion) -> Array:
+    """Return known labels, positives, TP, FN, FP and TN; NaN but the first if not binary.
+
+    They are weighted as the rates are, so that these can be computed from them.
+    """
+    counts = np.full((len(confusion.names), len(_COUNTS)), np.nan)
+    binary = confusion.binary
+    counts[:, 0] = confusion.known
+    counts[confusion.is_binary, 1:] = np.stack([binary.P, *binary], axis=1)
     return counts
+
+
+def _label_values(confusion: Confusion) -> dict[str, dict[str, Any]]:
+    """Return the values of attributes and averages of each metric of labels."""
+    values = {}
+    for name, metric in _LABELS.items():
+        units = metric.units(confusion)
+        values[name] = {
+            "attributes": units.average(None),
+            "macro": units.average("macro"),
+            "weighted": units.average("weighted"),
+            "micro": metric.pooled(confusion),
+        }
+    return values
+
+
+def _score_values(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """Return the values of attributes and averages of each metric of scores."""
+    if not (inputs.codes >= 0).any():
+        empty = np.full(len(inputs.names), np.nan)
+        return {name: {"attributes": empty, **dict.fromkeys(_AVERAGES, np.nan)} for name in _SCORES}
+    metrics = list(_RANKINGS.values())
+    bins = calibration_bins(inputs)
+    units = [*ranked_units(metrics, inputs), calibration_units(inputs, bins)]
+    # Bins of equal width have the same edges for all attributes: their sums are those of all
+    # entries.
+    pooled = [*ranked_pooled(metrics, inputs), gap(bins.sum(axis=0))]
+    return {
+        name: {
+            "attributes": part.average(None),
+            "macro": part.average("macro"),
+            "weighted": part.average("weighted"),
+            "micro": micro,
+        }
+        for name, part, micro in zip(_SCORES, units, pooled, strict=True)
+    }
 
 
 def _tail_groups(tail: Any, table: pd.DataFrame, names: Sequence[Any]) -> dict[str, list[Any]]:

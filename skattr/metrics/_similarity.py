@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
-from skattr.metrics._binary_inputs import Floats, check_option, ratio, refuse_masked_and_sparse
+from skattr.metrics._binary_inputs import Floats, check_option, refuse_masked_and_sparse
+from skattr.metrics._rates import divide
 
 
 def attribute_profiles(
@@ -76,7 +77,7 @@ def attribute_profiles(
         is_binary = encoder.kinds_[j] == "binary" and len(levels) == 2
         for level in [1] if is_binary else levels:
             share = members @ (codes[:, j] == level).astype(np.float64)
-            parts.append(ratio(share, known, np.nan))
+            parts.append(divide(share, known))
             columns.append(name if is_binary else f"{name}={encoder.classes_[j][level]}")
         n_known[name] = dict(zip(names.tolist(), known.astype(int).tolist(), strict=True))
     profiles = pd.DataFrame(np.stack(parts, axis=1), index=names, columns=columns)
@@ -259,7 +260,7 @@ def _units(rows: Floats, known: NDArray[np.bool_], centre: bool = False) -> Floa
     """Scale the known part of rows to length 1, 0 elsewhere; NaN for rows of no length."""
     rows = np.where(known, rows, 0.0)
     if centre:
-        level = ratio(rows.sum(axis=1), known.sum(axis=1))
+        level = divide(rows.sum(axis=1), known.sum(axis=1), 0.0)
         highest = np.where(known, rows, -np.inf).max(axis=1)
         varies = highest > np.where(known, rows, np.inf).min(axis=1)  # not a matter of rounding
         rows = np.where(known & varies[:, np.newaxis], rows - level[:, np.newaxis], 0.0)
@@ -290,7 +291,7 @@ def _within_and_between(members: Any, units: Floats) -> tuple[Floats, float]:
     n = np.asarray(members.sum(axis=1)).ravel()
     sums = np.asarray(members @ units)
     squares = (sums**2).sum(axis=1)
-    within = ratio(squares - n, n * (n - 1), np.nan)
+    within = divide(squares - n, n * (n - 1))
     pairs = n.sum() ** 2 - (n**2).sum()
     all_sums = (sums.sum(axis=0) ** 2).sum() - squares.sum()
-    return np.clip(within, -1.0, 1.0), float(np.clip(ratio(all_sums, pairs, np.nan), -1.0, 1.0))
+    return np.clip(within, -1.0, 1.0), float(np.clip(divide(all_sums, pairs), -1.0, 1.0))

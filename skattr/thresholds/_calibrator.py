@@ -94,8 +94,9 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         "fold_thresholds" of shape (n_folds, n_outputs) with their "mean_threshold" and
         "std_threshold" of shape (n_outputs,); "cross_validated_scores" and "in_sample_scores"
         of shape (n_outputs,), the objective of each attribute. A label that cannot be tuned
-        counts with the default threshold, and a ratio whose denominator is 0 is 0. NaN for
-        attributes that are not binary or whose labels are all missing.
+        counts with the default threshold. NaN for attributes that are not binary, and where the
+        known labels do not define the objective, such as F1 without a known positive; averages
+        leave these out.
     classes_ : ndarray, or list of ndarray if there are several attributes
         Class labels.
     n_outputs_ : int

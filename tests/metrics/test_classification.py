@@ -1,5 +1,7 @@
 """Metrics of labels give scikit-learn's values on the known entries."""
 
+import inspect
+import re
 import warnings
 
 import numpy as np
@@ -335,3 +337,19 @@ def test_bad_parameters_get_a_sentence(name, params, message):
     """A parameter that does not fit is named."""
     with pytest.raises(ValueError, match=message):
         getattr(metrics, name)([[0, 1], [1, 0]], [[0, 1], [1, 0]], **params)
+
+
+@pytest.mark.parametrize("name", [name for name in metrics.__all__ if name.islower()])
+def test_every_parameter_is_in_the_signature_and_the_docstring(name):
+    """Metrics that share parameters show each by name, with a description."""
+    function = getattr(metrics, name)
+    parameters = inspect.signature(function).parameters
+    assert "options" not in parameters
+    described = function.__doc__.split("Parameters\n    ----------\n")[1:]
+    for parameter in parameters:
+        pattern = rf"(?m)^    ([*\w]+, )*\**{parameter}(, [*\w]+)*( :|$|\n)"
+        assert re.search(pattern, described[0]), f"{name}({parameter})"
+    assert "{sections}" not in function.__doc__
+    if "label_weight" in parameters:
+        with pytest.raises(TypeError, match="sample_weights"):
+            function([0, 1], [0, 1], sample_weights=[1, 1], **extra(name))

@@ -143,11 +143,11 @@ def test_the_ways_to_count_agree(column):
             weight[:, None] if way == "order" else None,
             np.zeros(1, int),
         )
-        [cuts] = _ranking._cuts_of_block(block)
+        [counts] = _ranking._counts_of_block(block)
         s, y, w = scores[known], codes[known], weight[known]
         P, N = w[y == 1].sum(), w[y == 0].sum()
-        assert (cuts.P, cuts.N) == (P, N)
-        area, precision = _ranking._area(cuts), _ranking._average_precision(cuts)
+        assert (counts.P, counts.N) == (P, N)
+        area, precision = _ranking._area(counts), _ranking._average_precision(counts)
         if P > 0:
             total = 0.0
             for cut in np.unique(s[(y == 1) & (w > 0)]):

@@ -432,8 +432,8 @@ def test_negative_zero_is_zero():
         ({"strategy": "best"}, "strategy must be one of"),
         ({"constraint": ("auc", 0.5)}, "constraint must bound one of precision"),
         ({"constraint": "recall"}, "constraint must be None or a pair"),
-        ({"constraint": ("recall", 1.5)}, "between 0 and 1, got 1.5"),
-        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "there are 2 labels"),
+        ({"constraint": ("recall", 1.5)}, "between 0 and 1; got 1.5"),
+        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "each of the 2 labels"),
         ({"constraint": ("recall", {"hat": 0.5})}, "is given for"),
         ({"beta": 0.0}, "beta must be a positive number"),
         ({"costs": 3.0}, "costs must be a pair"),
@@ -605,4 +605,4 @@ def test_a_callable_objective_that_is_never_a_number():
     """The label fails with the reason."""
     scores, labels = sample_of(18, n_labels=1)
     found = find_thresholds(labels, scores, lambda y, p: np.nan, strategy="exact")
-    assert found.failed == {0: "the objective is NaN at every cut"}
+    assert found.failed == {0: "the objective is NaN at every threshold"}
