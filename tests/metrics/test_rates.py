@@ -186,7 +186,7 @@ def test_tuned_scores_are_those_of_the_scorer(rng, objective, average, scorer, w
     if average == "macro":
         values = get_scorer(scorer, per_attribute=True)(tuned, X, y, **weight)
         np.testing.assert_allclose(
-            tuned.cv_results_["out_of_fold_scores"], list(values.values()), atol=1e-12
+            tuned.cv_results_["cross_validated_scores"], list(values.values()), atol=1e-12
         )
 
 
@@ -211,7 +211,7 @@ def test_values_of_a_search_are_those_of_the_metrics(rng):
     """`find_thresholds` and `f1_score` agree at the thresholds found."""
     y = np.where(rng.random((60, 3)) < 0.2, np.nan, rng.random((60, 3)) < 0.4)
     scores = rng.random((60, 3))
-    found = find_thresholds(scores, y)
+    found = find_thresholds(y, scores)
     expected = f1_score(y, (scores >= found.thresholds).astype(int), average=None)
     np.testing.assert_allclose(found.values, expected)
 
