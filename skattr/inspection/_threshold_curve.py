@@ -230,7 +230,9 @@ class ThresholdCurveDisplay:
         names = [scored.names[j] for j in positions[has_positive]]
         display = cls(
             names,
-            *(list(part) for part in zip(*curves, strict=True)),
+            [curve[0] for curve in curves],
+            [curve[1] for curve in curves],
+            [curve[2] for curve in curves],
             chosen[has_positive],
             is_proba=scored.scores.is_proba,
             metrics=metrics,
@@ -352,12 +354,14 @@ class ThresholdCurveDisplay:
             panel.set_title(self._title(i, limit), pad=3, fontsize=text)
             hide_spines(panel)
         figure.supxlabel(self._label)
-        entries = [("chosen threshold", {"color": GRAY, "linestyle": DASHED, "linewidth": 0.8})]
+        entries: list[tuple[str, dict[str, Any]]] = [
+            ("chosen threshold", {"color": GRAY, "linestyle": DASHED, "linewidth": 0.8})
+        ]
         if len(metrics) == 1:
             figure.supylabel(_TITLES[metrics[0]])
         else:
             figure.supylabel("Value")
-            entries = [(_TITLES[metric], _LINES[metric]) for metric in metrics] + entries
+            entries = [*((_TITLES[metric], _LINES[metric]) for metric in metrics), *entries]
         figure_legend(figure, entries)
         self.ax_, self.figure_ = np.array(axes), figure
 
