@@ -311,11 +311,9 @@ class ReliabilityDisplay:
         figure.supylabel(_Y)
         figure_legend(
             figure,
-            [
-                ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
-                ("perfect", {"color": GRAY, "linestyle": DASHED}),
-                ("histogram", {"color": PALE, "linewidth": 5}),
-            ],
+            ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
+            ("perfect", {"color": GRAY, "linestyle": DASHED}),
+            ("histogram", {"color": PALE, "linewidth": 5}),
         )
         self.ax_, self.figure_ = np.array(axes), figure
 
