@@ -132,7 +132,7 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
             if len(positive) and positive.max() / positive.min() > 100:
                 values = np.where(values > 0, values, np.nan)
                 label = "Rows, logarithmic (gray: none)"
-                return HeatmapStyle(values, {"cmap": "viridis"}, label, log=True)
+                return HeatmapStyle(values, {"cmap": "viridis", "norm": "log"}, label)
             return HeatmapStyle(values, {"cmap": "viridis", "vmin": 0}, "Rows")
         return HeatmapStyle(
             values,

@@ -231,25 +231,16 @@ class GalleryDisplay:
                 panel.set_axis_off()
                 for line, (text, color) in enumerate(caption):
                     panel.annotate(
-                        display_name(text, int(cell[0] * 17)),
-                        (0, 0),
-                        (0, -4 - 72 * _PITCH * line),
-                        xycoords="axes fraction",
-                        textcoords="offset points",
-                        va="top",
-                        fontsize=7,
-                        color=color,
-                        fontfamily="DejaVu Sans",
-                        annotation_clip=False,
-                    )
+                        display_name(text, int(cell[0] * 17)), (0, 0), (0, -4 - 72 * _PITCH * line),
+                        xycoords="axes fraction", textcoords="offset points", va="top", fontsize=7,
+                        color=color, fontfamily="DejaVu Sans", annotation_clip=False,
+                    )  # fmt: skip
                 axes.append(panel)
             marks = {"linestyle": "none", "markersize": 6}
             figure_legend(
                 figure,
-                [
-                    ("correct", {"marker": "$✓$", "color": RIGHT, **marks}),
-                    ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
-                ],
+                ("correct", {"marker": "$✓$", "color": RIGHT, **marks}),
+                ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
             )
         self.ax_, self.figure_ = np.array(axes), figure
         return self

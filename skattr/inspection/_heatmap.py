@@ -26,14 +26,12 @@ ORDERS = ("given", "cluster")
 class HeatmapStyle(NamedTuple):
     """Values and appearance of a heat map.
 
-    NaN is drawn gray. `options` are arguments of ``imshow``, `label` is for the color bar, and
-    `log` selects a logarithmic scale.
+    NaN is drawn gray. `options` are arguments of ``imshow``, and `label` is for the color bar.
     """
 
     values: Array
     options: dict[str, Any]
     label: str
-    log: bool = False
     xlabel: str = ""
     ylabel: str = ""
 
@@ -185,11 +183,6 @@ def draw_square_heatmap(
     # constrained layout clips labels of axes with a fixed aspect ratio
     ax = get_axes(plt, ax, (side + 0.8, side), "compressed")
     options = {**style.options, **kwargs}
-    if style.log:
-        from matplotlib.colors import LogNorm
-
-        low, high = options.pop("vmin", None), options.pop("vmax", None)
-        options = {"norm": LogNorm(low, high), **options}
     ax.set_facecolor(PALE)
     ax.set(xlabel=style.xlabel, ylabel=style.ylabel)
     image = ax.imshow(style.values, **{"interpolation": "nearest", "aspect": "equal", **options})

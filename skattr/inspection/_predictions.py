@@ -38,7 +38,7 @@ class ScoredLabels:
     encoder : AttributeEncoder
         Names, kinds and classes of the L attributes.
     codes : ndarray of shape (n, L), int
-        -1 where unknown.
+        Class codes of the true labels, -1 if missing.
     scores : Scores
     """
 
@@ -53,10 +53,10 @@ class ScoredLabels:
 
     def part(self, attribute: int) -> Array:
         """Return an attribute's scores: (n,) if it is binary, else (n, n_classes)."""
-        two = is_binary(self.encoder)
-        if two[attribute]:
-            return np.asarray(self.scores.binary[:, two[:attribute].sum()])
-        return self.scores.others[int((~two[:attribute]).sum())]
+        binary = is_binary(self.encoder)
+        if binary[attribute]:
+            return np.asarray(self.scores.binary[:, binary[:attribute].sum()])
+        return self.scores.others[int((~binary[:attribute]).sum())]
 
     def known(self, attribute: int) -> tuple[Array, Array]:
         """Return the codes and the scores of the rows whose label is known."""
@@ -67,7 +67,7 @@ class ScoredLabels:
 def score_predictions(
     y_true: Any, y_score: Any, attributes: Declared, classes: Levels, missing_label: Any
 ) -> ScoredLabels:
-    """Read labels and scores that are given.
+    """Combine true labels with given scores.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def score_predictions(
 
 
 def _response(y_score: Any) -> Array | list[Array]:
-    """Return one array, or a list of arrays if there is one for each output."""
+    """Return one array, or a list of arrays with one per output."""
     is_list = isinstance(y_score, list | tuple)
     if is_list and any(np.ndim(part) == 2 or hasattr(part, "shape") for part in y_score):
         return [np.asarray(part, dtype=np.float64) for part in y_score]
@@ -97,19 +97,19 @@ def _response(y_score: Any) -> Array | list[Array]:
 def score_estimator(
     estimator: Any, X: Any, y: Any, response_method: str, missing_label: Any
 ) -> ScoredLabels:
-    """Ask a fitted classifier for its scores; labels of rows it could not read become unknown.
+    """Combine true labels with the scores of a classifier; unreadable rows lose their labels.
 
     Raises
     ------
     ValueError
-        If its outputs are not those of y.
+        If the outputs of the classifier differ from those of y.
     """
     encoder = encoder_for(estimator, y, missing_label)
     inner = estimator
     if response_method == "auto" and getattr(estimator, "response_method", "") == (
         "decision_function"
     ):
-        # its thresholds are of decisions, although it may pass probabilities on
+        # its thresholds refer to decisions, although it may also return probabilities
         inner, response_method = getattr(estimator, "estimator_", estimator), "decision_function"
     response, is_proba = get_response(inner, X, response_method)
     scores = align_scores(response, is_proba, encoder, classes_per_output(estimator, encoder))
@@ -121,7 +121,7 @@ def _checked(
 ) -> ScoredLabels:
     codes = encoder.transform(y)
     if len(scores) != len(codes):
-        raise ValueError(f"y has {len(codes)} rows, the scores have {len(scores)}.")
+        raise ValueError(f"y has {len(codes)} rows, but the scores have {len(scores)}.")
     if lost is not None:
         codes[lost] = UNKNOWN
     scored = ScoredLabels(encoder, codes, scores)
@@ -265,9 +265,9 @@ class EvaluatedLabels:
     encoder : AttributeEncoder
         Of the true labels.
     codes : ndarray of shape (n, L), int
-        -1 where unknown.
+        Class codes of the true labels, -1 if missing.
     wrong : ndarray of shape (n, L), bool
-        False where unknown.
+        Whether the prediction of a known label is wrong; False for missing labels.
     guesses : list of ndarray of shape (n,)
         Predicted labels of each attribute, in a native dtype.
     """
@@ -286,19 +286,19 @@ class EvaluatedLabels:
 def evaluate_predictions(
     y_true: Any, y_pred: Any, missing_label: Any, lost: NDArray[np.bool_] | None = None
 ) -> EvaluatedLabels:
-    """Compare true and predicted labels; those of the lost rows become unknown.
+    """Compare true and predicted labels; the labels of unreadable rows become missing.
 
     Raises
     ------
     ValueError
-        If shapes or columns differ, or a prediction is missing where the label is known.
+        If shapes or columns differ, or the prediction of a known label is missing.
     """
     check_same_columns(y_pred, y_true, "y_pred", "y_true")
     truth = AttributeEncoder(missing_label=missing_label).fit(y_true)
     guess = AttributeEncoder(missing_label=missing_label).fit(y_pred)
     codes, answers = truth.transform(y_true), guess.transform(y_pred)
     if codes.shape != answers.shape:
-        raise ValueError(f"y_true has the shape {codes.shape}, y_pred {answers.shape}.")
+        raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {answers.shape}.")
     if lost is not None:
         codes[lost] = UNKNOWN
     absent = (answers == UNKNOWN) & (codes != UNKNOWN)

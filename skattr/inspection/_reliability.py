@@ -206,7 +206,7 @@ class ReliabilityDisplay:
         if not scored.scores.is_proba:
             raise ValueError("The scores are not probabilities: some are outside [0, 1].")
         positions = attribute_positions(select, scored.names)
-        has_labels = (scored.codes >= 0).any(axis=0)
+        has_labels = (scored.codes >= 0).sum(axis=0) > 0
         drawn = [j for j in positions if has_labels[j]]
         left_out = [scored.names[j] for j in positions if not has_labels[j]]
         warn_left_out(left_out, "no known label", len(drawn))
@@ -311,11 +311,9 @@ class ReliabilityDisplay:
         figure.supylabel(_Y)
         figure_legend(
             figure,
-            [
-                ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
-                ("perfect", {"color": GRAY, "linestyle": DASHED}),
-                ("histogram", {"color": PALE, "linewidth": 5}),
-            ],
+            ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
+            ("perfect", {"color": GRAY, "linestyle": DASHED}),
+            ("histogram", {"color": PALE, "linewidth": 5}),
         )
         self.ax_, self.figure_ = np.array(axes), figure
 

@@ -186,17 +186,11 @@ def label_line_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]]) -> N
     gap = lines * _FONT * 1.3 / 72 / max(axes_size(ax)[1], 0.5)
     places = spread_apart([(y - low) / (high - low) for _, y, _, _ in ends], gap)
     for (x, y, text, color), place in zip(ends, places, strict=True):
+        arrow = {"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkB": 1}
         ax.annotate(
-            text,
-            (x, y),
-            (1.04, place),
-            xycoords="data",
-            textcoords="axes fraction",
-            color=color,
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkB": 1},
-        )
+            text, (x, y), (1.04, place), textcoords="axes fraction", color=color, va="center",
+            annotation_clip=False, arrowprops=arrow,
+        )  # fmt: skip
 
 
 def legend_right(ax: Any) -> None:
@@ -230,7 +224,7 @@ def add_colorbar(figure: Any, image: Any, ax: Any, label: str, **options: Any) -
     bar.outline.set_visible(False)
 
 
-def figure_legend(figure: Any, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def figure_legend(figure: Any, *entries: tuple[str, dict[str, Any]]) -> None:
     """Add a legend above all panels: (text, properties of a line) each."""
     from matplotlib.lines import Line2D
 

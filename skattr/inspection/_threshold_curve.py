@@ -46,7 +46,7 @@ from skattr.inspection._style import (
 Array = NDArray[Any]
 METRICS = ("precision", "recall", "f1")
 _TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
-_LINES = {
+_LINES: dict[str, dict[str, Any]] = {
     "precision": {"color": COLORS[0], "linestyle": "--"},
     "recall": {"color": COLORS[1], "linestyle": ":"},
     "f1": {"color": COLORS[2], "linestyle": "-"},
@@ -221,16 +221,13 @@ class ThresholdCurveDisplay:
         has_positive = (scored.codes[:, positions] == 1).any(axis=0)
         left_out = [scored.names[j] for j in positions[~has_positive]]
         warn_left_out(left_out, "no positive label", int(has_positive.sum()))
-        curves = []
-        for j in positions[has_positive]:
-            codes, scores = scored.known(j)
-            precision, recall, values = precision_recall_curve(codes, scores)
-            # the last point, precision 1 and recall 0, belongs to no threshold
-            curves.append((values.astype(np.float64), precision[:-1], recall[:-1]))
-        names = [scored.names[j] for j in positions[has_positive]]
+        drawn = positions[has_positive]
+        curves = [precision_recall_curve(*scored.known(j)) for j in drawn]
         display = cls(
-            names,
-            *(list(part) for part in zip(*curves, strict=True)),
+            [scored.names[j] for j in drawn],
+            [values.astype(np.float64) for _, _, values in curves],
+            [precision[:-1] for precision, _, _ in curves],  # the last point has no threshold
+            [recall[:-1] for _, recall, _ in curves],
             chosen[has_positive],
             is_proba=scored.scores.is_proba,
             metrics=metrics,
@@ -352,13 +349,11 @@ class ThresholdCurveDisplay:
             panel.set_title(self._title(i, limit), pad=3, fontsize=text)
             hide_spines(panel)
         figure.supxlabel(self._label)
-        entries = [("chosen threshold", {"color": GRAY, "linestyle": DASHED, "linewidth": 0.8})]
-        if len(metrics) == 1:
-            figure.supylabel(_TITLES[metrics[0]])
-        else:
-            figure.supylabel("Value")
-            entries = [(_TITLES[metric], _LINES[metric]) for metric in metrics] + entries
-        figure_legend(figure, entries)
+        is_single = len(metrics) == 1
+        figure.supylabel(_TITLES[metrics[0]] if is_single else "Value")
+        lines = [] if is_single else [(_TITLES[metric], _LINES[metric]) for metric in metrics]
+        mark: dict[str, Any] = {"color": GRAY, "linestyle": DASHED, "linewidth": 0.8}
+        figure_legend(figure, *lines, ("chosen threshold", mark))
         self.ax_, self.figure_ = np.array(axes), figure
 
     def _plot_many(

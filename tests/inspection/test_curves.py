@@ -249,7 +249,7 @@ def test_rejects_invalid_scores(display):
     y, scores = make_table(3)
     with pytest.raises(ValueError, match="for 3 outputs they must be"):
         display.from_predictions(y, scores[:, :2])
-    with pytest.raises(ValueError, match="y has 200 rows, the scores have 150"):
+    with pytest.raises(ValueError, match="y has 200 rows, but the scores have 150"):
         display.from_predictions(y, scores[:150])
     swapped = pd.DataFrame(scores, columns=list(y)[::-1])
     with pytest.raises(ValueError, match="must be in the same order"):

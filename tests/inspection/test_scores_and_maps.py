@@ -220,7 +220,7 @@ def test_rejects_a_missing_prediction_of_a_known_label():
     """The error names the row and the attribute."""
     with pytest.raises(ValueError, match="row 1, attribute 'y1', is missing"):
         ErrorCorrelationDisplay.from_predictions([[1, 0], [0, 1]], [[1, 0], [0, None]])
-    with pytest.raises(ValueError, match=r"shape \(2, 2\), y_pred \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(2, 2\), but y_pred has shape \(1, 2\)"):
         ErrorCorrelationDisplay.from_predictions([[1, 0], [0, 1]], [[1, 0]])
 
 
