@@ -55,7 +55,7 @@ def test_shares_are_those_of_a_loop(table, rng, weighted):
         ours = consistency_score(y, RULES, **params)
         assert isinstance(ours, float)
         assert ours == pytest.approx(np.average(kept.all(axis=1), weights=weights), abs=1e-12)
-        each = consistency_score(y, RULES, per_rule=True, **params)
+        each = consistency_score(y, RULES, per_constraint=True, **params)
         assert each.index.tolist() == WORDS
         np.testing.assert_allclose(each, np.average(kept, axis=0, weights=weights), atol=1e-12)
 
@@ -77,7 +77,7 @@ def test_no_rule_is_kept_by_all(table):
     """Without rules every row is in order, and there is no share per rule."""
     for empty in (None, {}):
         assert consistency_score(table, empty) == 1
-        assert len(consistency_score(table, empty, per_rule=True)) == 0
+        assert len(consistency_score(table, empty, per_constraint=True)) == 0
 
 
 def test_declared_classes_make_an_attribute_binary():

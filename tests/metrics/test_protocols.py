@@ -588,7 +588,7 @@ def test_bad_parameters_get_a_sentence(rng):
             vaw_metrics(y, scores, k=k)
         with pytest.raises(ValueError, match="`top_k` must be a whole number"):
             coco_metrics(y, scores, top_k=k)
-    with pytest.raises(ValueError, match="row 0, attribute 'y0': .* is no probability"):
+    with pytest.raises(ValueError, match="row 0, attribute 'y0': .* is not a probability"):
         vaw_metrics(y, scores - 1)
     frame = pd.DataFrame(scores, columns=["a", "b", "c"])
     with pytest.raises(ValueError, match="same in the same order"):
@@ -626,3 +626,15 @@ def test_mean_accuracy_of_degenerate_attributes(rng):
     with pytest.warns(SkattrWarning, match="No image has a true label"):
         empty = pedestrian_metrics(np.zeros((3, 2)), np.ones((3, 2)), empty_rows="drop")
     assert empty["mA"] == 0 and math.isnan(empty["f1"])
+
+
+@pytest.mark.parametrize("function", [pedestrian_metrics, vaw_metrics, coco_metrics])
+def test_a_score_equal_to_the_threshold(function):
+    """`strict` says whether it is predicted; it equals moving the threshold by one step."""
+    y = [[1, 0], [0, 1], [1, 1], [0, 0]]
+    scores = np.array([[0.5, 0.2], [0.5, 0.5], [0.9, 0.4], [0.1, 0.5]])
+    strict, loose = (function(y, scores, strict=value) for value in (True, False))
+    assert strict != loose
+    assert strict == function(y, scores, threshold=np.nextafter(0.5, 1), strict=False)
+    assert loose == function(y, scores, threshold=np.nextafter(0.5, 0), strict=True)
+    assert function(y, scores) == (loose if function is coco_metrics else strict)

@@ -209,14 +209,14 @@ def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
 def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
     """A bootstrap that draws every row once gives the numbers of the report."""
     from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
-    from skattr.metrics._report import _LABELS, _read
+    from skattr.metrics._report_table import LABELS, read_material
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
-    material = _read(y, None, scores, None, {})
+    material = read_material(y, None, scores, None, {})
     draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
-    limits = label_intervals(material.labels, draws, _LABELS)
+    limits = label_intervals(material.labels, draws, LABELS)
     limits |= ranking_intervals(material.scored, draws)
     for name, (low, high) in limits.items():
         expected = report.loc[[*y.columns, "macro"], name].astype(float)
@@ -384,7 +384,7 @@ def test_thresholds_of_a_tuned_classifier(mixed):
     ("params", "message"),
     [
         ({}, "Pass predicted labels"),
-        ({"y_pred": np.zeros((3, 2)), "thresholds": [0.1]}, "there are 2 attributes"),
+        ({"y_pred": np.zeros((3, 2)), "thresholds": [0.1]}, "each of the 2 attributes"),
         ({"y_pred": np.zeros((3, 2)), "thresholds": {"hat": 0.1}}, "thresholds name 'hat'"),
         ({"y_pred": np.zeros((3, 2)), "slices": [1]}, "slices has 1 values"),
         ({"y_pred": np.zeros((3, 2)), "confidence": 1.5}, "confidence must be between"),

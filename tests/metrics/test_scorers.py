@@ -242,7 +242,7 @@ def test_a_number_per_attribute(mixed):
     assert np.mean(list(values.values())) == pytest.approx(average)
     losses = get_scorer("neg_log_loss", per_attribute=True)(classifier, X, y)
     assert all(value < 0 for value in losses.values())
-    with pytest.raises(ValueError, match="of whole rows"):
+    with pytest.raises(ValueError, match="averages over rows"):
         get_scorer("neg_hamming_loss", per_attribute=True)
 
 
@@ -308,7 +308,7 @@ def test_own_scorers(data):
     assert loaded(classifier, X, y) == get_scorer("instance_f1")(classifier, X, y)
     with pytest.raises(ValueError, match="response_method must be"):
         make_attribute_scorer(f1_score, response_method="decision_function")
-    with pytest.raises(ValueError, match="There is no scorer 'f1'"):
+    with pytest.raises(ValueError, match="scoring must be one of .*; got 'f1'"):
         get_scorer("f1")
 
 

@@ -88,17 +88,25 @@ def test_forms_of_y_and_category(rng):
     assert len(mixed) == 2
 
 
+def test_rejects_profiles_with_two_columns_of_one_name():
+    """A level of one attribute may be spelled like another attribute."""
+    y = pd.DataFrame({"color": ["red", "blue", "gray"], "color=red": [0, 1, 1]})
+    message = "'color=red': the level 'red' of the attribute 'color' and the attribute 'color=red'"
+    with pytest.raises(ValueError, match=message):
+        attribute_profiles(y, ["dog", "cat", "dog"])
+
+
 def test_unknown_categories_are_left_out_with_a_count(labelled):
     """The warning says how many rows, and the rest is as if they were not there."""
     y, category = labelled
     category[[0, 5]] = None
     keep = pd.notna(category)
     embeddings = np.arange(120.0).reshape(40, 3) % 7
-    with pytest.warns(SkattrWarning, match="2 of 40 rows are left out: their category is unknown"):
+    with pytest.warns(SkattrWarning, match="2 of 40 rows are left out: their category is missing"):
         profiles = attribute_profiles(y, category)
     pd.testing.assert_frame_equal(profiles, attribute_profiles(y[keep], category[keep]))
     embeddings[7] = np.nan
-    both = "2 of 40 rows .* unknown. 1 of 40 rows are left out: they are all NaN"
+    both = "2 of 40 rows .* missing. 1 of 40 rows are left out: they are all NaN"
     with pytest.warns(SkattrWarning, match=both):
         similarity = embedding_similarity(embeddings, category, center=True)
     keep[7] = False
@@ -211,7 +219,7 @@ def test_similarity_from_profiles_to_labels(labelled):
         (lambda: attribute_profiles([1, 0], [None, None]), ValueError, "No row is left"),
         (lambda: attribute_profiles([1.5, 0], ["a", "b"]), ValueError, "continuous"),
         (lambda: attribute_profiles([1, 0], np.ma.array([1, 2])), TypeError, "masked"),
-        (lambda: profile_similarity(np.eye(2)), TypeError, "must be a DataFrame, got ndarray"),
+        (lambda: profile_similarity(np.eye(2)), TypeError, "must be a DataFrame; got ndarray"),
         (lambda: profile_similarity(pd.DataFrame([[np.inf]])), ValueError, "row 0, column 0"),
         (lambda: profile_similarity(pd.DataFrame(np.eye(2)), "dot"), ValueError, "`metric`"),
         (lambda: embedding_similarity([1, 2], ["a", "b"]), ValueError, r"shape \(n, n_features\)"),
