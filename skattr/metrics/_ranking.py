@@ -173,13 +173,13 @@ def ranked_pooled(metrics: Sequence[RankingMetric], inputs: Inputs) -> list[floa
 
 
 def counts_of_keys(keys: Array, n_known: int) -> RankedCounts:
-    """Return the cuts of one column of sorted keys.
+    """Return the counts of one column of sorted keys.
 
     Parameters
     ----------
     keys : ndarray of shape (n,), uint32
-        The bits of a score that is not negative, moved up by one, and a 1 for negatives; the
-        unknown entries after all others.
+        The bits of a score that is not negative, shifted left by one, plus 1 for negatives.
+        Entries with a missing label come last.
     n_known : int
 
     Returns
@@ -189,27 +189,28 @@ def counts_of_keys(keys: Array, n_known: int) -> RankedCounts:
     keys = keys[:n_known]
     at = np.flatnonzero((keys & np.uint32(1)) == 0)
     n_positive = len(at)
-    cut = keys[at]
-    fresh = cut[1:] != cut[:-1]
-    if fresh.all():
+    score = keys[at]
+    is_new = score[1:] != score[:-1]
+    if is_new.all():
         first, last, start = np.arange(n_positive), at, at
         hits: Array = np.ones(n_positive)
     else:
-        first = np.flatnonzero(np.concatenate([[True], fresh]))
+        first = np.flatnonzero(np.concatenate([[True], is_new]))
         hits = np.diff(first, append=n_positive).astype(np.float64)
-        start, last, cut = at[first], at[np.append(first[1:], n_positive) - 1], cut[first]
+        start, last, score = at[first], at[np.append(first[1:], n_positive) - 1], score[first]
     tp = n_positive - first
     tied = np.zeros(len(first))
-    follows = last + 1 < n_known
-    follows[follows] = keys[last[follows] + 1] == cut[follows] + np.uint32(1)
-    if follows.any():
-        end = np.searchsorted(keys, cut[follows] + np.uint32(1), side="right")
-        tied[follows] = end - last[follows] - 1
+    # Negatives with the score of a positive sort right behind it: their key is larger by one.
+    has_tie = last + 1 < n_known
+    has_tie[has_tie] = keys[last[has_tie] + 1] == score[has_tie] + np.uint32(1)
+    if has_tie.any():
+        end = np.searchsorted(keys, score[has_tie] + np.uint32(1), side="right")
+        tied[has_tie] = end - last[has_tie] - 1
     return RankedCounts(hits, tp, n_known - start - tp, tied, n_positive, n_known - n_positive)
 
 
 def counts_of_sides(positives: Array, negatives: Array) -> RankedCounts:
-    """Return the cuts of one column, given the scores of positives and negatives."""
+    """Return the counts of one column, given the scores of positives and negatives."""
     positives, negatives = np.sort(positives), np.sort(negatives)
     first = np.flatnonzero(positives[1:] != positives[:-1]) + 1
     first = np.concatenate([np.zeros(min(len(positives), 1), dtype=first.dtype), first])
@@ -221,7 +222,7 @@ def counts_of_sides(positives: Array, negatives: Array) -> RankedCounts:
 
 
 def weighted_counts(scores: Array, labels: Array, weights: Array) -> RankedCounts:
-    """Return the cuts of one column whose entries have weights; `labels` are 0 or 1."""
+    """Return the counts of one column whose entries have weights; `labels` are 0 or 1."""
     order = np.argsort(scores)[::-1]
     ranked, labels, weights = scores[order], labels[order], weights[order]
     last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], np.ones(1, bool)]))
@@ -230,18 +231,19 @@ def weighted_counts(scores: Array, labels: Array, weights: Array) -> RankedCount
     tp = np.cumsum(weights * (labels == 1), dtype=np.float64)[last]
     fp = np.cumsum(weights * (labels == 0), dtype=np.float64)[last]
     hits, tied = np.diff(tp, prepend=0), np.diff(fp, prepend=0)
-    keep = hits > 0
+    has_hit = hits > 0
     P, N = (tp[-1], fp[-1]) if len(last) else (0.0, 0.0)
-    return RankedCounts(hits[keep], tp[keep], fp[keep], tied[keep], float(P), float(N))
+    return RankedCounts(hits[has_hit], tp[has_hit], fp[has_hit], tied[has_hit], float(P), float(N))
 
 
 def _counts_of_block(block: _Block) -> Iterator[RankedCounts]:
-    """Yield the cuts of a block's columns."""
+    """Yield the counts of a block's columns."""
     scores, codes, weights, _ = block
     if weights is None and scores.dtype == np.float32:
-        found = _sorted_keys(scores, codes)
-        if found is not None:
-            for keys, n_known in zip(*found, strict=True):
+        # Sorting integers that hold score and label is several times faster than an argsort.
+        sorted_keys = _sorted_keys(scores, codes)
+        if sorted_keys is not None:
+            for keys, n_known in zip(*sorted_keys, strict=True):
                 yield counts_of_keys(keys, int(n_known))
             return
     for j in range(scores.shape[1]):
@@ -255,12 +257,12 @@ def _counts_of_block(block: _Block) -> Iterator[RankedCounts]:
 
 
 def _sorted_keys(scores: Array, codes: Array) -> tuple[Array, Array] | None:
-    """Return each column's sorted keys and known entries, or None if a known score is negative."""
+    """Return sorted keys and numbers of known entries, or None if a known score is negative."""
 
     def read(rows: slice) -> tuple[Array, Array | None]:
         code = np.ascontiguousarray(codes[rows].T)
-        unknown = code < 0
-        return code == 0, unknown if unknown.any() else None
+        missing = code < 0
+        return code == 0, missing if missing.any() else None
 
     keys = np.empty(scores.shape[::-1], dtype=np.uint32)
     if not sort_keys(scores, read, keys):
@@ -308,7 +310,7 @@ def _pooled(inputs: Inputs) -> _Block:
 
 
 def _mean_of_rows(metric: RankingMetric, inputs: Inputs) -> float:
-    """Average the values of the rows that have one."""
+    """Average the values of the rows of which the metric is defined."""
     blocks = list(_blocks(inputs, width=max(len(inputs.names), 1)))
     n = len(inputs.codes)
     values = np.empty(n)
@@ -322,8 +324,8 @@ def _mean_of_rows(metric: RankingMetric, inputs: Inputs) -> float:
         if inputs.weights is not None and inputs.weights.shape[1] > 1:
             spread = [np.broadcast_to(b.weights[rows], b.codes[rows].shape) for b in blocks]  # type: ignore[index]
             weights = np.concatenate(spread, axis=1).T
-        turned = _Block(scores.T, codes.T, weights, np.arange(len(scores)))
-        values[rows] = [metric.value(counts) for counts in _counts_of_block(turned)]
+        transposed = _Block(scores.T, codes.T, weights, np.arange(len(scores)))
+        values[rows] = [metric.value(counts) for counts in _counts_of_block(transposed)]
     labelled = (inputs.codes >= 0).any(axis=1)
     defined = ~np.isnan(values)
     if (labelled & ~defined).any():
