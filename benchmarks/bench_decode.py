@@ -80,8 +80,8 @@ class PillowDataset(Dataset):
         return torch.from_numpy(np.array(image))
 
 
-def by_pillow(paths, size, num_workers):
-    """Return the DataLoader of the plain Dataset."""
+def make_pillow_loader(paths, size, num_workers):
+    """Return the DataLoader of the baseline."""
     return DataLoader(
         PillowDataset(paths, size),
         BATCH_SIZE,
@@ -90,19 +90,19 @@ def by_pillow(paths, size, num_workers):
     )
 
 
-def ours(rows, num_workers=0):
+def make_loader(rows, num_workers=0):
     """Return the loader of the classifier."""
     return BatchLoader(AttributeDataset(rows, np.arange(len(rows))), BATCH_SIZE, None, num_workers)
 
 
-def cached(paths, size):
-    """Return the loader over images that are decoded and kept in memory."""
+def make_cached_loader(paths, size):
+    """Return the loader of the classifier with all images in the cache."""
     rows = CachedFileRows(check_image_paths(paths, size))
-    for part in ours(rows).read():
+    for part in make_loader(rows).read():
         rows.store(part.indices, part.batch.numpy())
     if not rows.is_cached(np.arange(len(rows))):
-        raise RuntimeError("The cache does not keep all images.")
-    return ours(rows)
+        raise RuntimeError("The cache does not have all images.")
+    return make_loader(rows)
 
 
 def epoch(loader, n_threads=1, decoder=simplejpeg):
@@ -157,17 +157,17 @@ def main():
             check_image_paths(paths, size, decoding=decoding) for decoding in ("exact", "scaled")
         )
         loaders = {
-            "Pillow": by_pillow(paths, size, 0),
-            "exact": ours(exact),
-            "scaled": ours(scaled),
-            "exact, without simplejpeg": ours(exact),
-            "scaled, without simplejpeg": ours(scaled),
-            "exact, 2 threads": ours(exact),
-            "scaled, 2 threads": ours(scaled),
-            "Pillow, 2 workers": by_pillow(paths, size, 2),
-            "exact, 2 workers": ours(exact, 2),
-            "scaled, 2 workers": ours(scaled, 2),
-            "decoded cache": cached(paths, size),
+            "Pillow": make_pillow_loader(paths, size, 0),
+            "exact": make_loader(exact),
+            "scaled": make_loader(scaled),
+            "exact, without simplejpeg": make_loader(exact),
+            "scaled, without simplejpeg": make_loader(scaled),
+            "exact, 2 threads": make_loader(exact),
+            "scaled, 2 threads": make_loader(scaled),
+            "Pillow, 2 workers": make_pillow_loader(paths, size, 2),
+            "exact, 2 workers": make_loader(exact, 2),
+            "scaled, 2 workers": make_loader(scaled, 2),
+            "decoded cache": make_cached_loader(paths, size),
         }
         ways = {
             way: partial(

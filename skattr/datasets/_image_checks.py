@@ -18,7 +18,8 @@ from tqdm.auto import tqdm
 
 from skattr._inputs.boxes import box_faults
 from skattr._inputs.checks import check_image_paths, infer_kind
-from skattr._inputs.rows import FileRows, read_image
+from skattr._inputs.decoding import read_image
+from skattr._inputs.rows import FileRows
 from skattr._targets.columns import label_columns
 from skattr.exceptions import ImageReadError
 

@@ -10,7 +10,8 @@ from PIL import ExifTags, Image
 from sklearn.utils import check_random_state
 
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
-from skattr._inputs.rows import FileRows, read_image
+from skattr._inputs.decoding import read_image
+from skattr._inputs.rows import FileRows
 from skattr._targets.encoder import UNKNOWN, is_binary
 from skattr.inspection._predictions import (
     EvaluatedLabels,

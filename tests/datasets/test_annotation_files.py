@@ -1,4 +1,4 @@
-"""Strict reading: what is accepted, and how each fault is named."""
+"""Readers of annotation files: accepted input and the error for each fault."""
 
 import re
 
@@ -37,7 +37,7 @@ def written(folder, content):
 )
 @given(st.data())
 def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
-    """Line ends, a byte order mark, blanks, a missing last end and chunks change nothing."""
+    """Line ends, byte order mark, blanks and chunk size do not change the result."""
     monkeypatch.setattr(_annotation_files, "_CHUNK_SIZE", data.draw(st.sampled_from([2, 3, 65536])))
     n, k = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
     cells = data.draw(
@@ -70,8 +70,8 @@ def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(cut=st.integers(0, 38), separator=st.sampled_from([",", " "]))
-def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, separator):
-    """No cut gives a label that the whole file does not have."""
+def test_a_truncated_file_is_rejected_or_gives_its_first_rows(tmp_path, cut, separator):
+    """A file that is cut short anywhere has no label that the complete file lacks."""
     whole = [["1", "-1", "0", "-1"], ["-1", "1", "1", "0"], ["0", "0", "-1", "1"]]
     text = "".join(separator.join(row) + "\n" for row in whole)
     path = written(tmp_path, text[:cut])
@@ -99,7 +99,7 @@ def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, s
     ],
 )
 def test_faults_of_lines_are_named(tmp_path, content, message):
-    """The file, the line and what was expected are in the sentence."""
+    """The error names file and line, and says what was expected."""
     path = written(tmp_path, content)
     with pytest.raises(DatasetFormatError, match=re.escape(message)) as caught:
         read_rows(path, 2, text=[0])
@@ -123,7 +123,7 @@ def test_a_cell_outside_the_coding_is_named_with_line_and_attribute(tmp_path):
 
 @pytest.mark.parametrize("cell", ["", "1.5", "x", "1e3", "١", "12345678901234567890", "- 1"])
 def test_numbers_must_be_whole(tmp_path, cell):
-    """What int or float would also read is refused."""
+    """Numbers that only int() or float() accepts are rejected."""
     path = written(tmp_path, f"7,-3\n5,{cell}\n")
     with pytest.raises(DatasetFormatError, match="line 2: y is .* but must be a whole number"):
         read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
@@ -138,7 +138,7 @@ def test_numbers_are_read(tmp_path):
 
 
 def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
-    """Names may have blanks within; blank lines at the end are no names."""
+    """Names may contain blanks; blank lines at the end are ignored."""
     path = written(tmp_path, "\ufeffFurn. Leg\r\nStem/Trunk\r\n\r\n")
     assert read_names(path) == ["Furn. Leg", "Stem/Trunk"]
     for content, message in [
@@ -152,7 +152,7 @@ def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
 
 @given(st.permutations(["a", "b", "c", "x", "y"]))
 def test_known_names_must_be_in_their_order(names):
-    """The names that the format knows must rise; others may stand anywhere."""
+    """Known names must be in official order; others may be anywhere."""
     known = [name for name in names if name in "abc"]
     if known == sorted(known):
         check_order(names, "a,b,c", "file")
@@ -162,7 +162,7 @@ def test_known_names_must_be_in_their_order(names):
 
 
 def test_json_that_is_cut_is_named(tmp_path):
-    """The line and column in which JSON ends are named."""
+    """The error names the line and column in which JSON ends."""
     assert read_json(written(tmp_path, b'\xef\xbb\xbf[{"a": 1}]\r\n')) == [{"a": 1}]
     with pytest.raises(DatasetFormatError, match=r"line 2, column 8: this is not JSON .*cut short"):
         read_json(written(tmp_path, '[\n{"a": 1'))
@@ -171,7 +171,7 @@ def test_json_that_is_cut_is_named(tmp_path):
 
 
 def test_twice_is_named_with_both_lines():
-    """Both places of a value that may be there once are named."""
+    """The error for a repeated value names both places."""
     check_unique(pd.Series(["a", "b"]), "the image", line_of("f", 3))
     with pytest.raises(DatasetFormatError) as caught:
         check_unique(pd.Series(["a", "b", "a"]), "the image", line_of("f", 3))
@@ -180,7 +180,7 @@ def test_twice_is_named_with_both_lines():
 
 @pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])
 def test_choices(value):
-    """Only the valid values themselves are taken, whatever type comes."""
+    """Only the valid values are accepted, whatever the type."""
     check_choice("subset", None, (None, "train"))
     with pytest.raises(ValueError, match=r"subset must be one of \[None, 'train'\], got"):
         check_choice("subset", value, (None, "train"))

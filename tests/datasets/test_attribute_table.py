@@ -1,4 +1,4 @@
-"""The loader of the user's own table: a coding that is explicit, and nothing else."""
+"""Loader of attribute tables with an explicit coding."""
 
 import csv
 import os
@@ -58,7 +58,7 @@ def test_every_kind(file):
 
 
 def test_only_what_is_said_is_unknown(file):
-    """With unknown=None an empty cell is a level; by default it is the only unknown one."""
+    """With unknown=None an empty cell is a level; by default it is the only missing one."""
     for unknown, expected in [(None, ["NA", "", "nan", "None"]), ("NA", [None, "", "nan", "None"])]:
         column = load_attribute_table(file, attributes=["color"], unknown=unknown).target["color"]
         assert [None if pd.isna(cell) else cell for cell in column] == expected
@@ -167,7 +167,7 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
     ],
 )
 def test_faults_are_named(tmp_path, text, options, message):
-    """Each fault gives a sentence with the line, the column and what was expected."""
+    """The error for each fault names line and column, and says what was expected."""
     path = tmp_path / "labels.csv"
     path.write_text(text)
     with pytest.raises(DatasetFormatError, match=rf"labels\.csv.*{message}"):
@@ -175,7 +175,7 @@ def test_faults_are_named(tmp_path, text, options, message):
 
 
 def test_bytes_that_are_not_utf8(tmp_path):
-    """Latin-1 and UTF-16 are refused with their line; a byte order mark and CRLF are not."""
+    """Latin-1 and UTF-16 are errors with the line; a byte order mark and CRLF are accepted."""
     path = tmp_path / "labels.csv"
     path.write_bytes(b"path,a\r\nx,1\r\nm\xfcll.jpg,1\r\n")
     with pytest.raises(DatasetFormatError, match="line 3: the byte 0xfc is not UTF-8"):
@@ -228,13 +228,13 @@ def test_bytes_that_are_not_utf8(tmp_path):
     ],
 )
 def test_bad_parameters(file, options, error, message):
-    """Each bad parameter is named with what it may be."""
+    """The error for each invalid parameter names the valid values."""
     with pytest.raises(error, match=message):
         load_attribute_table(file, **options)
 
 
 def test_bad_files(tmp_path):
-    """What is no file, or no path at all, is named."""
+    """Missing files and values that are not paths are errors."""
     with pytest.raises(FileNotFoundError, match=r"no file '.*none\.csv'"):
         load_attribute_table(tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError, match="no file"):
@@ -244,7 +244,7 @@ def test_bad_files(tmp_path):
 
 
 def test_a_column_without_a_name(tmp_path):
-    """The index that pandas writes is no attribute, unless the attributes are not named."""
+    """The index that pandas writes is an error, unless the attributes are given."""
     path = tmp_path / "labels.csv"
     pd.DataFrame({"path": ["x", "y"], "a": ["1", "2"]}).to_csv(path)
     assert list(load_attribute_table(path, attributes=["a"]).target) == ["a"]
@@ -253,7 +253,7 @@ def test_a_column_without_a_name(tmp_path):
 
 
 def test_existing_only_and_pair(file, tmp_path):
-    """Rows whose image is not there are left out of both tables."""
+    """Rows whose image does not exist are dropped from both tables."""
     Image.new("RGB", (3, 3)).save(tmp_path / "c.jpg")
     data, target = load_attribute_table(
         file, attributes=["color"], folder=tmp_path, existing_only=True, return_X_y=True
@@ -307,7 +307,7 @@ def test_cells_of_parquet_are_compared_as_text(tmp_path, monkeypatch):
 
 
 def test_a_real_parquet_file(tmp_path):
-    """A file that pandas has written is read; one that is cut short is refused."""
+    """A file written by pandas is read; a file that is cut short is rejected."""
     pytest.importorskip("pyarrow")
     path = tmp_path / "labels.parquet"
     nullable().to_parquet(path)
@@ -318,7 +318,7 @@ def test_a_real_parquet_file(tmp_path):
 
 
 def test_parquet_without_a_reader(tmp_path, monkeypatch):
-    """The sentence says what to install."""
+    """The error names the packages to install."""
 
     def fail(name, dtype_backend):
         raise ImportError("Unable to find a usable engine")
@@ -335,7 +335,7 @@ def test_parquet_without_a_reader(tmp_path, monkeypatch):
 
 @needs_real
 def test_the_real_levels():
-    """Each cell of a real table is its text, "NA" a level and an empty one unknown."""
+    """Cells of a real table are read as text: "NA" is a level, an empty cell is missing."""
     names = ["gender", "subCategory", "articleType", "baseColour", "season", "usage"]
     labels = load_attribute_table(
         REAL / "labels.csv", path="image", attributes=names, category="masterCategory"

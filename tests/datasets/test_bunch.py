@@ -1,4 +1,4 @@
-"""What every loader of a folder has in common."""
+"""Common behavior of all loaders of folders."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def written(name, folder, rng):
 
 
 def test_every_loader_is_here():
-    """A new loader of a folder must be given its place in these tests."""
+    """Every loader of a folder is in these tests."""
     loaders = {name for name in datasets.__all__ if name.startswith("load_")}
     assert loaders == {*LOADERS, "load_attribute_table"}
 
@@ -68,7 +68,7 @@ def test_return_X_y(tmp_path, rng, name):
 
 @each_loader
 def test_existing_only(tmp_path, rng, name):
-    """Rows whose image is there are kept, in their order; none at all is an error."""
+    """Rows whose image exists are kept in order; it is an error if none exists."""
     load = written(name, tmp_path, rng)
     whole = load()
     with pytest.raises(FileNotFoundError, match=r"existing_only=True leaves no row.*Layout: "):
@@ -84,7 +84,7 @@ def test_existing_only(tmp_path, rng, name):
 
 @each_loader
 def test_a_missing_folder(tmp_path, name):
-    """The sentence says what is missing, how to lay it out, and where it comes from."""
+    """The error names the missing file, the layout and the source."""
     load, arguments = getattr(datasets, name), LOADERS[name][1]
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.* Layout: .* Source: http"):
         load(tmp_path / "nowhere", *arguments)
@@ -97,7 +97,7 @@ def test_a_missing_folder(tmp_path, name):
 
 @each_loader
 def test_bad_options(tmp_path, rng, name):
-    """Options of a wrong type are named with the valid values."""
+    """The error for an option of a wrong type names the valid values."""
     load = written(name, tmp_path, rng)
     for option in ("existing_only", "return_X_y"):
         with pytest.raises(ValueError, match=rf"{option} must be one of \[True, False\], got 'no'"):
@@ -121,7 +121,7 @@ def test_a_relative_folder_gives_relative_paths(tmp_path, rng, name, monkeypatch
 
 @each_loader
 def test_every_text_file_may_come_from_windows(tmp_path, rng, name):
-    """A byte order mark and carriage returns in all files change nothing."""
+    """Byte order marks and CRLF line ends in all files do not change the result."""
     load = written(name, tmp_path, rng)
     before = load()
     for file in tmp_path.rglob("*"):

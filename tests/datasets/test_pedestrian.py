@@ -1,4 +1,4 @@
-"""The loader of PETA, PA-100K and RAP, on written files.
+"""Loader of PETA, PA-100K and RAP, on written files.
 
 The published readers of these files index what scipy's loadmat returns; the tests do it their way.
 """
@@ -48,7 +48,7 @@ def change(folder, dataset, **changes):
 
 @pytest.mark.parametrize("dataset", WRITERS)
 def test_labels_are_those_of_the_file(tmp_path, rng, dataset):
-    """Each attribute that is evaluated has the labels that were written, 2 being unknown."""
+    """The evaluated attributes have the labels that were written; 2 is missing."""
     written = WRITERS[dataset](tmp_path, rng)
     people = load_pedestrian(tmp_path, dataset)
     names = {
@@ -130,7 +130,7 @@ def test_pa100k_as_its_readers_have_it(tmp_path, rng):
 
 
 def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
-    """An image of RAP that names no frame is in no other's group."""
+    """An image of RAP without a frame number has a group of its own."""
     formats.write_rap(tmp_path, rng)
     names = formats.rap_names(10)
     names[0] = "odd.png"
@@ -173,7 +173,7 @@ def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
     ],
 )
 def test_faults_are_named(tmp_path, rng, dataset, changes, message):
-    """Each fault gives a sentence with the file and what was expected."""
+    """The error for each fault names the file and says what was expected."""
     WRITERS[dataset](tmp_path, rng)
     change(tmp_path, dataset, **changes)
     with pytest.raises(DatasetFormatError, match=rf"\.mat.*{message}"):
@@ -191,7 +191,7 @@ def test_faults_are_named(tmp_path, rng, dataset, changes, message):
     ],
 )
 def test_a_partition_must_be_one(tmp_path, rng, train, test, message):
-    """Each row must be in one part, and in one only."""
+    """Each row must be in exactly one part."""
     formats.write_rap(tmp_path, rng, n=3)
     parts = {"train": np.array([train]), "test": np.array([test])}
     change(tmp_path, "rap", partion=formats.cell([parts] * 5))
@@ -199,8 +199,8 @@ def test_a_partition_must_be_one(tmp_path, rng, train, test, message):
         load_pedestrian(tmp_path, "rap")
 
 
-def test_the_versions_of_rap_are_told_apart(tmp_path, rng):
-    """The file of one version read as the other is refused by name."""
+def test_rejects_the_other_version_of_rap(tmp_path, rng):
+    """The error for the file of the other version names that version."""
     formats.write_rap2(tmp_path / "new", rng)
     formats.write_rap(tmp_path / "old", rng)
     with pytest.raises(DatasetFormatError, match="second version of RAP; use dataset='rap2'"):
@@ -210,8 +210,8 @@ def test_the_versions_of_rap_are_told_apart(tmp_path, rng):
 
 
 @pytest.mark.parametrize("dataset", WRITERS)
-def test_cut_files_are_refused(tmp_path, rng, dataset):
-    """No file without its end is read."""
+def test_rejects_truncated_files(tmp_path, rng, dataset):
+    """A file that is cut short is rejected."""
     WRITERS[dataset](tmp_path, rng)
     path = tmp_path / FILES[dataset]
     whole = path.read_bytes()
@@ -222,7 +222,7 @@ def test_cut_files_are_refused(tmp_path, rng, dataset):
 
 
 def test_bad_parameters(tmp_path, rng):
-    """Parameters that there are not are named with the valid values."""
+    """The error for an invalid parameter names the valid values."""
     formats.write_rap(tmp_path, rng)
     for kwargs, message in [
         ({"dataset": "market"}, r"dataset must be one of \['peta', 'pa100k', 'rap', 'rap2'\]"),

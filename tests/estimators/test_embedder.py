@@ -28,7 +28,7 @@ from torchvision.transforms import v2
 
 from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._cache.embeddings import FILE_NAME, EmbeddingStore
-from skattr._inputs.rows import read_image
+from skattr._inputs.decoding import read_image
 from skattr.exceptions import ImageReadError, InvalidBoxError
 from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
 from skattr.nn._embedding import EmbeddingNetwork
