@@ -1,4 +1,4 @@
-"""Exact tests and the cuts they certify."""
+"""Exact binomial tests and the thresholds they certify."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def lower_bound(hits, n, confidence):
 @pytest.mark.parametrize("level", [0.1, 0.01])
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.95])
 def test_fewest_hits_is_clopper_pearson(share, level):
-    """So many hits, and not one fewer, put the lower bound at the share or above."""
+    """It is the smallest number of hits whose lower confidence bound reaches the share."""
     for n in (1, 5, 20, 45, 200):
         hits = fewest_hits(n, share, level)
         if hits <= n:
@@ -26,8 +26,8 @@ def test_fewest_hits_is_clopper_pearson(share, level):
         assert binom.sf(hits - 1, n, share) <= level
 
 
-def test_most_errors_mirrors_it():
-    """Few errors show a low share as many hits show a high one."""
+def test_most_errors_is_the_complement():
+    """Few errors certify a low share as many hits certify a high one."""
     for n in (10, 60, 300):
         errors = most_errors(n, 0.1, 0.05)
         if errors >= 0:
@@ -35,8 +35,8 @@ def test_most_errors_mirrors_it():
         assert binom.cdf(errors + 1, n, 0.1) > 0.05
 
 
-def test_the_edges_of_shares():
-    """A share of 0 needs nothing, of 1 cannot be shown."""
+def test_shares_of_zero_and_one():
+    """A share of 0 is always certified, a share of 1 never."""
     assert fewest_hits(10, 0.0, 0.1) == 0
     assert fewest_hits(10, 1.0, 0.1) == 11
     assert most_errors(10, 1.0, 0.1) == 10
@@ -53,8 +53,8 @@ def test_the_edges_of_shares():
     ],
 )
 @pytest.mark.parametrize("rounded", [False, True])
-def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
-    """400 draws, each a label: fewer than one in ten miss it; without confidence half do."""
+def test_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
+    """Of 400 draws, one in ten or fewer miss it; without confidence, half of them do."""
     rng = np.random.default_rng(0)
     y = rng.random((400, 400)) < 0.3
     scores = rng.normal(size=y.shape) + 2 * y
@@ -63,7 +63,7 @@ def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
     objective = "precision" if name == "recall" else "recall"
     found = find_thresholds(y, scores, objective, constraint=(name, bound), confidence=0.9)
     at = found.thresholds
-    if rounded:  # the next score, as scores are multiples of .1; less the rounding's half step
+    if rounded:  # the next score minus half a step of the rounding, as scores are multiples of .1
         at = np.ceil(at * 10 - 1e-9) / 10 - 0.05
     recall, false = norm.sf(at - 2), norm.sf(at)
     share = 0.3 * recall + 0.7 * false
@@ -82,7 +82,7 @@ def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
 
 
 def test_bonferroni_holds_for_all_labels_at_once():
-    """Corrected over labels the cuts are no bolder, and with many labels safer."""
+    """The corrected thresholds are never higher, and with many labels mostly lower."""
     rng = np.random.default_rng(1)
     y = rng.random((500, 20)) < 0.5
     scores = rng.normal(size=y.shape) + 2 * y
@@ -94,7 +94,7 @@ def test_bonferroni_holds_for_all_labels_at_once():
 
 
 def test_too_few_labels_give_the_safest_threshold():
-    """45 positives are needed for a recall of .95 at .9; with 44 the label is always predicted."""
+    """A recall of .95 at .9 needs 45 positives; with 44, the label is always predicted."""
     rng = np.random.default_rng(2)
     for positives, certified in ((44, False), (45, True)):
         y = np.arange(300) < positives
@@ -111,8 +111,8 @@ def test_too_few_labels_give_the_safest_threshold():
         assert found.thresholds[0] == threshold
 
 
-def test_weights_are_refused():
-    """The tests count samples."""
+def test_rejects_weights():
+    """The exact tests count samples."""
     with pytest.raises(ValueError, match="confidence requires unweighted samples"):
         find_thresholds(
             [0, 1], [0.1, 0.9], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
