@@ -175,6 +175,7 @@ def as_augmentation(augment: Any) -> Any:
     """Return the object of a preset, a new one for None, and anything else unchanged."""
     if augment is None:
         return Augmentation()
+    # A copy: setting its parameters must not change the preset.
     is_preset = isinstance(augment, str) and augment in AUGMENTATION_PRESETS
     return clone(AUGMENTATION_PRESETS[augment]) if is_preset else augment
 

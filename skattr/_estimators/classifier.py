@@ -314,7 +314,7 @@ class AttributeClassifier(
         tags.target_tags.multi_output = True
         tags.classifier_tags.multi_class = True
         tags.classifier_tags.multi_label = True
-        tags.transformer_tags.preserves_dtype = []
+        tags.transformer_tags.preserves_dtype = []  # outputs have the type of the network
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         return tags
@@ -509,7 +509,7 @@ class AttributeClassifier(
             features, y, sample_weight, label_weight = drop_rows(unreadable, *parts)
         params = new_attribute_params(self.get_params(deep=False), y)
         params |= {"attributes": attributes, "classes": classes}
-        # The new branches are trained in a classifier of features and then appended as a group of
+        # New branches are trained in a classifier of features and then appended as a group of
         # their own: one matrix product over old and new branches could round differently, and the
         # old predictions would no longer be bit-identical.
         new = type(self)(**params).fit(features, y, sample_weight, label_weight)

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,24 @@ from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import InSampleWarning
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class TrainingData(NamedTuple):
+    """Arguments of `AttributeClassifier._fit`."""
+
+    X: Any
+    codes: Codes
+    metadata: Metadata
+    encoder: AttributeEncoder
+
+    def select(self, rows: NDArray[np.intp]) -> "TrainingData":
+        """Return the data of some rows."""
+        weight, label_weight, category = (
+            None if part is None else _safe_indexing(part, rows)
+            for part in indexable(*self.metadata)
+        )
+        metadata = (weight, label_weight, category)
+        return TrainingData(_safe_indexing(self.X, rows), self.codes[rows], metadata, self.encoder)
 
 
 class CrossFitClassifier(ClassifierParameters, Protocol):
@@ -79,14 +97,12 @@ def cross_fit_transform(
     else:
         rng = random_generator(classifier.random_state)
         splits = _splits(classifier.cross_fit, X, y, codes, rng)
+    data = TrainingData(X, codes, metadata, encoder)
     usable = _usable_rows(classifier, X, n_rows)
     if len(usable) == n_rows:
-        return _outputs(classifier, X, codes, metadata, encoder, splits)
-    metadata = _select_metadata(indexable(*metadata), usable)
-    X, codes = _safe_indexing(X, usable), codes[usable]
+        return _outputs(classifier, data, splits)
     splits = None if splits is None else _renumber(splits, usable)
-    values = _outputs(classifier, X, codes, metadata, encoder, splits)
-    return _scatter(n_rows, [(usable, values)])
+    return _scatter(n_rows, [(usable, _outputs(classifier, data.select(usable), splits))])
 
 
 def _usable_rows(classifier: CrossFitClassifier, X: Any, n_rows: int) -> NDArray[np.intp]:
@@ -96,13 +112,6 @@ def _usable_rows(classifier: CrossFitClassifier, X: Any, n_rows: int) -> NDArray
         return np.arange(n_rows)
     rows, _, _ = check_X(classifier, X, images)
     return find_readable(classifier, images, rows)
-
-
-def _select_metadata(metadata: Iterable[Any], rows: NDArray[np.intp]) -> Metadata:
-    weight, label_weight, category = (
-        None if part is None else _safe_indexing(part, rows) for part in metadata
-    )
-    return weight, label_weight, category
 
 
 def _renumber(splits: Iterable[Split], usable: NDArray[np.intp]) -> Iterator[Split]:
@@ -115,45 +124,33 @@ def _renumber(splits: Iterable[Split], usable: NDArray[np.intp]) -> Iterator[Spl
 
 
 def _outputs(
-    classifier: CrossFitClassifier,
-    X: Any,
-    codes: Codes,
-    metadata: Metadata,
-    encoder: AttributeEncoder,
-    splits: Iterable[Split] | None,
+    classifier: CrossFitClassifier, data: TrainingData, splits: Iterable[Split] | None
 ) -> NDArray[Any]:
     """Fit `classifier`, and return outputs: of held-out rows, or without splits of all rows."""
-    cross_fit = classifier.cross_fit
+    cross_fit, n_rows = classifier.cross_fit, len(data.codes)
     if splits is None:
-        classifier._fit(X, codes, metadata, encoder)
-        return np.asarray(classifier.transform(X))
+        classifier._fit(*data)
+        return np.asarray(classifier.transform(data.X))
     if isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral):
+        # A single network is trained, which is the fitted one: it has not seen the held-out rows.
         [(train, test)] = splits
-        values = _held_out(classifier, X, codes, metadata, encoder, train, test)
-        return _scatter(len(codes), [(test, values)])
-    parts = [
-        (test, _held_out(clone(classifier), X, codes, metadata, encoder, train, test))
-        for train, test in splits
-    ]
-    classifier._fit(X, codes, metadata, encoder)
-    return _scatter(len(codes), parts)
+        return _scatter(n_rows, [(test, _held_out(classifier, data, train, test))])
+    parts = [(test, _held_out(clone(classifier), data, train, test)) for train, test in splits]
+    classifier._fit(*data)
+    return _scatter(n_rows, parts)
 
 
 def _held_out(
     classifier: CrossFitClassifier,
-    X: Any,
-    codes: Codes,
-    metadata: Metadata,
-    encoder: AttributeEncoder,
+    data: TrainingData,
     train: NDArray[np.intp],
     test: NDArray[np.intp],
 ) -> NDArray[Any]:
     """Fit on `train` and return outputs for `test`."""
-    selected = _select_metadata(metadata, train)
-    classifier._fit(_safe_indexing(X, train), codes[train], selected, encoder)
+    classifier._fit(*data.select(train))
     if not len(test):  # none of these rows can be read
         return np.empty((0, len(classifier.get_feature_names_out())))
-    return np.asarray(classifier.transform(_safe_indexing(X, test)))
+    return np.asarray(classifier.transform(_safe_indexing(data.X, test)))
 
 
 def _scatter(n: int, parts: list[tuple[NDArray[np.intp], NDArray[Any]]]) -> NDArray[Any]:
@@ -175,6 +172,7 @@ def _splits(
     if not isinstance(cross_fit, Integral):
         yield from ShuffleSplit(1, test_size=cross_fit, random_state=seed).split(codes)
         return
+    # Several outputs have no common strata; a class with fewer rows than folds cannot be spread.
     counts = np.unique(codes[:, 0], return_counts=True)[1]
     stratify = codes.shape[1] == 1 and counts.min() >= cross_fit
     kind = StratifiedKFold if stratify else KFold

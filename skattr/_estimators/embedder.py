@@ -171,6 +171,7 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         """Declare the valid kinds of X."""
         tags = super().__sklearn_tags__()
+        # X is never a table of numbers: the checks of scikit-learn that need one are skipped.
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         tags.input_tags.three_d_array = True

@@ -124,6 +124,8 @@ def partial_fit_net(
     net = None
     if previous is not None:
         net = _start(previous, problem, encoder, labels, "partial_fit")
+    # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
+    # weights. Later calls keep the net, and with it the momentum.
     if net is None or not net.streams:
         seed = int(random_generator(classifier.random_state).integers(2**31))
         config = _config(classifier, rows, len(usable), seed)
@@ -175,6 +177,7 @@ def _split(
         raise ValueError(
             f"validation_fraction={share} of {n} row(s) with a label leaves none to train on."
         )
+    # Rows without a label are held out too: losses may count missing labels as negatives.
     order = rng.permutation(len(usable))
     labelled, others = order[has_label[order]], order[~has_label[order]]
     held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
@@ -256,6 +259,8 @@ def _start(
     """
     network: Any = previous.net.module_
     continues = f"{caller} continues from the previous fit, but"
+    # Branches that add_attributes appended were trained on frozen features; together with the old
+    # ones they are no layout that fit would build.
     if not isinstance(network.layout, BranchLayout):
         raise ValueError(f"{continues} attributes were added to it; call fit on all attributes.")
     is_same = network.layout == problem.layout and all(

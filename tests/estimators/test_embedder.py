@@ -530,7 +530,7 @@ def test_progress(images, cache, capsys):
 )
 def test_x_without_images(X):
     """`fit` and `transform` reject features and invalid X; the error lists the valid kinds."""
-    with pytest.raises(ValueError, match="which ImageEmbedder embeds, but is of type .*; valid"):
+    with pytest.raises(ValueError, match="X contains no images, but is of type .*; valid"):
         tiny().fit(X)
     fitted = tiny().fit(np.zeros((2, *SIZE, 3), np.uint8))
     with pytest.raises(ValueError, match="X contains no images"):
