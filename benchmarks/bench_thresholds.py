@@ -1,16 +1,16 @@
-"""Time the search for thresholds against scikit-learn's ways to the same end.
+"""Time the threshold search against equivalent loops over scikit-learn.
 
     python benchmarks/bench_thresholds.py
 
-Scores and labels of n rows x L labels, float32 probabilities: the best F1 of each label by
-`find_thresholds`, on one thread and on two, against a loop of `precision_recall_curve`, which is
-scikit-learn's fastest exact way; against a grid of 99 cuts with `f1_score`; and against the
-curve of `TunedThresholdClassifierCV` over 100 cuts. The loops are timed on some of the labels and
-multiplied. The joint optimum of micro-F1 and the best recall at a precision are held against the
-loop too, as are log odds and float64 scores. All are timed in turn, in one run, medians of
-`--repeats`. Extra memory is the highest traced by `tracemalloc` during a call, over the size of
-the scores. The two numbers of the limit are the bytes read (scores and labels once) and the
-entries sorted; beside the time stands that of reading and of sorting alone.
+`find_thresholds` finds the best F1 of each label for n rows x L labels of float32 probabilities,
+on one thread and on two. It is compared with a loop of `precision_recall_curve` (the fastest exact
+way in scikit-learn), with a grid of 99 thresholds and `f1_score`, and with the curve of
+`TunedThresholdClassifierCV` over 100 thresholds. The loops are timed on some of the labels and
+extrapolated. The joint optimum of micro-F1, the best recall at a precision, log odds and float64
+scores are compared with the loop, too. All are timed in turn in one run; the results are medians
+of `--repeats`. Extra memory is the peak that `tracemalloc` traces during a call, divided by the
+size of the scores. As a lower limit, the time of reading scores and labels once, and of sorting
+as many entries, is printed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SIZES = ((10_000, 64), (50_000, 312), (200_000, 620))
 
 
 def make_data(n, n_labels, rng):
-    """Return labels and probabilities of a prevalence of .5 % to 40 %."""
+    """Return probabilities and labels with a prevalence of .5 % to 40 %."""
     prevalence = np.exp(rng.uniform(np.log(0.005), np.log(0.4), n_labels)).astype(np.float32)
     labels = np.empty((n, n_labels), dtype=bool)
     scores = np.empty((n, n_labels), dtype=np.float32)
@@ -45,8 +45,8 @@ def make_data(n, n_labels, rng):
     return scores, labels
 
 
-class Passed(ClassifierMixin, BaseEstimator):
-    """A binary classifier that is given its own probabilities."""
+class PassThrough(ClassifierMixin, BaseEstimator):
+    """Binary classifier whose X are its probabilities."""
 
     classes_ = np.array([0, 1])
 
@@ -55,7 +55,7 @@ class Passed(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X):
-        """Return X, the probability of a positive, beside its complement."""
+        """Return the probabilities of both classes."""
         return np.column_stack([1 - X, X])
 
 
@@ -69,7 +69,7 @@ def loop_of_curves(scores, labels):
 
 
 def loop_of_recalls(scores, labels, bound=0.7):
-    """Return the best recall at a precision of each label, NaN if it is out of reach."""
+    """Return the best recall at a precision of each label, NaN if it is not attainable."""
     best = []
     for s, y in zip(scores.T, labels.T, strict=True):
         precision, recall, _ = precision_recall_curve(y, s)
@@ -79,44 +79,44 @@ def loop_of_recalls(scores, labels, bound=0.7):
 
 
 def grid_of_scores(scores, labels):
-    """Return the best F1 of each label over 99 cuts."""
-    cuts = np.linspace(0.01, 0.99, 99)
+    """Return the best F1 of each label over 99 thresholds."""
+    thresholds = np.linspace(0.01, 0.99, 99)
     return np.array(
         [
-            max(f1_score(y, s >= cut) for cut in cuts)
+            max(f1_score(y, s >= threshold) for threshold in thresholds)
             for s, y in zip(scores.T, labels.T, strict=True)
         ]
     )
 
 
 def curve_scorer(scores, labels):
-    """Return the best F1 of each label over the 100 cuts of TunedThresholdClassifierCV."""
+    """Return the best F1 of each label over 100 thresholds of TunedThresholdClassifierCV."""
     scorer = _CurveScorer.from_scorer(make_scorer(f1_score), "predict_proba", 100)
     return np.array(
-        [scorer(Passed(), s, y)[0].max() for s, y in zip(scores.T, labels.T, strict=True)]
+        [scorer(PassThrough(), s, y)[0].max() for s, y in zip(scores.T, labels.T, strict=True)]
     )
 
 
 def seconds(function):
-    """Return how long a call takes, and what it returns."""
+    """Return the duration of a call and its result."""
     start = time.perf_counter()
     result = function()
     return time.perf_counter() - start, result
 
 
-def medians(ways, repeats):
-    """Time ways in turn; return the median seconds of each and its last result."""
-    times = {name: [] for name in ways}
+def medians(functions, repeats):
+    """Time functions in turn; return the median seconds of each and its last result."""
+    times = {name: [] for name in functions}
     results = {}
     for _ in range(repeats):
-        for name, way in ways.items():
-            took, results[name] = seconds(way)
+        for name, function in functions.items():
+            took, results[name] = seconds(function)
             times[name].append(took)
     return {name: float(np.median(took)) for name, took in times.items()}, results
 
 
 def extra_memory(function):
-    """Return the highest number of bytes that a call has allocated at a time."""
+    """Return the peak number of bytes that a call allocates."""
     tracemalloc.start()
     function()
     _, highest = tracemalloc.get_traced_memory()
@@ -133,30 +133,31 @@ def limits(scores, labels, repeats):
         keys[0] = source
         keys.sort(axis=1)
 
-    ways = {"read": lambda: (scores.sum(), labels.any()), "sort": sort}
-    took, _ = medians(ways, repeats)
+    took, _ = medians({"read": lambda: (scores.sum(), labels.any()), "sort": sort}, repeats)
     return took["read"], took["sort"] * scores.shape[1]
 
 
 def compare(n, n_labels, repeats, rng):
-    """Print and return the figures of one size."""
+    """Time all functions on one size; print and return the results."""
     scores, labels = make_data(n, n_labels, rng)
-    some = min(n_labels, max(4, 3_000_000 // n))  # labels the loop is timed on
-    few = max(1, min(4, 100_000 // n))
-    part = slice(0, some)
-    ways = {
+    n_timed = min(n_labels, max(4, 3_000_000 // n))  # labels that the loop is timed on
+    n_slow = max(1, min(4, 100_000 // n))
+    part = slice(0, n_timed)
+    functions = {
         "loop": lambda: loop_of_curves(scores[:, part], labels[:, part]),
-        "one thread": lambda: find_thresholds(scores, labels),
-        "two threads": lambda: find_thresholds(scores, labels, n_jobs=2),
-        "joint micro-F1": lambda: find_thresholds(scores, labels, average="micro"),
+        "one thread": lambda: find_thresholds(labels, scores, strategy="exact"),
+        "two threads": lambda: find_thresholds(labels, scores, n_jobs=2, strategy="exact"),
+        "joint micro-F1": lambda: find_thresholds(
+            labels, scores, average="micro", strategy="exact"
+        ),
         "loop, recall at precision": lambda: loop_of_recalls(scores[:, part], labels[:, part]),
         "recall at precision": lambda: find_thresholds(
-            scores, labels, "recall", constraint=("precision", 0.7)
+            labels, scores, "recall", constraint=("precision", 0.7)
         ),
     }
-    took, results = medians(ways, repeats)
+    took, results = medians(functions, repeats)
     for name in ("loop", "loop, recall at precision"):
-        took[name] *= n_labels / some
+        took[name] *= n_labels / n_timed
     found = results["one thread"]
     difference = float(np.abs(found.values[part] - results["loop"]).max())
     recall_difference = float(
@@ -168,31 +169,33 @@ def compare(n, n_labels, repeats, rng):
     )
     slow, _ = medians(
         {
-            "grid": lambda: grid_of_scores(scores[:, :few], labels[:, :few]),
-            "tuned": lambda: curve_scorer(scores[:, :few], labels[:, :few]),
+            "grid": lambda: grid_of_scores(scores[:, :n_slow], labels[:, :n_slow]),
+            "tuned": lambda: curve_scorer(scores[:, :n_slow], labels[:, :n_slow]),
         },
         1,
     )
-    slow = {name: value * n_labels / few for name, value in slow.items()}
+    slow = {name: value * n_labels / n_slow for name, value in slow.items()}
     wide = min(n_labels, 64)
     odds = np.log(scores[:, :wide] / (1 - scores[:, :wide]))
     double = scores[:, :wide].astype(np.float64)
     other, _ = medians(
         {
             "loop": lambda: loop_of_curves(
-                odds[:, : min(some, wide)], labels[:, : min(some, wide)]
+                odds[:, : min(n_timed, wide)], labels[:, : min(n_timed, wide)]
             ),
-            "log odds": lambda: find_thresholds(odds, labels[:, :wide]),
+            "log odds": lambda: find_thresholds(labels[:, :wide], odds, strategy="exact"),
             "loop, float64": lambda: loop_of_curves(
-                double[:, : min(some, wide)], labels[:, : min(some, wide)]
+                double[:, : min(n_timed, wide)], labels[:, : min(n_timed, wide)]
             ),
-            "float64": lambda: find_thresholds(double, labels[:, :wide]),
+            "float64": lambda: find_thresholds(labels[:, :wide], double, strategy="exact"),
         },
         repeats,
     )
-    scale = wide / min(some, wide)
+    scale = wide / min(n_timed, wide)
     memory = {
-        str(jobs): extra_memory(lambda jobs=jobs: find_thresholds(scores, labels, n_jobs=jobs))
+        str(jobs): extra_memory(
+            lambda jobs=jobs: find_thresholds(labels, scores, n_jobs=jobs, strategy="exact")
+        )
         / scores.nbytes
         for jobs in (1, 2)
     }
@@ -214,22 +217,24 @@ def compare(n, n_labels, repeats, rng):
         "difference": difference,
         "recall_difference": recall_difference,
         "micro_f1_joint": results["joint micro-F1"].value,
-        "micro_f1_one_cut": None,
+        "micro_f1_one_threshold": None,
         "bytes": scores.nbytes + labels.nbytes,
         "entries": scores.size,
         "times_reading": took["one thread"] / read,
         "times_sorting": took["one thread"] / sort,
     }
     if scores.size < 20_000_000:
-        row["micro_f1_one_cut"] = find_thresholds(scores, labels, average="global").value
+        row["micro_f1_one_threshold"] = find_thresholds(
+            labels, scores, average="global", strategy="exact"
+        ).value
     print_row(row)
     return row
 
 
 def print_row(row):
-    """Print the figures of one size."""
+    """Print the results of one size."""
     took = row["seconds"]
-    print(f"\n{row['n']:,} x {row['labels']}: times as fast as the loop of precision_recall_curve")
+    print(f"\n{row['n']:,} x {row['labels']}: speed relative to a loop of precision_recall_curve")
     print(f"  the loop                 {took['loop']:9.3f} s")
     for name, key in (("one thread", "one_thread"), ("two threads", "two_threads")):
         print(f"  {name:24s} {took[name]:9.3f} s  {row[key]:7.1f} times")
@@ -254,13 +259,13 @@ def print_row(row):
         f"one thread takes {row['times_reading']:.1f} times the reading and "
         f"{row['times_sorting']:.2f} times the sorting"
     )
-    if row["micro_f1_one_cut"] is not None:
-        gain = 100 * (row["micro_f1_joint"] - row["micro_f1_one_cut"])
-        print(f"joint micro-F1 over one cut for all: {gain:+.1f} points")
+    if row["micro_f1_one_threshold"] is not None:
+        gain = 100 * (row["micro_f1_joint"] - row["micro_f1_one_threshold"])
+        print(f"joint micro-F1 over one threshold for all: {gain:+.1f} points")
 
 
 def main():
-    """Run all sizes and write the figures."""
+    """Run all sizes and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""Calibrators of one attribute: from a classifier's scores to probabilities, in numpy.
+"""Calibrators: functions from a classifier's scores of one attribute to probabilities.
 
-A binary attribute has one score per row, that of its positive class; any other attribute has
-one per class. Scores are probabilities or, failing that, log odds or margins.
+A binary attribute has one score per row, that of its positive class. Any other attribute has
+one score per class. Scores are probabilities, log odds or margins.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit, softmax
+from sklearn.base import BaseEstimator
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -19,32 +20,47 @@ from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.classes import classes_per_output
 from skattr._multioutput.scores import Scores
+from skattr._multioutput.unreadable import unpredicted_rows
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._targets.weights import positive_weights
-from skattr.model_selection._out_of_fold import FoldPrediction, gather, saw_both_classes
+from skattr.model_selection._out_of_fold import (
+    FoldPrediction,
+    collect_out_of_fold,
+    saw_both_classes,
+)
 
 Floats = NDArray[np.floating[Any]]
 Array = NDArray[Any]
 Codes = NDArray[np.int64]
+FittedCalibrators = tuple[list["Calibrator"], dict[Any, str]]
 
 METHODS = ("temperature", "sigmoid", "isotonic", "beta", "prior")
-# Known labels the smaller class needs. In simulations of normal log odds these are where the
-# sampling error of a calibrator is no more than the harm of log odds half as steep again as
-# they should be; for the parametric ones they are ten labels per parameter.
+# Number of known labels that the smaller class needs. In simulations with normal log odds, a
+# calibrator fitted on as many labels has no larger error than log odds that are too steep by a
+# factor of 1.5. For the parametric calibrators this is about ten labels per parameter.
 MIN_SUPPORT = {"temperature": 10, "sigmoid": 20, "beta": 30, "isotonic": 100}
-_EDGE = 1e-7  # float32 tells no probabilities nearer to one apart
-_LARGEST = 1e100  # in place of infinite decisions, with which nothing can be computed
+# Probabilities are clipped to [_EDGE, 1 - _EDGE], as infinite log odds cannot be calibrated;
+# float32 resolves no probability nearer to 1.
+_EDGE = 1e-7
+_LARGEST = 1e100  # replaces infinite decisions, whose products with 0 would be NaN
+# Bounds of the search. A temperature has no optimum if the scores separate the classes.
 _LOG_TEMPERATURES = (-10.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Calibrator:
-    """A function of scores that are probabilities, or are not."""
+    """Base class: a function from scores to probabilities.
+
+    Attributes
+    ----------
+    is_proba : bool
+        Whether the scores are probabilities.
+    """
 
     is_proba: bool
 
     def predict(self, scores: Array) -> Floats:
-        """Return probabilities (float64) in the shape of the scores."""
+        """Return probabilities in the shape of the scores, float64."""
         raise NotImplementedError
 
     def __call__(self, scores: Array) -> Floats:
@@ -53,7 +69,7 @@ class Calibrator:
 
 @dataclass(frozen=True)
 class Identity(Calibrator):
-    """Probabilities as they are; decisions through the sigmoid or softmax function."""
+    """Unchanged probabilities, or the sigmoid or softmax of decisions."""
 
     def predict(self, scores: Array) -> Floats:
         scores = np.asarray(scores, dtype=np.float64)
@@ -64,9 +80,10 @@ class Identity(Calibrator):
 
 @dataclass(frozen=True)
 class Prior(Calibrator):
-    """The effect of positives that weighed `weight` in training, undone.
+    """Correction of probabilities for positives that had a weight in training.
 
-    Such a classifier's odds are `weight` times too high: p = p' / (p' + weight * (1 - p')).
+    The odds of such a classifier are too high by the factor `weight`, so that
+    p = p' / (p' + weight * (1 - p')).
     """
 
     weight: float
@@ -80,7 +97,7 @@ class Prior(Calibrator):
 
 @dataclass(frozen=True)
 class Temperature(Calibrator):
-    """Log odds, or the logarithms of the classes' probabilities, divided by `temperature`."""
+    """Log odds, or log probabilities of the classes, divided by `temperature`."""
 
     temperature: float
 
@@ -93,7 +110,7 @@ class Temperature(Calibrator):
 
 @dataclass(frozen=True)
 class Sigmoid(Calibrator):
-    """``expit(slope * score + intercept)``, of the scores as they are."""
+    """``expit(slope * score + intercept)`` of untransformed scores."""
 
     slope: float
     intercept: float
@@ -104,7 +121,7 @@ class Sigmoid(Calibrator):
 
 @dataclass(frozen=True)
 class Isotonic(Calibrator):
-    """A step function made continuous: scikit-learn's isotonic regression."""
+    """Isotonic regression, interpolated linearly between its steps."""
 
     regression: IsotonicRegression
 
@@ -133,7 +150,7 @@ def log_odds(scores: Array, is_proba: bool) -> Floats:
 
 
 def log_scores(scores: Array, is_proba: bool) -> Floats:
-    """Return logits of several classes; minus infinity is a class that is never predicted."""
+    """Return logits of several classes, minus infinity for a class that is never predicted."""
     scores = np.asarray(scores, dtype=np.float64)
     return np.log(np.maximum(scores, _EDGE)) if is_proba else scores
 
@@ -155,31 +172,32 @@ def fit_calibrator(
     Parameters
     ----------
     method : {"temperature", "sigmoid", "isotonic", "beta"}
-        That of a binary attribute; others have "temperature".
+        Used for a binary attribute; other attributes use "temperature".
     scores : ndarray of shape (n,) or (n, n_classes)
     codes, weights : ndarray of shape (n,)
-        Known classes, and weights above 0.
+        Classes (no label is missing) and positive weights.
     is_proba : bool
     min_support : int, optional
-        Known labels needed, of each class of a binary attribute; None is `MIN_SUPPORT`.
+        Number of labels needed, of each class if the attribute is binary. None uses
+        `MIN_SUPPORT`.
 
     Returns
     -------
     calibrator : Calibrator
         :class:`Identity` if there are too few labels.
     reason : str or None
-        Why it is the identity.
+        Why it is the identity; None if it is fitted.
     """
-    two = scores.ndim == 1
-    if not two and scores.shape[1] == 1:
+    binary = scores.ndim == 1
+    if not binary and scores.shape[1] == 1:
         return Identity(is_proba), None
-    method = method if two else "temperature"
+    method = method if binary else "temperature"
     needed = MIN_SUPPORT[method] if min_support is None else min_support
     counts = np.bincount(codes, minlength=2)
     reason = None
-    if two and counts.min() < needed:
+    if binary and counts.min() < needed:
         reason = f"{counts[1]} positive and {counts[0]} negative labels, of each {needed} needed"
-    elif not two and len(codes) < needed:
+    elif not binary and len(codes) < needed:
         reason = f"{len(codes)} labels, {needed} needed"
     elif counts.max() == len(codes):
         reason = "labels of one class only"
@@ -189,9 +207,9 @@ def fit_calibrator(
 
 
 def fit_temperature(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Temperature:
-    """Minimise the log loss over one temperature (Guo, Pleiss, Sun and Weinberger 2017).
+    """Fit the temperature that minimizes the log loss (Guo, Pleiss, Sun and Weinberger 2017).
 
-    The loss is convex in 1 / temperature, so its slope has one root.
+    The loss is convex in 1 / temperature, so that its slope has one root.
     """
     if scores.ndim == 1:
         odds = log_odds(scores, is_proba)
@@ -206,18 +224,18 @@ def fit_temperature(scores: Array, codes: Codes, weights: Array, is_proba: bool)
 
     sharpest, flattest = _LOG_TEMPERATURES
     if slope(flattest) >= 0:
-        found = flattest
+        log_temperature = flattest
     elif slope(sharpest) <= 0:
-        found = sharpest
+        log_temperature = sharpest
     else:
-        found = brentq(slope, sharpest, flattest, xtol=1e-13)
-    return Temperature(is_proba, float(np.exp(found)))
+        log_temperature = brentq(slope, sharpest, flattest, xtol=1e-13)
+    return Temperature(is_proba, float(np.exp(log_temperature)))
 
 
 def fit_sigmoid(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Sigmoid:
     """Fit a sigmoid to smoothed labels (Platt 1999).
 
-    With P positives and N negatives the labels are (P + 1) / (P + 2) and 1 / (N + 2).
+    With P positives and N negatives, the labels are (P + 1) / (P + 2) and 1 / (N + 2).
     """
     platt = _SigmoidCalibration().fit(
         np.ascontiguousarray(_finite(scores)), codes.astype(np.float64), weights
@@ -226,7 +244,7 @@ def fit_sigmoid(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> 
 
 
 def fit_isotonic(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Isotonic:
-    """Fit the best increasing function (Zadrozny and Elkan 2002)."""
+    """Fit an isotonic regression (Zadrozny and Elkan 2002)."""
     regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     return Isotonic(is_proba, regression.fit(_finite(scores), codes, sample_weight=weights))
 
@@ -234,13 +252,14 @@ def fit_isotonic(scores: Array, codes: Codes, weights: Array, is_proba: bool) ->
 def fit_beta(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Beta:
     """Fit a logistic regression on log p and -log(1 - p) (Kull, Silva Filho and Flach 2017).
 
-    As there, a feature whose slope comes out negative is left out and the rest fitted again.
+    As in the paper, a feature with a negative slope is removed and the rest fitted again.
     """
     features = _beta_features(scores, is_proba)
     slopes = np.zeros(2)
     used = [0, 1]
     while used:
-        # An infinite C is no penalty in every version of scikit-learn; the name of none is not.
+        # C=inf means no penalty in every version of scikit-learn; the value of `penalty` that
+        # means it has changed between versions.
         regression = LogisticRegression(C=np.inf, tol=1e-7, max_iter=10_000)
         regression.fit(features[:, used], codes, sample_weight=weights)
         negative = np.flatnonzero(regression.coef_[0] < 0)
@@ -253,7 +272,7 @@ def fit_beta(scores: Array, codes: Codes, weights: Array, is_proba: bool) -> Bet
 
 
 def _beta_features(scores: Array, is_proba: bool) -> Floats:
-    """Return log p and -log(1 - p), which of log odds are known without rounding."""
+    """Return log p and -log(1 - p), computed from log odds, which do not round p near 1."""
     odds = log_odds(scores, is_proba)
     return np.stack([-np.logaddexp(0, -odds), np.logaddexp(0, odds)], axis=1)
 
@@ -266,8 +285,14 @@ _FITS: dict[str, Callable[..., Calibrator]] = {
 }
 
 
-def pos_weight_of(estimator: Any) -> Any:
-    """Return the first `pos_weight` that is set, of an estimator or of those it wraps."""
+def find_pos_weight(estimator: BaseEstimator) -> Any:
+    """Return the first `pos_weight` set on an estimator or the estimators inside it.
+
+    Raises
+    ------
+    ValueError
+        If none is set.
+    """
     inner = estimator
     while getattr(inner, "pos_weight", None) is None:
         if isinstance(inner, Pipeline):
@@ -282,52 +307,80 @@ def pos_weight_of(estimator: Any) -> Any:
     return inner.pos_weight
 
 
-def per_output(scores: Scores, encoder: AttributeEncoder) -> Iterator[Array]:
-    """Yield the scores of each output: (n,) of a binary one, (n, n_classes) of others."""
-    binary, others = iter(scores.binary.T), iter(scores.others)
-    for two in is_binary(encoder):
-        yield next(binary) if two else next(others)
+def scores_per_output(scores: Scores, encoder: AttributeEncoder) -> Iterator[Array]:
+    """Yield the scores of each output: (n,) if it is binary, else (n, n_classes)."""
+    binary_scores, others = iter(scores.binary.T), iter(scores.others)
+    for binary in is_binary(encoder):
+        yield next(binary_scores) if binary else next(others)
 
 
-def fit_priors(
+def fit_prior_calibrators(
     pos_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Array, is_proba: bool
-) -> tuple[list[Calibrator], dict[Any, str]]:
-    """Return a calibrator per output, and why some have none."""
+) -> FittedCalibrators:
+    """Return a :class:`Prior` per binary output; see :func:`fit_calibrators`."""
     calibrators: list[Calibrator] = []
     reasons = {}
-    positive = positive_weights(pos_weight, encoder, codes, weights)
-    for name, two, weight in zip(encoder.output_names_, is_binary(encoder), positive, strict=True):
+    prior_weights = positive_weights(pos_weight, encoder, codes, weights)
+    for name, binary, weight in zip(
+        encoder.output_names_, is_binary(encoder), prior_weights, strict=True
+    ):
         if np.isnan(weight):
             reasons[name] = "'balanced' needs a positive and a negative label"
-        known = two and not np.isnan(weight)
-        calibrators.append(Prior(is_proba, float(weight)) if known else Identity(is_proba))
+        has_weight = binary and not np.isnan(weight)
+        calibrators.append(Prior(is_proba, float(weight)) if has_weight else Identity(is_proba))
     return calibrators, reasons
 
 
-def fit_all(
-    answers: list[FoldPrediction],
+def fit_calibrators(
+    predictions: list[FoldPrediction],
+    estimator: BaseEstimator,
     encoder: AttributeEncoder,
     codes: Codes,
     weights: Array,
     method: str,
     min_support: int | None,
-) -> tuple[list[Calibrator], dict[Any, str]]:
-    """Return a calibrator per output, and why some have none."""
-    scores, folds = gather(answers, encoder, len(codes))
+) -> FittedCalibrators:
+    """Fit a calibrator per output on held-out predictions.
+
+    Parameters
+    ----------
+    predictions : list of FoldPrediction
+    estimator : classifier
+        Tells whether rows without a score are unreadable images.
+    encoder : AttributeEncoder
+    codes : ndarray of shape (n, n_outputs), int64
+        -1 where missing.
+    weights : ndarray of shape (n, n_outputs)
+    method : {"temperature", "sigmoid", "isotonic", "beta"}
+    min_support : int or None
+
+    Returns
+    -------
+    calibrators : list of Calibrator
+    reasons : dict of {name: str}
+        Why outputs are not calibrated.
+
+    Raises
+    ------
+    ValueError
+        If a score of a known label is NaN in a readable row.
+    """
+    scores, folds = collect_out_of_fold(predictions, encoder, len(codes))
     usable = (weights > 0) & (folds >= 0)[:, np.newaxis]
-    for answer in answers:
-        usable[answer.test] &= _taught(answer, encoder, codes[answer.test])
+    usable[unpredicted_rows(estimator, scores)] = False
+    for prediction in predictions:
+        usable[prediction.test] &= _has_own_score(prediction, encoder, codes[prediction.test])
     calibrators: list[Calibrator] = []
     reasons = {}
     for j, (name, part) in enumerate(
-        zip(encoder.output_names_, per_output(scores, encoder), strict=True)
+        zip(encoder.output_names_, scores_per_output(scores, encoder), strict=True)
     ):
         rows = usable[:, j]
-        nan = rows & np.isnan(part.reshape(len(part), -1)).any(axis=1)
-        if nan.any():
+        is_nan = rows & np.isnan(part.reshape(len(part), -1)).any(axis=1)
+        if is_nan.any():
             raise ValueError(
                 f"The classifier's scores of output {name!r} contain NaN, first in row "
-                f"{int(nan.argmax())}."
+                f"{int(is_nan.argmax())}."
             )
         calibrator, reason = fit_calibrator(
             method, part[rows], codes[rows, j], weights[rows, j], scores.is_proba, min_support
@@ -338,11 +391,13 @@ def fit_all(
     return calibrators, reasons
 
 
-def _taught(answer: FoldPrediction, encoder: AttributeEncoder, codes: Codes) -> NDArray[np.bool_]:
-    """Tell which labels are of classes that a fold's classifier has a score of its own for."""
-    found = classes_per_output(answer.estimator, encoder)
-    taught = np.tile(saw_both_classes(answer, found), (len(codes), 1))
-    for j, (classes, two) in enumerate(zip(encoder.classes_, is_binary(encoder), strict=True)):
-        has_score = np.isin(classes, found[j])
-        taught[:, j] = taught[:, j] & has_score.all() if two else has_score[codes[:, j]]
-    return taught
+def _has_own_score(
+    prediction: FoldPrediction, encoder: AttributeEncoder, codes: Codes
+) -> NDArray[np.bool_]:
+    """Return a mask of the labels whose class the fold's classifier was trained on."""
+    fold_classes = classes_per_output(prediction.estimator, encoder)
+    mask = np.tile(saw_both_classes(prediction, fold_classes), (len(codes), 1))
+    for j, (classes, binary) in enumerate(zip(encoder.classes_, is_binary(encoder), strict=True)):
+        has_score = np.isin(classes, fold_classes[j])
+        mask[:, j] = mask[:, j] & has_score.all() if binary else has_score[codes[:, j]]
+    return mask

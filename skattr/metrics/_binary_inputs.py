@@ -21,40 +21,6 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Known cells by what they are and were predicted to be; arrays of shape (L,), float64."""
-
-    tp: Floats
-    fp: Floats
-    tn: Floats
-    fn: Floats
-
-    @property
-    def positives(self) -> Floats:
-        """True positives and false negatives."""
-        return self.tp + self.fn
-
-    @property
-    def negatives(self) -> Floats:
-        """True negatives and false positives."""
-        return self.tn + self.fp
-
-    @property
-    def predicted(self) -> Floats:
-        """True and false positives."""
-        return self.tp + self.fp
-
-    def take(self, columns: NDArray[np.intp]) -> "Counts":
-        """Return the counts of some attributes."""
-        return Counts(self.tp[columns], self.fp[columns], self.tn[columns], self.fn[columns])
-
-    def total(self) -> "Counts":
-        """Return the sums over attributes, as arrays of shape (1,)."""
-        parts = (self.tp, self.fp, self.tn, self.fn)
-        return Counts(*(part.sum(keepdims=True) for part in parts))
-
-
-@dataclass(frozen=True)
 class BinaryTable:
     """Checked labels and scores of n rows and L attributes.
 
@@ -93,16 +59,6 @@ class BinaryTable:
         others = int((self.labelled & ~where).sum())
         said = f"{self.named(where)} without a {lack} are left out of {means} (a mean over the "
         return [f"{said}other {others})."] if where.any() else []
-
-    def counts(self, predicted: Mask) -> Counts:
-        """Count the known cells of each attribute."""
-        sides = (
-            self.positive & predicted,
-            self.negative & predicted,
-            self.negative & ~predicted,
-            self.positive & ~predicted,
-        )
-        return Counts(*(side.sum(axis=0).astype(np.float64) for side in sides))
 
 
 def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> BinaryTable:
@@ -172,19 +128,6 @@ def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Float
     if np.isnan(array).any():
         raise ValueError(f"`threshold` must not be NaN, got {threshold!r}.")
     return float(array) if array.ndim == 0 else array
-
-
-def ratio(part: Any, whole: Any, undefined: float = 0.0) -> Floats:
-    """Divide, with `undefined` where the whole is 0."""
-    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    result: Floats = np.divide(part, whole, out=np.full(whole.shape, undefined), where=whole != 0)
-    return result
-
-
-def harmonic(one: Any, other: Any) -> Any:
-    """Return the harmonic mean, 0 where both are 0 and NaN where one is NaN."""
-    one, other = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    return ratio(2 * one * other, one + other)
 
 
 def average_precisions(table: BinaryTable, ap: str = "sklearn") -> Floats:

@@ -1,12 +1,7 @@
-"""Splitters for tables of labels, some of which are unknown."""
+"""Splitters and out-of-fold predictions for label tables with missing labels."""
 
-from skattr.model_selection._out_of_fold import FoldPrediction as FoldPrediction
+from skattr.model_selection._official_split import OfficialSplit as OfficialSplit
 from skattr.model_selection._out_of_fold import cross_val_predict_proba as cross_val_predict_proba
-from skattr.model_selection._out_of_fold import gather as gather
-from skattr.model_selection._out_of_fold import make_splits as make_splits
-from skattr.model_selection._out_of_fold import predict_folds as predict_folds
-from skattr.model_selection._out_of_fold import saw_both_classes as saw_both_classes
-from skattr.model_selection._prescribed import OfficialSplit as OfficialSplit
 from skattr.model_selection._split import (
     MultilabelStratifiedGroupKFold as MultilabelStratifiedGroupKFold,
 )

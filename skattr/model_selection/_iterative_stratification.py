@@ -1,8 +1,9 @@
-"""Units (rows, or groups of rows) are dealt to folds so that labels are spread evenly.
+"""Iterative stratification of units (rows, or groups of rows) over folds.
 
-Three steps, each a pure function of its arguments: `_deal` gives units out in the order of their
-rarest labels, `_balance` exchanges units between two folds while that lowers a weighted sum of
-squared excesses, and `_cover` sees to it that a fold lacks no label it could have.
+The assignment has three steps, each a pure function of its arguments: `_assign` distributes the
+units in the order of their rarest labels, `_rebalance` exchanges units between two folds as long
+as that lowers a weighted sum of squared excesses, and `_ensure_coverage` makes every fold contain
+each label where possible.
 """
 
 from collections.abc import Iterator
@@ -15,28 +16,29 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
-ROUNDS = 8  # of all pairs of folds
-POOL, CANDIDATES = 2048, 64  # units of each fold that are looked at and tried in a round
-STEPS = 500  # to cover labels
-DONORS, PARTNERS = 64, 256
+# The searches are bounded, so that the time of a split stays proportional to the size of y.
+ROUNDS = 8  # passes over all pairs of folds in `_rebalance`
+POOL, CANDIDATES = 2048, 64  # units of each fold that are ranked, and tried, per pair and round
+STEPS = 500  # exchanges in `_ensure_coverage`
+DONORS, PARTNERS = 64, 256  # units considered on the two sides of one such exchange
 
 
 def label_matrix(codes: Integers) -> tuple[Any, NDArray[np.bool_]]:
-    """Turn codes into indicators of labels, without those that say nothing new.
+    """Convert codes to label indicators without redundant columns.
 
-    Left out are the commoner one of two labels of which every row has either, and otherwise
-    labels that occur once or in every row.
+    If every row has one of exactly two labels, the more frequent one is left out. Labels that
+    occur once or in every row are left out too, as they cannot be stratified.
 
     Parameters
     ----------
     codes : ndarray of shape (n, n_attributes), int
-        Class of each attribute, negative where unknown.
+        Class code of each attribute, negative if missing.
 
     Returns
     -------
     labels : csr_array of shape (n, n_labels), float64
     is_pair : ndarray of shape (n_labels,), bool
-        Whether a row that lacks the label has the other one, which was left out.
+        True if a row without the label has the other label of its pair, which was left out.
     """
     n = len(codes)
     widths = codes.max(axis=0, initial=-1).astype(np.int64) + 1
@@ -50,24 +52,24 @@ def label_matrix(codes: Integers) -> tuple[Any, NDArray[np.bool_]]:
     n_seen = np.bincount(attribute, counts > 0, minlength=len(widths))
     n_known = np.bincount(attribute, counts, minlength=len(widths))
     is_pair = ((n_seen == 2) & (n_known == n))[attribute]
-    # Of two labels that are equally frequent the first is left out.
+    # If the two labels of a pair are equally frequent, the first one is left out.
     is_first = np.zeros(total, dtype=bool)
     seen = np.flatnonzero(counts)
     is_first[seen[np.unique(attribute[seen], return_index=True)[1]]] = True
     is_implied = is_pair & ((2 * counts > n) | ((2 * counts == n) & is_first))
-    kept = np.flatnonzero(((counts > 1) | is_pair) & (counts > 0) & (counts < n) & ~is_implied)
+    retained = np.flatnonzero(((counts > 1) | is_pair) & (counts > 0) & (counts < n) & ~is_implied)
     column = np.full(total + 1, -1, dtype=np.int32)
-    column[kept] = np.arange(len(kept))
+    column[retained] = np.arange(len(retained))
     columns = column[ids]
-    is_kept = columns >= 0
-    ends = np.concatenate([[0], np.cumsum(is_kept.sum(axis=1))])
-    indices = columns[is_kept]
-    labels = scipy.sparse.csr_array((np.ones(len(indices)), indices, ends), (n, len(kept)))
-    return labels, is_pair[kept]
+    is_retained = columns >= 0
+    ends = np.concatenate([[0], np.cumsum(is_retained.sum(axis=1))])
+    indices = columns[is_retained]
+    labels = scipy.sparse.csr_array((np.ones(len(indices)), indices, ends), (n, len(retained)))
+    return labels, is_pair[retained]
 
 
-def grouped(labels: Any, group_of_row: Integers) -> Any:
-    """Add up the rows of each group.
+def sum_by_group(labels: Any, group_of_row: Integers) -> Any:
+    """Sum the rows of each group.
 
     Parameters
     ----------
@@ -90,29 +92,29 @@ def assign(
     targets: Floats,
     cover_shares: Floats,
 ) -> NDArray[np.intp]:
-    """Deal units to folds.
+    """Assign units to folds.
 
     Parameters
     ----------
     labels : csr_array of shape (n_units, n_labels), float64
-        How many rows of each unit have each label.
+        Number of rows of each unit that have each label.
     is_pair : ndarray of shape (n_labels,), bool
-        Whether all other rows have one other label, which is to be covered too.
+        Whether all other rows have one other label, which every fold should contain too.
     unit_sizes : ndarray of shape (n_units,), int
-        The rows of each unit. If all are 1, the sizes of the folds are exact.
+        Number of rows of each unit. If all are 1, the sizes of the folds are exact.
     targets : ndarray of shape (n_folds,), float64
-        The rows of each fold; they sum to those of all units.
+        Desired number of rows of each fold. They sum to the rows of all units.
     cover_shares : ndarray of shape (n_folds,), float64
-        A fold is to have every label that is found in 1 / share units or more.
+        A fold should contain every label that occurs in 1 / share units or more.
 
     Returns
     -------
     ndarray of shape (n_units,), intp
         The fold of each unit.
     """
-    units = np.bincount(labels.indices, minlength=labels.shape[1])
-    order = np.argsort(units, kind="stable")
-    order = order[(units[order] > 1) | is_pair[order]]
+    n_units = np.bincount(labels.indices, minlength=labels.shape[1])
+    order = np.argsort(n_units, kind="stable")
+    order = order[(n_units[order] > 1) | is_pair[order]]
     labels, is_pair = labels[:, order], is_pair[order]
     labels.sort_indices()
     weights = 1 / np.maximum(labels.sum(axis=0), 1)
@@ -121,6 +123,7 @@ def assign(
     folds = _assign(labels, _unit_targets(targets, len(unit_sizes)))
     balanced = labels
     if is_grouped:
+        # The size of a unit is one more label, as groups of unequal size unbalance the folds.
         n_labels = max(1, labels.shape[1])
         sizes = scipy.sparse.csr_array(unit_sizes[:, np.newaxis].astype(np.float64))
         balanced = scipy.sparse.hstack([labels, sizes], format="csr")
@@ -135,7 +138,7 @@ def assign(
 
 
 def _unit_targets(targets: Floats, n_units: int) -> Integers:
-    """Share units out by the largest remainders."""
+    """Return the number of units of each fold by the largest remainder method."""
     exact = targets * (n_units / targets.sum())
     result: Integers = np.floor(exact + 1e-9).astype(np.intp)
     largest = np.argsort(result - exact, kind="stable")
@@ -144,7 +147,7 @@ def _unit_targets(targets: Floats, n_units: int) -> Integers:
 
 
 def _assign(labels: Any, fold_units: Integers) -> NDArray[np.intp]:
-    """Give units out evenly in the order of their rarest labels (columns go from rare on)."""
+    """Assign units evenly in the order of their rarest labels (columns: rarest label first)."""
     n, n_labels = labels.shape
     length = np.diff(labels.indptr)
     keys = []
@@ -160,7 +163,7 @@ def _assign(labels: Any, fold_units: Integers) -> NDArray[np.intp]:
 
 
 def _sums(labels: Any, folds: NDArray[np.intp], n_folds: int) -> Floats:
-    """Add the rows of `labels` up per fold."""
+    """Sum the rows of `labels` per fold."""
     member = scipy.sparse.csr_array(
         (np.ones(len(folds)), (folds, np.arange(len(folds)))), (n_folds, len(folds))
     )
@@ -171,7 +174,7 @@ def _sums(labels: Any, folds: NDArray[np.intp], n_folds: int) -> Floats:
 def _rebalance(
     labels: Any, folds: NDArray[np.intp], shares: Floats, weights: Floats, moves: bool
 ) -> None:
-    """Exchange units, in place, while it lowers sum_fl weight_l (count_fl - desired_fl)^2."""
+    """Exchange units in place while that lowers sum_fl weight_l (count_fl - desired_fl)^2."""
     counts = _sums(labels, folds, len(shares))
     excess = counts - shares[:, np.newaxis] * counts.sum(axis=0)
     squares = labels.power(2) @ weights
@@ -179,7 +182,7 @@ def _rebalance(
         changed = False
         for a, b in combinations(range(len(shares)), 2):
             gap = excess[a] - excess[b]
-            if np.abs(gap).max(initial=0) <= 1:  # counts are whole: nothing to gain
+            if np.abs(gap).max(initial=0) <= 1:  # counts are integers, so no exchange can help
                 continue
             units_a = _promising(labels, folds == a, weights * gap, squares, turn)
             units_b = _promising(labels, folds == b, -weights * gap, squares, turn)
@@ -204,7 +207,7 @@ def _rebalance(
 def _promising(
     labels: Any, in_fold: NDArray[np.bool_], direction: Floats, squares: Floats, turn: int
 ) -> NDArray[np.intp]:
-    """Return the units of a fold, or of a part of it, that it gains most by giving away."""
+    """Return the units of a fold, or of a part of it, whose removal lowers the sum most."""
     units = np.flatnonzero(in_fold)
     n_parts = -(-len(units) // POOL)
     units = units[turn % n_parts :: n_parts] if n_parts > 1 else units
@@ -219,7 +222,8 @@ def _exchanges(
 ) -> Iterator[tuple[int, int]]:
     """Yield the best exchange of two candidates, then the next best after it, and so on.
 
-    With `moves` the last candidates stand for nobody and can be chosen again.
+    With `moves`, the last candidate on each side is an empty one, which turns an exchange into
+    a move. It can be chosen repeatedly.
     """
     if not len(part_a) or not len(part_b):
         return
@@ -247,8 +251,11 @@ def _to_cover(
     folds: NDArray[np.intp],
     cover_shares: Floats,
 ) -> Any:
-    """Return which units have which labels that may be lacking; None if no fold lacks one."""
-    # The labels of pairs that were left out, and "any row": no fold of groups is to be empty.
+    """Return the unit-by-label indicators of the labels to cover; None if no fold lacks one.
+
+    The columns include the labels of pairs that `label_matrix` left out. The first column is true
+    for every unit, so that no fold of groups stays empty.
+    """
     n_folds, n_labels = len(cover_shares), labels.shape[1]
     row_of_entry = np.repeat(np.arange(len(folds)), np.diff(labels.indptr))
     is_full = (labels.data == unit_sizes[row_of_entry]).astype(np.float64)
@@ -263,7 +270,7 @@ def _to_cover(
     other_lacks = _needed(other_counts, cover_shares) & (other_counts == 0) & is_pair
     if not lacks.any() and not other_lacks.any() and size.all():
         return None
-    # Fewer than STEPS units change folds: what is frequent in all of them is never lost.
+    # At most STEPS units change folds, so a more frequent label cannot be lost on the way.
     rare = np.flatnonzero((_needed(counts, cover_shares) & (counts <= STEPS)).any(axis=0))
     close = np.flatnonzero(
         is_pair & (_needed(other_counts, cover_shares) & (other_counts <= STEPS)).any(axis=0)
@@ -275,7 +282,7 @@ def _to_cover(
 
 
 def _needed(counts: NDArray[Any], cover_shares: Floats) -> NDArray[np.bool_]:
-    """Return which fold is to have which label."""
+    """Return which fold should contain which label."""
     needed: NDArray[np.bool_] = np.outer(cover_shares, counts.sum(axis=0)) >= 1 - 1e-9
     return needed
 
@@ -289,11 +296,12 @@ def _ensure_coverage(
     weights: Floats,
     moves: bool,
 ) -> NDArray[np.intp]:
-    """Exchange units until every fold has every label it needs, or STEPS are done.
+    """Exchange units until every fold has every label it needs, or for STEPS steps.
 
-    A search for a coloring of a hypergraph, which may not exist: a lacking label is brought to
-    its fold by the exchange that costs the fewest others, and labels that stay lacking weigh
-    more and more. The best folds on the way are returned; the rarest labels count first.
+    The problem is the coloring of a hypergraph, which may have no solution. Each step moves a
+    unit with a lacking label to the fold by the exchange that costs the fewest other labels; the
+    weight of a label grows for as long as it is lacking. The best folds found are returned.
+    Folds are compared by their number of lacking labels, rarest labels first.
     """
     counts = _sums(present, folds, len(shares))
     needed = _needed(counts, cover_shares)
@@ -301,10 +309,10 @@ def _ensure_coverage(
     excess = sums - shares[:, np.newaxis] * sums.sum(axis=0)
     by_label = present.tocsc()
     level = np.unique(counts.sum(axis=0), return_inverse=True)[1] + 1
-    level[0] = 0  # a fold without anything is worst
+    level[0] = 0  # an empty fold is the worst defect
     pressure = np.ones(present.shape[1])
     moved = np.full(len(folds), -2)
-    rng = np.random.default_rng(0)  # a constant seed: the same y gives the same folds
+    rng = np.random.default_rng(0)  # constant seed: the same y gives the same folds
     best, best_folds = None, folds
     folds = folds.copy()
     for step in range(STEPS + 1):
@@ -317,7 +325,7 @@ def _ensure_coverage(
         pressure[lacking.any(axis=0)] += 0.1
         fold, label = rng.choice(np.argwhere(lacking))
         donors = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]]
-        if rng.random() < 0.1:  # the best exchange at every step can run in circles
+        if rng.random() < 0.1:  # always taking the best exchange can cycle
             donors = rng.choice(donors, 1)
         exchange = _least_harm(
             present, labels, donors, np.flatnonzero(folds == fold), fold, folds, counts,
@@ -347,10 +355,10 @@ def _least_harm(
     rests: NDArray[np.bool_],
     moves: bool,
 ) -> tuple[int, ...] | None:
-    """Return the donor to bring to `fold`, and who leaves it in exchange (or nobody).
+    """Return the unit to move to `fold` and, unless it is a plain move, the unit to move back.
 
-    Harm is the pressure of the labels a fold loses, less that of those it gains; the imbalance
-    decides between equals.
+    The harm of an exchange is the total pressure of the labels that the two folds lose, minus
+    that of the labels they gain. The imbalance resolves ties.
     """
     single, none = pressure * (counts == 1), pressure * (counts == 0)
     donors, partners = donors[~rests[donors]], partners[~rests[partners]]

@@ -1,4 +1,4 @@
-"""Scores for rows by classifiers that were not trained on them."""
+"""Out-of-fold predictions of multi-output classifiers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
 from skattr._multioutput.classes import classes_per_output, missing_label_of
-from skattr._multioutput.scores import Scores, align, as_predict_proba, get_response
+from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
 from skattr._targets.columns import fill_masked
 from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
@@ -27,13 +27,26 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 @dataclass(frozen=True)
 class FoldPrediction:
-    """What the classifier of one fold says about the rows it was not trained on."""
+    """Prediction of one fold's classifier for the rows it was not trained on.
+
+    Attributes
+    ----------
+    test : ndarray of shape (n_test,), int
+        Positions of the held-out rows.
+    response : ndarray, or list of ndarray
+        Probabilities or decisions, in the form the classifier returns them.
+    is_proba : bool
+    estimator : object
+        The fitted classifier, or only its `classes_`.
+    n_seen : ndarray of shape (n_outputs,), int, or None
+        Number of classes of each output among the training labels.
+    """
 
     test: NDArray[np.intp]
     response: Any
     is_proba: bool
     estimator: Any
-    n_seen: NDArray[np.intp] | None = None  # classes of each output among its training labels
+    n_seen: NDArray[np.intp] | None = None
 
 
 def cross_val_predict_proba(
@@ -50,8 +63,9 @@ def cross_val_predict_proba(
 ) -> Any:
     """Return out-of-fold probabilities of any multi-output classifier.
 
-    Unlike :func:`sklearn.model_selection.cross_val_predict`, which label-encodes y, it leaves
-    y as it is: a missing label reaches the classifier as NaN, None or pandas.NA.
+    :func:`sklearn.model_selection.cross_val_predict` label-encodes y, which turns a missing
+    label into a class. This function does not change y: a missing label reaches the classifier
+    as NaN, None or pandas.NA.
 
     Parameters
     ----------
@@ -60,31 +74,31 @@ def cross_val_predict_proba(
     X : array-like, DataFrame or list of n rows
     y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
     groups : array-like of shape (n,), default=None
-        For splitters that keep groups whole.
+        Group of each row, passed to the splitter.
     cv : int, float, splitter or iterable of splits, default=None
-        None is 5. An int is the number of folds of a
-        :class:`MultilabelStratifiedKFold`, a float the share of rows held out once by a
-        :class:`MultilabelStratifiedShuffleSplit`.
+        None means 5. An int is the number of folds of a :class:`MultilabelStratifiedKFold`. A
+        float is the share of rows that a :class:`MultilabelStratifiedShuffleSplit` holds out
+        once.
     n_jobs : int, default=None
-        Folds fitted side by side.
+        Number of folds that are fitted in parallel.
     params : dict, default=None
-        Further arguments of `fit`; those with a value per row are split like X.
+        Further arguments of `fit`. Arguments with one value per row are split like X.
     missing_label : scalar, default=None
-        One more value of y that means unknown; None reads the estimator's own.
+        Additional value of y that marks a missing label. None uses the estimator's own.
     random_state : int, RandomState or None, default=None
-        For a float `cv`.
+        Used if `cv` is a float.
 
     Returns
     -------
     ndarray of shape (n, n_classes), or a list of them if there are several outputs
-        NaN in rows that no fold holds out. Columns are in the order of the classifiers'
-        `classes_`; a class that a fold has not seen has the probability 0 there.
+        Rows that no fold holds out are NaN. Columns are in the order of the classifiers'
+        `classes_`. A class that a fold's classifier has not seen has probability 0.
 
     Raises
     ------
     ValueError
-        If a row is held out by more than one fold, or the classifier's outputs are not those
-        of y.
+        If a row is held out by more than one fold, or the outputs of the classifier differ from
+        those of y.
 
     Examples
     --------
@@ -104,36 +118,40 @@ def cross_val_predict_proba(
     codes = encoder.fit_transform(y)
     y = fill_masked(y)
     splits = make_splits(cv, X, y, codes, random_state=random_state, groups=groups)
-    answers = predict_folds(
+    predictions = predict_folds(
         estimator, X, y, splits, response_method="predict_proba", n_jobs=n_jobs, params=params
     )
-    encoder = _encoder_of_folds(encoder, answers, y)
-    scores, _ = gather(answers, encoder, len(codes))
+    encoder = _encoder_of_folds(encoder, predictions, y)
+    scores, _ = collect_out_of_fold(predictions, encoder, len(codes))
     return as_predict_proba(scores, encoder)
 
 
 def make_splits(
     cv: Any, X: Any, y: Any, codes: NDArray[np.int64], *, random_state: Any = None, **params: Any
 ) -> list[Split]:
-    """Return the splits that a `cv` means.
+    """Return the splits that a `cv` parameter describes.
 
     Parameters
     ----------
     cv : None, int, float, splitter or iterable of splits
-        None, an int and a float mean a multilabel stratified splitter.
+        None, an int and a float select a multilabel stratified splitter.
     X, y
-        What a splitter is given.
+        Passed to a splitter given by the caller.
     codes : ndarray of shape (n, n_outputs), int
-        Those of y, -1 where unknown; they stand for y where the splitter is ours.
+        Class codes of y, -1 if missing. They replace y if the splitter is one of this package.
     random_state : int, RandomState or None
-        For a float.
+        Used if `cv` is a float.
     **params : dict
-        Further arguments of `split`, such as groups.
+        Further arguments of `split`, such as `groups`.
+
+    Returns
+    -------
+    list of (train, test)
 
     Raises
     ------
     ValueError
-        If `cv` is none of these.
+        If `cv` has another type.
     """
     own: Any = None
     if cv is None or isinstance(cv, Integral):
@@ -141,6 +159,8 @@ def make_splits(
     elif isinstance(cv, Real):
         own = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
     if own is not None:
+        # The codes are at hand, so the splitter need not encode y a second time; without missing
+        # labels they stay integers, which its fast path accepts.
         labels = codes if codes.min(initial=0) >= 0 else np.where(codes < 0, np.nan, codes)
         return list(own.split(labels, labels, **params))
     if hasattr(cv, "split") and not isinstance(cv, str):
@@ -148,7 +168,7 @@ def make_splits(
     if isinstance(cv, Iterable) and not isinstance(cv, str):
         return [(np.asarray(train), np.asarray(test)) for train, test in cv]
     raise ValueError(
-        f"cv should be an int, a float, a splitter or an iterable of splits, got {cv!r}."
+        f"cv must be an int, a float, a splitter or an iterable of splits; got {cv!r}."
     )
 
 
@@ -164,15 +184,15 @@ def predict_folds(
     keep_estimators: bool = False,
     codes: NDArray[np.int64] | None = None,
 ) -> list[FoldPrediction]:
-    """Fit a clone per split and ask it about the rows held out.
+    """Fit a clone of the classifier on each split and predict the held-out rows.
 
-    With the codes of y (-1 unknown) an answer also tells how many classes its training labels
-    had.
+    If `codes` (class codes of y, -1 if missing) is given, `n_seen` of each prediction is set.
 
     Raises
     ------
     ValueError
-        If a row is held out by more than one split.
+        If there is no split, if a row is held out by more than one split, or if only some folds
+        return probabilities.
     """
     n = _num_samples(X)
     splits = [(_positions(train, n), _positions(test, n)) for train, test in splits]
@@ -182,50 +202,50 @@ def predict_folds(
     if (times > 1).any():
         raise ValueError(
             f"cv puts row {int(times.argmax())} into {int(times.max())} test folds; each row may "
-            "be held out once."
+            "be held out at most once."
         )
     parallel = Parallel(n_jobs=n_jobs)
-    answers = list(
+    predictions = list(
         parallel(
-            delayed(_fit_and_ask)(
+            delayed(_fit_and_predict)(
                 clone(estimator), X, y, split, response_method, params or {}, keep_estimators
             )
             for split in splits
         )
     )
-    if len({answer.is_proba for answer in answers}) > 1:
+    if len({prediction.is_proba for prediction in predictions}) > 1:
         raise ValueError(
-            f"{type(estimator).__name__} answers with probabilities in some folds and decisions in "
+            f"{type(estimator).__name__} returns probabilities in some folds and decisions in "
             "others; set response_method."
         )
     if codes is None:
-        return answers
+        return predictions
     return [
-        replace(answer, n_seen=_n_classes(codes[train]))
-        for answer, (train, _) in zip(answers, splits, strict=True)
+        replace(prediction, n_seen=_n_classes(codes[train]))
+        for prediction, (train, _) in zip(predictions, splits, strict=True)
     ]
 
 
 def _positions(rows: Any, n: int) -> NDArray[np.intp]:
-    """Return row numbers from 0 on, of numbers or of a mask."""
+    """Return non-negative row positions for an index array or a boolean mask."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype == bool else np.arange(n)[rows]
 
 
 def _n_classes(codes: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return how many classes of each output occur."""
+    """Count the classes of each output that occur."""
     return np.array([len(np.unique(column[column >= 0])) for column in codes.T])
 
 
-def saw_both_classes(answer: FoldPrediction, classes: list[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Tell of which outputs a fold's classifier has seen two classes or more."""
-    n_seen = np.array([len(found) for found in classes])
-    if answer.n_seen is not None:
-        n_seen = np.minimum(n_seen, answer.n_seen)
+def saw_both_classes(prediction: FoldPrediction, classes: list[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return a mask of the outputs of which a fold's classifier has seen two or more classes."""
+    n_seen = np.array([len(labels) for labels in classes])
+    if prediction.n_seen is not None:
+        n_seen = np.minimum(n_seen, prediction.n_seen)
     return n_seen > 1
 
 
-def _fit_and_ask(
+def _fit_and_predict(
     estimator: Any,
     X: Any,
     y: Any,
@@ -237,74 +257,88 @@ def _fit_and_ask(
     train, test = split
     X_train, y_train = _safe_split(estimator, X, y, train)
     X_test, _ = _safe_split(estimator, X, y, test, train)
-    chosen = _check_method_params(X, params=dict(params), indices=train)
-    estimator.fit(X_train, y_train, **chosen)
+    fit_params = _check_method_params(X, params=dict(params), indices=train)
+    estimator.fit(X_train, y_train, **fit_params)
     response, is_proba = get_response(estimator, X_test, response_method)
     if not keep_estimators:
+        # A network need not be sent back from the worker process: only classes_ is read later.
         estimator = _Classes(estimator.classes_)
     return FoldPrediction(test, response, is_proba, estimator)
 
 
 class _Classes:
-    """What is left of a fold's classifier when its answer is all that is wanted."""
+    """Substitute of a fold's classifier that keeps only its `classes_`."""
 
     def __init__(self, classes: Any) -> None:
         self.classes_ = classes
 
 
-def gather(
-    answers: list[FoldPrediction], encoder: AttributeEncoder, n: int, *, need_both: bool = False
+def collect_out_of_fold(
+    predictions: list[FoldPrediction],
+    encoder: AttributeEncoder,
+    n: int,
+    *,
+    need_both: bool = False,
 ) -> tuple[Scores, NDArray[np.intp]]:
-    """Put the answers of the folds where they belong among n rows.
+    """Arrange the predictions of all folds by row.
 
     Parameters
     ----------
-    answers : list of FoldPrediction
+    predictions : list of FoldPrediction
     encoder : AttributeEncoder
     n : int
+        Number of rows.
     need_both : bool
-        Whether a binary output has no score (NaN) where the fold's classifier has seen one of
-        its classes only; otherwise the class it has not seen has the probability 0.
+        If True, a binary output has the score NaN in the folds whose classifier has seen only
+        one of its classes. If False, the class it has not seen has probability 0.
 
     Returns
     -------
     scores : Scores
-        NaN in rows that no fold holds out.
+        Rows that no fold holds out are NaN.
     folds : ndarray of shape (n,), int
-        The fold that holds out each row, -1 where none does.
+        The fold that holds out each row, -1 if none does.
     """
     folds = np.full(n, -1, dtype=np.intp)
     parts = []
-    for number, answer in enumerate(answers):
-        classes = classes_per_output(answer.estimator, encoder)
-        part = align(answer.response, answer.is_proba, encoder, classes)
+    for fold, prediction in enumerate(predictions):
+        classes = classes_per_output(prediction.estimator, encoder)
+        part = align_scores(prediction.response, prediction.is_proba, encoder, classes)
         if need_both:
-            taught = saw_both_classes(answer, classes)[is_binary(encoder)]
-            part = Scores(np.where(taught, part.binary, np.nan), part.others, part.is_proba)
+            saw_both = saw_both_classes(prediction, classes)[is_binary(encoder)]
+            part = Scores(np.where(saw_both, part.binary, np.nan), part.others, part.is_proba)
         parts.append(part)
-        folds[answer.test] = number
+        folds[prediction.test] = fold
     arrays = []
     for columns in zip(*([part.binary, *part.others] for part in parts), strict=True):
         dtype = np.result_type(np.float32, *columns)
         array = np.full((n, columns[0].shape[1]), np.nan, dtype=dtype)
-        for answer, part in zip(answers, columns, strict=True):
-            array[answer.test] = part
+        for prediction, values in zip(predictions, columns, strict=True):
+            array[prediction.test] = values
         arrays.append(array)
     return Scores(arrays[0], tuple(arrays[1:]), parts[0].is_proba), folds
 
 
 def _encoder_of_folds(
-    encoder: AttributeEncoder, answers: list[FoldPrediction], y: Any
+    encoder: AttributeEncoder, predictions: list[FoldPrediction], y: Any
 ) -> AttributeEncoder:
-    """Return an encoder whose classes stand in the order of the folds' `classes_`."""
-    per_fold = [classes_per_output(answer.estimator, encoder) for answer in answers]
-    kinds: list[str] = []
-    all_classes = []
-    for kind, seen, *found in zip(encoder.kinds_, encoder.classes_, *per_fold, strict=True):
-        longest = max(found, key=len)
-        complete = not len(np.setdiff1d(np.concatenate([seen, *found]), longest))
-        classes = longest if complete else np.unique(np.concatenate([seen, *found]))
-        all_classes.append(classes)
-        kinds.append(kind if kind == "ordinal" and complete else infer_kind(classes))
+    """Return an encoder with the class order of the folds' `classes_`.
+
+    A classifier may declare an order of its levels that y does not show. If one fold has seen
+    all classes, its order is used; otherwise the classes are sorted.
+    """
+    classes_per_fold = [
+        classes_per_output(prediction.estimator, encoder) for prediction in predictions
+    ]
+    kinds, all_classes = [], []
+    for kind, seen, *fold_classes in zip(
+        encoder.kinds_, encoder.classes_, *classes_per_fold, strict=True
+    ):
+        longest = max(fold_classes, key=len)
+        union = np.unique(np.concatenate([seen, *fold_classes]))
+        is_complete = not len(np.setdiff1d(union, longest))
+        all_classes.append(longest if is_complete else union)
+        is_ordinal = kind == "ordinal" and is_complete
+        kinds.append(kind if is_ordinal else infer_kind(all_classes[-1]))
     attributes = as_attributes(encoder.output_names_, kinds, all_classes)
     return AttributeEncoder(attributes, encoder.missing_label).fit(y)

@@ -1,4 +1,4 @@
-"""Splitters that keep the share of every label, with scikit-learn's conventions."""
+"""Stratified splitters for label tables."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,44 +12,69 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state, index
 
 from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
-from skattr.model_selection._iterative_stratification import assign, grouped, label_matrix
+from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-class MultilabelStratifiedKFold(_BaseKFold):
+class _GroupsIgnoredMixin:
+    """Mixin whose `split` ignores `groups` with a warning, as StratifiedKFold does."""
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[Split]:
+        """Generate the indices of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like of n rows
+            Only its length is used.
+        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+            Bools, strings or integers. NaN, None and pandas.NA are missing labels.
+        groups : object
+            Ignored, with a warning.
+
+        Yields
+        ------
+        train, test : ndarray
+            The rows of the training set and of the test set: in increasing order for K folds, in
+            random order for shuffled splits.
+        """
+        warn_groups_ignored(self, groups)
+        yield from super().split(X, y, groups)  # type: ignore[misc]
+
+
+class MultilabelStratifiedKFold(_GroupsIgnoredMixin, _BaseKFold):
     """K folds in which every label of every attribute has about the same share.
 
-    For y with many labels per row, of which some may be unknown (NaN, None, pandas.NA). Every
-    class of every attribute is spread over the folds, and so are the known entries of a column
-    that has unknown ones. Rarer labels weigh more.
+    The rows of y have many labels, some of which may be missing (NaN, None, pandas.NA). Every
+    class of every attribute is distributed evenly over the folds. So are the known labels of a
+    column with missing labels. Rare labels have a larger weight than frequent ones.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether the order of the rows decides between equals at random.
+        Whether to shuffle the rows before ties between equally good folds are resolved.
     random_state : int, RandomState instance or None, default=None
-        With `shuffle`, an int gives the same folds again. None is fresh entropy; numpy's global
-        state is not touched.
+        With `shuffle`, an int makes the folds reproducible. None draws fresh entropy and does
+        not change numpy's global state.
 
     See Also
     --------
-    MultilabelStratifiedGroupKFold : Keeps groups of rows together.
-    sklearn.model_selection.StratifiedKFold : For a single output.
+    MultilabelStratifiedGroupKFold : Keeps the rows of a group together.
+    sklearn.model_selection.StratifiedKFold : The same for a single output.
 
     Notes
     -----
-    The sizes of the folds differ by one at most. A label that occurs `n_splits` times or more is
-    in every test fold: always with one attribute, and otherwise unless no such folds are found
-    by a search of bounded length. There need not be any: of the three labels of the rows
-    ``[[1, 1, 0], [1, 0, 1], [0, 1, 1]]``, each found twice, only two can be in both of two folds.
-    Then as many of the rarest labels as the search could satisfy are.
+    The sizes of the folds differ by at most one. With one attribute, a label that occurs
+    `n_splits` times or more is in every test fold. With several attributes this holds whenever a
+    search of bounded length finds such folds. They need not exist: in the rows
+    ``[[1, 1, 0], [1, 0, 1], [0, 1, 1]]`` each of the three labels occurs twice, but only two of
+    them can be in both of two folds. The search then covers the rarest labels first.
 
-    As in [1]_ the rarest labels are dealt out first. The exchanges of rows between folds that
-    follow replace the rest of that algorithm; they lower the sum over folds and labels of the
-    squared excess over the desired count, divided by the label's count.
+    As in [1]_, rows are assigned in the order of their rarest labels. The remaining steps of that
+    algorithm are replaced by exchanges of rows between folds. Each exchange lowers the sum over
+    folds and labels of the squared excess over the desired count, divided by the label's count.
 
     References
     ----------
@@ -72,26 +97,6 @@ class MultilabelStratifiedKFold(_BaseKFold):
     ) -> None:
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
 
-    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[Split]:
-        """Generate the indices of training and test rows.
-
-        Parameters
-        ----------
-        X : array-like of n rows
-            Only its length is used.
-        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Bools, strings or whole numbers; NaN, None and pandas.NA are unknown.
-        groups : object
-            Ignored, with a warning.
-
-        Yields
-        ------
-        train, test : ndarray
-            The rows of the training set and of the test fold, in increasing order.
-        """
-        _warn_of_groups(self, groups)
-        yield from super().split(X, y, groups)
-
     def _iter_test_masks(
         self, X: Any = None, y: Any = None, groups: Any = None
     ) -> Iterator[NDArray[np.bool_]]:
@@ -106,29 +111,29 @@ class MultilabelStratifiedKFold(_BaseKFold):
 
 
 class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
-    """K folds that keep groups whole, and the share of every label as far as that allows.
+    """K folds that keep groups together and the share of every label about the same.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds, at least 2.
     shuffle : bool, default=False
-        Whether the order of the groups decides between equals at random.
+        Whether to shuffle the groups before ties between equally good folds are resolved.
     random_state : int, RandomState instance or None, default=None
-        With `shuffle`, an int gives the same folds again. None is fresh entropy; numpy's global
-        state is not touched.
+        With `shuffle`, an int makes the folds reproducible. None draws fresh entropy and does
+        not change numpy's global state.
 
     See Also
     --------
-    MultilabelStratifiedKFold : For rows that do not belong together.
+    MultilabelStratifiedKFold : The same without groups.
 
     Notes
     -----
-    Every fold has at least one group. A label found in `n_splits` groups or more is in every test
-    fold, unless no such folds are found by a search of bounded length, the rarest labels (in
-    numbers of groups) coming first. Sizes of folds are kept as alike as the labels are, which
-    with large groups is not very alike. The method is that of `MultilabelStratifiedKFold`, after
-    [1]_, with the size of a group as one more label and with moves beside exchanges.
+    Every fold has at least one group. A label that occurs in `n_splits` groups or more is in
+    every test fold if a search of bounded length finds such folds; labels in the fewest groups
+    have priority. The sizes of the folds are balanced like one more label, so they can differ
+    considerably if groups are large. The method is that of `MultilabelStratifiedKFold`, after
+    [1]_. In addition to exchanges of two groups, single groups are moved.
 
     References
     ----------
@@ -158,7 +163,7 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
         X : array-like of n rows
             Only its length is used.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Bools, strings or whole numbers; NaN, None and pandas.NA are unknown.
+            Bools, strings or integers. NaN, None and pandas.NA are missing labels.
         groups : array-like of shape (n,)
             The group of each row.
 
@@ -182,7 +187,7 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
                 f"of groups: {len(sizes)}."
             )
         labels, is_pair = label_matrix(_codes(y))
-        labels = grouped(labels, group_of_row)
+        labels = sum_by_group(labels, group_of_row)
         order = _order(len(sizes), self.shuffle, self.random_state)
         shares = np.full(self.n_splits, 1 / self.n_splits)
         folds = np.empty(len(sizes), dtype=np.intp)
@@ -193,32 +198,33 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
             yield folds[group_of_row] == fold
 
 
-class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
-    """Random splits in two that keep the share of every label of every attribute.
+class MultilabelStratifiedShuffleSplit(_GroupsIgnoredMixin, BaseShuffleSplit):
+    """Random training and test sets in which every label has about the same share.
 
     Parameters
     ----------
     n_splits : int, default=10
-        Number of splits, drawn anew each time.
+        Number of independent random splits.
     test_size : float or int, default=None
-        Share or number of test rows; what `train_size` leaves, or else 0.1.
+        Share or number of test rows. None means the complement of `train_size`, or 0.1 if that
+        is None too.
     train_size : float or int, default=None
-        Share or number of training rows; by default what `test_size` leaves. Rows in neither
-        are a third part, in which labels have the same shares too.
+        Share or number of training rows. None means the complement of `test_size`. Rows in
+        neither set form a third part that is stratified as well.
     random_state : int, RandomState instance or None, default=None
-        An int gives the same splits again. None is fresh entropy; numpy's global state is not
-        touched.
+        An int makes the splits reproducible. None draws fresh entropy and does not change
+        numpy's global state.
 
     See Also
     --------
-    multilabel_train_test_split : One such split of arrays.
-    sklearn.model_selection.StratifiedShuffleSplit : For a single output.
+    multilabel_train_test_split : Splits arrays once.
+    sklearn.model_selection.StratifiedShuffleSplit : The same for a single output.
 
     Notes
     -----
-    The sizes are exact. A label is in the training set (test set) if at least one of its
-    occurrences falls to it by its share of the rows, with the reservation of
-    `MultilabelStratifiedKFold`, whose method, after [1]_, is used.
+    The sizes are exact. A label is in the training set (test set) if the set's share of the
+    label's occurrences is one or more, provided that the search described in
+    `MultilabelStratifiedKFold` succeeds. The method is the same, after [1]_.
 
     References
     ----------
@@ -237,26 +243,6 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
     8 [0.5 0.5] [0.5 0.5]
     """
 
-    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[Split]:
-        """Generate the indices of training and test rows.
-
-        Parameters
-        ----------
-        X : array-like of n rows
-            Only its length is used.
-        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Bools, strings or whole numbers; NaN, None and pandas.NA are unknown.
-        groups : object
-            Ignored, with a warning.
-
-        Yields
-        ------
-        train, test : ndarray
-            The rows of the two sets, in random order.
-        """
-        _warn_of_groups(self, groups)
-        yield from super().split(X, y, groups)
-
     def _iter_indices(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Split]:
         sizes = ShuffleSplit(
             1, test_size=self.test_size, train_size=self.train_size, random_state=0
@@ -265,10 +251,11 @@ class MultilabelStratifiedShuffleSplit(BaseShuffleSplit):
         codes = _codes(y)
         rng = _random_generator(self.random_state)
         rest = len(codes) - len(train) - len(test)
+        # The unused rows are a third fold: it is balanced, but need not contain any label.
         targets = np.array([len(train), len(test), rest][: 3 if rest else 2])
-        to_cover = np.array([len(train), len(test), 0][: 3 if rest else 2]) / len(codes)
+        cover_shares = np.array([len(train), len(test), 0][: 3 if rest else 2]) / len(codes)
         for _ in range(self.n_splits):
-            folds = _assign_rows(codes, rng.permutation(len(codes)), targets, to_cover)
+            folds = _assign_rows(codes, rng.permutation(len(codes)), targets, cover_shares)
             train, test = np.flatnonzero(folds == 0), np.flatnonzero(folds == 1)
             yield rng.permutation(train), rng.permutation(test)
 
@@ -280,31 +267,32 @@ def multilabel_train_test_split(
     train_size: Any = None,
     random_state: Any = None,
 ) -> list[Any]:
-    """Split arrays in two at random, keeping the share of every label.
+    """Split arrays into random training and test sets, stratified by all labels.
 
     Parameters
     ----------
     *arrays : arrays, lists, DataFrames, Series or sparse matrices of n rows
-        What is to be split.
+        Arrays to split.
     stratify : array-like of shape (n,) or (n, n_outputs), Series or DataFrame, default=None
-        The labels, of which NaN, None and pandas.NA are unknown. None stands for the last of
+        Labels to stratify by. NaN, None and pandas.NA are missing labels. None uses the last of
         `arrays`.
     test_size : float or int, default=None
-        Share or number of test rows; what `train_size` leaves, or else 0.25.
+        Share or number of test rows. None means the complement of `train_size`, or 0.25 if that
+        is None too.
     train_size : float or int, default=None
-        Share or number of training rows; by default what `test_size` leaves.
+        Share or number of training rows. None means the complement of `test_size`.
     random_state : int, RandomState instance or None, default=None
-        An int gives the same split again.
+        An int makes the split reproducible.
 
     Returns
     -------
     list
-        The training and the test part of each array, of its own type.
+        The training part and the test part of each array. They have the type of the array.
 
     See Also
     --------
-    MultilabelStratifiedShuffleSplit : Says what is kept; after Sechidis et al. (2011).
-    sklearn.model_selection.train_test_split : For a single output.
+    MultilabelStratifiedShuffleSplit : The splitter; describes the method.
+    sklearn.model_selection.train_test_split : The same for a single output.
 
     Examples
     --------
@@ -344,13 +332,13 @@ def _assign_rows(
     codes: NDArray[np.integer[Any]],
     order: NDArray[np.intp],
     sizes: NDArray[np.integer[Any]],
-    to_cover: NDArray[np.float64],
+    cover_shares: NDArray[np.float64],
 ) -> NDArray[np.intp]:
-    """Return the fold of each row; `order` decides between equals."""
+    """Return the fold of each row. Ties are resolved in favor of rows that are early in `order`."""
     labels, is_pair = label_matrix(codes[order])
     folds = np.empty(len(order), dtype=np.intp)
     ones = np.ones(len(order), dtype=np.intp)
-    folds[order] = assign(labels, is_pair, ones, sizes.astype(np.float64), to_cover)
+    folds[order] = assign(labels, is_pair, ones, sizes.astype(np.float64), cover_shares)
     return folds
 
 
@@ -359,13 +347,14 @@ def _order(n: int, shuffle: bool, random_state: Any) -> NDArray[np.intp]:
 
 
 def _random_generator(random_state: Any) -> np.random.Generator:
-    """Return a generator; None is fresh entropy, not numpy's global state."""
+    """Return a generator. None draws fresh entropy instead of using numpy's global state."""
     if random_state is None:
         return np.random.default_rng()
     return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _warn_of_groups(splitter: Any, groups: Any) -> None:
+def warn_groups_ignored(splitter: Any, groups: Any) -> None:
+    """Warn if `groups` is given to a splitter that does not use it."""
     if groups is not None:
         name = type(splitter).__name__
         warnings.warn(f"The groups parameter is ignored by {name}", UserWarning, stacklevel=3)

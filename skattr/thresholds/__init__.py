@@ -1,4 +1,4 @@
-"""Thresholds from scores, for any multi-output classifier."""
+"""Threshold search and meta-estimators that tune thresholds of multi-output classifiers."""
 
 from skattr.thresholds._calibrator import ThresholdCalibrator as ThresholdCalibrator
 from skattr.thresholds._search import Thresholds as Thresholds

@@ -1,4 +1,4 @@
-"""Scores in, labels out: the threshold as a step of a pipeline."""
+"""Tuned thresholds as the last step of a Pipeline."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import public_classes
+from skattr._multioutput.classes import classes_of_columns, public_classes
 from skattr._multioutput.scores import (
     Scores,
-    align,
+    align_scores,
     apply_thresholds,
     as_predict_proba,
     check_no_nan,
@@ -25,83 +25,101 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import rows_of_nan
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
-from skattr._targets.weights import check_label_weights
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
-from skattr.thresholds._tuning import CONSTRAINTS_OF_PARAMETERS, of_binary, table_of, tune
+from skattr.thresholds._tuning import (
+    TUNING_CONSTRAINTS,
+    TuningResultMixin,
+    make_table,
+    tune,
+)
 
 
-class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
-    """Turn scores into labels, with a threshold tuned for each binary attribute.
+class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Classify scores with a tuned threshold for each binary attribute.
 
-    It follows a classifier that gives scores for rows it was not trained on, such as
-    ``AttributeClassifier(cross_fit=5)`` in a Pipeline. Attributes that are not binary are
-    predicted by their highest score.
+    It follows a classifier in a Pipeline whose transform returns scores of rows it was not
+    trained on, such as ``AttributeClassifier(cross_fit=5)``. An attribute that is not binary is
+    predicted as the class with the highest score.
 
     Parameters
     ----------
     objective : str or callable, default="f1"
-        What a threshold is best for; see :func:`skattr.thresholds.find_thresholds`, also for
-        the next parameters.
+        Metric that the thresholds maximize. See :func:`skattr.thresholds.find_thresholds` for
+        its values and those of the next parameters.
     average : {"macro", "micro", "samples", "global"}, default="macro"
-        Whether labels are tuned each by itself, or together.
+        Whether each label is tuned by itself or all labels together.
     strategy : {"auto", "exact", "plugin", "shrunk"}, default="auto"
-        "exact" is the best threshold for the given labels; "plugin" for their calibrated
-        probabilities, which is steadier when positives are few; "auto" lies between the two by
-        the number of positives; "shrunk" is drawn to one threshold for all labels.
+        How closely a threshold follows the labels it is found on:
+
+        - `"exact"`: the best threshold for the given labels.
+        - `"plugin"`: the best threshold for their calibrated probabilities, which varies less
+          if positives are few.
+        - `"auto"`: an average of these two, weighted by the number of positives. It is the
+          default because its test score is as good as the better of the two or within .003 of
+          it.
+        - `"shrunk"`: the exact threshold, drawn towards one threshold for all labels.
     constraint : (name, bound), default=None
-        Such as ``("recall", 0.95)``: only thresholds that meet it.
+        Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
-        Only thresholds that meet the constraint with this probability.
+        Probability with which a threshold must satisfy the constraint.
     correction : {None, "bonferroni"}, default=None
-        Whether the confidence is that of each label, or of all at once.
+        Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
-        For "fbeta".
+        Weight of recall if the objective is "fbeta".
     costs : pair of float or array-like, default=(1.0, 1.0)
-        Of a false positive and a false negative, for "cost".
+        Costs of a false positive and of a false negative if the objective is "cost".
     thresholds : "tune", float, array-like or dict, default="tune"
-        Fixed thresholds instead: one for all, one per binary attribute, one per attribute (NaN
-        where it is not binary), or a dict that names each binary attribute.
+        Fixed thresholds, which are evaluated instead of tuned: one for all attributes, one per
+        binary attribute, one per attribute (NaN if it is not binary), or a dict that names each
+        binary attribute.
     default_threshold : float, default=0.5
-        A probability, for labels that cannot be tuned; of log odds, its logit is taken.
+        Threshold of labels that cannot be tuned, as a probability. For log odds, its logit is
+        used.
     attributes, missing_label : default=None
-        How y is read; see :class:`skattr.AttributeEncoder`. The same as those of the classifier
-        the scores come from: the order of ordinal levels is that of their columns.
+        Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
+        classifier the scores come from: the order of ordinal levels is that of their columns.
     n_jobs : int, default=None
-        Threads.
+        Number of threads.
 
     Attributes
     ----------
-    thresholds_ : ndarray of shape (n_outputs,), float64
-        ``score >= threshold`` is positive; NaN for attributes that are not binary.
-    scores_, in_sample_scores_ : ndarray of shape (n_outputs,), float64
-        The objective of each label: honest, for rows of five folds with thresholds found on the
-        other folds; and for the rows the thresholds were found on. A label that cannot be tuned
-        counts with the default threshold, and a ratio without a denominator is 0. NaN for
-        attributes that are not binary or of which nothing is known.
-    best_score_, in_sample_score_ : float
-        The same as `average` says.
-    fold_thresholds_ : ndarray of shape (n_folds, n_outputs), float64
-        The thresholds of the folds: their spread tells how firm a threshold is.
+    best_threshold_ : float, or ndarray of shape (n_outputs,) if there are several attributes
+        ``score >= threshold`` is positive. NaN for attributes that are not binary.
+    best_score_ : float
+        Cross-validated objective: the rows of each of five folds are predicted with thresholds
+        found on the other folds.
+    in_sample_score_ : float
+        Objective on the scores that the thresholds were found on (optimistically biased).
+    cv_results_ : dict
+        "fold_thresholds" of shape (n_folds, n_outputs) with their "mean_threshold" and
+        "std_threshold" of shape (n_outputs,); "cross_validated_scores" and "in_sample_scores"
+        of shape (n_outputs,), the objective of each attribute. A label that cannot be tuned
+        counts with the default threshold. NaN for attributes that are not binary, and where the
+        known labels do not define the objective, such as F1 without a known positive; averages
+        leave these out.
     classes_ : ndarray, or list of ndarray if there are several attributes
+        Class labels.
     n_outputs_ : int
+        Number of attributes.
     output_names_ : list
+        Names of the attributes.
     encoder_ : AttributeEncoder
-        Between the labels of y and class codes.
+        Converts between the labels of y and class codes.
     n_features_in_ : int
-        Columns of the scores; only if they are one table.
+        Number of columns of the scores, if they are one table.
 
     See Also
     --------
-    TunedThresholdMultiOutputCV : Makes the out-of-fold scores itself.
+    TunedThresholdMultiOutputCV : Also computes the out-of-fold scores.
 
     Notes
     -----
-    Scores are taken for probabilities if all scores in `fit` lie between 0 and 1, and for log
-    odds otherwise.
+    Scores are probabilities if all scores given to `fit` lie between 0 and 1. Otherwise they are
+    log odds.
 
-    A row without any score is that of an image that could not be read, as a classifier with
-    ``on_bad_image="warn"`` has it: what is predicted of it is missing, with a
+    A row without any score is that of an unreadable image, as returned by a classifier with
+    ``on_bad_image="warn"``. Its predicted labels are missing, with a
     :class:`~skattr.exceptions.BadImageWarning`.
 
     Examples
@@ -112,14 +130,14 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
     >>> y = rng.random((500, 2)) < [0.3, 0.1]
     >>> scores = rng.beta(1 + 2 * y, 5)
     >>> calibrator = ThresholdCalibrator("f1").fit(scores, y)
-    >>> calibrator.thresholds_.round(2)
+    >>> calibrator.best_threshold_.round(2)
     array([0.23, 0.36])
     >>> calibrator.predict(scores).shape
     (500, 2)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **CONSTRAINTS_OF_PARAMETERS,
+        **TUNING_CONSTRAINTS,
         "attributes": [Mapping, None],
     }
 
@@ -155,7 +173,7 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Any:
-        """Declare what X and y may be."""
+        """Declare valid X and y."""
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
@@ -173,15 +191,17 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
             An array-like of shape (n, n_columns) with a column per binary attribute and one per
             class of the others, as ``AttributeClassifier.transform`` returns; or a list of
             (n, n_classes) arrays, one per attribute, as ``predict_proba`` returns. Entries that
-            are NaN do not count.
+            are NaN do not count: ``cross_fit=0.2`` has scores for a part of the rows only.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Labels; NaN, None and pandas.NA are unknown.
+            Labels. NaN, None and pandas.NA are missing labels.
         sample_weight : array-like of shape (n,), default=None
+            Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
+            Weight of each label, multiplied with `sample_weight`.
 
         Returns
         -------
-        ThresholdCalibrator
+        self
 
         Raises
         ------
@@ -191,21 +211,14 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
         codes = encoder.transform(y)
         check_same_columns(X, y, "the scores", "y")
-        probe = ThresholdCalibrator()  # takes the names of columns, which a failure must not
+        # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
+        probe = ThresholdCalibrator()
         _check_column_names(X, encoder)
         scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
         warn_class_order(scores, codes, encoder)
-        weights = None
-        if sample_weight is not None or label_weight is not None:
-            weights = check_label_weights(
-                codes, codes, sample_weight, label_weight, encoder.output_names_
-            )
-        two = is_binary(encoder)
-        table = table_of(
-            scores.binary, codes[:, two], of_binary(weights, two, label_weight is None)
-        )
-        tuning = tune(self, table, encoder, scores.is_proba, None, stacklevel=4)
+        table = make_table(scores, codes, encoder, sample_weight, label_weight)
+        self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(probe, name):
@@ -214,24 +227,18 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         self.classes_ = public_classes(encoder)
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
-        self.thresholds_ = tuning.thresholds
-        self.scores_ = tuning.scores
-        self.in_sample_scores_ = tuning.in_sample_scores
-        self.best_score_ = tuning.score
-        self.in_sample_score_ = tuning.in_sample_score
-        self.fold_thresholds_ = tuning.fold_thresholds
         self._is_proba = scores.is_proba
         return self
 
-    def _read(self, X: Any, encoder: AttributeEncoder, probe: Any = None) -> Scores:
-        """Bring the scores into one form; in `fit` the names of columns go to `probe`."""
+    def _read(
+        self, X: Any, encoder: AttributeEncoder, probe: "ThresholdCalibrator | None" = None
+    ) -> Scores:
+        """Read X as scores; in `fit`, `probe` stores its number and names of columns."""
         reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if len(parts) == 1 and np.shape(parts[0])[1] > 1:
-                # The columns of predict_proba of a single output are sorted.
-                classes = [public_classes(encoder)]
+            classes = classes_of_columns(parts, encoder)
         else:
             array = validate_data(
                 self if probe is None else probe,
@@ -241,59 +248,62 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
-            if len(parts) == 1 and is_binary(encoder)[0] and array.shape[1] == 2:
-                classes = [public_classes(encoder)]  # the columns of predict_proba
-        scores = align(parts, True, encoder, classes)
-        is_proba = self._is_proba if probe is None else _all_proba(scores)
+            if array.shape[1] == 2 and is_binary(encoder).all():  # predict_proba of one output
+                classes = classes_of_columns(array, encoder)
+        scores = align_scores(parts, True, encoder, classes)
+        is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether a fit has succeeded."""
-        return hasattr(self, "thresholds_")
+        return hasattr(self, "best_threshold_")
 
     def _scores(self, X: Any) -> tuple[Scores, NDArray[np.bool_]]:
-        """Return the scores, and which rows have none."""
+        """Return the scores and a mask of the rows without any."""
         check_is_fitted(self)
         scores = self._read(X, self.encoder_)
-        lost = rows_of_nan(scores)
-        check_no_nan(scores, "Input X contains NaN: a score", but=lost)
-        if lost.any():
+        unreadable = rows_of_nan(scores)
+        check_no_nan(scores, "Input X contains NaN: a score", but=unreadable)
+        if unreadable.any():
+            # A classifier warns of unreadable images itself, but scores may come from a file.
             warnings.warn(
-                f"{lost.sum()} of the {len(lost)} row(s) of X, the first of them row "
-                f"{lost.argmax()}, have no score; their labels are unknown.",
+                f"{unreadable.sum()} of the {len(unreadable)} row(s) of X, the first of them row "
+                f"{unreadable.argmax()}, have no score; their predicted labels are missing.",
                 BadImageWarning,
                 stacklevel=find_stack_level(),
             )
-        return scores, lost
+        return scores, unreadable
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict labels.
 
         Parameters
         ----------
-        X : scores as for `fit`; NaN only throughout a row
+        X : scores of n rows, as for `fit`
+            A row must have all scores or none.
 
         Returns
         -------
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it, or a row has no score: its
-            labels are None.
+            In the dtype of y. The dtype is object if the attributes differ in it, or if a row has
+            no score: its labels are None.
         """
-        codes = self._predicted_codes(X)
+        codes = self._predict_codes(X)
         return self.encoder_.inverse_transform(codes)
 
-    def _predicted_codes(self, X: Any) -> NDArray[np.int64]:
-        scores, lost = self._scores(X)
-        codes = apply_thresholds(scores, self.thresholds_, self.encoder_)
-        codes[lost] = UNKNOWN
+    def _predict_codes(self, X: Any) -> NDArray[np.int64]:
+        scores, unreadable = self._scores(X)
+        codes = apply_thresholds(scores, self._thresholds, self.encoder_)
+        codes[unreadable] = UNKNOWN
         return codes
 
-    def predict_proba(self, X: Any) -> Any:
-        """Pass the scores on, as `predict_proba` of a classifier returns them.
+    def predict_proba(self, X: Any) -> NDArray[Any] | list[NDArray[Any]]:
+        """Return the scores in the form of a classifier's `predict_proba`.
 
         Parameters
         ----------
-        X : scores as for `fit`; NaN only throughout a row
+        X : scores of n rows, as for `fit`
+            A row must have all scores or none.
 
         Returns
         -------
@@ -302,36 +312,38 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the scores are no probabilities.
+            If the scores are not probabilities.
         """
         scores, _ = self._scores(X)
         if not scores.is_proba:
-            raise ValueError("The scores are log odds, not probabilities: there is no proba.")
-        return as_predict_proba(scores, self.encoder_)
+            raise ValueError("The scores are log odds, but predict_proba needs probabilities.")
+        proba: NDArray[Any] | list[NDArray[Any]] = as_predict_proba(scores, self.encoder_)
+        return proba
 
     def transform(self, X: Any) -> NDArray[Any]:
-        """Return how far each score lies above its threshold.
+        """Return the scores, minus their thresholds if they are binary.
 
         Parameters
         ----------
-        X : scores as for `fit`; NaN only throughout a row
+        X : scores of n rows, as for `fit`
+            A row must have all scores or none.
 
         Returns
         -------
         ndarray of shape (n, n_columns)
-            Score minus threshold of each binary attribute, the scores of the classes of the
-            others; see :meth:`get_feature_names_out`.
+            Score minus threshold of each binary attribute, and the scores of the classes of each
+            other attribute; see :meth:`get_feature_names_out`.
         """
         scores, _ = self._scores(X)
-        two = is_binary(self.encoder_)
-        binary = iter((scores.binary - self.thresholds_[two]).T)
+        binary = is_binary(self.encoder_)
+        margins = iter((scores.binary - self._thresholds[binary]).T)
         others = iter(scores.others)
         return np.concatenate(
-            [next(binary)[:, np.newaxis] if is_two else next(others) for is_two in two], axis=1
+            [next(margins)[:, np.newaxis] if flag else next(others) for flag in binary], axis=1
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of `transform`: "hat", or "color=red" for each class.
+        """Return the names of the columns of `transform`, such as "hat" or "color=red".
 
         Parameters
         ----------
@@ -345,13 +357,14 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         return column_names(self.output_names_, self.encoder_.classes_, self.encoder_.kinds_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows all of whose known labels are predicted.
+        """Return the share of rows whose known labels are all predicted correctly.
 
-        Rows without any score do not count.
+        Rows without a known label or without any score do not count.
 
         Parameters
         ----------
-        X : scores as for `fit`; NaN only throughout a row
+        X : scores of n rows, as for `fit`
+            A row must have all scores or none.
         y : array-like of shape (n,) or (n, n_outputs)
         sample_weight : array-like of shape (n,), default=None
 
@@ -359,39 +372,38 @@ class ThresholdCalibrator(ClassifierMixin, TransformerMixin, BaseEstimator):
         -------
         float
         """
-        predicted = self._predicted_codes(X)
+        predicted = self._predict_codes(X)
         return exact_match(self.encoder_.transform(y), predicted, sample_weight)
 
 
 def _check_column_names(X: Any, encoder: AttributeEncoder) -> None:
-    """Refuse a table whose names say that its columns are in another order than y's classes."""
+    """Raise if column names show that the scores are in another order than y's classes."""
     names = list(getattr(X, "columns", []))
     own = column_names(encoder.output_names_, encoder.classes_, encoder.kinds_).tolist()
     if names != own and sorted(map(str, names)) == sorted(own):
         raise ValueError(
-            f"The columns of the scores are {names}, but y's attributes and classes are in the "
-            f"order {own}; declare the order of levels in `attributes`, as that of the classifier."
+            f"The columns of the scores are {names}, but the attributes and classes of y are in "
+            f"the order {own}; declare the classifier's order of levels in `attributes`."
         )
 
 
 def split_columns(array: NDArray[Any], encoder: AttributeEncoder) -> list[NDArray[Any]]:
     """Split a table of scores into the columns of each attribute."""
-    two = is_binary(encoder)
+    binary = is_binary(encoder)
     widths = [
-        1 if is_two else len(classes) for is_two, classes in zip(two, encoder.classes_, strict=True)
+        1 if flag else len(classes) for flag, classes in zip(binary, encoder.classes_, strict=True)
     ]
-    if len(widths) == 1 and two[0] and array.shape[1] == 2:
+    if len(widths) == 1 and binary[0] and array.shape[1] == 2:
         return [array]
     if array.shape[1] != sum(widths):
         raise ValueError(
             f"The scores have {array.shape[1]} column(s), but y needs {sum(widths)}: one per "
-            f"binary attribute, one per class of the others; the attributes "
-            f"{encoder.output_names_} have {widths}."
+            "binary attribute, one per class of the others; the attributes "
+            f"{encoder.output_names_} need {widths}."
         )
     return np.split(array, np.cumsum(widths)[:-1], axis=1)
 
 
-def _all_proba(scores: Scores) -> bool:
+def _are_probabilities(scores: Scores) -> bool:
     parts = [part for part in (scores.binary, *scores.others) if part.size]
-    known = [part[~np.isnan(part)] for part in parts]
-    return all(looks_like_proba(part) for part in known if part.size)
+    return all(looks_like_proba(part) for part in parts)

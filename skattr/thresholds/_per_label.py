@@ -1,4 +1,4 @@
-"""The best cut of each label by itself."""
+"""Best threshold of each label by itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skattr.metrics._counts import count_cells
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Metric, Objective
 from skattr.thresholds._score_table import ScoreTable, map_blocks
@@ -16,15 +17,17 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class ThresholdSet:
-    """One cut per label and what it counts.
+    """One threshold per label, with its counts.
 
     Attributes
     ----------
     thresholds : ndarray of shape (n_labels,), float64
-        NaN for a label in `failed`.
+        NaN for labels in `failed`.
     counts : ndarray of shape (4, n_labels), float64
-        Weight of true positives, false positives, positives and negatives; NaN likewise.
+        Weight of true positives, false positives, positives and negatives. NaN for labels in
+        `failed`.
     failed : dict of {label index: reason}
+        Labels without a threshold.
     """
 
     thresholds: NDArray[np.float64]
@@ -32,84 +35,103 @@ class ThresholdSet:
     failed: dict[int, str] = field(default_factory=dict)
 
 
-def collect(found: list[Any], why: Callable[[int], str]) -> ThresholdSet:
-    """Make cuts of (threshold, tp, fp, P, N) per label, a reason (str), or None."""
-    thresholds = np.full(len(found), np.nan)
-    counts = np.full((4, len(found)), np.nan)
+def collect(results: list[Any], untunable_reason: Callable[[int], str]) -> ThresholdSet:
+    """Collect the results of all labels.
+
+    Parameters
+    ----------
+    results : list
+        Per label (threshold, tp, fp, P, N), a reason (str) why there is no threshold, or None.
+    untunable_reason : callable
+        Returns the reason for a label whose result is None.
+    """
+    thresholds = np.full(len(results), np.nan)
+    counts = np.full((4, len(results)), np.nan)
     failed = {}
-    for label, item in enumerate(found):
-        if item is None or isinstance(item, str):
-            failed[label] = why(label) if item is None else item
+    for label, result in enumerate(results):
+        if result is None or isinstance(result, str):
+            failed[label] = untunable_reason(label) if result is None else result
         else:
-            thresholds[label], *counts[:, label] = item
+            thresholds[label], *counts[:, label] = result
     return ThresholdSet(thresholds, counts, failed)
 
 
 def per_label_thresholds(
-    table: ScoreTable, goal: Objective, n_jobs: int | None = None
+    table: ScoreTable, objective: Objective, n_jobs: int | None = None
 ) -> ThresholdSet:
-    """Return the best cut of each label: exact over all distinct cuts.
+    """Return the best threshold of each label, exact over all distinct thresholds.
 
-    Of equally good cuts the lowest is taken. A label of which no cut meets the constraint is
-    among the failed, with the best it can attain.
+    Of equally good thresholds the lowest is returned. If no threshold of a label satisfies the
+    constraint, the label fails, and the reason names the best attainable value.
     """
+    constraint = objective.constraint
 
-    def best(curves: Curves, labels: Array) -> list[Any]:
-        needs_negatives = goal.constraint is not None or goal.name not in WITHOUT_NEGATIVES
-        N = curves.spread(curves.N) if needs_negatives else 0
-        parts = (curves.tp, curves.fp, curves.spread(curves.P), N)
-        values = goal.metric(curves.spread(labels) if goal.name == "cost" else 0)(*parts)
-        if goal.constraint is None:
-            return best_of(curves, goal.metric(labels), values)
-        bounds = goal.constraint.bounds[labels]
-        values = np.where(goal.constraint.holds(*parts, curves.spread(bounds)), values, -np.inf)
-        nothing = (0, 0, curves.P, curves.N)
-        may_be_none = goal.constraint.holds(*nothing, bounds)
-        found = best_of(curves, goal.metric(labels), values, may_be_none)
-        if None in found:
-            attained = goal.constraint.values(*parts)
-            for i in [i for i, item in enumerate(found) if item is None]:
-                part = attained[curves.starts[i] : curves.starts[i + 1]]
-                found[i] = infeasible(goal.constraint, bounds[i], part)
-        return found
+    def search(curves: Curves, labels: Array) -> list[Any]:
+        # A metric that ignores N is not given an array of it, which would have the length of all
+        # candidates.
+        needs_negatives = constraint is not None or objective.name not in WITHOUT_NEGATIVES
+        N = curves.per_candidate(curves.N) if needs_negatives else 0
+        counts = (curves.tp, curves.fp, curves.per_candidate(curves.P), N)
+        metric = objective.metric(labels)
+        # Costs differ from label to label, so that the metric needs the label of each candidate.
+        is_cost = objective.name == "cost"
+        values = objective.metric(curves.per_candidate(labels) if is_cost else 0)(*counts)
+        if constraint is None:
+            return best_candidates(curves, metric, values)
+        bounds = constraint.bounds[labels]
+        holds = constraint.holds(*counts, curves.per_candidate(bounds))
+        may_predict_nothing = constraint.holds(0, 0, curves.P, curves.N, bounds)
+        results = best_candidates(
+            curves, metric, np.where(holds, values, -np.inf), may_predict_nothing
+        )
+        if None in results:
+            attained = constraint.values(*counts)
+            for i in [i for i, result in enumerate(results) if result is None]:
+                of_label = attained[curves.starts[i] : curves.starts[i + 1]]
+                results[i] = infeasible_reason(constraint, bounds[i], of_label)
+        return results
 
-    return collect(map_blocks(table, best, n_jobs), table.untunable_reason)
+    return collect(map_blocks(table, search, n_jobs), table.untunable_reason)
 
 
-def best_of(curves: Curves, metric: Metric, values: Array, may_be_none: Any = True) -> list[Any]:
-    """Return the best cut of each label as (threshold, tp, fp, P, N).
+def best_candidates(
+    curves: Curves, metric: Metric, values: Array, may_predict_nothing: Any = True
+) -> list[Any]:
+    """Return the best threshold of each label as (threshold, tp, fp, P, N).
 
     Parameters
     ----------
     curves : Curves
     metric : callable
-    values : ndarray of shape (n_cuts,)
-        The metric of each cut, minus infinity for those that are not allowed.
-    may_be_none : bool or ndarray of shape (n_labels,)
-        Whether the cut that predicts nothing is allowed.
+    values : ndarray of shape (n_candidates,)
+        Metric at each candidate, minus infinity for candidates that are not allowed.
+    may_predict_nothing : bool or ndarray of shape (n_labels,)
+        Whether the threshold above all scores is allowed.
 
     Returns
     -------
-    list of tuple, None for a label that no cut is allowed of
+    list of tuple or None
+        None for a label without an allowed threshold.
     """
-    cuts = curves.highest(values)
-    reached = values[cuts]
-    may_be_none = may_be_none & (curves.top < np.inf)  # no number is above an infinite score
-    nothing = np.where(may_be_none, metric(0, 0, curves.P, curves.N), -np.inf)
-    thresholds = curves.thresholds(cuts)
-    tp, fp = curves.tp[cuts], curves.fp[cuts]
-    is_none = nothing > reached
-    if is_none.any():
-        thresholds = np.where(is_none, above(curves.top), thresholds)
-        tp, fp = np.where(is_none, 0, tp), np.where(is_none, 0, fp)
-    found: list[Any] = list(zip(thresholds, tp, fp, curves.P, curves.N, strict=True))
-    for i in np.flatnonzero(np.isneginf(np.maximum(reached, nothing))):
-        found[i] = None
-    return found
+    best = curves.argmax(values)
+    attained = values[best]
+    # No number is above an infinite score.
+    may_predict_nothing = may_predict_nothing & (curves.top < np.inf)
+    of_nothing = np.where(may_predict_nothing, metric(0, 0, curves.P, curves.N), -np.inf)
+    thresholds = curves.thresholds(best)
+    tp, fp = curves.tp[best], curves.fp[best]
+    predicts_nothing = of_nothing > attained
+    if predicts_nothing.any():
+        thresholds = np.where(predicts_nothing, above(curves.top), thresholds)
+        tp, fp = np.where(predicts_nothing, 0, tp), np.where(predicts_nothing, 0, fp)
+    results: list[Any] = list(zip(thresholds, tp, fp, curves.P, curves.N, strict=True))
+    for i in np.flatnonzero(np.isneginf(np.maximum(attained, of_nothing))):
+        results[i] = None
+    return results
 
 
-def infeasible(constraint: Constraint, bound: float, values: Array) -> str:
-    """Say that no cut meets a constraint, and what comes nearest."""
+def infeasible_reason(constraint: Constraint, bound: float, values: Array) -> str:
+    """Return a message that no threshold satisfies a constraint, with the best value."""
     nearest = values.max() if constraint.sign == ">=" else values.min()
     return (
         f"{constraint.name} {constraint.sign} {bound:g} is out of reach, the best attainable is "
@@ -120,18 +142,17 @@ def infeasible(constraint: Constraint, bound: float, values: Array) -> str:
 def counts_of(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
     """Return (4, n_labels) weights of TP, FP, P and N for predictions (n, n_labels)."""
     result = np.zeros((4, table.n_labels))
+    # One label at a time: the weights of all labels would be two float64 copies of the scores.
     for label in range(table.n_labels):
-        positive, negative = (side[:, 0] for side in table.columns([label]).sides())
-        chosen = predicted[:, label]
-        result[:, label] = (
-            positive[chosen].sum(),
-            negative[chosen].sum(),
-            positive.sum(),
-            negative.sum(),
+        # One column at a time: the weights of all would take 16 bytes an entry.
+        positive, negative = (
+            side[:, 0] for side in table.columns([label]).label_weights_by_class()
         )
+        counts = count_cells(positive, negative, predicted[:, label])
+        result[:, label] = counts.tp, counts.fp, counts.P, counts.N
     return result
 
 
 def counts_at(table: ScoreTable, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the counts of :func:`counts_of` at thresholds; NaN predicts nothing."""
+    """Return :func:`counts_of` the predictions at thresholds; NaN predicts nothing."""
     return counts_of(table, table.scores >= thresholds)

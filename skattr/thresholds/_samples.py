@@ -1,4 +1,4 @@
-"""Cuts for an objective that is the mean over rows of a metric of each row's labels."""
+"""Thresholds for the mean over rows of a metric of each row's labels."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,34 +13,37 @@ from skattr.thresholds._per_label import ThresholdSet, counts_at
 from skattr.thresholds._score_table import ScoreTable
 
 Array = NDArray[Any]
-LEGAL = ("f1", "fbeta", "precision", "recall", "jaccard", "accuracy")
+ROW_OBJECTIVES = ("f1", "fbeta", "precision", "recall", "jaccard", "accuracy")
 _MOST_ROUNDS = 20
 
 
-def row_thresholds(table: ScoreTable, goal: Objective, n_jobs: int | None = None) -> ThresholdSet:
-    """Return cuts that make the mean over rows high: a heuristic.
+def row_thresholds(
+    table: ScoreTable, objective: Objective, n_jobs: int | None = None
+) -> ThresholdSet:
+    """Return thresholds at a local optimum of the mean over rows.
 
-    It starts from the cuts that are best over the counts of all labels, and then takes each
-    label in turn to the cut that is best while the others stay, exactly, until no label gains:
-    a local optimum. A row without positives, true or predicted, counts 0.
+    The search starts from the jointly optimal thresholds over the counts of all labels. It then
+    sets each label in turn to its optimal threshold given those of the other labels, until no
+    label improves. A row without true and predicted positives has the value 0.
 
     Raises
     ------
     ValueError
-        If the objective is none of rows, or there is a constraint or a weight per label.
+        If the objective is not defined per row, or there is a constraint or a weight per label.
     """
-    check_rows(goal)
+    check_row_objective(objective)
     if table.weights is not None and table.weights.shape[1] > 1:
         raise ValueError("average='samples' takes one weight per row, not one per label.")
-    start = joint_thresholds(table, goal, n_jobs)
+    start = joint_thresholds(table, objective, n_jobs)
     tunable = np.setdiff1d(np.arange(table.n_labels), list(start.failed))
     if not len(tunable):
         return start
-    metric = goal.metric()
+    metric = objective.metric()
     part = table.columns(tunable)
     thresholds = start.thresholds[tunable]
-    sides = replace(part, weights=None).sides()
-    rows = _Rows(part.scores, *sides, part.weights, thresholds)
+    # Weights are those of rows, so that the counts within a row need none.
+    positive, negative = replace(part, weights=None).label_weights_by_class()
+    rows = _RowCounts(part.scores, positive, negative, part.weights, thresholds)
     value = rows.value(metric)
     for _ in range(_MOST_ROUNDS):
         for label in range(len(tunable)):
@@ -53,42 +56,50 @@ def row_thresholds(table: ScoreTable, goal: Objective, n_jobs: int | None = None
     return ThresholdSet(all_thresholds, counts, start.failed)
 
 
-def check_rows(goal: Objective) -> None:
-    """Refuse what is no objective of rows."""
-    if goal.name not in LEGAL or goal.constraint is not None:
+def check_row_objective(objective: Objective) -> None:
+    """Raise if an objective is not defined per row."""
+    has_constraint = objective.constraint is not None
+    if objective.name not in ROW_OBJECTIVES or has_constraint:
         raise ValueError(
-            f"average='samples' takes the objectives {', '.join(LEGAL)} and no constraint, got "
-            f"{goal.name!r}" + (" with a constraint." if goal.constraint is not None else ".")
+            f"average='samples' takes the objectives {', '.join(ROW_OBJECTIVES)} and no "
+            f"constraint; got {objective.name!r}" + (" with a constraint." * has_constraint or ".")
         )
 
 
 def row_value(table: ScoreTable, predicted: Array, metric: Metric) -> float:
     """Return the mean over rows of a metric of their known labels."""
-    sides = ScoreTable(table.scores, table.labels).sides()
-    rows = _Rows(table.scores, *sides, table.weights, np.full(table.n_labels, np.inf))
+    positive, negative = ScoreTable(table.scores, table.labels).label_weights_by_class()
+    none = np.full(table.n_labels, np.inf)
+    rows = _RowCounts(table.scores, positive, negative, table.weights, none)
     rows.predicted = predicted
     return rows.value(metric)
 
 
-class _Rows:
-    """True and false positives of each row while cuts move."""
+class _RowCounts:
+    """True and false positives of each row while thresholds change."""
 
     def __init__(
-        self, scores: Array, positive: Array, negative: Array, weights: Array | None, cuts: Array
+        self,
+        scores: Array,
+        positive: Array,
+        negative: Array,
+        weights: Array | None,
+        thresholds: Array,
     ) -> None:
         self.scores, self.positive, self.negative = scores, positive, negative
-        self.predicted = scores >= cuts
+        self.predicted = scores >= thresholds
         self.P, self.N = positive.sum(axis=1), negative.sum(axis=1)
         weights = np.ones(len(scores)) if weights is None else weights[:, 0]
-        self.weights = weights * (self.P + self.N > 0)  # a row without a known label has none
+        # A row without a known label does not count.
+        self.weights = weights * (self.P + self.N > 0)
         self.weights = self.weights / self.weights.sum()
 
-    def counts(self, left_out: int | None = None) -> tuple[Array, Array]:
+    def counts(self, without: int | None = None) -> tuple[Array, Array]:
         """Return each row's true and false positives, without those of one label."""
         predicted = self.predicted
-        if left_out is not None:
+        if without is not None:
             predicted = predicted.copy()
-            predicted[:, left_out] = False
+            predicted[:, without] = False
         tp = np.where(predicted, self.positive, 0).sum(axis=1)
         return tp, np.where(predicted, self.negative, 0).sum(axis=1)
 
@@ -97,8 +108,8 @@ class _Rows:
         return float(self.weights @ metric(*self.counts(), self.P, self.N))
 
     def improve(self, label: int, metric: Metric, current: float) -> float:
-        """Move one label to its best cut; return its threshold."""
-        tp, fp = self.counts(left_out=label)
+        """Set one label to its best threshold and return it."""
+        tp, fp = self.counts(without=label)
         y, not_y, scores = self.positive[:, label], self.negative[:, label], self.scores[:, label]
         rows = np.flatnonzero(y + not_y > 0)
         ranked = rows[np.argsort(-scores[rows], kind="stable")]
@@ -106,19 +117,19 @@ class _Rows:
         sums = np.concatenate([[0.0], np.cumsum((self.weights * gain)[ranked])])
         values = scores[ranked]
         valid = np.concatenate([[True], values[1:] != values[:-1], [True]])
-        now = np.count_nonzero(values >= current)
+        n_predicted = np.count_nonzero(values >= current)
         valid[0] = values[0] < np.inf  # no number is above an infinite score
         best = int(np.argmax(np.where(valid, sums, -np.inf)))
-        if sums[best] <= sums[now] + 1e-15:
+        if sums[best] <= sums[n_predicted] + 1e-15:
             return current
-        threshold = _between(values, best)
+        threshold = _threshold_for(values, best)
         self.predicted[:, label] = scores >= threshold
         return threshold
 
 
-def _between(ranked: Array, taken: int) -> float:
-    """Return a threshold with `taken` of the falling scores at or above it."""
-    if taken == 0:
+def _threshold_for(ranked: Array, n_predicted: int) -> float:
+    """Return the threshold at which so many of the descending scores are predicted positive."""
+    if n_predicted == 0:
         return float(above(ranked[0]))
-    lower = ranked[taken] if taken < len(ranked) else -np.inf
-    return float(midway(lower, ranked[taken - 1]))
+    lower = ranked[n_predicted] if n_predicted < len(ranked) else -np.inf
+    return float(midway(lower, ranked[n_predicted - 1]))

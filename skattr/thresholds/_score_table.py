@@ -1,4 +1,4 @@
-"""Scores beside labels, of which some are unknown, in blocks of labels."""
+"""Tables of scores and labels, and their search in blocks of labels."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +15,10 @@ from skattr._targets.columns import read_labels, reject_masked
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
-_BLOCK = 64  # labels sorted at a time, at most
-_SHARE = 9  # the sorted keys take this part of the scores' memory
-_LEAST = 1 << 18  # entries sorted at a time, at least: 1 MB
-_MANY = 1 << 22  # entries from which threads gain more than they cost
+_MAX_BLOCK = 64  # labels sorted at a time; blocks of 16 do not keep two threads busy
+_MEMORY_SHARE = 9  # the sorted keys of all threads take 1/9 of the memory of the scores, at most
+_MIN_ENTRIES = 1 << 18  # entries (1 MB) sorted at a time, so that overhead per block is small
+_MIN_PARALLEL = 1 << 22  # entries below which threads cost more than they gain
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class ScoreTable:
     Attributes
     ----------
     scores : ndarray of shape (n, n_labels), float
-        A NaN score is as good as a missing label.
+        An entry whose score is NaN counts as a missing label.
     labels : ndarray of shape (n, n_labels)
-        Bools; integers, negative where unknown; or floats, NaN where unknown.
+        Booleans, integers (negative if missing) or floats (NaN if missing).
     weights : ndarray of shape (n, 1) or (n, n_labels), or None
     soft : ndarray of shape (n, n_labels), or None
-        Probabilities that take the place of the known labels.
+        Probabilities that replace the known labels.
     """
 
     scores: Array
@@ -46,44 +46,48 @@ class ScoreTable:
         """Number of labels."""
         return int(self.scores.shape[1])
 
-    def rows(self, chosen: Array) -> "ScoreTable":
-        """Return some of the rows."""
-        return self._each(lambda array: array[chosen])
+    def rows(self, selection: Array) -> "ScoreTable":
+        """Return a table of some rows."""
+        return self._map(lambda array: array[selection])
 
-    def columns(self, chosen: Any) -> "ScoreTable":
-        """Return some of the labels."""
-        return self._each(lambda array: array if array.shape[1] == 1 else array[:, chosen])
+    def columns(self, selection: Any) -> "ScoreTable":
+        """Return a table of some labels."""
+        return self._map(lambda array: array if array.shape[1] == 1 else array[:, selection])
 
     def pooled(self) -> "ScoreTable":
-        """Return all entries as those of one label."""
+        """Return a table of all entries as those of one label."""
         shape = self.scores.shape
-        return self._each(lambda array: np.broadcast_to(array, shape).reshape(-1, 1))
+        return self._map(lambda array: np.broadcast_to(array, shape).reshape(-1, 1))
 
-    def _each(self, function: Callable[[Array], Array]) -> "ScoreTable":
-        parts = (self.scores, self.labels, self.weights, self.soft)
-        return ScoreTable(*(None if part is None else function(part) for part in parts))  # type: ignore[arg-type]
+    def _map(self, function: Callable[[Array], Array]) -> "ScoreTable":
+        return ScoreTable(
+            function(self.scores),
+            function(self.labels),
+            None if self.weights is None else function(self.weights),
+            None if self.soft is None else function(self.soft),
+        )
 
     def is_positive(self) -> Array:
-        """Return which labels are known to be positive."""
+        """Return a mask of the labels that are known to be positive."""
         return self.labels if self.labels.dtype.kind == "b" else self.labels > 0
 
     def known(self) -> Array | None:
-        """Return which entries have a label and a score, or None if all have."""
-        known = self._labelled()
+        """Return a mask of the entries that have a label and a score, or None if all have."""
+        known = self._has_label()
         if self.scores.size and np.isnan(self.scores.min()):
             has_score = ~np.isnan(self.scores)
             known = has_score if known is None else known & has_score
         return known
 
-    def _labelled(self) -> Array | None:
+    def _has_label(self) -> Array | None:
         if self.labels.dtype.kind == "f":
             return ~np.isnan(self.labels)
         if self.labels.dtype.kind == "i" and self.labels.size and self.labels.min() < 0:
             return self.labels >= 0
         return None
 
-    def sides(self) -> tuple[Array, Array]:
-        """Return what each entry weighs as a positive and as a negative, both (n, n_labels)."""
+    def label_weights_by_class(self) -> tuple[Array, Array]:
+        """Return the weight of each entry as a positive and as a negative, (n, n_labels) each."""
         known = self.known()
         weights = np.ones(self.scores.shape) if known is None else known.astype(np.float64)
         if self.weights is not None:
@@ -92,30 +96,30 @@ class ScoreTable:
         positive = weights * np.where(weights > 0, share, 0)
         return positive, weights - positive
 
-    def curves(self, room: Array) -> Iterator[Curves]:
-        """Yield the curves of the labels that have a choice of cuts.
+    def curves(self, buffer: Array) -> Iterator[Curves]:
+        """Yield the curves of the labels that have several candidate thresholds.
 
-        They are good until the next are asked for; `room` is (n_labels, n), uint32.
+        They are valid until the next iteration, which reuses the buffer (n_labels, n), uint32.
         """
         if self.weights is None and self.soft is None:
             positive = self.is_positive()
             curves = None
             if self.scores.dtype == np.float32:
-                curves = fast_curves(self.scores, positive, self._labelled(), room)
+                curves = fast_curves(self.scores, positive, self._has_label(), buffer)
             yield from (
                 plain_curves(self.scores, positive, self.known()) if curves is None else curves
             )
             return
-        sides = zip(self.scores.T, *(side.T for side in self.sides()), strict=True)
-        for label, (scores, positive, negative) in enumerate(sides):
-            curve = weighted_curve(scores, positive, negative, label)
+        positive, negative = self.label_weights_by_class()
+        for label, scores in enumerate(self.scores.T):
+            curve = weighted_curve(scores, positive[:, label], negative[:, label], label)
             if curve is not None:
                 yield curve
 
     def support(self) -> tuple[Array, Array]:
         """Return the weight of the known positives and of the known negatives of each label."""
         if self.weights is not None:
-            positive, negative = ScoreTable(self.scores, self.labels, self.weights).sides()
+            positive, negative = replace(self, soft=None).label_weights_by_class()
             return positive.sum(axis=0), negative.sum(axis=0)
         known, positive = self.known(), self.is_positive()
         if known is None:
@@ -125,40 +129,53 @@ class ScoreTable:
         return n_positive, np.count_nonzero(known, axis=0) - n_positive
 
     def untunable_reason(self, label: int) -> str:
-        """Say why a label has no choice of cuts."""
-        scored = self.columns([label])
-        labelled = replace(scored, scores=np.zeros(scored.scores.shape))
-        for column, what in ((labelled, "label"), (scored, "label with a score")):
-            [positive], [negative] = column.support()
+        """Return the reason why a label has no candidate thresholds."""
+        column = self.columns([label])
+        # Without regard to scores first: a missing label is the more basic reason.
+        labels_only = replace(column, scores=np.zeros(column.scores.shape))
+        for table, suffix in ((labels_only, ""), (column, " with a score")):
+            [positive], [negative] = table.support()
             if not positive and not negative:
-                return f"no known {what}"
+                return f"no known label{suffix}"
             if not positive or not negative:
-                rest = what.removeprefix("label")
-                return f"one class only, the {'negative' if negative else 'positive'} one{rest}"
+                return f"one class only, the {'negative' if negative else 'positive'} one{suffix}"
         return "constant scores"
 
 
 def map_blocks(
     table: ScoreTable, function: Callable[[Curves, Array], list[Any]], n_jobs: int | None = None
 ) -> list[Any]:
-    """Return what a function makes of the curves of each label, None where there is none.
+    """Apply a function to the curves of each label.
 
-    The function takes curves and the indices of their labels, and returns a list of as many
-    results. Blocks of labels run side by side in threads: sorting lets go of the interpreter's
-    lock.
+    Parameters
+    ----------
+    table : ScoreTable
+    function : callable
+        Takes curves and the indices of their labels, and returns a list with one result per
+        label.
+    n_jobs : int, optional
+        Number of threads that process blocks of labels.
+
+    Returns
+    -------
+    list
+        One result per label, None for a label without candidate thresholds.
     """
-    n_jobs = effective_n_jobs(n_jobs) if table.scores.size >= _MANY else 1
+    # Threads and not processes: numpy's sort releases the GIL, and nothing has to be copied.
+    n_jobs = effective_n_jobs(n_jobs) if table.scores.size >= _MIN_PARALLEL else 1
     size = max(
-        _LEAST // max(len(table.scores), 1), min(_BLOCK, table.n_labels // (_SHARE * n_jobs)), 1
+        _MIN_ENTRIES // max(len(table.scores), 1),
+        min(_MAX_BLOCK, table.n_labels // (_MEMORY_SHARE * n_jobs)),
+        1,
     )
     starts = range(0, table.n_labels, size)
     results: list[Any] = [None] * table.n_labels
 
-    def work(own: range) -> None:
-        room = np.empty((size, len(table.scores)), dtype=np.uint32)
-        for start in own:
+    def work(block_starts: range) -> None:
+        buffer = np.empty((size, len(table.scores)), dtype=np.uint32)
+        for start in block_starts:
             block = table.columns(slice(start, start + size))
-            for curves in block.curves(room[: block.n_labels]):
+            for curves in block.curves(buffer[: block.n_labels]):
                 if not len(curves.labels):
                     continue
                 labels = curves.labels + start
@@ -173,14 +190,14 @@ def map_blocks(
     return results
 
 
-def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> ScoreTable:
-    """Check scores and labels that come from outside.
+def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTable:
+    """Check labels and scores given by the caller.
 
     Parameters
     ----------
-    scores : array-like of shape (n,) or (n, n_labels)
-    labels : array-like of the same shape
-        0 or 1, bools; NaN, None, pandas.NA or masked where a label is missing.
+    labels : array-like of shape (n,) or (n, n_labels)
+        0 or 1, or booleans; NaN, None, pandas.NA or masked if missing.
+    scores : array-like of the same shape
     sample_weight : array-like of shape (n,) or (n, n_labels), optional
 
     Returns
@@ -190,7 +207,7 @@ def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> ScoreTabl
     Raises
     ------
     ValueError
-        If shapes differ, or a label or weight is invalid; row and column are named.
+        If shapes differ, or a label or weight is invalid; the message names row and column.
     TypeError
         If scores or weights are masked or sparse.
     """
@@ -208,7 +225,7 @@ def read_table(scores: Any, labels: Any, sample_weight: Any = None) -> ScoreTabl
 
 
 def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
-    """Return weights as (n, 1) or (n, n_labels), or say what is wrong with them."""
+    """Return weights as (n, 1) or (n, n_labels); raise if they are invalid."""
     if weights is None:
         return None
     reject_masked(weights, "sample_weight")
@@ -217,8 +234,8 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[0] != shape[0] or array.shape[1] not in (1, shape[1]):
         raise ValueError(
-            f"The weights have the shape {np.shape(weights)}; there are {shape[0]} rows of "
-            f"{shape[1]} label(s): pass one weight per row or one per label."
+            f"The weights have shape {np.shape(weights)}; expected one per row ({shape[0]}) or one "
+            f"per label ({shape[0]}, {shape[1]})."
         )
     bad = ~(np.isfinite(array) & (array >= 0))
     if bad.any():
@@ -250,8 +267,3 @@ def _score_matrix(scores: Any) -> Array:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"y_score must hold numbers: {error}.") from error
-
-
-def with_soft(table: ScoreTable, soft: Array) -> ScoreTable:
-    """Return the table with probabilities in the place of its labels."""
-    return replace(table, soft=soft)

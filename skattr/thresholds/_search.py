@@ -1,4 +1,4 @@
-"""From scores and labels to thresholds: pure functions over all labels at once."""
+"""Threshold search over all labels at once, as pure functions of labels and scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,30 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import looks_like_proba
-from skattr.thresholds._joint import joint_thresholds, of_sums
+from skattr.thresholds._joint import check_pooled, joint_thresholds
 from skattr.thresholds._metric_grid import grid_thresholds, metric_values
-from skattr.thresholds._objectives import OBJECTIVES, Objective, make_goal
+from skattr.thresholds._objectives import OBJECTIVES, Objective, make_objective
 from skattr.thresholds._per_label import ThresholdSet, collect, counts_of, per_label_thresholds
-from skattr.thresholds._risk_control import LEGAL as CERTIFIED
-from skattr.thresholds._risk_control import certified_thresholds
-from skattr.thresholds._samples import check_rows, row_thresholds, row_value
+from skattr.thresholds._risk_control import CERTIFIABLE, certified_thresholds
+from skattr.thresholds._samples import check_row_objective, row_thresholds, row_value
 from skattr.thresholds._score_table import ScoreTable, read_table
 from skattr.thresholds._strategies import STRATEGIES, with_strategy
 
-Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 AVERAGES = ("macro", "micro", "samples", "global")
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """All that a search needs to know besides scores and labels.
+    """Checked parameters of a search.
 
     Attributes
     ----------
-    goal : Objective or callable
+    objective : Objective or callable
         An objective with its constraint, or a metric ``(y_true, y_pred) -> float``.
     average : {"macro", "micro", "samples", "global"}
-    strategy : {"exact", "plugin", "shrunk", "auto"}
+    strategy : {"auto", "exact", "plugin", "shrunk"}
     confidence : float or None
     correction : {None, "bonferroni"}
     is_proba : bool
@@ -39,21 +39,21 @@ class SearchConfig:
     n_jobs : int or None
     """
 
-    goal: Objective | Callable[..., float]
+    objective: Objective | Callable[..., float]
     average: str = "macro"
-    strategy: str = "exact"
+    strategy: str = "auto"
     confidence: float | None = None
     correction: str | None = None
     is_proba: bool = True
     n_jobs: int | None = None
 
 
-def make_plan(
+def make_search_config(
     objective: str | Callable[..., float],
     n_labels: int,
     *,
     average: str = "macro",
-    strategy: str = "exact",
+    strategy: str = "auto",
     constraint: Any = None,
     confidence: float | None = None,
     correction: str | None = None,
@@ -68,176 +68,202 @@ def make_plan(
     Raises
     ------
     ValueError
-        If one of them is invalid, or two of them do not go together.
+        If one of them is invalid, or two of them exclude each other.
     """
-    for value, what, valid in (
-        (average, "average", AVERAGES),
-        (strategy, "strategy", STRATEGIES),
-        (correction, "correction", (None, "bonferroni")),
+    for name, value, valid in (
+        ("average", average, AVERAGES),
+        ("strategy", strategy, STRATEGIES),
+        ("correction", correction, (None, "bonferroni")),
     ):
         if value not in valid:
-            raise ValueError(f"{what} must be one of {valid}, got {value!r}.")
-    if hasattr(objective, "as_metric"):  # a scorer
+            raise ValueError(f"{name} must be one of {valid}; got {value!r}.")
+    if hasattr(objective, "as_metric"):  # a scorer of skattr.metrics
         objective = objective.as_metric()
+    checked: Objective | Callable[..., float]
     if callable(objective):
-        if average not in ("macro", "global"):
-            raise ValueError(
-                f"A callable objective takes average='macro' or 'global', got {average!r}."
-            )
-        if constraint is not None or strategy in ("plugin", "shrunk"):
-            raise ValueError(
-                "A callable objective takes no constraint, and strategy 'exact' or 'auto'; name "
-                f"one of {', '.join(OBJECTIVES)} for more."
-            )
-        goal: Objective | Callable[..., float] = objective
+        _check_metric_parameters(average, strategy, constraint)
+        checked = objective
     else:
-        goal = make_goal(
+        checked = make_objective(
             objective, n_labels, beta=beta, costs=costs, constraint=constraint, names=names
         )
         if average == "samples":
-            check_rows(goal)
+            check_row_objective(checked)
         elif average == "global" or (average == "micro" and constraint is not None):
-            of_sums(goal)
+            check_pooled(checked)
+    _check_confidence(average, strategy, constraint, confidence, correction)
+    return SearchConfig(checked, average, strategy, confidence, correction, is_proba, n_jobs)
+
+
+def _check_metric_parameters(average: str, strategy: str, constraint: Any) -> None:
+    """Raise for parameters that a callable objective does not support."""
+    if average not in ("macro", "global"):
+        raise ValueError(
+            f"A callable objective takes average='macro' or 'global'; got {average!r}."
+        )
+    if constraint is not None or strategy in ("plugin", "shrunk"):
+        raise ValueError(
+            "A callable objective takes no constraint, and strategy 'exact' or 'auto'; use one of "
+            f"{', '.join(OBJECTIVES)} for more."
+        )
+
+
+def _check_confidence(
+    average: str,
+    strategy: str,
+    constraint: Any,
+    confidence: float | None,
+    correction: str | None,
+) -> None:
+    """Raise if strategy, confidence or correction do not go with the constraint."""
     if strategy in ("plugin", "shrunk") and (constraint is not None or confidence is not None):
         raise ValueError(
-            f"strategy={strategy!r} does not keep to a constraint; take 'exact' or 'auto'."
+            f"strategy={strategy!r} does not support a constraint; use 'exact' or 'auto'."
         )
-    if confidence is not None:
-        if not 0 < confidence < 1:
-            raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
-        if constraint is None or average != "macro" or constraint[0] not in CERTIFIED:
-            raise ValueError(
-                "confidence is that of a constraint per label: pass constraint=('recall', 0.95) "
-                f"or one on another of {', '.join(CERTIFIED)}, with average='macro'."
-            )
-    elif correction is not None:
-        raise ValueError(f"correction={correction!r} is of a confidence; pass confidence=0.9.")
-    return SearchConfig(goal, average, strategy, confidence, correction, is_proba, n_jobs)
+    if confidence is None:
+        if correction is not None:
+            raise ValueError(f"correction={correction!r} requires a confidence, such as 0.9.")
+        return
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1; got {confidence!r}.")
+    if constraint is None or average != "macro" or constraint[0] not in CERTIFIABLE:
+        raise ValueError(
+            "confidence requires a constraint per label: pass constraint=('recall', 0.95) or one "
+            f"on another of {', '.join(CERTIFIABLE)}, with average='macro'."
+        )
 
 
-def run(table: ScoreTable, plan: SearchConfig) -> ThresholdSet:
-    """Search the cuts of a table as a plan says."""
-    goal = plan.goal
-    if plan.average == "global":
-        return _one_for_all(table, plan)
-    if not isinstance(goal, Objective):
-        return grid_thresholds(table, goal)
-    if plan.confidence is not None:
+def search_thresholds(table: ScoreTable, config: SearchConfig) -> ThresholdSet:
+    """Find the thresholds of a table."""
+    objective = config.objective
+    if config.average == "global":
+        return _single_threshold(table, config)
+    if not isinstance(objective, Objective):
+        return grid_thresholds(table, objective)
+    if config.confidence is not None:
         return certified_thresholds(
             table,
-            goal,
-            plan.confidence,
-            plan.correction,
-            is_proba=plan.is_proba,
-            n_jobs=plan.n_jobs,
+            objective,
+            config.confidence,
+            config.correction,
+            is_proba=config.is_proba,
+            n_jobs=config.n_jobs,
         )
-    average = {"macro": per_label_thresholds, "micro": joint_thresholds, "samples": row_thresholds}[
-        plan.average
-    ]
-    strategy = plan.strategy
-    if strategy == "auto" and goal.constraint is not None:
-        strategy = "exact"  # an average of two cuts need not meet the constraint
+    searches = {
+        "macro": per_label_thresholds,
+        "micro": joint_thresholds,
+        "samples": row_thresholds,
+    }
+    search = searches[config.average]
+    strategy = config.strategy
+    if strategy == "auto" and objective.constraint is not None:
+        # The average of two thresholds that satisfy a constraint need not satisfy it.
+        strategy = "exact"
     return with_strategy(
         table,
-        goal,
-        lambda part, its_goal: average(part, its_goal, plan.n_jobs),
+        objective,
+        lambda part, its_objective: search(part, its_objective, config.n_jobs),
         strategy,
-        is_proba=plan.is_proba,
-        is_joint=plan.average != "macro",
+        is_proba=config.is_proba,
+        is_joint=config.average != "macro",
     )
 
 
-def _one_for_all(table: ScoreTable, plan: SearchConfig) -> ThresholdSet:
-    """Search one cut for all labels."""
-    if isinstance(plan.goal, Objective):
-        plan = replace(plan, goal=of_sums(plan.goal))
-    one = run(table.pooled(), replace(plan, average="macro"))
-    if one.failed:
-        return collect([one.failed[0]] * table.n_labels, table.untunable_reason)
-    thresholds = np.repeat(one.thresholds, table.n_labels)
+def _single_threshold(table: ScoreTable, config: SearchConfig) -> ThresholdSet:
+    """Find one threshold for all labels."""
+    if isinstance(config.objective, Objective):
+        check_pooled(config.objective)
+    pooled = search_thresholds(table.pooled(), replace(config, average="macro"))
+    if pooled.failed:
+        return collect([pooled.failed[0]] * table.n_labels, table.untunable_reason)
+    thresholds = np.repeat(pooled.thresholds, table.n_labels)
     return ThresholdSet(thresholds, np.full((4, table.n_labels), np.nan))
 
 
 def evaluate(
-    table: ScoreTable, predicted: Array, plan: SearchConfig, counted: Array
-) -> tuple[NDArray[np.float64], float]:
+    table: ScoreTable, predicted: Mask, config: SearchConfig, counted: Mask
+) -> tuple[Floats, float]:
     """Return the objective of predictions.
 
     Parameters
     ----------
     table : ScoreTable
     predicted : ndarray of shape (n, n_labels), bool
-    plan : SearchConfig
+    config : SearchConfig
     counted : ndarray of shape (n_labels,), bool
-        The labels that count in the average.
+        Labels that count in the average.
 
     Returns
     -------
     values : ndarray of shape (n_labels,), float64
-        Of each label by itself; NaN for those that do not count.
+        Objective of each label; NaN for those that do not count, and where it is undefined.
     value : float
-        As `average` says; NaN if no label counts.
+        Objective averaged as the parameter `average` says, over the labels of which it is
+        defined; NaN if there is none.
     """
-    goal = plan.goal
-    if not isinstance(goal, Objective):
-        values = np.where(counted, metric_values(table, predicted, goal), np.nan)
-        if plan.average == "macro":
+    objective = config.objective
+    if not isinstance(objective, Objective):
+        values = np.where(counted, metric_values(table, predicted, objective), np.nan)
+        if config.average == "macro":
             return values, _mean(values[counted])
-        pooled = table.pooled()
-        return values, float(metric_values(pooled, predicted.reshape(-1, 1), goal)[0])
-    if plan.average == "samples" and counted.any():
-        value = row_value(table.columns(counted), predicted[:, counted], goal.metric())
-        return _from_counts(counts_of(table, predicted), goal, "macro", counted)[0], value
-    return _from_counts(counts_of(table, predicted), goal, plan.average, counted)
+        return values, float(metric_values(table.pooled(), predicted.reshape(-1, 1), objective)[0])
+    counts = counts_of(table, predicted)
+    if config.average == "samples" and counted.any():
+        value = row_value(table.columns(counted), predicted[:, counted], objective.metric())
+        return _from_counts(counts, objective, "macro", counted)[0], value
+    return _from_counts(counts, objective, config.average, counted)
 
 
 def _from_counts(
-    counts: NDArray[np.float64], goal: Objective, average: str, counted: Array
-) -> tuple[NDArray[np.float64], float]:
-    """Return the objective of each label, and that of their mean or of their sums."""
+    counts: Floats, objective: Objective, average: str, counted: Mask
+) -> tuple[Floats, float]:
+    """Return the objective of each label, and that of their mean or of the summed counts."""
     labels = np.flatnonzero(counted)
     values = np.full(counts.shape[1], np.nan)
-    values[labels] = goal.metric(labels)(*counts[:, labels])
+    values[labels] = objective.rate(labels)(*counts[:, labels])
     if average == "macro" or not len(labels):
         return values, _mean(values[labels])
-    if goal.name == "cost":  # which may differ from label to label
+    if objective.name == "cost":  # costs may differ from label to label
         return values, float(np.average(values[labels], weights=counts[2:, labels].sum(axis=0)))
-    return values, float(goal.metric()(*counts[:, labels].sum(axis=1)))
+    return values, float(objective.rate()(*counts[:, labels].sum(axis=1)))
 
 
-def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: Floats) -> float:
+    """Average the labels of which the objective is defined, as the metrics do."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What :func:`find_thresholds` returns.
+    """Result of :func:`find_thresholds`.
 
     Attributes
     ----------
     thresholds : ndarray of shape (n_labels,), float64
-        ``score >= threshold`` is positive; NaN for the failed. With a `confidence` those have
-        the safest threshold there is: always positive for recall, never for the others.
+        ``score >= threshold`` is positive. NaN for labels in `failed`; with a `confidence`, these
+        have the safest threshold: always positive for a constraint on recall, else never.
     values : ndarray of shape (n_labels,), float64
-        The objective of each label at its threshold on these very scores; it flatters.
+        Objective of each label at its threshold on the given scores (optimistically biased).
     value : float
-        The objective as `average` says.
+        Objective averaged as the parameter `average` says.
     failed : dict of {label index: reason}
+        Labels that cannot be tuned.
     """
 
-    thresholds: NDArray[np.float64]
-    values: NDArray[np.float64]
+    thresholds: Floats
+    values: Floats
     value: float
     failed: dict[int, str]
 
 
 def find_thresholds(
-    scores: Any,
-    labels: Any,
+    y_true: Any,
+    y_score: Any,
     objective: str | Callable[..., float] = "f1",
     *,
     average: str = "macro",
-    strategy: str = "exact",
+    strategy: str = "auto",
     constraint: Any = None,
     confidence: float | None = None,
     correction: str | None = None,
@@ -246,51 +272,71 @@ def find_thresholds(
     sample_weight: Any = None,
     n_jobs: int | None = None,
 ) -> Thresholds:
-    """Find the threshold of each label that is best for an objective.
+    """Find the thresholds of all labels that are best for an objective.
 
-    The search is exact over every distinct cut through the scores of a label; a threshold lies
-    midway between the neighbouring scores, and ``score >= threshold`` is positive. Of equally
-    good cuts the lowest that has a positive's score next above it is taken.
+    With ``strategy="exact"`` the search is exact over all distinct thresholds of a label.
+    ``score >= threshold`` is positive. A threshold lies midway between the neighboring scores. Of
+    equally good thresholds, the lowest one right below the score of a positive is returned.
 
     Parameters
     ----------
-    scores : array-like of shape (n,) or (n, n_labels)
-        Probabilities, log odds or other scores that rise with the chance of a positive. NaN is
-        as good as a missing label. float32 and not negative is fastest. Columns of DataFrames
-        must have the same names in both, or other names.
-    labels : array-like of the same shape
-        0 and 1 or bools; NaN, None or pandas.NA where unknown.
+    y_true : array-like of shape (n,) or (n, n_labels)
+        Labels: 0 and 1, or booleans; NaN, None or pandas.NA if missing.
+    y_score : array-like of the same shape
+        Probabilities, log odds or other scores that increase with the chance of a positive. An
+        entry whose score is NaN counts as a missing label. Non-negative float32 scores are
+        fastest. If `y_true` and `y_score` are DataFrames with the same columns, these must be in
+        the same order.
     objective : str or callable, default="f1"
-        "f1", "fbeta", "precision", "recall", "balanced_accuracy" (Youden's J), "accuracy" (1
-        minus the Hamming loss), "jaccard", "mcc", or "cost" (minus the mean cost); where a ratio
-        has no denominator it is 0. Or a metric ``(y_true, y_pred) -> float`` of 0/1 arrays (and
-        ``sample_weight=`` if there are weights), or a scorer of labels of `skattr.metrics`, which
-        is tried at up to 200 cuts.
+        Metric to maximize:
+
+        - "f1", "fbeta", "precision", "recall", "jaccard" or "mcc".
+        - "balanced_accuracy", which has the same optimum as Youden's J.
+        - "accuracy": 1 minus the Hamming loss.
+        - "cost": minus the mean cost.
+        - A callable ``(y_true, y_pred) -> float`` of 0/1 arrays, which also takes
+          ``sample_weight`` if there are weights, or a scorer of `skattr.metrics`. It is
+          evaluated at up to 200 thresholds.
+
+        The search treats 0 / 0 as 0.
     average : {"macro", "micro", "samples", "global"}, default="macro"
-        Over which counts: each label's own; the sums over all labels, the cuts chosen jointly
-        (exact); each row's, averaged over rows (a local optimum); or the sums over all labels
-        with one cut for all.
-    strategy : {"exact", "plugin", "shrunk", "auto"}, default="exact"
-        Exact for these labels; for their calibrated probabilities; shrunk towards one cut for
-        all labels; or between the first two by the support, which generalises best. With a
-        constraint "auto" is "exact", and the other two are refused.
+        Counts that the objective is computed from:
+
+        - "macro": those of each label.
+        - "micro": those summed over labels; the thresholds are jointly optimal.
+        - "samples": those of each row, averaged over rows; a local optimum.
+        - "global": those summed over labels, with one threshold for all labels.
+    strategy : {"auto", "exact", "plugin", "shrunk"}, default="auto"
+        How closely a threshold follows the given labels:
+
+        - "exact": the best threshold for these labels.
+        - "plugin": the best threshold for their calibrated probabilities.
+        - "auto": the average of these two, weighted by the support of the label. It is "exact"
+          if there is a constraint or from a support of 2,000 on. It is the default because the
+          exact threshold of a label with few positives follows their noise, and the plug-in
+          threshold the error of the calibration; on new data, the average is at least as good as
+          the better of the two within .003 macro-F1.
+        - "shrunk": the exact threshold, drawn towards one threshold for all labels.
+
+        "plugin" and "shrunk" do not support a constraint.
     constraint : (name, bound), default=None
-        Only cuts with "precision", "recall" or "specificity" of at least, or
-        "false_positive_rate" or "positive_share" (of rows predicted positive) of at most the
-        bound: a number, one per label, or a dict. It holds per label ("macro") or for the sums
-        over labels ("micro", "global"); then the joint cuts are exact up to some thousand
-        positives, and within one step of the optimum beyond.
+        Lower bound on "precision", "recall" or "specificity", or upper bound on
+        "false_positive_rate" or "positive_share" (the share of rows that are predicted
+        positive). The bound is a number, one per label, or a dict. It holds per label ("macro")
+        or for the sums over labels ("micro", "global"). Joint thresholds are exact up to some
+        thousand positives, and within one step of the optimum beyond.
     confidence : float, default=None
-        Choose among cuts that meet the constraint with this probability, by exact tests.
+        Probability with which a threshold must satisfy the constraint, by exact tests.
     correction : {None, "bonferroni"}, default=None
-        Whether the confidence is that of each label, or of all at once.
+        Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
         Weight of recall in "fbeta".
     costs : pair of float or array-like of shape (n_labels,), default=(1.0, 1.0)
-        Of a false positive and of a false negative, for "cost".
+        Costs of a false positive and of a false negative, for "cost".
     sample_weight : array-like of shape (n,) or (n, n_labels), default=None
+        Weight of each row or of each label.
     n_jobs : int, default=None
-        Threads.
+        Number of threads.
 
     Returns
     -------
@@ -305,17 +351,17 @@ def find_thresholds(
     --------
     >>> import numpy as np
     >>> from skattr.thresholds import find_thresholds
-    >>> scores = np.array([[0.1, 0.6], [0.4, 0.7], [0.35, 0.2], [0.8, 0.3]])
-    >>> labels = np.array([[0, 1], [0, 1], [1, np.nan], [1, 0]])
-    >>> found = find_thresholds(scores, labels)
+    >>> y_true = np.array([[0, 1], [0, 1], [1, np.nan], [1, 0]])
+    >>> y_score = np.array([[0.1, 0.6], [0.4, 0.7], [0.35, 0.2], [0.8, 0.3]])
+    >>> found = find_thresholds(y_true, y_score, strategy="exact")
     >>> found.thresholds.round(3)
     array([0.225, 0.45 ])
     >>> found.values
     array([0.8, 1. ])
     """
-    table = read_table(scores, labels, sample_weight)
-    columns = getattr(labels, "columns", None)
-    plan = make_plan(
+    table = read_table(y_true, y_score, sample_weight)
+    columns = getattr(y_true, "columns", None)
+    config = make_search_config(
         objective,
         table.n_labels,
         average=average,
@@ -329,16 +375,17 @@ def find_thresholds(
         n_jobs=n_jobs,
         names=None if columns is None else list(columns),
     )
-    cuts = run(table, plan)
-    values, value = _values_of(table, cuts, plan)
-    return Thresholds(cuts.thresholds, values, value, cuts.failed)
+    found = search_thresholds(table, config)
+    values, value = _evaluate_found(table, found, config)
+    return Thresholds(found.thresholds, values, value, found.failed)
 
 
-def _values_of(
-    table: ScoreTable, cuts: ThresholdSet, plan: SearchConfig
-) -> tuple[NDArray[np.float64], float]:
+def _evaluate_found(
+    table: ScoreTable, found: ThresholdSet, config: SearchConfig
+) -> tuple[Floats, float]:
     tuned = np.ones(table.n_labels, dtype=bool)
-    tuned[list(cuts.failed)] = False
-    if plan.average in ("macro", "micro") and isinstance(plan.goal, Objective):  # counted already
-        return _from_counts(cuts.counts, plan.goal, plan.average, tuned)
-    return evaluate(table, table.scores >= cuts.thresholds, plan, tuned)
+    tuned[list(found.failed)] = False
+    if config.average in ("macro", "micro") and isinstance(config.objective, Objective):
+        # The search has counted already; counting again would read all scores a second time.
+        return _from_counts(found.counts, config.objective, config.average, tuned)
+    return evaluate(table, table.scores >= found.thresholds, config, tuned)

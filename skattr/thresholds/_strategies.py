@@ -1,6 +1,7 @@
-"""How far a threshold follows the labels it was found on, and how far a smoother rule."""
+"""Threshold strategies: exact, from calibrated probabilities, shrunk, or an average."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,131 +10,142 @@ from scipy.special import expit, logit
 
 from skattr.thresholds._objectives import Objective
 from skattr.thresholds._per_label import ThresholdSet, counts_at, per_label_thresholds
-from skattr.thresholds._score_table import ScoreTable, with_soft
+from skattr.thresholds._score_table import ScoreTable
 
 Array = NDArray[Any]
 Search = Callable[[ScoreTable, Objective], ThresholdSet]
 
 STRATEGIES = ("exact", "plugin", "shrunk", "auto")
-# Support at which "auto" trusts the labels and the calibrated probabilities equally, and
-# "shrunk" the label and the pool; see benchmarks/bench_honesty.py.
+# Support at which the exact threshold weighs one half: against the threshold for calibrated
+# probabilities in "auto", against the pooled threshold in "shrunk". With these values, "auto" is
+# within .003 macro-F1 of the better of its two parts in all settings of
+# benchmarks/bench_threshold_strategies.py.
 HALF_AUTO = 100.0
 HALF_SHRUNK = 20.0
-ENOUGH = 2000  # support from which "auto" is "exact": the other rule would weigh 5 % or less
-_BINS = 4096  # of log odds, for the fit of a slope and an intercept
-_EDGE = 1e-6  # how near to 0 and 1 a probability of exactly 0 or 1 is taken to be, at most
+# Support from which "auto" is "exact": the other threshold would weigh 5 % or less, and need a
+# second search.
+ENOUGH = 2000
+# Bins of log odds in the fit of a slope and an intercept, so that its time does not grow with n.
+_BINS = 4096
+_EDGE = 1e-6  # probabilities of 0 and 1 are replaced by this and 1 minus this, at most
 
 
 def log_odds_of(scores: Array, is_proba: bool) -> Array:
-    """Return finite scores on the scale they are calibrated on.
+    """Return finite scores on the scale on which they are calibrated.
 
-    Log odds of probabilities, of which 0 and 1 come to stand beyond all others. Other scores
-    have no scale of their own: they are brought to a standard deviation of 2.
+    Probabilities become log odds; those of 0 and 1 lie beyond all others. Other scores have no
+    known scale and are standardized to a standard deviation of 2, which is typical of log odds.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if not is_proba:
         spread = scores.std()
         return np.asarray(2 * (scores - scores.mean()) / (spread if spread > 0 else 1))
-    low, high = (min(_EDGE, side[side > 0].min(initial=1) / 2) for side in (scores, 1 - scores))
+    low, high = (min(_EDGE, part[part > 0].min(initial=1) / 2) for part in (scores, 1 - scores))
     return np.asarray(logit(np.clip(scores, low, 1 - high)))
 
 
 def with_strategy(
     table: ScoreTable,
-    goal: Objective,
+    objective: Objective,
     search: Search,
     strategy: str,
     *,
     is_proba: bool,
     is_joint: bool,
 ) -> ThresholdSet:
-    """Search cuts by one of the strategies.
+    """Find thresholds by one of the strategies.
 
     Parameters
     ----------
     table : ScoreTable
-    goal : Objective
+    objective : Objective
     search : callable
-        From a table and a goal to exact cuts.
+        Returns the exact thresholds of a table for an objective.
     strategy : {"exact", "plugin", "shrunk", "auto"}
-        ``"exact"``: as they are. ``"plugin"``: those that are best for the calibrated
-        probabilities instead of the labels. ``"auto"``: between the two, on the scale of log
-        odds; the exact cut weighs s / (s + 100) for a label of which s positives (or
-        negatives, if they are fewer) are known, and from 2,000 on alone. ``"shrunk"``: between
-        the exact cut and the one best cut of all labels, likewise with 20.
+        - "exact": the exact thresholds.
+        - "plugin": the exact thresholds for calibrated probabilities instead of labels.
+        - "auto": the average of these two on the scale of log odds. The exact threshold has the
+          weight s / (s + 100) for a label of support s (its number of known positives, or of
+          known negatives if they are fewer), and 1 from s = 2,000 on.
+        - "shrunk": the average of the exact threshold and the best single threshold of all
+          labels. The exact one has the weight s / (s + 20).
     is_proba : bool
         Whether the scores are probabilities.
     is_joint : bool
-        Whether the cut of one label depends on the others.
+        Whether the threshold of one label depends on the other labels.
 
     Returns
     -------
     ThresholdSet
     """
-    exact = search(table, goal)
+    exact = search(table, objective)
     support = np.minimum(*table.support())
-    followers = np.setdiff1d(np.arange(table.n_labels), list(exact.failed))
-    if strategy == "auto" and not (is_joint and (support[followers] < ENOUGH).any()):
-        followers = followers[support[followers] < ENOUGH]
-    if strategy == "exact" or not len(followers):
+    adjusted = np.setdiff1d(np.arange(table.n_labels), list(exact.failed))
+    # In a joint search, the labels of large support take part in the second search as well: the
+    # thresholds of the others depend on them.
+    if strategy == "auto" and not (is_joint and (support[adjusted] < ENOUGH).any()):
+        adjusted = adjusted[support[adjusted] < ENOUGH]
+    if strategy == "exact" or not len(adjusted):
         return exact
     thresholds = exact.thresholds.copy()
-    part, support = table.columns(followers), support[followers]
+    part, support = table.columns(adjusted), support[adjusted]
     if strategy == "shrunk":
-        smooth = per_label_thresholds(part.pooled(), goal.mean()).thresholds[0]
-        share = support / (support + HALF_SHRUNK)
+        smooth = per_label_thresholds(part.pooled(), objective.mean()).thresholds[0]
+        weight = support / (support + HALF_SHRUNK)
     else:
-        smooth = search(calibrated(part, is_proba), goal.columns(followers)).thresholds
-        share = support / (support + HALF_AUTO) if strategy == "auto" else 0.0 * support
-        share[support >= ENOUGH] = strategy == "auto"
-    own = thresholds[followers]
+        smooth = search(with_calibrated_labels(part, is_proba), objective.columns(adjusted))
+        smooth = smooth.thresholds
+        weight = support / (support + HALF_AUTO) if strategy == "auto" else 0.0 * support
+        weight[support >= ENOUGH] = strategy == "auto"
+    own = thresholds[adjusted]
     smooth = np.where(np.isnan(smooth), own, smooth)
-    thresholds[followers] = _between(own, smooth, share, is_proba)
+    thresholds[adjusted] = _average(own, smooth, weight, is_proba)
     counts = exact.counts.copy()
-    counts[:, followers] = counts_at(part, thresholds[followers])
+    counts[:, adjusted] = counts_at(part, thresholds[adjusted])
     return ThresholdSet(thresholds, counts, exact.failed)
 
 
-def _between(exact: Array, smooth: Array, share: Array, is_proba: bool) -> Array:
-    """Average thresholds on the scale of log odds; a share of 0 or 1 leaves one as it is."""
-    ends = [exact, smooth]
+def _average(exact: Array, smooth: Array, weight: Array, is_proba: bool) -> Array:
+    """Average thresholds on the scale of log odds; a weight of 0 or 1 returns one unchanged."""
+    first, second = exact, smooth
     if is_proba:
-        tiny = np.finfo(np.float64).tiny
-        ends = [logit(np.clip(end, tiny, 1 - np.finfo(np.float64).epsneg)) for end in ends]
-    with np.errstate(invalid="ignore"):  # infinite thresholds
-        middle = share * ends[0] + (1 - share) * ends[1]
+        info = np.finfo(np.float64)
+        first, second = (logit(np.clip(t, info.tiny, 1 - info.epsneg)) for t in (exact, smooth))
+    with np.errstate(invalid="ignore"):  # thresholds may be infinite
+        middle = weight * first + (1 - weight) * second
     if is_proba:
         middle = expit(middle)
     middle = np.clip(middle, np.minimum(exact, smooth), np.maximum(exact, smooth))
     middle = np.where(np.isnan(middle), exact, middle)
-    return np.select([share == 1, share == 0], [exact, smooth], middle)
+    return np.select([weight == 1, weight == 0], [exact, smooth], middle)
 
 
-def calibrated(table: ScoreTable, is_proba: bool) -> ScoreTable:
-    """Put calibrated probabilities in the place of the labels."""
-    positive, negative = table.sides()
+def with_calibrated_labels(table: ScoreTable, is_proba: bool) -> ScoreTable:
+    """Return the table with calibrated probabilities instead of labels."""
+    positive, negative = table.label_weights_by_class()
     soft = np.empty(table.scores.shape)
     for label, scores in enumerate(table.scores.T):
         used = np.isfinite(scores) & (positive[:, label] + negative[:, label] > 0)
         log_odds = log_odds_of(scores[used], is_proba)
         slope, intercept = logistic_fit(log_odds, positive[used, label], negative[used, label])
-        soft[:, label] = scores > 0  # infinite scores
+        soft[:, label] = scores > 0  # for infinite scores, which the fit leaves out
         soft[used, label] = expit(slope * log_odds + intercept)
-    return with_soft(table, soft)
+    return replace(table, soft=soft)
 
 
 def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, float]:
-    """Fit P(positive) = 1 / (1 + exp(-(a z + b))), a > 0, drawn a little to a = 1, b = 0.
+    """Fit P(positive) = 1 / (1 + exp(-(a z + b))), a > 0, with a weak prior at a = 1, b = 0.
 
-    Newton's method on the log likelihood with the penalty ((a - 1)^2 + (b / 10)^2 * 10) / 4:
-    with two or three positives the fit stays near the scores' own odds.
+    The fit is Newton's method on the log likelihood with the penalty
+    ((a - 1)^2 + b^2 / 10) / 4. With two or three positives the prior keeps it near the odds of
+    the scores.
 
     Parameters
     ----------
     z : ndarray of shape (n,)
         Finite log odds.
     positive, negative : ndarray of shape (n,)
-        What each row weighs as a positive and as a negative.
+        Weight of each row as a positive and as a negative.
 
     Returns
     -------
@@ -157,7 +169,7 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
         cross = curvature @ z
         hessian = np.array([[curvature @ z**2, cross], [cross, curvature.sum()]]) + np.diag(prior)
         step = np.linalg.solve(hessian, gradient)
-        size = 1.0
+        size = 1.0  # halved until the loss falls: full steps diverge from a poor start
         while (new := loss(point - size * step)) > current and size > 1e-8:
             size /= 2
         if size <= 1e-8:
@@ -169,7 +181,7 @@ def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, flo
 
 
 def _binned(z: Array, positive: Array, negative: Array) -> tuple[Array, Array, Array]:
-    """Put many rows into bins of their log odds, each at its weighted mean."""
+    """Replace many rows by bins of their log odds, each at its weighted mean."""
     if len(z) <= _BINS:
         return z, positive, negative
     lowest, highest = z.min(), z.max()

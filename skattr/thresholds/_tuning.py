@@ -1,31 +1,44 @@
-"""From scores, labels and an estimator's parameters to thresholds and what they are worth."""
+"""Tuning as the meta-estimators do it: thresholds and their cross-validated score."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skattr._multioutput.scores import Scores
 from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._targets.weights import check_label_weights
+from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
+from skattr.thresholds._fixed import (
+    check_fixed_thresholds,
+    expand_to_outputs,
+    read_fixed_thresholds,
+)
 from skattr.thresholds._objectives import OBJECTIVES
 from skattr.thresholds._per_label import ThresholdSet
-from skattr.thresholds._risk_control import safest
 from skattr.thresholds._score_table import ScoreTable
-from skattr.thresholds._search import AVERAGES, SearchConfig, evaluate, make_plan, run
+from skattr.thresholds._search import (
+    AVERAGES,
+    SearchConfig,
+    evaluate,
+    make_search_config,
+    search_thresholds,
+)
 from skattr.thresholds._strategies import STRATEGIES
 
-Array = NDArray[Any]
-_FOLDS = 5
+Floats = NDArray[np.float64]
+Folds = NDArray[np.intp]
+_N_FOLDS = 5
 
-CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
+TUNING_CONSTRAINTS: dict[str, Any] = {
     "objective": [StrOptions(set(OBJECTIVES)), callable],
     "average": [StrOptions(set(AVERAGES))],
     "strategy": [StrOptions(set(STRATEGIES))],
@@ -41,307 +54,269 @@ CONSTRAINTS_OF_PARAMETERS: dict[str, Any] = {
 }
 
 
+class TuningParameters(Protocol):
+    """Parameters of ThresholdCalibrator and TunedThresholdMultiOutputCV that tuning reads."""
+
+    objective: str | Callable[..., float]
+    average: str
+    strategy: str
+    constraint: Any
+    confidence: float | None
+    correction: str | None
+    beta: float
+    costs: Any
+    thresholds: Any
+    default_threshold: float
+    n_jobs: int | None
+
+
 @dataclass(frozen=True)
 class TuningResult:
-    """Thresholds and what they are worth; arrays have an entry per output, NaN if not binary.
+    """Thresholds and their scores; arrays have an entry per output, NaN if it is not binary.
 
-    What cannot be tuned counts with its default threshold, as it will be predicted; a ratio
-    without a denominator is 0, and a label of which nothing is known does not count.
+    A label that cannot be tuned counts with its default threshold, since that is what it will be
+    predicted with. A label whose known labels do not define the objective, such as F1 without a
+    known positive, is NaN and left out of the average, as in the metrics of this package.
 
     Attributes
     ----------
     thresholds : ndarray of shape (n_outputs,)
-    scores, in_sample_scores : ndarray of shape (n_outputs,)
-        The objective of each output: of thresholds found on other rows, and of these
-        thresholds on the rows they were found on.
+    scores : ndarray of shape (n_outputs,)
+        Cross-validated objective of each output: each fold is predicted with thresholds found
+        on the other folds.
+    in_sample_scores : ndarray of shape (n_outputs,)
+        Objective of each output on the rows its threshold was found on (optimistically biased).
     score, in_sample_score : float
-        The same as `average` says.
+        The same, averaged as the parameter `average` says.
     fold_thresholds : ndarray of shape (n_folds, n_outputs)
     """
 
-    thresholds: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    in_sample_scores: NDArray[np.float64]
+    thresholds: Floats
+    scores: Floats
+    in_sample_scores: Floats
     score: float
     in_sample_score: float
-    fold_thresholds: NDArray[np.float64]
+    fold_thresholds: Floats
 
-    def results(self) -> dict[str, Any]:
-        """Return what `cv_results_` tells of it."""
-        return {
-            "fold_thresholds": self.fold_thresholds,
-            "mean_threshold": self.fold_thresholds.mean(axis=0),
-            "std_threshold": _spread_of(self.fold_thresholds),
-            "out_of_fold_scores": self.scores,
-            "in_sample_scores": self.in_sample_scores,
+
+class TuningResultMixin:
+    """Fitted attributes of an estimator that has tuned thresholds."""
+
+    best_threshold_: float | Floats
+    best_score_: float
+    in_sample_score_: float
+    cv_results_: dict[str, Any]
+    _thresholds: Floats
+
+    def _set_tuning_result(self, result: TuningResult) -> None:
+        self._thresholds = result.thresholds
+        is_single = len(result.thresholds) == 1
+        self.best_threshold_ = float(result.thresholds[0]) if is_single else result.thresholds
+        self.best_score_ = result.score
+        self.in_sample_score_ = result.in_sample_score
+        with np.errstate(invalid="ignore"):  # thresholds may be infinite
+            mean, spread = result.fold_thresholds.mean(axis=0), result.fold_thresholds.std(axis=0)
+        self.cv_results_ = {
+            "fold_thresholds": result.fold_thresholds,
+            "mean_threshold": mean,
+            "std_threshold": spread,
+            "cross_validated_scores": result.scores,
+            "in_sample_scores": result.in_sample_scores,
         }
 
 
-def _spread_of(fold_thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # infinite thresholds
-        return np.asarray(fold_thresholds.std(axis=0))
-
-
-def table_of(scores: Array, codes: Array, weights: Array | None) -> ScoreTable:
-    """Return a table of binary outputs' scores and codes (-1 unknown)."""
-    return ScoreTable(scores, codes.astype(np.int8), weights)
-
-
-def of_binary(
-    weights: NDArray[np.float64] | None, two: NDArray[np.bool_], per_row: bool
-) -> NDArray[np.float64] | None:
-    """Return the weights of the binary attributes, (n, 1) if they are those of rows."""
-    if weights is None or not two.any():
-        return None
-    return weights.max(axis=1, keepdims=True) if per_row else weights[:, two]
+def make_table(
+    scores: Scores,
+    codes: NDArray[np.int64],
+    encoder: AttributeEncoder,
+    sample_weight: Any,
+    label_weight: Any,
+) -> ScoreTable:
+    """Return scores, codes (-1 if missing) and weights of the binary outputs."""
+    binary = is_binary(encoder)
+    weights = None
+    if binary.any() and (sample_weight is not None or label_weight is not None):
+        weights = check_label_weights(
+            codes, codes, sample_weight, label_weight, encoder.output_names_
+        )
+        # Row weights stay one column: average="samples" rejects weights per label.
+        per_row = label_weight is None
+        weights = weights.max(axis=1, keepdims=True) if per_row else weights[:, binary]
+    return ScoreTable(scores.binary, codes[:, binary].astype(np.int8), weights)
 
 
 def tune(
-    estimator: Any,
+    params: TuningParameters,
     table: ScoreTable,
     encoder: AttributeEncoder,
     is_proba: bool,
-    folds: Array | None,
-    stacklevel: int,
+    folds: Folds | None = None,
 ) -> TuningResult:
-    """Find thresholds as an estimator's parameters say.
+    """Find thresholds, or evaluate fixed ones, as the parameters say.
 
     Parameters
     ----------
-    estimator : ThresholdCalibrator or TunedThresholdMultiOutputCV
+    params : ThresholdCalibrator or TunedThresholdMultiOutputCV
     table : ScoreTable
         Of the binary outputs.
     encoder : AttributeEncoder
     is_proba : bool
+        Whether the scores are probabilities.
     folds : ndarray of shape (n,), int, or None
-        Rows that are scored by thresholds found on the other rows, -1 for none of them. None
-        makes five stratified folds.
-    stacklevel : int
-        From here to the user's line, for warnings.
+        Fold of each row for the cross-validated score, -1 for a row in no fold. None makes five
+        stratified folds.
 
     Returns
     -------
     TuningResult
     """
-    two = is_binary(encoder)
-    names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
-    default = default_threshold(estimator, is_proba)
+    binary = is_binary(encoder)
+    names = _binary_names(encoder)
+    default = _default_threshold(params, is_proba)
     if not names:
-        nothing = np.full(len(two), np.nan)
-        return TuningResult(nothing, nothing, nothing, np.nan, np.nan, nothing[np.newaxis])
-    plan = plan_of(estimator, names, is_proba)
-    if isinstance(estimator.thresholds, str):
-        cuts = run(table, plan)
-        _report(cuts, names, plan, default, stacklevel + 1)
-        thresholds = _filled(cuts, default)
+        nan = np.full(len(binary), np.nan)
+        return TuningResult(nan, nan, nan, np.nan, np.nan, nan[np.newaxis])
+    config = _search_config(params, names, is_proba)
+    if isinstance(params.thresholds, str):
+        found = search_thresholds(table, config)
+        _report_untuned(found, names, config, default)
+        thresholds = _fill_default(found, default)
         if folds is None:
             folds = _make_folds(table)
-        per_fold, predicted, scored = _out_of_fold(table, plan, folds, default)
+        fold_thresholds, predicted = _predict_out_of_fold(table, config, folds, default)
+        in_fold = folds >= 0
     else:
-        thresholds = fixed_thresholds(estimator.thresholds, encoder)[two]
-        per_fold = thresholds[np.newaxis]
-        predicted, scored = table.scores >= thresholds, np.ones(len(table.scores), dtype=bool)
-    known = np.add(*table.support()) > 0
-    in_sample = evaluate(table, table.scores >= thresholds, plan, known)
-    honest = evaluate(table.rows(scored), predicted[scored], plan, known)
+        thresholds = read_fixed_thresholds(params.thresholds, encoder)[binary]
+        fold_thresholds = thresholds[np.newaxis]
+        # Fixed thresholds have seen no label, so that all rows count as held out.
+        predicted = table.scores >= thresholds
+        in_fold = np.ones(len(table.scores), dtype=bool)
+    has_label = np.add(*table.support()) > 0
+    in_sample = evaluate(table, table.scores >= thresholds, config, has_label)
+    # Counts are summed over folds before the metric is taken: in a fold without positives of a
+    # rare label, the mean over folds of its F1 would not be defined.
+    cross_validated = evaluate(table.rows(in_fold), predicted[in_fold], config, has_label)
     return TuningResult(
-        _spread(thresholds, two),
-        _spread(honest[0], two),
-        _spread(in_sample[0], two),
-        honest[1],
+        expand_to_outputs(thresholds, binary),
+        expand_to_outputs(cross_validated[0], binary),
+        expand_to_outputs(in_sample[0], binary),
+        cross_validated[1],
         in_sample[1],
-        _spread(per_fold, two),
+        expand_to_outputs(fold_thresholds, binary),
     )
 
 
-def plan_of(estimator: Any, names: list[Any], is_proba: bool = True) -> SearchConfig:
-    """Return the plan that an estimator's parameters make for binary outputs."""
-    return make_plan(
-        estimator.objective,
+def check_tuning_parameters(
+    params: TuningParameters, encoder: AttributeEncoder, may_be_proba: bool
+) -> None:
+    """Raise for invalid parameters before any classifier is fitted.
+
+    Parameters
+    ----------
+    params : TunedThresholdMultiOutputCV
+    encoder : AttributeEncoder
+        Fitted on y. The classifier may declare more classes than y shows, so that it is not yet
+        certain which outputs are binary; what depends on it is checked after the fit.
+    may_be_proba : bool
+        Whether the scores will be probabilities.
+    """
+    names = _binary_names(encoder)
+    costs = params.costs if isinstance(params.costs, tuple | list) else [params.costs]
+    per_label = [*costs, *(params.constraint or [])[1:]]
+    if names and all(np.ndim(value) == 0 and not isinstance(value, Mapping) for value in per_label):
+        _search_config(params, names, is_proba=True)
+    if len(names) == encoder.n_outputs_:
+        check_fixed_thresholds(params.thresholds, encoder, may_be_proba)
+
+
+def _binary_names(encoder: AttributeEncoder) -> list[Any]:
+    pairs = zip(encoder.output_names_, is_binary(encoder), strict=True)
+    return [name for name, binary in pairs if binary]
+
+
+def _search_config(params: TuningParameters, names: list[Any], is_proba: bool) -> SearchConfig:
+    return make_search_config(
+        params.objective,
         len(names),
-        average=estimator.average,
-        strategy=estimator.strategy,
-        constraint=estimator.constraint,
-        confidence=estimator.confidence,
-        correction=estimator.correction,
-        beta=estimator.beta,
-        costs=estimator.costs,
+        average=params.average,
+        strategy=params.strategy,
+        constraint=params.constraint,
+        confidence=params.confidence,
+        correction=params.correction,
+        beta=params.beta,
+        costs=params.costs,
         is_proba=is_proba,
-        n_jobs=estimator.n_jobs,
+        n_jobs=params.n_jobs,
         names=names,
     )
 
 
-def check_before_fit(estimator: Any, encoder: AttributeEncoder) -> None:
-    """Raise for what is wrong with the parameters before any classifier is fitted.
-
-    `encoder` is that of y; the classifier may declare more classes, so only what does not
-    depend on which outputs are binary is held against it.
-    """
-    two = is_binary(encoder)
-    names = [name for name, binary in zip(encoder.output_names_, two, strict=True) if binary]
-    per_label = [estimator.costs] if not isinstance(estimator.costs, tuple | list) else []
-    per_label += list(estimator.costs) if not per_label else []
-    per_label += list(estimator.constraint or [])[1:]
-    if names and all(np.ndim(value) == 0 and not isinstance(value, Mapping) for value in per_label):
-        plan_of(estimator, names)
-    if len(names) == len(two):
-        may_be_proba = estimator.response_method != "decision_function"
-        check_fixed(
-            estimator.thresholds,
-            encoder,
-            may_be_proba and hasattr(estimator.estimator, "predict_proba"),
-        )
-
-
-def check_fixed(given: Any, encoder: AttributeEncoder, is_proba: bool) -> None:
-    """Raise for thresholds that are given and invalid; `is_proba` is that of their scores.
-
-    A hair above 1 is valid: tuning takes it where nothing is to be positive.
-    """
-    if isinstance(given, str):
-        return
-    values = fixed_thresholds(given, encoder)
-    outside = (values < 0) | (values > safest(False, True))
-    if is_proba and outside.any():
-        j = int(outside.argmax())
-        raise ValueError(
-            f"thresholds: that of output {encoder.output_names_[j]!r} is {values[j]:g}; those of "
-            "probabilities must lie in [0, 1], and only those of decisions "
-            "(response_method='decision_function') may be any number."
-        )
-
-
-def default_threshold(estimator: Any, is_proba: bool) -> float:
+def _default_threshold(params: TuningParameters, is_proba: bool) -> float:
     """Return the default threshold on the scale of the scores."""
-    value = float(estimator.default_threshold)
+    value = float(params.default_threshold)
     return value if is_proba else float(logit(value))
 
 
-def fixed_thresholds(given: Any, encoder: AttributeEncoder) -> NDArray[np.float64]:
-    """Read thresholds that are given, one per output; NaN for those that are not binary.
-
-    Parameters
-    ----------
-    given : float, dict by name, or array-like
-        One for all binary outputs; by name; one per output, NaN where it is not binary; or one
-        per binary output.
-    encoder : AttributeEncoder
-
-    Raises
-    ------
-    ValueError
-        If there are more or fewer, or one is missing.
-    """
-    two = is_binary(encoder)
-    names = encoder.output_names_
-    binary = [name for name, is_two in zip(names, two, strict=True) if is_two]
-    if isinstance(given, pd.Series) and set(given.index) == set(binary):
-        given = given.to_dict()
-    if isinstance(given, Mapping):
-        lacking = [name for name in binary if name not in given]
-        strange = [name for name in given if name not in binary]
-        if lacking or strange:
-            wrong = [f"{lacking} are lacking"] * bool(lacking)
-            wrong += [f"{strange} are no binary outputs"] * bool(strange)
-            raise ValueError(
-                f"thresholds by name must name all binary outputs and no others: "
-                f"{', and '.join(wrong)}; the binary outputs are {binary}."
-            )
-        values = np.array([given[name] for name in binary], dtype=np.float64)
-    else:
-        values = np.asarray(given, dtype=np.float64)
-    if values.ndim == 0:
-        values = np.full(len(binary), float(values))
-    if values.shape == two.shape and not two.all():
-        if not np.isnan(values[~two]).all():
-            raise ValueError(
-                "thresholds must be NaN for outputs that are not binary: "
-                f"{[name for name in names if name not in binary]}."
-            )
-        values = values[two]
-    if values.shape != (len(binary),):
-        raise ValueError(
-            f"thresholds must be 'tune', a number, or one number for each of the {len(binary)} "
-            f"binary output(s) {binary}; got the shape {values.shape}."
-        )
-    if np.isnan(values).any():
-        raise ValueError(f"The threshold of {binary[int(np.isnan(values).argmax())]!r} is NaN.")
-    return _spread(values, two)
+def _fill_default(found: ThresholdSet, default: float) -> Floats:
+    return np.where(np.isnan(found.thresholds), default, found.thresholds)
 
 
-def _spread(values: Array, two: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Put values of binary outputs among those of all outputs."""
-    result = np.full((*values.shape[:-1], len(two)), np.nan)
-    result[..., two] = values
-    return result
-
-
-def _filled(cuts: ThresholdSet, default: float) -> NDArray[np.float64]:
-    return np.where(np.isnan(cuts.thresholds), default, cuts.thresholds)
-
-
-def _report(
-    cuts: ThresholdSet, names: list[Any], plan: SearchConfig, default: float, stacklevel: int
+def _report_untuned(
+    found: ThresholdSet, names: list[Any], config: SearchConfig, default: float
 ) -> None:
-    """Warn of the outputs that have no threshold of their own, or raise if none has."""
-    if not cuts.failed:
+    """Warn of the outputs that could not be tuned, or raise if none could."""
+    if not found.failed:
         return
-    reasons = "; ".join(f"{names[label]!r}: {reason}" for label, reason in cuts.failed.items())
-    if plan.confidence is not None:
-        warnings.warn(
-            f"No threshold is guaranteed with confidence {plan.confidence:g} for {reasons}. The "
-            "safest threshold is used.",
-            ThresholdNotTunedWarning,
-            stacklevel=stacklevel,
+    reasons = "; ".join(f"{names[label]!r}: {reason}" for label, reason in found.failed.items())
+    if config.confidence is not None:
+        message = (
+            f"No threshold is guaranteed with confidence {config.confidence:g} for {reasons}. The "
+            "safest threshold is used."
         )
-        return
-    if len(cuts.failed) == len(names):
+    elif len(found.failed) == len(names):
         raise ValueError(f"No threshold can be tuned: {reasons}.")
-    warnings.warn(
-        f"The default threshold {default:g} is used for {reasons}.",
-        ThresholdNotTunedWarning,
-        stacklevel=stacklevel,
-    )
+    else:
+        message = f"The default threshold {default:g} is used for {reasons}."
+    warnings.warn(message, ThresholdNotTunedWarning, stacklevel=find_stack_level())
 
 
-def _make_folds(table: ScoreTable) -> NDArray[np.intp]:
-    """Put the rows that have a label and a score into stratified folds."""
+def _make_folds(table: ScoreTable) -> Folds:
+    """Return stratified folds of the rows that have a label and a score, -1 for the others."""
     known = table.known()
     n = len(table.scores)
     rows = np.arange(n) if known is None else np.flatnonzero(known.any(axis=1))
     folds = np.full(n, -1, dtype=np.intp)
-    if len(rows) < _FOLDS:
+    if len(rows) < _N_FOLDS:
         folds[rows] = np.arange(len(rows))
         return folds
-    labels: Array = table.is_positive()[rows]
+    labels: NDArray[Any] = table.is_positive()[rows]
     if known is not None:
         labels = np.where(known[rows], labels, np.nan)
-    splitter = MultilabelStratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    for number, (_, test) in enumerate(splitter.split(labels, labels)):
-        folds[rows[test]] = number
+    # A fixed seed: the thresholds do not depend on these folds, only their score does.
+    splitter = MultilabelStratifiedKFold(_N_FOLDS, shuffle=True, random_state=0)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels)):
+        folds[rows[test]] = fold
     return folds
 
 
-def _out_of_fold(
-    table: ScoreTable, plan: SearchConfig, folds: Array, default: float
-) -> tuple[NDArray[np.float64], Array, Array]:
-    """Return thresholds per fold, found on the other folds, and what they predict.
+def _predict_out_of_fold(
+    table: ScoreTable, config: SearchConfig, folds: Folds, default: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Predict the rows of each fold with thresholds found on the other folds.
 
     Returns
     -------
     fold_thresholds : ndarray of shape (n_folds, n_labels)
     predicted : ndarray of shape (n, n_labels), bool
-    scored : ndarray of shape (n,), bool
-        Rows of some fold.
+        False for rows in no fold.
     """
     predicted = np.zeros(table.scores.shape, dtype=bool)
-    per_fold = []
+    fold_thresholds = []
     for fold in range(int(folds.max()) + 1):
         others, rows = (folds >= 0) & (folds != fold), folds == fold
         thresholds = np.full(table.n_labels, default)
         if others.any():
-            thresholds = _filled(run(table.rows(others), plan), default)
+            thresholds = _fill_default(search_thresholds(table.rows(others), config), default)
         predicted[rows] = table.scores[rows] >= thresholds
-        per_fold.append(thresholds)
-    return np.array(per_fold), predicted, folds >= 0
+        fold_thresholds.append(thresholds)
+    return np.array(fold_thresholds), predicted

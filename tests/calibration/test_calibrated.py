@@ -1,4 +1,4 @@
-"""CalibratedMultiOutputCV: scikit-learn's calibration, attribute by attribute."""
+"""CalibratedMultiOutputCV against scikit-learn's calibration of single outputs."""
 
 import pickle
 
@@ -26,8 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from skattr import AttributeClassifier
-from skattr.calibration._calibrated import CalibratedMultiOutputCV
+from skattr import AttributeClassifier, ImageReading
+from skattr.calibration import CalibratedMultiOutputCV
 from skattr.calibration._calibrators import (
     METHODS,
     Beta,
@@ -43,8 +43,8 @@ from tests.tiny_models import tiny
 FOLDS = KFold(3, shuffle=True, random_state=0)
 
 
-class ScoreTable(ClassifierMixin, BaseEstimator):
-    """A classifier that says what X says, and keeps count of its fits.
+class FeatureClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier whose features are its scores and that records its fits.
 
     X has a column of scores per class of each output, and one column for a binary output.
     """
@@ -57,7 +57,7 @@ class ScoreTable(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y, sample_weight=None, label_weight=None):
         """Only count."""
-        ScoreTable.fits.append((len(X), sample_weight, label_weight))
+        FeatureClassifier.fits.append((len(X), sample_weight, label_weight))
         self.classes_ = [np.asarray(labels) for labels in self.classes]
         return self
 
@@ -78,18 +78,18 @@ class ScoreTable(ClassifierMixin, BaseEstimator):
 
 @pytest.fixture
 def binary():
-    """One rare binary output and a classifier's features for it."""
+    """Return the features and labels of one rare binary output."""
     return make_classification(900, n_informative=4, weights=[0.7], flip_y=0.1, random_state=0)
 
 
 @pytest.fixture
 def labels():
-    """Three binary outputs."""
+    """Return features and three binary outputs."""
     return make_multilabel_classification(300, n_features=8, n_classes=3, random_state=0)
 
 
 def mixed(n=240, seed=0):
-    """Features, and a table of a bool, a string, a number and an ordinal, a third unknown."""
+    """Return features and a table of four kinds of columns, a third of the labels missing."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 4))
     noisy = X + rng.normal(0, 0.5, X.shape)
@@ -119,7 +119,7 @@ def mixed(n=240, seed=0):
     ],
     ids=["bayes", "forest", "logistic"],
 )
-def test_one_output_is_that_of_scikit_learn(binary, method, weighted, classifier, response_method):
+def test_one_output_equals_scikit_learn(binary, method, weighted, classifier, response_method):
     """The probabilities are those of CalibratedClassifierCV(ensemble=False)."""
     X, y = binary
     weights = np.random.default_rng(0).random(len(y)) if weighted else None
@@ -137,21 +137,21 @@ def test_one_output_is_that_of_scikit_learn(binary, method, weighted, classifier
     parse_version(sklearn.__version__) < parse_version("1.8"), reason="has no temperatures"
 )
 @pytest.mark.parametrize("n_classes", [2, 4])
-def test_temperature_is_that_of_scikit_learn(n_classes):
-    """The log loss of the same scores is scikit-learn's, for two classes and for more."""
+def test_temperature_equals_scikit_learn(n_classes):
+    """The log loss is scikit-learn's, for two classes and for more."""
     X, y = make_classification(600, n_informative=6, n_classes=n_classes, random_state=0)
     classifier = GaussianNB().fit(X[:300], y[:300])
     frozen = FrozenEstimator(classifier)
     ours = CalibratedMultiOutputCV(frozen, method="temperature").fit(X[300:], y[300:])
     theirs = CalibratedClassifierCV(frozen, method="temperature").fit(X[300:], y[300:])
-    found, expected = (log_loss(y[300:], one.predict_proba(X[300:])) for one in (ours, theirs))
+    found, expected = (log_loss(y[300:], clf.predict_proba(X[300:])) for clf in (ours, theirs))
     assert found == pytest.approx(expected, abs=1e-5)
     assert found < log_loss(y[300:], classifier.predict_proba(X[300:]))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_several_outputs_are_single_ones(labels, method):
-    """A forest per output, together or alone: the calibrated probabilities are the same."""
+def test_several_outputs_equal_single_ones(labels, method):
+    """A forest per output has the same calibrated probabilities together and alone."""
     X, y = labels
     forest = RandomForestClassifier(10, random_state=0)
     params = {"method": method, "cv": FOLDS, "min_support": 5, "pos_weight": 2}
@@ -175,7 +175,7 @@ def test_several_outputs_are_single_ones(labels, method):
 )
 @pytest.mark.parametrize("method", ["sigmoid", "beta"])
 def test_every_form_of_classifier(labels, classifier, method):
-    """Lists and matrices of probabilities: predict is the argmax, clones and pickles agree."""
+    """The prediction is the argmax, and clones and pickles agree, for lists and matrices."""
     X, y = labels
     calibrated = CalibratedMultiOutputCV(classifier, method=method, cv=3).fit(X, y)
     probas = calibrated.predict_proba(X)
@@ -205,8 +205,8 @@ def test_decisions_of_several_outputs(labels):
     np.testing.assert_allclose(by_decision.predict_proba(X), by_proba.predict_proba(X), atol=1e-6)
 
 
-def test_mixed_attributes_with_unknown_labels():
-    """Bool, string, number and ordinal together; classes are those of the estimator."""
+def test_mixed_attributes_with_missing_labels():
+    """All kinds are calibrated together, with the classes of the estimator."""
     X, y = mixed()
     classifier = AttributeClassifier(max_epochs=3, random_state=0)
     calibrated = CalibratedMultiOutputCV(classifier, cv=3).fit(X, y)
@@ -230,7 +230,7 @@ def test_mixed_attributes_with_unknown_labels():
 
 
 def test_calibration_lowers_the_log_loss():
-    """Naive Bayes on columns given four times is overconfident: held-out losses are lower."""
+    """Naive Bayes on four copies of a column is overconfident, and calibration corrects it."""
     X, y = mixed(1200)
     X = np.tile(X[:, 2:3] + np.random.default_rng(1).normal(0, 0.5, (1200, 1)), 4)
     glasses = y["glasses"].fillna(0).to_numpy()
@@ -246,35 +246,35 @@ def test_calibration_lowers_the_log_loss():
     ("cv", "fits"), [(3, [200, 200, 200, 300]), (0.25, [225]), (None, [240] * 5 + [300])]
 )
 def test_number_of_fits(labels, cv, fits):
-    """K folds are k fits and one on all rows; a share held out is one fit, which is kept."""
+    """There is a fit per fold and one on all rows, or a single fit with a held-out share."""
     X, y = labels
     proba = np.random.default_rng(0).random((300, 3))
-    ScoreTable.fits.clear()
+    FeatureClassifier.fits.clear()
     calibrated = CalibratedMultiOutputCV(
-        ScoreTable([[0, 1]] * 3), cv=cv, random_state=0, min_support=1
+        FeatureClassifier([[0, 1]] * 3), cv=cv, random_state=0, min_support=1
     )
     calibrated.fit(proba, y)
-    assert [n for n, _, _ in ScoreTable.fits] == fits
-    ScoreTable.fits.clear()
+    assert [n for n, _, _ in FeatureClassifier.fits] == fits
+    FeatureClassifier.fits.clear()
     calibrated.set_params(method="prior", pos_weight=2).fit(proba, y)
-    assert [n for n, _, _ in ScoreTable.fits] == [300]
+    assert [n for n, _, _ in FeatureClassifier.fits] == [300]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_prefit_fits_nothing(labels, method):
-    """A fitted classifier, by cv="prefit" or frozen, is calibrated on all rows and stays."""
+    """A fitted or frozen classifier is calibrated on all rows without another fit."""
     X, y = labels
     params = {"method": method, "min_support": 5, "pos_weight": 2}
-    table = ScoreTable([[0, 1]] * 3).fit(X, y)
+    table = FeatureClassifier([[0, 1]] * 3).fit(X, y)
     proba = np.random.default_rng(0).random((300, 3))
-    ScoreTable.fits.clear()
+    FeatureClassifier.fits.clear()
     by_cv = CalibratedMultiOutputCV(table, cv="prefit", **params).fit(proba, y)
     frozen = CalibratedMultiOutputCV(FrozenEstimator(table), **params).fit(proba, y)
-    assert ScoreTable.fits == []
+    assert FeatureClassifier.fits == []
     assert by_cv.estimator_ is table
     np.testing.assert_array_equal(by_cv.predict_proba(proba), frozen.predict_proba(proba))
     alone = [
-        CalibratedMultiOutputCV(ScoreTable([[0, 1]]).fit(X, y), cv="prefit", **params)
+        CalibratedMultiOutputCV(FeatureClassifier([[0, 1]]).fit(X, y), cv="prefit", **params)
         .fit(proba[:, [j]], y[:, j])
         .predict_proba(proba[:, [j]])
         for j in range(3)
@@ -307,7 +307,7 @@ def test_prior_is_exact():
 
 
 def test_prior_on_mixed_attributes():
-    """Each binary attribute has its weight, those of other kinds pass through."""
+    """Each binary attribute has its weight, and the others are unchanged."""
     X, y = mixed()
     fitted = FrozenEstimator(AttributeClassifier(max_epochs=3, random_state=0).fit(X, y))
     raw = fitted.predict_proba(X)
@@ -322,8 +322,8 @@ def test_prior_on_mixed_attributes():
     assert balanced.calibrators_[1] == Identity(True)
 
 
-class Weighted(LogisticRegression):
-    """A classifier whose positives weigh more, by a parameter of its own."""
+class PositiveWeightedRegression(LogisticRegression):
+    """Classifier with a parameter for the weight of positives."""
 
     def __init__(self, pos_weight=None):
         super().__init__()
@@ -335,9 +335,9 @@ class Weighted(LogisticRegression):
 
 
 def test_prior_reads_the_estimators_own_weight(binary):
-    """Without pos_weight it is the estimator's, also inside a pipeline; else a sentence."""
+    """It is also found inside a pipeline; without any, there is an error."""
     X, y = binary
-    classifier = make_pipeline(StandardScaler(), Weighted(5))
+    classifier = make_pipeline(StandardScaler(), PositiveWeightedRegression(5))
     calibrated = CalibratedMultiOutputCV(classifier, method="prior").fit(X, y)
     assert calibrated.calibrators_ == [Prior(True, 5)]
     with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter of that name"):
@@ -346,8 +346,8 @@ def test_prior_reads_the_estimators_own_weight(binary):
 
 @pytest.mark.parametrize("method", ["temperature", "sigmoid", "isotonic", "beta"])
 @pytest.mark.parametrize("proba", [True, False])
-def test_unknown_labels_have_no_influence(method, proba):
-    """Blanking rows of a column is dropping them for that column's calibrator."""
+def test_missing_labels_have_no_influence(method, proba):
+    """A missing label is equivalent to a row without it for the calibrator of its column."""
     rng = np.random.default_rng(0)
     scores = rng.random((200, 5))
     scores[:, 1:4] /= scores[:, 1:4].sum(axis=1, keepdims=True)
@@ -359,15 +359,15 @@ def test_unknown_labels_have_no_influence(method, proba):
         ],
         axis=1,
     ).astype(object)
-    table = ScoreTable([[0, 1], [0, 1, 2], [0, 1]], proba).fit(scores, y)
+    table = FeatureClassifier([[0, 1], [0, 1, 2], [0, 1]], proba).fit(scores, y)
     params = {"method": method, "cv": "prefit", "min_support": 5}
     for j in range(3):
-        unknown = rng.random(200) < 0.4
+        missing = rng.random(200) < 0.4
         blanked = y.copy()
-        blanked[unknown, j] = [None, np.nan, pd.NA][j]
+        blanked[missing, j] = [None, np.nan, pd.NA][j]
         blank = CalibratedMultiOutputCV(table, **params).fit(scores, blanked)
         full = CalibratedMultiOutputCV(table, **params).fit(scores, y)
-        dropped = CalibratedMultiOutputCV(table, **params).fit(scores[~unknown], y[~unknown])
+        dropped = CalibratedMultiOutputCV(table, **params).fit(scores[~missing], y[~missing])
         for column in range(3):
             same = dropped if column == j else full
             np.testing.assert_array_equal(
@@ -376,7 +376,7 @@ def test_unknown_labels_have_no_influence(method, proba):
 
 
 def test_missing_label_of_another_type():
-    """A mark for missing labels is read from the estimator, and folds are made without it."""
+    """A string that marks missing labels is read from the estimator and is no class."""
     X, y = mixed()
     marked = y.astype(object).where(y.notna(), "?")
     classifier = AttributeClassifier(max_epochs=3, random_state=0)
@@ -390,35 +390,35 @@ def test_missing_label_of_another_type():
 
 
 def plain_ordinal():
-    """Return how the ordinal attribute is declared."""
+    """Return the declaration of the ordinal attribute."""
     return ("ordinal", ["young", "adult", "old"])
 
 
 def test_weights_reach_fit_and_calibration(labels):
-    """Integer weights are repetitions, of rows and of single labels."""
+    """Integer weights equal repetition, for rows and for single labels."""
     _, y = labels
     rng = np.random.default_rng(0)
     proba = rng.random((300, 3))
     row_weight, label_weight = rng.integers(0, 3, 300), rng.integers(0, 3, (300, 3))
-    table = ScoreTable([[0, 1]] * 3)
-    ScoreTable.fits.clear()
+    table = FeatureClassifier([[0, 1]] * 3)
+    FeatureClassifier.fits.clear()
     weighted = CalibratedMultiOutputCV(table, cv=FOLDS).fit(
         proba, y, row_weight.tolist(), label_weight
     )
     train, _ = next(FOLDS.split(proba))
-    np.testing.assert_array_equal(ScoreTable.fits[0][1], row_weight[train])
-    np.testing.assert_array_equal(ScoreTable.fits[0][2], label_weight[train])
-    np.testing.assert_array_equal(ScoreTable.fits[3][2], label_weight)
+    np.testing.assert_array_equal(FeatureClassifier.fits[0][1], row_weight[train])
+    np.testing.assert_array_equal(FeatureClassifier.fits[0][2], label_weight[train])
+    np.testing.assert_array_equal(FeatureClassifier.fits[3][2], label_weight)
     for j in range(3):
         rows = np.repeat(np.arange(300), row_weight * label_weight[:, j])
-        alone = CalibratedMultiOutputCV(ScoreTable([[0, 1]]), cv=FOLDS)
+        alone = CalibratedMultiOutputCV(FeatureClassifier([[0, 1]]), cv=FOLDS)
         alone.fit(proba[rows][:, [j]], y[rows, j])
         expected = alone.predict_proba(proba[:, [j]])
         np.testing.assert_allclose(weighted.predict_proba(proba)[j], expected, atol=1e-5)
 
 
-def test_weights_the_estimator_cannot_take(binary):
-    """They weigh the calibration only, and a warning says so."""
+def test_estimator_without_weights(binary):
+    """Only the calibrators are weighted, and a warning says so."""
     X, y = binary
     pipeline = make_pipeline(StandardScaler(), GaussianNB())
     weights = np.random.default_rng(0).random(len(y))
@@ -431,21 +431,23 @@ def test_weights_the_estimator_cannot_take(binary):
 
 
 def test_metadata_routing(labels):
-    """Weights go where they are asked for, groups to the splitter."""
+    """Weights go where they are requested, and groups go to the splitter."""
     _, y = labels
     proba = np.random.default_rng(0).random((300, 3))
     groups = np.arange(300) % 6
     ones = np.ones(300)
     with sklearn.config_context(enable_metadata_routing=True):
-        ScoreTable.fits.clear()
-        estimator = ScoreTable([[0, 1]] * 3).set_fit_request(sample_weight=True, label_weight=False)
+        FeatureClassifier.fits.clear()
+        estimator = FeatureClassifier([[0, 1]] * 3).set_fit_request(
+            sample_weight=True, label_weight=False
+        )
         calibrated = CalibratedMultiOutputCV(estimator, cv=GroupKFold(3))
         calibrated.fit(proba, y, sample_weight=ones, label_weight=np.ones((300, 3)), groups=groups)
-        assert [len(weight) for _, weight, _ in ScoreTable.fits] == [200, 200, 200, 300]
-        assert all(weight is None for _, _, weight in ScoreTable.fits)
-        ScoreTable.fits.clear()
+        assert [len(weight) for _, weight, _ in FeatureClassifier.fits] == [200, 200, 200, 300]
+        assert all(weight is None for _, _, weight in FeatureClassifier.fits)
+        FeatureClassifier.fits.clear()
         calibrated.fit(proba, y, groups=groups)
-        assert all(weight is None for _, weight, _ in ScoreTable.fits)
+        assert all(weight is None for _, weight, _ in FeatureClassifier.fits)
         nested = CalibratedMultiOutputCV(
             MultiOutputClassifier(LogisticRegression().set_fit_request(sample_weight=True)), cv=3
         )
@@ -458,13 +460,13 @@ def test_metadata_routing(labels):
             error_score="raise",
         )
     assert len(result["test_score"]) == 3
-    ScoreTable.fits.clear()
+    FeatureClassifier.fits.clear()
     calibrated.fit(proba, y, groups=groups)  # also without routing
-    assert len(ScoreTable.fits) == 4
+    assert len(FeatureClassifier.fits) == 4
 
 
-def test_one_warning_for_all_that_is_rare():
-    """Attributes with too few labels stay as they are, and one warning names them all."""
+def test_one_warning_for_all_rare_attributes():
+    """Attributes with too few labels are not calibrated, and one warning names them all."""
     rng = np.random.default_rng(0)
     scores = rng.random((100, 5))
     scores[:, 2:] /= scores[:, 2:].sum(axis=1, keepdims=True)
@@ -472,24 +474,32 @@ def test_one_warning_for_all_that_is_rare():
     y[:, 0] = np.arange(100) % 2
     y[:, 1] = (np.arange(100) < 3).astype(int)
     y[:9, 2] = [0, 1, 2] * 3
-    table = ScoreTable([[0, 1], [0, 1], [0, 1, 2]])
+    table = FeatureClassifier([[0, 1], [0, 1], [0, 1, 2]])
     with pytest.warns(SkattrWarning) as caught:
         calibrated = CalibratedMultiOutputCV(table, cv=FOLDS).fit(scores, y)
     [warning] = caught
     assert str(warning.message) == (
-        "2 of 3 attributes are not calibrated, for too few labels are known: 'y1': 3 positive and "
-        "97 negative labels, of each 20 needed; 'y2': 9 labels, 10 needed."
+        "2 of 3 attributes are not calibrated, because they have too few known labels: "
+        "'y1': 3 positive and 97 negative labels, of each 20 needed; 'y2': 9 labels, 10 needed."
     )
     assert warning.filename == __file__
-    assert [type(one) for one in calibrated.calibrators_] == [Sigmoid, Identity, Identity]
+    assert [type(calibrator) for calibrator in calibrated.calibrators_] == [
+        Sigmoid,
+        Identity,
+        Identity,
+    ]
     np.testing.assert_allclose(calibrated.predict_proba(scores)[1][:, 1], scores[:, 1])
     np.testing.assert_allclose(calibrated.predict_proba(scores)[2], scores[:, 2:])
     fewer = CalibratedMultiOutputCV(table, cv=FOLDS, min_support=3).fit(scores, y)
-    assert [type(one) for one in fewer.calibrators_] == [Sigmoid, Sigmoid, Temperature]
+    assert [type(calibrator) for calibrator in fewer.calibrators_] == [
+        Sigmoid,
+        Sigmoid,
+        Temperature,
+    ]
 
 
-def test_a_class_a_fold_has_not_seen():
-    """Labels that a fold's classifier has no score for do not count."""
+def test_class_that_a_fold_has_not_seen():
+    """Labels for which a fold's classifier has no score do not count."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))
     y = np.digitize(X[:, 0] + rng.normal(0, 0.5, 300), [-0.5, 0.5])
@@ -505,28 +515,28 @@ def test_a_class_a_fold_has_not_seen():
         blanked = y.astype(float)
         blanked[rare] = np.nan
         assert calibrated.classes_.tolist() == [0, 1, 2]
-        kept = np.isfinite(blanked)
-        whole = FrozenEstimator(LogisticRegression().fit(X[kept], y[kept]))
+        known = np.isfinite(blanked)
+        frozen = FrozenEstimator(LogisticRegression().fit(X[known], y[known]))
         assert 0.3 < calibrated.calibrators_[0].temperature < 3
         assert calibrated.predict_proba(X).shape == (300, 3)
-        refused = CalibratedMultiOutputCV(whole)
+        with_frozen = CalibratedMultiOutputCV(frozen)
         with pytest.raises(UnseenLabelError, match=r"label\(s\) \[0\], which are not among"):
-            refused.fit(X, y)
+            with_frozen.fit(X, y)
 
 
 def test_rows_that_no_fold_holds_out(labels):
-    """They are trained on and do not count in the calibration."""
+    """They are used for training and do not count in the calibration."""
     _, y = labels
     proba = np.random.default_rng(0).random((300, 3))
     splits = [(np.arange(150, 300), np.arange(100)), (np.arange(100), np.arange(100, 150))]
-    part = CalibratedMultiOutputCV(ScoreTable([[0, 1]] * 3), cv=iter(splits)).fit(proba, y)
-    prefit = ScoreTable([[0, 1]] * 3).fit(proba, y)
-    whole = CalibratedMultiOutputCV(prefit, cv="prefit").fit(proba[:150], y[:150])
-    np.testing.assert_allclose(part.predict_proba(proba), whole.predict_proba(proba))
+    part = CalibratedMultiOutputCV(FeatureClassifier([[0, 1]] * 3), cv=iter(splits)).fit(proba, y)
+    prefit = FeatureClassifier([[0, 1]] * 3).fit(proba, y)
+    expected = CalibratedMultiOutputCV(prefit, cv="prefit").fit(proba[:150], y[:150])
+    np.testing.assert_allclose(part.predict_proba(proba), expected.predict_proba(proba))
 
 
-def test_one_output_with_unknown_labels():
-    """A Series of strings, some unknown: classes are sorted, probabilities in their order."""
+def test_one_output_with_missing_labels():
+    """Classes are sorted, and probabilities are in their order."""
     X, y = mixed()
     classifier = AttributeClassifier(max_epochs=40, random_state=0)
     for name, n_classes in [("color", 3), ("age", 3), ("hat", 2)]:
@@ -544,18 +554,18 @@ def test_one_output_with_unknown_labels():
             np.testing.assert_array_equal(calibrated.predict(X), calibrated.estimator_.predict(X))
 
 
-def test_threads_do_not_matter(labels):
-    """Folds fitted side by side give the same calibration."""
+def test_parallel_equals_serial(labels):
+    """Folds fitted in parallel give the same calibration."""
     X, y = labels
     forest = RandomForestClassifier(5, random_state=0)
-    one = CalibratedMultiOutputCV(forest, cv=2).fit(X, y)
+    serial = CalibratedMultiOutputCV(forest, cv=2).fit(X, y)
     with parallel_config("threading"):
-        two = CalibratedMultiOutputCV(forest, cv=2, n_jobs=2).fit(X, y)
-    np.testing.assert_array_equal(one.predict_proba(X), two.predict_proba(X))
+        parallel = CalibratedMultiOutputCV(forest, cv=2, n_jobs=2).fit(X, y)
+    np.testing.assert_array_equal(serial.predict_proba(X), parallel.predict_proba(X))
 
 
 def test_in_pipelines_and_searches(labels):
-    """As the last step, under cross_validate with explicit folds, and with feature names."""
+    """It works as the last step under cross_validate, and with feature names."""
     X, y = labels
     frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(8)])
     calibrated = CalibratedMultiOutputCV(RandomForestClassifier(10, random_state=0), cv=2)
@@ -568,27 +578,29 @@ def test_in_pipelines_and_searches(labels):
 
 
 def test_images(images, table):
-    """Images go through folds as they are."""
+    """Images are divided into folds unchanged."""
     y = table[["hat", "color"]]
     calibrated = CalibratedMultiOutputCV(tiny(), cv=2, method="beta", min_support=3)
     probas = calibrated.fit(images, y).predict_proba(images)
     assert [proba.shape for proba in probas] == [(24, 2), (24, 3)]
-    assert [type(one) for one in calibrated.calibrators_] == [Beta, Temperature]
+    assert [type(calibrator) for calibrator in calibrated.calibrators_] == [Beta, Temperature]
 
 
-def test_scores_that_are_nan(labels):
-    """A classifier without an answer is told of by output and row."""
+def test_rejects_nan_scores_in_fit(labels):
+    """The message names the output and the row."""
     _, y = labels
     proba = np.random.default_rng(0).random((300, 3))
     proba[7, 1] = np.nan
     with pytest.raises(ValueError, match="scores of output 'y1' contain NaN, first in row 7"):
-        CalibratedMultiOutputCV(ScoreTable([[0, 1]] * 3), cv=FOLDS).fit(proba, y)
+        CalibratedMultiOutputCV(FeatureClassifier([[0, 1]] * 3), cv=FOLDS).fit(proba, y)
 
 
-def test_predictions_that_are_nan(labels):
-    """A row is refused unless the classifier says that it could not read it."""
+def test_rejects_nan_scores_in_predict(labels):
+    """A row without scores is rejected unless it is an unreadable image."""
     X, y = labels
-    calibrated = CalibratedMultiOutputCV(ScoreTable([[0, 1]] * 3), cv="prefit", method="prior")
+    calibrated = CalibratedMultiOutputCV(
+        FeatureClassifier([[0, 1]] * 3), cv="prefit", method="prior"
+    )
     rng = np.random.default_rng(0)
     calibrated.estimator.fit(X, y)
     calibrated.set_params(pos_weight=2.0).fit(rng.random((300, 3)), y)
@@ -601,12 +613,14 @@ def test_predictions_that_are_nan(labels):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n_labels", [1, 3])
-def test_rows_that_cannot_be_read(labels, method, n_labels):
-    """Calibrators are those of the other rows; NaN and None are predicted, with one warning."""
+def test_unreadable_rows(labels, method, n_labels):
+    """They have no influence on the calibrators; NaN and None are predicted, with one warning."""
     X, y = labels[0], labels[1][:, :n_labels] if n_labels > 1 else labels[1][:, 0]
     is_bad = np.arange(300) % 9 == 4
     holed = np.where(is_bad[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    network = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    ).fit(X, y)
     params = {"method": method, "cv": "prefit", "min_support": 2, "pos_weight": 3.0}
     calibrated = CalibratedMultiOutputCV(network, **params)
     other = clone(calibrated).set_params(estimator=network).fit(X[~is_bad], y[~is_bad])
@@ -614,7 +628,7 @@ def test_rows_that_cannot_be_read(labels, method, n_labels):
     found = {}
     for name, given in calls.items():
         if method == "prior" and name == "fit":
-            calibrated.fit(X, y)  # which asks the classifier nothing
+            calibrated.fit(X, y)  # uses no scores of the classifier
             continue
         with pytest.warns(BadImageWarning, match="row 4 of X") as caught:
             found[name] = getattr(calibrated, name)(*given)
@@ -634,31 +648,33 @@ def test_rows_that_cannot_be_read(labels, method, n_labels):
 
 
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.BadImageWarning")
-def test_rows_that_cannot_be_read_in_folds(labels):
-    """They weigh nothing in the fold that holds them out."""
+def test_unreadable_rows_in_folds(labels):
+    """They do not count in the fold that holds them out."""
     X, y = labels
     holed = np.where((np.arange(300) % 9 == 4)[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=2, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        max_epochs=2, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     for cv in (3, 0.4):
         calibrated = CalibratedMultiOutputCV(network, cv=cv, random_state=0).fit(holed, y)
-        assert [type(one) for one in calibrated.calibrators_] == [Sigmoid] * 3
+        assert [type(calibrator) for calibrator in calibrated.calibrators_] == [Sigmoid] * 3
 
 
 @pytest.mark.parametrize("cv", [3, 0.4])
-def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
-    """The sentence says so and names the outputs; the classifier's own error is its cause."""
+def test_classifier_without_support_for_missing_labels(labels, cv):
+    """The message names the outputs, and the classifier's own error is its cause."""
     X, y = labels
     frame = pd.DataFrame(y, columns=list("abc")).astype("boolean")
     frame.loc[::7, ["b", "c"]] = pd.NA
     calibrated = CalibratedMultiOutputCV(RandomForestClassifier(2), cv=cv)
-    message = r"RandomForestClassifier cannot take missing labels, .* output\(s\) \['b', 'c'\]"
+    message = r"RandomForestClassifier does not support missing labels, .* output\(s\) \['b', 'c'\]"
     with pytest.raises(ValueError, match=message) as caught:
         calibrated.fit(X, frame)
     assert caught.value.__cause__ is not None
 
 
 @pytest.mark.parametrize(
-    ("params", "sentence"),
+    ("params", "message"),
     [
         ({"method": "platt"}, "'method' parameter .* must be a str among"),
         ({"cv": "fit"}, "'cv' parameter"),
@@ -669,15 +685,15 @@ def test_a_classifier_that_takes_no_unknown_labels(labels, cv):
         ({"method": "prior", "pos_weight": [1, 2]}, "one number for each of the 3 binary"),
     ],
 )
-def test_invalid_parameters(labels, params, sentence):
-    """Each is named, with what is valid."""
+def test_rejects_invalid_parameters(labels, params, message):
+    """The message names the parameter and what is valid."""
     X, y = labels
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         CalibratedMultiOutputCV(RandomForestClassifier(2), **params).fit(X, y)
 
 
-def test_invalid_input(labels):
-    """y, weights and estimators that do not fit have sentences of their own."""
+def test_rejects_invalid_input(labels):
+    """The message names what is wrong with y, weights or the estimator."""
     X, y = labels
     forest = RandomForestClassifier(2)
     with pytest.raises(NotFittedError, match="the `estimator` must be fitted"):
@@ -700,8 +716,8 @@ def test_invalid_input(labels):
         CalibratedMultiOutputCV(fitted, response_method="decision_function").fit(X, y)
 
 
-def test_isotonic_needs_many(binary):
-    """Step functions are fitted from a hundred labels of each class on."""
+def test_isotonic_needs_many_labels(binary):
+    """It is fitted from a hundred labels of each class on."""
     X, y = binary
     calibrated = CalibratedMultiOutputCV(GaussianNB(), method="isotonic", cv=3)
     assert type(calibrated.fit(X, y).calibrators_[0]) is Isotonic
@@ -723,7 +739,7 @@ CONTRACT = [
         pos_weight=1.0,
     ),
 ]
-# Checks that may fail, each with a reason. None does.
+# Checks that may fail, each with a reason.
 EXPECTED_FAILURES: dict[str, str] = {}
 
 
@@ -731,5 +747,5 @@ EXPECTED_FAILURES: dict[str, str] = {}
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(CONTRACT, expected_failed_checks=lambda _: EXPECTED_FAILURES)
 def test_scikit_learn_contract(estimator, check):
-    """Around a linear model and around a network, every check of scikit-learn passes."""
+    """All checks of scikit-learn pass, with a linear model and with a network."""
     assert check(estimator) is None

@@ -15,8 +15,8 @@ from skattr.calibration._calibrators import (
     Prior,
     Sigmoid,
     Temperature,
+    find_pos_weight,
     fit_calibrator,
-    pos_weight_of,
 )
 
 BINARY = sorted(MIN_SUPPORT)
@@ -24,7 +24,7 @@ KINDS = {"temperature": Temperature, "sigmoid": Sigmoid, "isotonic": Isotonic, "
 
 
 def draw(rng, n=400, slope=2.0, shift=0.5):
-    """Return probabilities whose log odds are off by a slope and a shift, labels and weights."""
+    """Return miscalibrated probabilities, labels and weights."""
     odds = rng.normal(-0.5, 1.5, n)
     codes = (rng.random(n) < expit(odds)).astype(np.int64)
     return expit(slope * odds + shift), codes, rng.integers(1, 4, n).astype(float)
@@ -38,7 +38,7 @@ def log_loss(probabilities, codes, weights):
 
 @pytest.mark.parametrize("method", BINARY)
 def test_class_of_each_method(rng, method):
-    """Each method has its calibrator, which is a callable and has a predict."""
+    """Each method has its calibrator, which is callable and has a predict method."""
     scores, codes, weights = draw(rng)
     calibrator, reason = fit_calibrator(method, scores, codes, weights, True)
     assert type(calibrator) is KINDS[method]
@@ -47,7 +47,7 @@ def test_class_of_each_method(rng, method):
 
 
 @pytest.mark.parametrize("is_proba", [True, False])
-def test_temperature_is_the_best(rng, is_proba):
+def test_temperature_minimizes_the_log_loss(rng, is_proba):
     """No temperature of a fine grid has a smaller log loss (Guo et al. 2017)."""
     scores, codes, weights = draw(rng)
     odds = logit(scores)
@@ -62,7 +62,7 @@ def test_temperature_is_the_best(rng, is_proba):
 
 @pytest.mark.parametrize("is_proba", [True, False])
 def test_temperature_of_several_classes(rng, is_proba):
-    """Four classes: softmax(logits / T), the T as good as any of a fine grid."""
+    """For softmax(logits / T), T is as good as any of a fine grid."""
     logits = rng.normal(0, 1, (500, 4))
     codes = np.array([rng.choice(4, p=row) for row in softmax(logits, axis=1)])
     weights = rng.random(500) + 0.1
@@ -81,7 +81,7 @@ def test_temperature_of_several_classes(rng, is_proba):
 
 
 def test_extreme_temperatures(rng):
-    """Scores that say nothing, or the opposite, or everything, have an end of the range."""
+    """Uninformative, inverted and separating scores have a temperature at an end of the range."""
     codes = np.arange(40) % 2
     weights = np.ones(40)
     for scores, low, high in [
@@ -94,8 +94,8 @@ def test_extreme_temperatures(rng):
         assert np.isfinite(calibrator(scores)).all()
 
 
-def test_platt_minimises_his_loss(rng):
-    """Slope and intercept minimise the log loss against Platt's smoothed labels."""
+def test_sigmoid_minimizes_platts_loss(rng):
+    """Slope and intercept minimize the log loss for Platt's smoothed labels."""
     scores, codes, weights = draw(rng)
     positives, negatives = weights[codes == 1].sum(), weights[codes == 0].sum()
     targets = np.where(codes == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
@@ -127,8 +127,8 @@ def test_isotonic_is_pool_adjacent_violators(rng):
 
 
 @pytest.mark.parametrize("is_proba", [True, False])
-def test_beta_minimises_the_log_loss(rng, is_proba):
-    """a, b and c minimise the log loss of expit(a log p - b log(1 - p) + c)."""
+def test_beta_minimizes_the_log_loss(rng, is_proba):
+    """a, b and c minimize the log loss of expit(a log p - b log(1 - p) + c)."""
     scores, codes, weights = draw(rng)
 
     def loss(parameters):
@@ -145,8 +145,8 @@ def test_beta_minimises_the_log_loss(rng, is_proba):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_beta_never_falls(seed):
-    """A slope that would be negative is 0: small samples, as good as the constrained optimum."""
+def test_beta_never_decreases(seed):
+    """A slope that would be negative is 0, which is as good as the constrained optimum."""
     rng = np.random.default_rng(seed)
     scores, codes, weights = draw(rng, n=40, slope=[1, -1][seed % 2])
     calibrator, _ = fit_calibrator("beta", scores, codes, weights, True, 1)
@@ -169,7 +169,7 @@ def test_beta_never_falls(seed):
     st.floats(0.01, 100),
 )
 def test_prior_undoes_the_weight(p, weight):
-    """Odds that are w times too high come back, from probabilities and from log odds."""
+    """Odds that are too high by a factor are corrected, for probabilities and log odds."""
     biased = expit(logit(p) + np.log(weight))
     formula = biased / (biased + weight * (1 - biased))
     for scores, is_proba in [(biased, True), (logit(p) + np.log(weight), False)]:
@@ -181,8 +181,8 @@ def test_prior_undoes_the_weight(p, weight):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from(BINARY), st.booleans())
-def test_weights_are_repetitions(seed, method, is_proba):
-    """A row of weight 3 does what three rows do."""
+def test_weights_equal_repetition(seed, method, is_proba):
+    """A row of weight 3 is equivalent to three rows."""
     scores, codes, weights = draw(np.random.default_rng(seed), n=80)
     scores = scores if is_proba else logit(scores)
     rows = np.repeat(np.arange(80), weights.astype(int))
@@ -193,8 +193,8 @@ def test_weights_are_repetitions(seed, method, is_proba):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from(BINARY), st.booleans())
-def test_calibrators_rise(seed, method, is_proba):
-    """Higher scores never have lower probabilities, also far outside the scores of fit."""
+def test_calibrators_never_decrease(seed, method, is_proba):
+    """Higher scores never have lower probabilities, also outside the range of fit."""
     scores, codes, weights = draw(np.random.default_rng(seed), n=100)
     grid = np.linspace(0, 1, 101) if is_proba else np.array([-np.inf, -1e9, -5, 0, 5, 1e9, np.inf])
     scores = scores if is_proba else logit(scores)
@@ -207,8 +207,8 @@ def test_calibrators_rise(seed, method, is_proba):
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.sampled_from(["temperature", "beta"]))
-def test_the_loss_never_grows(seed, method):
-    """Where the identity is among the functions, the fitted one has no larger log loss."""
+def test_log_loss_never_increases(seed, method):
+    """A family that includes the identity has no larger log loss after the fit."""
     scores, codes, weights = draw(np.random.default_rng(seed), n=100)
     calibrator, _ = fit_calibrator(method, scores, codes, weights, True, 1)
     before = log_loss(scores, codes, weights)
@@ -228,7 +228,7 @@ def test_float32_edges():
 
 @pytest.mark.parametrize("method", BINARY)
 def test_too_few_labels(rng, method):
-    """One label below the limit is the identity and says so; at the limit it is fitted."""
+    """With one label too few the calibrator is the identity and has a reason."""
     least = MIN_SUPPORT[method]
     for positives in (least - 1, least):
         codes = np.repeat([1, 0], [positives, 300])
@@ -243,7 +243,7 @@ def test_too_few_labels(rng, method):
 
 
 def test_too_few_labels_of_several_classes():
-    """Ten known labels are needed, and not all of one class; one class needs no calibration."""
+    """Ten known labels of two or more classes are needed; a single class needs none."""
     scores = np.full((30, 3), 1 / 3)
     ones = np.ones(30)
     few = fit_calibrator("temperature", scores[:9], np.arange(9) % 3, ones[:9], True)
@@ -255,23 +255,23 @@ def test_too_few_labels_of_several_classes():
 
 
 def test_identity_of_decisions():
-    """Decisions become probabilities by the sigmoid and the softmax function."""
+    """Decisions become probabilities by the sigmoid or softmax function."""
     scores = np.array([[-np.inf, 0.0, 2.0], [1.0, 2.0, 3.0]])
     np.testing.assert_allclose(Identity(False)(scores[1]), expit(scores[1]))
     np.testing.assert_allclose(Identity(False)(scores), softmax(scores, axis=1))
     assert Identity(False)(scores)[0, 0] == 0
 
 
-class Holder:
-    """Something with parameters."""
+class Parameters:
+    """Object with the given attributes."""
 
     def __init__(self, **params):
         self.__dict__.update(params)
 
 
 def test_pos_weight_of_wrapped_estimators():
-    """The outermost pos_weight that is set counts; without any there is a sentence."""
-    assert pos_weight_of(Holder(pos_weight=3)) == 3
-    assert pos_weight_of(Holder(pos_weight=None, estimator=Holder(pos_weight=4))) == 4
-    with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter .* of Holder"):
-        pos_weight_of(Holder(pos_weight=None, estimator=Holder()))
+    """The outermost pos_weight that is set is used; without any, there is an error."""
+    assert find_pos_weight(Parameters(pos_weight=3)) == 3
+    assert find_pos_weight(Parameters(pos_weight=None, estimator=Parameters(pos_weight=4))) == 4
+    with pytest.raises(ValueError, match="neither pos_weight is set .* of Parameters"):
+        find_pos_weight(Parameters(pos_weight=None, estimator=Parameters()))

@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities of any multi-output classifier."""
+"""Tests of out-of-fold predictions."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from skattr.model_selection import cross_val_predict_proba
 
 @pytest.fixture
 def data():
-    """120 rows of three labels."""
+    """Return 120 rows with three labels."""
     return make_multilabel_classification(120, n_classes=3, n_labels=1, random_state=0)
 
 
@@ -34,21 +34,21 @@ def data():
     ids=lambda classifier: type(classifier).__name__,
 )
 def test_equals_a_loop_over_folds(classifier, data):
-    """Each row's probabilities are those of the clone that has not seen it."""
+    """Each row's probabilities come from the clone that was not trained on it."""
     X, y = data
     cv = KFold(3)
     probas = cross_val_predict_proba(classifier, X, y, cv=cv)
     for train, test in cv.split(X):
         expected = clone(classifier).fit(X[train], y[train]).predict_proba(X[test])
         for j, part in enumerate(probas):
-            matrix = isinstance(expected, np.ndarray)
-            positive = expected[:, j] if matrix else expected[j][:, 1]
+            is_matrix = isinstance(expected, np.ndarray)
+            positive = expected[:, j] if is_matrix else expected[j][:, 1]
             np.testing.assert_allclose(part[test, 1], positive)
             np.testing.assert_allclose(part[test].sum(axis=1), 1)
 
 
 def test_one_output_equals_scikit_learn():
-    """Without missing labels cross_val_predict says the same."""
+    """Without missing labels the result equals that of cross_val_predict."""
     X, y = load_iris(return_X_y=True)
     cv = StratifiedKFold(4)
     ours = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=cv)
@@ -57,47 +57,47 @@ def test_one_output_equals_scikit_learn():
 
 
 class Recorder(ClassifierMixin, BaseEstimator):
-    """A classifier of tables that notes how many labels it was not told."""
+    """Classifier that records the number of missing labels passed to fit."""
 
-    unknown: list[int] = []
+    n_missing: list[int] = []
 
     def fit(self, X, y, sample_weight=None):
-        """Count, and learn the shares."""
+        """Count missing labels and store the classes."""
         frame = pd.DataFrame(y)
-        Recorder.unknown.append(int(frame.isna().to_numpy().sum()))
-        self.classes_ = [np.unique(frame[name].dropna().to_list()) for name in frame]
+        Recorder.n_missing.append(int(frame.isna().to_numpy().sum()))
+        self.classes_ = [np.unique(frame[name].dropna().tolist()) for name in frame]
         self.weighted_ = sample_weight is not None and len(sample_weight) == len(frame)
         return self
 
     def predict_proba(self, X):
-        """Return equal probabilities of all classes, or zeros where weights did not come."""
+        """Return ones if weights were passed to fit, else equal probabilities of all classes."""
         return [
             np.full((len(X), len(labels)), float(self.weighted_) or 1 / len(labels))
             for labels in self.classes_
         ]
 
 
-def test_unknown_labels_reach_the_classifier():
-    """They are not encoded as a class."""
+def test_missing_labels_reach_the_classifier():
+    """Missing labels are not encoded as a class."""
     y = pd.DataFrame({"hat": [True, None, False, True] * 5, "color": ["a", "b", None, "a"] * 5})
-    Recorder.unknown.clear()
+    Recorder.n_missing.clear()
     probas = cross_val_predict_proba(Recorder(), np.zeros((20, 1)), y, cv=KFold(4, shuffle=False))
-    assert sum(Recorder.unknown) == 3 * 10
+    assert sum(Recorder.n_missing) == 3 * 10
     assert [part.shape for part in probas] == [(20, 2), (20, 2)]
 
 
-def test_a_held_out_share_leaves_nan(data):
-    """Rows that no fold holds out have no probability."""
+def test_float_cv_leaves_other_rows_nan(data):
+    """Rows that are not held out have NaN probabilities."""
     X, y = data
     probas = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=0.25, random_state=0)
     held_out = ~np.isnan(probas[0][:, 0])
     assert held_out.sum() == 30
-    again = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=0.25, random_state=0)
-    np.testing.assert_array_equal(probas[0], again[0])
+    repeated = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=0.25, random_state=0)
+    np.testing.assert_array_equal(probas[0], repeated[0])
 
 
-def test_a_class_that_a_fold_has_not_seen():
-    """It has the probability 0 there, and a column everywhere."""
+def test_class_missing_from_a_fold():
+    """A class that a fold has not seen has probability 0 there, and a column in every row."""
     X = np.arange(12.0)[:, None]
     y = np.array([[0, 0], [1, 1], [2, 0]] * 4)
     y[:, 0] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
@@ -108,8 +108,8 @@ def test_a_class_that_a_fold_has_not_seen():
     np.testing.assert_allclose(first.sum(axis=1), 1)
 
 
-def test_columns_stand_in_the_order_of_the_classifiers_classes():
-    """Levels of a declared order, of which y knows nothing, keep it."""
+def test_columns_follow_the_class_order_of_the_classifier():
+    """Levels keep the order declared in the classifier, which y does not show."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
     size = np.array(["s", "m", "l"])[np.digitize(X[:, 0], [-0.5, 0.5])]
@@ -118,12 +118,12 @@ def test_columns_stand_in_the_order_of_the_classifiers_classes():
         attributes={"size": ("ordinal", ["s", "m", "l"])}, max_epochs=60, random_state=0
     )
     [sizes, _] = cross_val_predict_proba(classifier, X, y, cv=3)
-    found = np.array(["s", "m", "l"])[sizes.argmax(axis=1)]
-    assert (found == size).mean() > 0.6
+    predicted = np.array(["s", "m", "l"])[sizes.argmax(axis=1)]
+    assert (predicted == size).mean() > 0.6
 
 
-def test_a_code_for_unknown(data):
-    """missing_label is the classifier's own, or is given; also as a string among numbers."""
+def test_missing_label_of_the_classifier_is_used(data):
+    """The classifier's missing_label applies, also a string in a column of numbers."""
     X, y = data
     coded = np.where(np.arange(120)[:, None] % 7 == 0, -1, y)
     classifier = AttributeClassifier(missing_label=-1, max_epochs=1, random_state=0)
@@ -132,25 +132,25 @@ def test_a_code_for_unknown(data):
     marked = coded.astype(object)
     marked[coded == -1] = "?"
     classifier = AttributeClassifier(missing_label="?", max_epochs=1, random_state=0)
-    same = cross_val_predict_proba(classifier, X, marked, cv=3)
-    np.testing.assert_allclose(same[0], probas[0])
+    from_strings = cross_val_predict_proba(classifier, X, marked, cv=3)
+    np.testing.assert_allclose(from_strings[0], probas[0])
 
 
 def test_groups_and_fit_parameters(data):
-    """Groups go to the splitter, params to fit, split like X."""
+    """Groups are passed to the splitter; params are split like X and passed to fit."""
     X, y = data
     groups = np.arange(120) // 10
     weights = np.ones(120)
-    Recorder.unknown.clear()
+    Recorder.n_missing.clear()
     probas = cross_val_predict_proba(
         Recorder(), X, y, groups=groups, cv=GroupKFold(3), params={"sample_weight": weights}
     )
     assert (probas[0][:, 1] == 1).all()
-    assert len(Recorder.unknown) == 3
+    assert len(Recorder.n_missing) == 3
 
 
 def test_parallel_equals_serial(data):
-    """Folds side by side give the same."""
+    """Folds fitted in parallel give the same probabilities."""
     X, y = data
     forest = RandomForestClassifier(5, random_state=0)
     serial = cross_val_predict_proba(forest, X, y, cv=3)
@@ -158,21 +158,21 @@ def test_parallel_equals_serial(data):
     np.testing.assert_array_equal(serial, parallel)
 
 
-def test_one_shot_splits(data):
-    """A generator of splits will do."""
+def test_accepts_a_generator_of_splits(data):
+    """A generator of splits gives the same probabilities as the splitter."""
     X, y = data
     probas = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=KFold(3).split(X))
     expected = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=KFold(3))
     np.testing.assert_array_equal(probas, expected)
 
 
-def test_bad_input(data):
-    """Each is said in a sentence."""
+def test_rejects_invalid_input(data):
+    """Overlapping folds, an invalid cv, a missing method and differing lengths are rejected."""
     X, y = data
-    twice = [(np.arange(60), np.arange(60, 120)), (np.arange(60), np.arange(110, 120))]
+    overlapping = [(np.arange(60), np.arange(60, 120)), (np.arange(60), np.arange(110, 120))]
     with pytest.raises(ValueError, match="row 110 into 2 test folds"):
-        cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=twice)
-    with pytest.raises(ValueError, match="cv should be an int, a float, a splitter"):
+        cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=overlapping)
+    with pytest.raises(ValueError, match="cv must be an int, a float, a splitter"):
         cross_val_predict_proba(KNeighborsClassifier(), X, y, cv="five")
     with pytest.raises(AttributeError, match="RidgeClassifier has none of .* predict_proba"):
         cross_val_predict_proba(RidgeClassifier(), X, y)

@@ -1,4 +1,4 @@
-"""The multilabel splitters: scikit-learn's conventions, whole groups, missing labels."""
+"""Tests of the stratified splitters."""
 
 import inspect
 
@@ -39,7 +39,7 @@ LIKE = {
 
 
 def table(n=60, seed=0):
-    """Mixed attributes, about a fifth of the entries unknown."""
+    """Return mixed attributes of which about a fifth of the labels is missing."""
     rng = np.random.default_rng(seed)
     y = pd.DataFrame(
         {
@@ -52,12 +52,12 @@ def table(n=60, seed=0):
     return y.mask(rng.random(y.shape) < 0.2)
 
 
-def same(first, second):
-    """Whether two lists of splits are equal."""
+def splits_equal(first, second):
+    """Return whether two lists of splits are equal."""
     return len(first) == len(second) and all(
-        np.array_equal(a, b)
-        for one, other in zip(first, second, strict=True)
-        for a, b in zip(one, other, strict=True)
+        np.array_equal(rows, other_rows)
+        for split, other_split in zip(first, second, strict=True)
+        for rows, other_rows in zip(split, other_split, strict=True)
     )
 
 
@@ -65,11 +65,12 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_signature_and_repr_are_those_of_scikit_learn(kind):
+def test_signature_and_repr_follow_scikit_learn(kind):
     """Parameters have the names, order and defaults of the single-output splitter."""
-    mine, theirs = inspect.signature(kind).parameters, inspect.signature(LIKE[kind]).parameters
-    assert [(p.name, p.default, p.kind) for p in mine.values()] == [
-        (p.name, p.default, p.kind) for p in theirs.values()
+    parameters = inspect.signature(kind).parameters
+    expected_parameters = inspect.signature(LIKE[kind]).parameters
+    assert [(p.name, p.default, p.kind) for p in parameters.values()] == [
+        (p.name, p.default, p.kind) for p in expected_parameters.values()
     ]
     expected = repr(LIKE[kind](3)).replace(LIKE[kind].__name__, kind.__name__)
     assert repr(kind(3)).split() == expected.split()
@@ -86,18 +87,18 @@ def test_signature_and_repr_are_those_of_scikit_learn(kind):
         {"random_state": 0},
     ],
 )
-def test_bad_parameters_have_the_errors_of_scikit_learn(kind, params):
-    """Type and text of the errors are the same."""
-    with pytest.raises((ValueError, TypeError)) as theirs:
+def test_invalid_parameters_raise_the_errors_of_scikit_learn(kind, params):
+    """Type and text of the errors are equal."""
+    with pytest.raises((ValueError, TypeError)) as expected:
         LIKE[kind](**params)
-    with pytest.raises(theirs.type) as mine:
+    with pytest.raises(expected.type) as error:
         kind(**params)
-    assert str(mine.value) == str(theirs.value)
+    assert str(error.value) == str(expected.value)
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])
-def test_too_many_splits(kind):
-    """More folds than rows, or than groups, are refused in scikit-learn's words."""
+def test_rejects_too_many_splits(kind):
+    """More folds than rows or groups are rejected with scikit-learn's messages."""
     y = np.array([0, 1, 0, 1])
     with pytest.raises(ValueError, match="n_splits=5 greater than the number of samples"):
         next(kind(5).split(y, y, y if kind is KINDS[1] else None))
@@ -105,8 +106,8 @@ def test_too_many_splits(kind):
         next(MultilabelStratifiedGroupKFold(3).split(y, y, y))
 
 
-def test_groups_are_wanted_or_ignored():
-    """Groups are required by one splitter, and ignored with a warning by the others."""
+def test_groups_are_required_or_ignored():
+    """One splitter requires groups; the others ignore them with a warning."""
     y = np.array([0, 1] * 10)
     with pytest.raises(ValueError, match="'groups' parameter should not be None"):
         next(MultilabelStratifiedGroupKFold(2).split(y, y))
@@ -116,7 +117,7 @@ def test_groups_are_wanted_or_ignored():
 
 
 def test_metadata_routing():
-    """Only the splitter of groups asks for groups."""
+    """Only the group splitter requests groups."""
     with sklearn.config_context(enable_metadata_routing=True):
         for kind in KINDS:
             requests = kind().get_metadata_routing().split.requests
@@ -124,8 +125,8 @@ def test_metadata_routing():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bad_y(kind):
-    """None, a wrong length, nothing known and numbers that are no labels are refused."""
+def test_rejects_invalid_y(kind):
+    """None, a wrong length, only missing labels and continuous numbers are rejected."""
     X, groups = np.zeros((20, 1)), np.arange(20) if kind is KINDS[1] else None
     for y, message in [
         (None, "requires y"),
@@ -139,7 +140,7 @@ def test_bad_y(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_random_state(kind):
-    """An int repeats itself, other ints differ, None is fresh and leaves numpy's state alone."""
+    """An int is reproducible, ints differ, None is random and keeps numpy's global state."""
     y, groups = table(), np.arange(60) // 2 if kind is KINDS[1] else None
     shuffled = {} if kind is KINDS[2] else {"shuffle": True}
 
@@ -147,14 +148,14 @@ def test_random_state(kind):
         return list(kind(3, **shuffled, random_state=random_state).split(y, y, groups))
 
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    assert same(splits(0), splits(0))
-    assert not same(splits(0), splits(1))
-    assert not same(splits(None), splits(None))
+    assert splits_equal(splits(0), splits(0))
+    assert not splits_equal(splits(0), splits(1))
+    assert not splits_equal(splits(None), splits(None))
     np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     state = np.random.RandomState(0)
-    assert not same(splits(state), splits(state))
+    assert not splits_equal(splits(state), splits(state))
     if shuffled:
-        assert same(*(list(kind(3).split(y, y, groups)) for _ in range(2)))
+        assert splits_equal(*(list(kind(3).split(y, y, groups)) for _ in range(2)))
 
 
 # --- partition, groups, sizes ------------------------------------------------------------------
@@ -163,7 +164,7 @@ def test_random_state(kind):
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_row_is_tested_once(data):
-    """Test folds are a partition whose sizes differ by one at most; train is the rest."""
+    """Test folds are a partition, their sizes differ by at most one, train is the rest."""
     k = data.draw(st.integers(2, 5))
     n = data.draw(st.integers(k, 30))
     width = data.draw(st.integers(1, 4))
@@ -182,7 +183,7 @@ def test_every_row_is_tested_once(data):
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_groups_stay_whole(data):
+def test_groups_stay_together(data):
     """Each group is in one test fold, and no test fold is empty."""
     k = data.draw(st.integers(2, 4))
     groups = data.draw(st.lists(st.sampled_from("abcdefgh"), min_size=8, max_size=40))
@@ -196,19 +197,19 @@ def test_groups_stay_whole(data):
 
 
 def test_single_rows_as_groups():
-    """Groups of one row each are split as rows are."""
+    """Groups of one row each are split like rows."""
     y = table()
     rows = list(MultilabelStratifiedKFold(5).split(y, y))
-    assert same(rows, list(MultilabelStratifiedGroupKFold(5).split(y, y, np.arange(60))))
+    assert splits_equal(rows, list(MultilabelStratifiedGroupKFold(5).split(y, y, np.arange(60))))
 
 
-def test_groups_may_be_strings_or_a_series():
-    """Kinds of group labels make no difference."""
+def test_groups_can_be_strings_or_a_series():
+    """The type of the group labels makes no difference."""
     y, groups = table(), np.arange(60) // 3
     expected = list(MultilabelStratifiedGroupKFold(4).split(y, y, groups))
     text = [f"g{g:02}" for g in groups]
     for other in (text, pd.Series(text, dtype=object), groups.astype(float)):
-        assert same(expected, list(MultilabelStratifiedGroupKFold(4).split(y, y, other)))
+        assert splits_equal(expected, list(MultilabelStratifiedGroupKFold(4).split(y, y, other)))
 
 
 @pytest.mark.parametrize("k", [2, 3, 5, 10])
@@ -228,9 +229,9 @@ def test_groups_are_stratified(k):
 @pytest.mark.parametrize("n_classes", [2, 3, 12])
 @pytest.mark.parametrize("k", [2, 5, 10])
 def test_as_good_as_stratified_k_fold(n_classes, k):
-    """For one output the worst deviation of a class is no greater than scikit-learn's."""
+    """For one output, the worst deviation of a class is at most that of scikit-learn."""
     y = np.random.default_rng(0).binomial(n_classes - 1, 0.4, 500)
-    y[: 12 * k] = np.arange(12 * k) % n_classes  # enough of each that nobody warns
+    y[: 12 * k] = np.arange(12 * k) % n_classes  # enough rows of each class to avoid warnings
     share = np.bincount(y) / 500
 
     def worst(splitter):
@@ -244,7 +245,7 @@ def test_as_good_as_stratified_k_fold(n_classes, k):
     ("test_size", "train_size"), [(0.3, None), (7, 20), (None, 0.5), (0.2, 0.4)]
 )
 def test_shuffle_split_keeps_shares(test_size, train_size):
-    """Sizes are exact, parts disjoint, labels near their share in train, test and the rest."""
+    """Sizes are exact, parts disjoint, and labels near their share in train, test and rest."""
     y = (np.random.default_rng(0).random((100, 3)) < [0.1, 0.3, 0.5]).astype(int)
     splitter = MultilabelStratifiedShuffleSplit(
         3, test_size=test_size, train_size=train_size, random_state=0
@@ -261,30 +262,32 @@ def test_shuffle_split_keeps_shares(test_size, train_size):
 # --- missing labels ----------------------------------------------------------------------------
 
 
-def test_the_notation_of_unknown_makes_no_difference():
-    """NaN, None and NA, numbers and strings, and the order of columns give the same folds."""
+def test_markers_of_missing_labels_are_equivalent():
+    """NaN, None and NA, and numbers and strings, give the same folds."""
     y = table()
     expected = list(MultilabelStratifiedKFold(4).split(y, y))
     plain = y.astype(object).where(y.notna(), None)
     texts = y.astype(object).map(str, na_action="ignore")
     for other in (plain, y.astype(object).where(y.notna(), np.nan), plain.to_numpy(), texts):
-        assert same(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
+        assert splits_equal(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
     numbers = np.array([[0, 1, np.nan], [1, 0, 1], [1, np.nan, 0], [0, 1, 1]] * 5)
     for other in (numbers.astype(np.float32), pd.DataFrame(numbers).astype("Int8")):
         splitter = MultilabelStratifiedKFold(4)
-        assert same(list(splitter.split(y[:20], numbers)), list(splitter.split(y[:20], other)))
+        assert splits_equal(
+            list(splitter.split(y[:20], numbers)), list(splitter.split(y[:20], other))
+        )
 
 
-def test_unknown_is_no_class():
-    """A column without a known entry, or with one label only, changes nothing."""
+def test_missing_is_not_a_class():
+    """A column without known labels, or with a single class, does not change the folds."""
     y = table()
     expected = list(MultilabelStratifiedKFold(4).split(y, y))
-    other = y.assign(unknown=np.nan, constant="x")
-    assert same(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
+    other = y.assign(missing=np.nan, constant="x")
+    assert splits_equal(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
 
 
-def test_known_entries_are_spread_too():
-    """Positives, negatives and so the share of known entries are kept in every fold."""
+def test_known_labels_are_stratified_too():
+    """Positives and negatives, and so the share of known labels, are equal in all folds."""
     rng = np.random.default_rng(0)
     y = (rng.random((400, 5)) < 0.3).astype(float)
     y[rng.random(y.shape) < rng.random(5)] = np.nan
@@ -293,39 +296,39 @@ def test_known_entries_are_spread_too():
             assert np.abs((y[test] == label).sum(axis=0) - (y == label).sum(axis=0) / 4).max() <= 1
 
 
-def test_plain_arrays_are_what_the_encoder_makes_of_them():
-    """The shortcut for arrays of 0 and 1 gives the folds that labels of text give."""
+def test_fast_path_for_0_1_arrays_equals_the_encoder():
+    """Arrays of 0 and 1 give the same folds as bools, floats, lists and strings."""
     rng = np.random.default_rng(0)
     y = (rng.random((51, 6)) < rng.random(6)).astype(int)
     expected = list(MultilabelStratifiedKFold(4).split(y, y))
     for other in (y.astype(bool), y.astype(float), y.tolist(), np.where(y, "yes", "no")):
-        assert same(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
+        assert splits_equal(expected, list(MultilabelStratifiedKFold(4).split(y, other)))
 
 
 # --- in use ------------------------------------------------------------------------------------
 
 
 class Guess(ClassifierMixin, BaseEstimator):
-    """Predicts each column's most frequent known label."""
+    """Classifier that predicts each column's nth most frequent known label."""
 
     def __init__(self, nth=0):
         self.nth = nth
 
     def fit(self, X, y):
-        """Count."""
+        """Store the labels to predict."""
         assert isinstance(y, pd.DataFrame)
         self.guess_ = [column.value_counts().index[self.nth] for _, column in y.items()]
         return self
 
     def score(self, X, y):
-        """Return the share of known labels that are guessed."""
+        """Return the share of known labels that are predicted."""
         known = y.notna().to_numpy()
         return float((y.astype(object).eq(self.guess_).to_numpy() & known).sum() / known.sum())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_cv_of_scikit_learn(kind):
-    """cross_validate and GridSearchCV take the splitters, with missing labels in y."""
+    """cross_validate and GridSearchCV accept the splitters with missing labels in y."""
     y, groups = table(), np.arange(60) // 2 if kind is KINDS[1] else None
     X = np.zeros((60, 2))
     scores = cross_validate(Guess(), X, y, groups=groups, cv=kind(3))["test_score"]
@@ -336,7 +339,7 @@ def test_as_cv_of_scikit_learn(kind):
 
 
 def test_groups_are_routed():
-    """With metadata routing groups come to the splitter through cross_val_score."""
+    """With metadata routing, cross_val_score passes groups to the splitter."""
     X, y = np.random.default_rng(0).random((40, 2)), np.array([0, 1] * 20)
     with sklearn.config_context(enable_metadata_routing=True):
         cv = MultilabelStratifiedGroupKFold(4)
@@ -348,7 +351,7 @@ def test_groups_are_routed():
 
 
 def test_train_test_split_keeps_types():
-    """Every array comes back as two of its type, rows together, a quarter for the test."""
+    """Each array gives two parts of its type with the same rows, a quarter of them for testing."""
     X, y = np.arange(60)[:, np.newaxis], table()
     names = [f"r{i}" for i in range(60)]
     parts = multilabel_train_test_split(X, names, y, random_state=0)
@@ -363,17 +366,17 @@ def test_train_test_split_keeps_types():
 
 
 def test_train_test_split_by_stratify():
-    """`stratify` stands for the last array, which is not needed then."""
+    """`stratify` replaces the labels that are otherwise the last array."""
     X, y = np.arange(60), table()
     by_last = multilabel_train_test_split(X, y, test_size=20, random_state=0)
     by_keyword = multilabel_train_test_split(X, stratify=y, test_size=20, random_state=0)
     assert len(by_keyword) == 2
-    for one, other in zip(by_last[:2], by_keyword, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for part, expected in zip(by_keyword, by_last[:2], strict=True):
+        np.testing.assert_array_equal(part, expected)
 
 
-def test_train_test_split_refuses():
-    """No arrays, and impossible sizes, have scikit-learn's messages."""
+def test_train_test_split_rejects_invalid_input():
+    """Missing arrays and impossible sizes raise scikit-learn's messages."""
     with pytest.raises(ValueError, match="At least one array required as input"):
         multilabel_train_test_split()
     with pytest.raises(ValueError, match="test_size=70 should be either positive and smaller"):

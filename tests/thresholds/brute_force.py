@@ -1,12 +1,12 @@
-"""Thresholds by trying every cut in float64, written as the definitions read."""
+"""Best thresholds by exhaustive search in float64, written as in the definitions."""
 
 import itertools
 
 import numpy as np
 
 
-def cuts_of(scores):
-    """Return a threshold for each way to cut the distinct scores in two."""
+def distinct_thresholds(scores):
+    """Return a threshold for each way to divide the distinct scores in two."""
     distinct = np.unique(scores)
     return [*distinct, np.inf]
 
@@ -45,32 +45,35 @@ def value(name, tp, fp, fn, tn, beta=1.0, costs=(1.0, 1.0)):
     }[name]
 
 
-def meets(constraint, *four):
-    """Tell whether counts meet a constraint."""
+def satisfies(constraint, *four):
+    """Return whether counts satisfy a constraint."""
     if constraint is None:
         return True
     name, bound = constraint
-    reached = value(name, *four)
+    attained = value(name, *four)
     if name in ("false_positive_rate", "positive_share"):
-        return reached <= bound + 1e-12
-    return reached >= bound - 1e-12
+        return attained <= bound + 1e-12
+    return attained >= bound - 1e-12
 
 
 def best(scores, labels, weights, name, constraint=None, **params):
-    """Return the best value of one label over all cuts, None if none meets the constraint."""
-    found = [counts(scores, labels, weights, cut) for cut in cuts_of(scores[~np.isnan(labels)])]
-    values = [value(name, *four, **params) for four in found if meets(constraint, *four)]
+    """Return the best value of one label over all thresholds, None if none is valid."""
+    results = [
+        counts(scores, labels, weights, threshold)
+        for threshold in distinct_thresholds(scores[~np.isnan(labels)])
+    ]
+    values = [value(name, *four, **params) for four in results if satisfies(constraint, *four)]
     return max(values, default=None)
 
 
 def best_joint(scores, labels, weights, name, constraint=None, **params):
-    """Return the best value of the sums over labels, over all combinations of cuts."""
+    """Return the best value of the sums over labels for all combinations of thresholds."""
     per_label = []
     for s, y, w in zip(scores.T, labels.T, weights.T, strict=True):
-        per_label.append({counts(s, y, w, cut) for cut in cuts_of(s[~np.isnan(y)])})
+        per_label.append({counts(s, y, w, t) for t in distinct_thresholds(s[~np.isnan(y)])})
     values = []
     for combination in itertools.product(*per_label):
         four = np.sum(combination, axis=0)
-        if meets(constraint, *four):
+        if satisfies(constraint, *four):
             values.append(value(name, *four, **params))
     return max(values, default=None)

@@ -1,4 +1,4 @@
-"""scikit-learn's contract suite over what has tuned thresholds."""
+"""Contract suite of scikit-learn for estimators with tuned thresholds."""
 
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -10,7 +10,7 @@ from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV
 
 # scikit-learn lists this for its own TunedThresholdClassifierCV and FixedThresholdClassifier.
 THRESHOLD = {"check_classifiers_train": "Threshold at probability 0.5 does not hold"}
-# The same, asked of several outputs; scikit-learn's own have one.
+# The same check for several outputs; scikit-learn's own estimators have one.
 THRESHOLDS = {"check_classifier_multioutput": "Thresholds at probability 0.5 do not hold"}
 # scikit-learn lists these for its own Pipeline.
 STEPS = {
@@ -20,7 +20,7 @@ STEPS = {
 
 
 def network(**params):
-    """Return a classifier that fits in a moment."""
+    """Return a classifier with a short fit."""
     return AttributeClassifier(random_state=0, batch_size=100_000, **params)
 
 
@@ -32,7 +32,7 @@ ESTIMATORS = [
 
 
 def expected_failures(estimator):
-    """Return the named and countable exceptions."""
+    """Return the checks that may fail, each with its reason."""
     if isinstance(estimator, Pipeline):
         return THRESHOLD | STEPS
     is_network = isinstance(estimator.estimator, AttributeClassifier)
@@ -42,5 +42,5 @@ def expected_failures(estimator):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_scikit_learn_contract(estimator, check):
-    """Every check scikit-learn collects for them."""
+    """All checks of scikit-learn pass."""
     assert check(estimator) is None

@@ -1,4 +1,4 @@
-"""Exact tests and the cuts they certify."""
+"""Exact binomial tests and the thresholds they certify."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def lower_bound(hits, n, confidence):
 @pytest.mark.parametrize("level", [0.1, 0.01])
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.95])
 def test_fewest_hits_is_clopper_pearson(share, level):
-    """So many hits, and not one fewer, put the lower bound at the share or above."""
+    """It is the smallest number of hits whose lower confidence bound reaches the share."""
     for n in (1, 5, 20, 45, 200):
         hits = fewest_hits(n, share, level)
         if hits <= n:
@@ -26,8 +26,8 @@ def test_fewest_hits_is_clopper_pearson(share, level):
         assert binom.sf(hits - 1, n, share) <= level
 
 
-def test_most_errors_mirrors_it():
-    """Few errors show a low share as many hits show a high one."""
+def test_most_errors_is_the_complement():
+    """Few errors certify a low share as many hits certify a high one."""
     for n in (10, 60, 300):
         errors = most_errors(n, 0.1, 0.05)
         if errors >= 0:
@@ -35,8 +35,8 @@ def test_most_errors_mirrors_it():
         assert binom.cdf(errors + 1, n, 0.1) > 0.05
 
 
-def test_the_edges_of_shares():
-    """A share of 0 needs nothing, of 1 cannot be shown."""
+def test_shares_of_zero_and_one():
+    """A share of 0 is always certified, a share of 1 never."""
     assert fewest_hits(10, 0.0, 0.1) == 0
     assert fewest_hits(10, 1.0, 0.1) == 11
     assert most_errors(10, 1.0, 0.1) == 10
@@ -53,17 +53,17 @@ def test_the_edges_of_shares():
     ],
 )
 @pytest.mark.parametrize("rounded", [False, True])
-def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
-    """400 draws, each a label: fewer than one in ten miss it; without confidence half do."""
+def test_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
+    """Of 400 draws, one in ten or fewer miss it; without confidence, half of them do."""
     rng = np.random.default_rng(0)
     y = rng.random((400, 400)) < 0.3
     scores = rng.normal(size=y.shape) + 2 * y
     if rounded:  # ties
         scores = scores.round(1)
     objective = "precision" if name == "recall" else "recall"
-    found = find_thresholds(scores, y, objective, constraint=(name, bound), confidence=0.9)
+    found = find_thresholds(y, scores, objective, constraint=(name, bound), confidence=0.9)
     at = found.thresholds
-    if rounded:  # the next score, as scores are multiples of .1; less the rounding's half step
+    if rounded:  # the next score minus half a step of the rounding, as scores are multiples of .1
         at = np.ceil(at * 10 - 1e-9) / 10 - 0.05
     recall, false = norm.sf(at - 2), norm.sf(at)
     share = 0.3 * recall + 0.7 * false
@@ -76,46 +76,46 @@ def test_the_bound_is_missed_at_most_as_often_as_allowed(name, bound, rounded):
         }[name]
     missed = true > bound if name == "false_positive_rate" else true < bound
     assert missed.mean() < 0.1
-    naive = find_thresholds(scores, y, objective, constraint=(name, bound)).thresholds
+    naive = find_thresholds(y, scores, objective, constraint=(name, bound)).thresholds
     if name == "recall" and not rounded:
         assert (norm.sf(naive - 2) < bound).mean() > 0.3
 
 
 def test_bonferroni_holds_for_all_labels_at_once():
-    """Corrected over labels the cuts are no bolder, and with many labels safer."""
+    """The corrected thresholds are never higher, and with many labels mostly lower."""
     rng = np.random.default_rng(1)
     y = rng.random((500, 20)) < 0.5
     scores = rng.normal(size=y.shape) + 2 * y
     params = {"constraint": ("recall", 0.9), "confidence": 0.9}
-    each = find_thresholds(scores, y, "precision", **params)
-    all_at_once = find_thresholds(scores, y, "precision", correction="bonferroni", **params)
+    each = find_thresholds(y, scores, "precision", **params)
+    all_at_once = find_thresholds(y, scores, "precision", correction="bonferroni", **params)
     assert (all_at_once.thresholds <= each.thresholds).all()
     assert (all_at_once.thresholds < each.thresholds).sum() > 10
 
 
 def test_too_few_labels_give_the_safest_threshold():
-    """45 positives are needed for a recall of .95 at .9; with 44 the label is always predicted."""
+    """A recall of .95 at .9 needs 45 positives; with 44, the label is always predicted."""
     rng = np.random.default_rng(2)
     for positives, certified in ((44, False), (45, True)):
         y = np.arange(300) < positives
         scores = rng.random(300) / 2 + y / 2
-        found = find_thresholds(scores, y, "f1", constraint=("recall", 0.95), confidence=0.9)
+        found = find_thresholds(y, scores, "f1", constraint=("recall", 0.95), confidence=0.9)
         assert (0 not in found.failed) == certified
         assert (found.thresholds[0] == 0.0) != certified
     odds = np.log(scores / (1 - scores))
     for name, threshold in (("recall", -np.inf), ("precision", np.inf)):
         found = find_thresholds(
-            odds[40:49], y[40:49], "f1", constraint=(name, 0.95), confidence=0.9
+            y[40:49], odds[40:49], "f1", constraint=(name, 0.95), confidence=0.9
         )
-        assert "few positives" in found.failed[0] or "no cut shown" in found.failed[0]
+        assert "few positives" in found.failed[0] or "no threshold is certified" in found.failed[0]
         assert found.thresholds[0] == threshold
 
 
-def test_weights_are_refused():
-    """The tests count samples."""
-    with pytest.raises(ValueError, match="it takes no weights"):
+def test_rejects_weights():
+    """The exact tests count samples."""
+    with pytest.raises(ValueError, match="confidence requires unweighted samples"):
         find_thresholds(
-            [0.1, 0.9], [0, 1], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
+            [0, 1], [0.1, 0.9], constraint=("recall", 0.5), confidence=0.9, sample_weight=[1, 2]
         )
     with pytest.raises(ValueError, match="or one on another of recall, precision"):
-        find_thresholds([0.1, 0.9], [0, 1], constraint=("positive_share", 0.5), confidence=0.9)
+        find_thresholds([0, 1], [0.1, 0.9], constraint=("positive_share", 0.5), confidence=0.9)

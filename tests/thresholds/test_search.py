@@ -1,4 +1,4 @@
-"""Thresholds found at once are as good as the best of all cuts."""
+"""Threshold search against exhaustive search and scikit-learn."""
 
 import warnings
 
@@ -30,7 +30,7 @@ DTYPES = (np.float32, np.float64)
 
 @st.composite
 def tables(draw, most_rows=12, most_labels=3, weighted=None, logits=None):
-    """Scores with ties, labels of which some are unknown, and perhaps weights."""
+    """Draw scores with ties, labels of which some are missing, and possibly weights."""
     n = draw(st.integers(2, most_rows))
     n_labels = draw(st.integers(1, most_labels))
     dtype = draw(st.sampled_from(DTYPES))
@@ -55,16 +55,22 @@ def full_weights(scores, weights):
 
 
 def has_choice(scores, labels, weights):
-    """Whether a label has two classes and two scores that weigh something."""
+    """Return whether a label has two classes and two scores with positive weight."""
     weighs = ~np.isnan(labels) & (weights > 0)
     return len(set(labels[weighs])) == 2 and len(set(scores[weighs])) > 1
 
 
 def check_against_brute_force(table, objective, constraint, **params):
-    """Compare each label's threshold with the best of all cuts."""
+    """Compare the threshold of each label with the best of all thresholds."""
     scores, labels, weights = table
     found = find_thresholds(
-        scores, labels, objective, constraint=constraint, sample_weight=weights, **params
+        labels,
+        scores,
+        objective,
+        strategy="exact",
+        constraint=constraint,
+        sample_weight=weights,
+        **params,
     )
     weights = full_weights(scores, weights)
     for j in range(scores.shape[1]):
@@ -78,7 +84,7 @@ def check_against_brute_force(table, objective, constraint, **params):
             assert "best attainable" in found.failed[j]
             continue
         four = brute.counts(*column, found.thresholds[j])
-        assert brute.meets(constraint, *four)
+        assert brute.satisfies(constraint, *four)
         assert brute.value(objective, *four, **params) == pytest.approx(expected, abs=1e-12)
         assert found.values[j] == pytest.approx(expected, abs=1e-12)
 
@@ -87,7 +93,7 @@ def check_against_brute_force(table, objective, constraint, **params):
 @settings(max_examples=150, deadline=None)
 @given(table=tables(), beta=st.sampled_from([0.5, 2.0]), costs=st.sampled_from([(1, 5), (3, 1)]))
 def test_each_objective_equals_brute_force(objective, table, beta, costs):
-    """Over ties, missing labels, weights, both precisions, probabilities and log odds."""
+    """The scores include ties, missing labels, weights, both precisions and log odds."""
     params = {"fbeta": {"beta": beta}, "cost": {"costs": costs}}.get(objective, {})
     check_against_brute_force(table, objective, None, **params)
 
@@ -97,7 +103,7 @@ def test_each_objective_equals_brute_force(objective, table, beta, costs):
 @settings(max_examples=80, deadline=None)
 @given(table=tables(), bound=st.sampled_from([0.0, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0]))
 def test_each_constraint_equals_brute_force(constraint, objective, table, bound):
-    """A cut that meets the constraint is found if there is one, and it is the best of them."""
+    """The best threshold that satisfies the constraint is found if there is one."""
     check_against_brute_force(table, objective, (constraint, bound))
 
 
@@ -107,7 +113,7 @@ def test_each_constraint_equals_brute_force(constraint, objective, table, bound)
 @settings(max_examples=60, deadline=None)
 @given(table=tables(most_rows=6))
 def test_micro_equals_exhaustive_search(objective, table):
-    """The joint cuts are the best of all combinations of cuts."""
+    """The joint thresholds are the best of all combinations."""
     check_joint(table, objective, None)
 
 
@@ -115,36 +121,45 @@ def test_micro_equals_exhaustive_search(objective, table):
 @settings(max_examples=60, deadline=None)
 @given(table=tables(most_rows=6), bound=st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]))
 def test_constrained_micro_equals_exhaustive_search(constraint, table, bound):
-    """On the sums over labels, the constraint makes it no linear problem, and it is exact."""
+    """A constraint on the sums over labels makes the best hull vertex suboptimal."""
     for objective in ("f1", "recall", "precision"):
         check_joint(table, objective, (constraint, bound))
 
 
 def check_joint(table, objective, constraint):
-    """Compare joint cuts with all combinations of cuts of the labels that have a choice."""
+    """Compare joint thresholds with all combinations of thresholds of the tunable labels."""
     scores, labels, weights = table
     found = find_thresholds(
-        scores, labels, objective, average="micro", constraint=constraint, sample_weight=weights
+        labels,
+        scores,
+        objective,
+        average="micro",
+        strategy="exact",
+        constraint=constraint,
+        sample_weight=weights,
     )
     weights = full_weights(scores, weights)
-    kept = [
+    tunable = [
         j
         for j in range(scores.shape[1])
         if has_choice(*(a.T[j] for a in (scores, labels, weights)))
     ]
-    if not kept:
+    if not tunable:
         assert len(found.failed) == scores.shape[1]
         return
-    part = [array[:, kept].astype(np.float64) for array in (scores, labels, weights)]
+    part = [array[:, tunable].astype(np.float64) for array in (scores, labels, weights)]
     expected = brute.best_joint(*part, objective, constraint)
     if expected is None:
-        assert set(kept) <= set(found.failed)
+        assert set(tunable) <= set(found.failed)
         return
     four = np.sum(
-        [brute.counts(*(a[:, i] for a in part), found.thresholds[j]) for i, j in enumerate(kept)],
+        [
+            brute.counts(*(a[:, i] for a in part), found.thresholds[j])
+            for i, j in enumerate(tunable)
+        ],
         axis=0,
     )
-    assert brute.meets(constraint, *four)
+    assert brute.satisfies(constraint, *four)
     assert brute.value(objective, *four) == pytest.approx(expected, abs=1e-12)
     assert found.value == pytest.approx(expected, abs=1e-12)
 
@@ -153,9 +168,11 @@ def check_joint(table, objective, constraint):
 @settings(max_examples=60, deadline=None)
 @given(table=tables(most_rows=8))
 def test_global_equals_brute_force(objective, table):
-    """One cut for all labels is the best cut of all their entries together."""
+    """The single threshold is the best one of all entries together."""
     scores, labels, weights = table
-    found = find_thresholds(scores, labels, objective, average="global", sample_weight=weights)
+    found = find_thresholds(
+        labels, scores, objective, average="global", sample_weight=weights, strategy="exact"
+    )
     flat = [
         array.reshape(-1).astype(np.float64)
         for array in (scores, labels, full_weights(scores, weights))
@@ -170,8 +187,8 @@ def test_global_equals_brute_force(objective, table):
     assert found.value == pytest.approx(expected, abs=1e-12)
 
 
-def sample_of(seed, n=400, n_labels=6, dtype=np.float32):
-    """Scores of labels that can be told apart in part, and the labels."""
+def draw_sample(seed, n=400, n_labels=6, dtype=np.float32):
+    """Return scores of partly separable labels, and the labels."""
     rng = np.random.default_rng(seed)
     prevalence = np.exp(rng.uniform(np.log(0.05), np.log(0.5), n_labels))
     labels = rng.random((n, n_labels)) < prevalence
@@ -182,8 +199,8 @@ def sample_of(seed, n=400, n_labels=6, dtype=np.float32):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_f1_equals_the_precision_recall_curve(dtype):
     """The best F1 is that of scikit-learn's curve, to float precision."""
-    scores, labels = sample_of(0, dtype=dtype)
-    found = find_thresholds(scores, labels)
+    scores, labels = draw_sample(0, dtype=dtype)
+    found = find_thresholds(labels, scores, strategy="exact")
     for j in range(scores.shape[1]):
         p, r, _ = metrics.precision_recall_curve(labels[:, j], scores[:, j])
         best = np.max(2 * p * r / np.maximum(p + r, 1e-12))
@@ -193,78 +210,82 @@ def test_f1_equals_the_precision_recall_curve(dtype):
 
 
 def test_youden_equals_the_roc_curve():
-    """Balanced accuracy is at its best where TPR - FPR is."""
-    scores, labels = sample_of(1)
-    found = find_thresholds(scores, labels, "balanced_accuracy")
+    """The best balanced accuracy is where TPR - FPR is largest."""
+    scores, labels = draw_sample(1)
+    found = find_thresholds(labels, scores, "balanced_accuracy", strategy="exact")
     for j in range(scores.shape[1]):
         fpr, tpr, _ = metrics.roc_curve(labels[:, j], scores[:, j], drop_intermediate=False)
         assert found.values[j] == pytest.approx((1 + np.max(tpr - fpr)) / 2, abs=1e-12)
 
 
-def test_accuracy_minimises_the_hamming_loss():
+def test_accuracy_minimizes_the_hamming_loss():
     """The macro accuracy is 1 minus scikit-learn's Hamming loss of the predictions."""
-    scores, labels = sample_of(2)
-    found = find_thresholds(scores, labels, "accuracy")
+    scores, labels = draw_sample(2)
+    found = find_thresholds(labels, scores, "accuracy", strategy="exact")
     loss = metrics.hamming_loss(labels, scores >= found.thresholds)
     assert found.value == pytest.approx(1 - loss, abs=1e-12)
 
 
 def test_threads_change_nothing():
-    """Blocks of labels side by side give what they give one after the other."""
-    scores, labels = sample_of(3, n_labels=90)
+    """Results do not depend on the number of threads."""
+    scores, labels = draw_sample(3, n_labels=90)
     for average in ("macro", "micro"):
-        serial = find_thresholds(scores, labels, average=average)
-        threaded = find_thresholds(scores, labels, average=average, n_jobs=2)
+        serial = find_thresholds(labels, scores, average=average, strategy="exact")
+        threaded = find_thresholds(labels, scores, average=average, n_jobs=2, strategy="exact")
         np.testing.assert_array_equal(serial.thresholds, threaded.thresholds)
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
-def test_unknown_labels_have_no_influence(average):
-    """What stands under the mask, a label or a score, is not seen."""
-    scores, labels = sample_of(4)
+def test_missing_labels_have_no_influence(average):
+    """Labels and scores under the mask are not read."""
+    scores, labels = draw_sample(4)
     y = labels.astype(np.float64)
     y[::3, 0] = np.nan
     other = scores.copy()
     other[::3, 0] = np.nan
-    first = find_thresholds(scores, y, average=average)
-    second = find_thresholds(other, labels, average=average)
+    first = find_thresholds(y, scores, average=average, strategy="exact")
+    second = find_thresholds(labels, other, average=average, strategy="exact")
     np.testing.assert_array_equal(first.thresholds, second.thresholds)
     if average == "macro":
         rows = np.arange(len(y)) % 3 > 0
-        alone = find_thresholds(scores[rows, 0], labels[rows, 0])
+        alone = find_thresholds(labels[rows, 0], scores[rows, 0], strategy="exact")
         assert alone.thresholds[0] == first.thresholds[0]
 
 
-def test_notations_of_unknown_labels():
-    """NaN, None and pandas.NA are the same."""
-    scores, labels = sample_of(5, n=60, n_labels=2)
+def test_notations_of_missing_labels():
+    """NaN, None and pandas.NA are equivalent."""
+    scores, labels = draw_sample(5, n=60, n_labels=2)
     y = labels.astype(np.float64)
     y[:9] = np.nan
     frame = pd.DataFrame(y).astype("Int64")
     objects = np.where(np.isnan(y), None, labels).astype(object)
-    expected = find_thresholds(scores, y).thresholds
+    expected = find_thresholds(y, scores, strategy="exact").thresholds
     for same in (frame, objects, pd.DataFrame(y).astype("boolean")):
-        np.testing.assert_array_equal(find_thresholds(scores, same).thresholds, expected)
+        np.testing.assert_array_equal(
+            find_thresholds(same, scores, strategy="exact").thresholds, expected
+        )
 
 
 @settings(max_examples=100, deadline=None)
 @given(table=tables(weighted=False), weights=st.integers(1, 3))
-def test_whole_weights_equal_repetition(table, weights):
-    """A row of weight 2 is a row that stands there twice."""
+def test_integer_weights_equal_repetition(table, weights):
+    """A row of weight 2 is equivalent to two rows."""
     scores, labels, _ = table
     times = 1 + np.arange(len(scores)) % weights
-    weighted = find_thresholds(scores, labels, sample_weight=times)
-    repeated = find_thresholds(np.repeat(scores, times, 0), np.repeat(labels, times, 0))
+    weighted = find_thresholds(labels, scores, sample_weight=times, strategy="exact")
+    repeated = find_thresholds(
+        np.repeat(labels, times, 0), np.repeat(scores, times, 0), strategy="exact"
+    )
     np.testing.assert_allclose(weighted.thresholds, repeated.thresholds)
     np.testing.assert_allclose(weighted.values, repeated.values)
 
 
 @settings(max_examples=100, deadline=None)
 @given(table=tables())
-def test_a_threshold_lies_between_scores(table):
-    """Midway between two neighbours, or at an end; the same cut in either precision."""
+def test_threshold_lies_between_scores(table):
+    """It lies midway between two neighbors, or at an end, in either precision."""
     scores, labels, weights = table
-    found = find_thresholds(scores, labels, "recall", sample_weight=weights)
+    found = find_thresholds(labels, scores, "recall", sample_weight=weights, strategy="exact")
     for j in range(scores.shape[1]):
         threshold = found.thresholds[j]
         if np.isnan(threshold):
@@ -277,9 +298,9 @@ def test_a_threshold_lies_between_scores(table):
 
 @pytest.mark.parametrize("objective", ["f1", "jaccard", "accuracy", "recall", "precision", "fbeta"])
 def test_samples_is_a_local_optimum(objective):
-    """No label's cut can be moved for the better; and no worse than the joint cuts."""
-    scores, labels = sample_of(6, n=80, n_labels=4)
-    found = find_thresholds(scores, labels, objective, average="samples")
+    """No single threshold can be improved, and the result is no worse than joint thresholds."""
+    scores, labels = draw_sample(6, n=80, n_labels=4)
+    found = find_thresholds(labels, scores, objective, average="samples", strategy="exact")
 
     def mean_over_rows(thresholds):
         per_row = []
@@ -289,69 +310,75 @@ def test_samples_is_a_local_optimum(objective):
         return np.mean(per_row)
 
     assert found.value == pytest.approx(mean_over_rows(found.thresholds), abs=1e-12)
-    joint = find_thresholds(scores, labels, objective, average="micro")
+    joint = find_thresholds(labels, scores, objective, average="micro", strategy="exact")
     assert found.value >= mean_over_rows(joint.thresholds) - 1e-12
     for j in range(scores.shape[1]):
-        for cut in brute.cuts_of(scores[:, j]):
+        for threshold in brute.distinct_thresholds(scores[:, j]):
             moved = found.thresholds.copy()
-            moved[j] = cut
+            moved[j] = threshold
             assert mean_over_rows(moved) <= found.value + 1e-12
 
 
 def test_samples_f1_equals_scikit_learn():
     """The value is scikit-learn's F1 with average="samples"."""
-    scores, labels = sample_of(7)
-    found = find_thresholds(scores, labels, average="samples")
+    scores, labels = draw_sample(7)
+    found = find_thresholds(labels, scores, average="samples", strategy="exact")
     predicted = scores >= found.thresholds
     expected = metrics.f1_score(labels, predicted, average="samples", zero_division=0)
     assert found.value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("average", ["macro", "global"])
-def test_a_callable_objective(average):
-    """Any metric is tried over the distinct cuts; F1 as a callable finds F1's optimum."""
-    scores, labels = sample_of(8, n=90)
-    named = find_thresholds(scores[:, :2], labels[:, :2], average=average)
-    called = find_thresholds(scores[:, :2], labels[:, :2], metrics.f1_score, average=average)
+def test_callable_objective(average):
+    """A metric is evaluated over the distinct thresholds; F1 as a callable finds the best F1."""
+    scores, labels = draw_sample(8, n=90)
+    named = find_thresholds(labels[:, :2], scores[:, :2], average=average, strategy="exact")
+    called = find_thresholds(
+        labels[:, :2], scores[:, :2], metrics.f1_score, average=average, strategy="exact"
+    )
     assert called.value == pytest.approx(named.value, abs=1e-12)
 
 
-def test_a_callable_objective_is_weighted():
-    """With weights the metric gets them as sample_weight."""
-    scores, labels = sample_of(9, n=90)
+def test_callable_objective_is_weighted():
+    """Weights are passed to the metric as sample_weight."""
+    scores, labels = draw_sample(9, n=90)
     weights = np.random.default_rng(0).random(90)
-    named = find_thresholds(scores, labels, sample_weight=weights)
-    called = find_thresholds(scores, labels, metrics.f1_score, sample_weight=weights)
+    named = find_thresholds(labels, scores, sample_weight=weights, strategy="exact")
+    called = find_thresholds(
+        labels, scores, metrics.f1_score, sample_weight=weights, strategy="exact"
+    )
     np.testing.assert_allclose(called.values, named.values)
 
 
 def test_bounds_and_costs_per_label():
-    """A bound, or a cost, per label is that of the label alone."""
-    scores, labels = sample_of(10)
+    """The result for each label is that of the label alone with its bound or cost."""
+    scores, labels = draw_sample(10)
     bounds = np.linspace(0.3, 0.8, scores.shape[1])
-    found = find_thresholds(scores, labels, "precision", constraint=("recall", bounds))
+    found = find_thresholds(labels, scores, "precision", constraint=("recall", bounds))
     costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
-    priced = find_thresholds(scores, labels, "cost", costs=costs)
+    priced = find_thresholds(labels, scores, "cost", costs=costs, strategy="exact")
     for j, bound in enumerate(bounds):
         alone = find_thresholds(
-            scores[:, j], labels[:, j], "precision", constraint=("recall", bound)
+            labels[:, j], scores[:, j], "precision", constraint=("recall", bound)
         )
         assert alone.thresholds[0] == found.thresholds[j]
-        alone = find_thresholds(scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0))
+        alone = find_thresholds(
+            labels[:, j], scores[:, j], "cost", costs=(1.0, j + 1.0), strategy="exact"
+        )
         assert alone.thresholds[0] == priced.thresholds[j]
 
 
 @pytest.mark.parametrize("strategy", ["plugin", "auto"])
 def test_strategies_of_costs_per_label(strategy):
-    """Beside a label that cannot be tuned, each keeps its own costs."""
-    scores, labels = sample_of(12)
+    """Each label keeps its own costs, also if another label cannot be tuned."""
+    scores, labels = draw_sample(12)
     labels[:, 1] = False
     costs = (np.ones(scores.shape[1]), np.arange(1.0, scores.shape[1] + 1))
-    found = find_thresholds(scores, labels, "cost", costs=costs, strategy=strategy)
+    found = find_thresholds(labels, scores, "cost", costs=costs, strategy=strategy)
     assert list(found.failed) == [1]
     for j in (0, 2, 3, 4, 5):
         alone = find_thresholds(
-            scores[:, j], labels[:, j], "cost", costs=(1.0, j + 1.0), strategy=strategy
+            labels[:, j], scores[:, j], "cost", costs=(1.0, j + 1.0), strategy=strategy
         )
         assert alone.thresholds[0] == found.thresholds[j]
         assert alone.values[0] == found.values[j]
@@ -360,9 +387,9 @@ def test_strategies_of_costs_per_label(strategy):
 @pytest.mark.parametrize("average", ["macro", "micro", "samples", "global"])
 @pytest.mark.parametrize("strategy", ["exact", "plugin", "shrunk", "auto"])
 def test_every_strategy_with_every_average(average, strategy):
-    """Values are those of the thresholds returned, by the definition of the average."""
-    scores, labels = sample_of(13)
-    found = find_thresholds(scores, labels, "f1", average=average, strategy=strategy)
+    """Values are those of the returned thresholds, by the definition of the average."""
+    scores, labels = draw_sample(13)
+    found = find_thresholds(labels, scores, "f1", average=average, strategy=strategy)
     predicted = scores >= found.thresholds
     how = {"global": "micro"}.get(average, average)
     expected = metrics.f1_score(labels, predicted, average=how, zero_division=0)
@@ -372,32 +399,32 @@ def test_every_strategy_with_every_average(average, strategy):
 
 
 def test_infinite_scores():
-    """Log odds of plus and minus infinity are scores like any other."""
+    """Log odds of plus and minus infinity are valid scores."""
     scores = np.array([-np.inf, -1.0, 2.0, np.inf])
-    found = find_thresholds(scores, [0, 0, 1, 1])
+    found = find_thresholds([0, 0, 1, 1], scores, strategy="exact")
     assert found.value == 1.0
     assert found.thresholds[0] == 0.5
-    found = find_thresholds(scores, [0, 1, 1, 1])
+    found = find_thresholds([0, 1, 1, 1], scores, strategy="exact")
     np.testing.assert_array_equal(scores >= found.thresholds[0], [False, True, True, True])
 
 
-def test_adjacent_scores_are_told_apart():
-    """Where no number lies between two scores the cut is at the upper one."""
+def test_adjacent_scores_are_separated():
+    """If no number lies between two scores, the threshold is the upper one."""
     low = np.float64(0.3)
     high = np.nextafter(low, 1)
     for dtype in DTYPES:
         low = dtype(0.3)
         high = np.nextafter(low, dtype(1))
         scores = np.array([low, high, low, high])
-        found = find_thresholds(scores, [0, 1, 0, 1])
+        found = find_thresholds([0, 1, 0, 1], scores, strategy="exact")
         assert found.value == 1.0
 
 
 def test_negative_zero_is_zero():
-    """-0.0 and 0.0 are one cut."""
+    """-0.0 and 0.0 are the same score."""
     scores = np.array([-0.0, 0.0, 0.5, 0.7], dtype=np.float32)
-    expected = find_thresholds(scores.astype(np.float64), [1, 0, 0, 1])
-    assert find_thresholds(scores, [1, 0, 0, 1]).value == expected.value
+    expected = find_thresholds([1, 0, 0, 1], scores.astype(np.float64), strategy="exact")
+    assert find_thresholds([1, 0, 0, 1], scores, strategy="exact").value == expected.value
 
 
 @pytest.mark.parametrize(
@@ -408,30 +435,30 @@ def test_negative_zero_is_zero():
         ({"strategy": "best"}, "strategy must be one of"),
         ({"constraint": ("auc", 0.5)}, "constraint must bound one of precision"),
         ({"constraint": "recall"}, "constraint must be None or a pair"),
-        ({"constraint": ("recall", 1.5)}, "between 0 and 1, got 1.5"),
-        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "there are 2 labels"),
+        ({"constraint": ("recall", 1.5)}, "between 0 and 1; got 1.5"),
+        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "each of the 2 labels"),
         ({"constraint": ("recall", {"hat": 0.5})}, "is given for"),
         ({"beta": 0.0}, "beta must be a positive number"),
         ({"costs": 3.0}, "costs must be a pair"),
         ({"costs": (1.0, -1.0)}, "the cost of a false negative must be finite and at least 0"),
         ({"confidence": 0.9}, "pass constraint="),
-        ({"correction": "bonferroni"}, "pass confidence=0.9"),
-        ({"strategy": "plugin", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
-        ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not keep to a constraint"),
+        ({"correction": "bonferroni"}, "requires a confidence"),
+        ({"strategy": "plugin", "constraint": ("recall", 0.5)}, "does not support a constraint"),
+        ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not support a constraint"),
         ({"costs": (1.0, np.inf)}, "the cost of a false negative must be finite"),
         ({"confidence": 1.5, "constraint": ("recall", 0.5)}, "confidence must be between 0 and 1"),
         ({"average": "samples", "objective": "mcc"}, "average='samples' takes the objectives"),
         ({"average": "micro", "objective": metrics.f1_score}, "takes average='macro' or 'global'"),
         ({"strategy": "plugin", "objective": metrics.f1_score}, "strategy 'exact' or 'auto'"),
-        ({"sample_weight": [1.0, 2.0]}, "The weights have the shape"),
+        ({"sample_weight": [1.0, 2.0]}, "The weights have shape"),
         ({"sample_weight": [1.0, -2.0, 1.0]}, "row 1, column 0 is -2.0"),
     ],
 )
-def test_bad_parameters(params, message):
-    """Each says what is valid."""
+def test_rejects_invalid_parameters(params, message):
+    """The message says what is valid."""
     scores = np.array([[0.2, 0.3], [0.5, 0.1], [0.7, 0.8]])
     with pytest.raises(ValueError, match=message):
-        find_thresholds(scores, scores > 0.4, **params)
+        find_thresholds(scores > 0.4, scores, **params)
 
 
 @pytest.mark.parametrize(
@@ -447,19 +474,19 @@ def test_bad_parameters(params, message):
         (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
     ],
 )
-def test_bad_scores_and_labels(scores, labels, message):
-    """Row and column are named."""
+def test_rejects_invalid_scores_and_labels(scores, labels, message):
+    """The message names row and column."""
     with pytest.raises(ValueError, match=message):
-        find_thresholds(scores, labels)
+        find_thresholds(labels, scores, strategy="exact")
 
 
-def test_reasons_of_labels_without_a_choice():
-    """One class, nothing known, one score, out of reach: each is said, the others are found."""
+def test_reasons_of_labels_that_cannot_be_tuned():
+    """Each reason is reported, and the other labels are tuned."""
     scores = np.array(
         [[0.1, 0.1, 0.1, 0.5, 0.9], [0.6, 0.6, 0.6, 0.5, 0.1], [0.7, 0.7, 0.7, 0.5, 0.4]]
     )
     labels = np.array([[0, 0, np.nan, 0, 0], [1, 0, np.nan, 1, 1], [1, 0, np.nan, 1, 0]])
-    found = find_thresholds(scores, labels, constraint=("precision", 0.9))
+    found = find_thresholds(labels, scores, constraint=("precision", 0.9))
     assert found.failed == {
         1: "one class only, the negative one",
         2: "no known label",
@@ -470,9 +497,9 @@ def test_reasons_of_labels_without_a_choice():
     assert found.value == found.values[0]
 
 
-def test_the_inputs_are_not_changed():
-    """Neither scores nor labels nor weights are written to, and no warning is made."""
-    scores, labels = sample_of(11)
+def test_inputs_are_not_changed():
+    """Scores, labels and weights stay the same, and there is no warning."""
+    scores, labels = draw_sample(11)
     y = labels.astype(np.float64)
     y[0] = np.nan
     weights = np.ones(len(y))
@@ -481,19 +508,19 @@ def test_the_inputs_are_not_changed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for average in ("macro", "micro", "samples", "global"):
-            find_thresholds(scores, y, average=average, sample_weight=weights, strategy="auto")
-            find_thresholds(scores, y, average=average)
+            find_thresholds(y, scores, average=average, sample_weight=weights, strategy="auto")
+            find_thresholds(y, scores, average=average, strategy="exact")
 
 
 def test_strategies_follow_the_scale_of_decisions():
-    """Scores that are no probabilities have no scale: a multiple of them has the same cuts."""
+    """Decisions have no scale: a multiple of them gives the same predictions."""
     rng = np.random.default_rng(0)
     labels = rng.random((600, 3)) < 0.1
     scores = rng.normal(size=labels.shape) + 1.5 * labels - 1
     for strategy in ("auto", "plugin", "exact"):
-        plain = find_thresholds(scores, labels, strategy=strategy)
+        plain = find_thresholds(labels, scores, strategy=strategy)
         for scale in (1e-5, 1e-2, 1e3, 1e150):
-            scaled = find_thresholds(scores * scale, labels, strategy=strategy)
+            scaled = find_thresholds(labels, scores * scale, strategy=strategy)
             np.testing.assert_allclose(scaled.thresholds / scale, plain.thresholds, rtol=1e-6)
 
 
@@ -504,25 +531,25 @@ def test_strategies_of_probabilities_near_the_ends(shift, strategy):
     rng = np.random.default_rng(0)
     labels = rng.random((600, 2)) < 0.2
     scores = 1 / (1 + np.exp(-(rng.normal(size=labels.shape) + 2 * labels + shift)))
-    exact = find_thresholds(scores, labels).value
-    assert find_thresholds(scores, labels, strategy=strategy).value > exact - 0.1
+    exact = find_thresholds(labels, scores, strategy="exact").value
+    assert find_thresholds(labels, scores, strategy=strategy).value > exact - 0.1
 
 
 def test_infinite_top_scores_are_always_predicted():
-    """No number is above infinity, so that predicting nothing is no choice."""
-    found = find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], "accuracy")
+    """No number is above infinity, so that some rows are always predicted positive."""
+    found = find_thresholds([0, 1, 0, 0], [np.inf, 0, 1, 2], "accuracy", strategy="exact")
     assert found.values[0] == np.mean(
         (np.array([np.inf, 0, 1, 2]) >= found.thresholds[0]) == [0, 1, 0, 0]
     )
     with pytest.raises(ValueError, match="less than infinity"):
-        find_thresholds([np.inf, 0, 1, 2], [0, 1, 0, 0], average="micro")
+        find_thresholds([0, 1, 0, 0], [np.inf, 0, 1, 2], average="micro", strategy="exact")
 
 
-def test_labels_that_fail_do_not_move_the_others():
-    """The mean over rows is searched over the labels it is taken of."""
+def test_labels_that_fail_do_not_change_the_others():
+    """The search uses the same labels as the mean over rows."""
     scores = [[0.5, 0, 0.25], [0.75, 0, 0.75], [0.25, 0, 0]]
     labels = [[0, 0, np.nan], [np.nan, 1, 0], [1, np.nan, 1]]
-    found = find_thresholds(scores, labels, "accuracy", average="samples")
+    found = find_thresholds(labels, scores, "accuracy", average="samples", strategy="exact")
     assert set(found.failed) == {1}
     assert found.value == pytest.approx(2 / 3)  # nothing is predicted
 
@@ -530,51 +557,55 @@ def test_labels_that_fail_do_not_move_the_others():
 @pytest.mark.parametrize("average", ["macro", "micro", "global"])
 @pytest.mark.parametrize("objective", ["recall", "f1", "cost"])
 def test_weights_of_one_change_nothing(average, objective):
-    """The same cuts with and without them, also where several are equally good."""
-    scores, labels = sample_of(14)
+    """The thresholds are the same, also if several are equally good."""
+    scores, labels = draw_sample(14)
     costs = {"costs": (0.0, 1.0)} if objective == "cost" else {}
-    plain = find_thresholds(scores, labels, objective, average=average, **costs)
+    plain = find_thresholds(labels, scores, objective, average=average, **costs)
     weighted = find_thresholds(
-        scores, labels, objective, average=average, sample_weight=np.ones(len(labels)), **costs
+        labels, scores, objective, average=average, sample_weight=np.ones(len(labels)), **costs
     )
     np.testing.assert_allclose(weighted.thresholds, plain.thresholds)
 
 
 def test_names_of_columns():
-    """Dicts and Series of bounds go by name; columns in another order are refused."""
-    scores, labels = sample_of(15, n_labels=2)
+    """Bounds in a dict or Series are matched by name; columns in another order are rejected."""
+    scores, labels = draw_sample(15, n_labels=2)
     frame, table = (pd.DataFrame(array, columns=["a", "b"]) for array in (scores, labels))
     params = {"objective": "precision"}
-    expected = find_thresholds(frame, table, **params, constraint=("recall", [0.5, 0.9])).thresholds
+    expected = find_thresholds(table, frame, **params, constraint=("recall", [0.5, 0.9])).thresholds
     for bounds in ({"b": 0.9, "a": 0.5}, pd.Series({"b": 0.9, "a": 0.5})):
-        found = find_thresholds(frame, table, **params, constraint=("recall", bounds))
+        found = find_thresholds(table, frame, **params, constraint=("recall", bounds))
         np.testing.assert_array_equal(found.thresholds, expected)
-    by_number = find_thresholds(scores, labels, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
+    by_number = find_thresholds(labels, scores, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
     np.testing.assert_array_equal(by_number.thresholds, expected)
     with pytest.raises(ValueError, match="must be in the same order"):
-        find_thresholds(frame, table[["b", "a"]])
+        find_thresholds(table[["b", "a"]], frame, strategy="exact")
 
 
 def test_weights_of_very_different_sizes():
-    """Sixteen decades apart they are added up all the same."""
-    scores, labels = sample_of(16)
+    """Weights that differ by sixteen orders of magnitude are summed correctly."""
+    scores, labels = draw_sample(16)
     weights = np.where(np.arange(len(labels)) % 2, 1, 1e-20)
-    found = find_thresholds(scores, labels, average="micro", sample_weight=weights)
-    half = find_thresholds(scores[1::2], labels[1::2], average="micro")
+    found = find_thresholds(
+        labels, scores, average="micro", sample_weight=weights, strategy="exact"
+    )
+    half = find_thresholds(labels[1::2], scores[1::2], average="micro", strategy="exact")
     assert found.value == pytest.approx(half.value, abs=1e-9)
 
 
 def test_nullable_scores():
-    """pandas.NA in a score is as good as NaN."""
-    scores, labels = sample_of(17, n_labels=2)
+    """pandas.NA in a score is equivalent to NaN."""
+    scores, labels = draw_sample(17, n_labels=2)
     scores[3, 0] = np.nan
     frame = pd.DataFrame(scores.astype(np.float64)).astype("Float64")
-    expected = find_thresholds(scores.astype(np.float64), labels).thresholds
-    np.testing.assert_array_equal(find_thresholds(frame, labels).thresholds, expected)
+    expected = find_thresholds(labels, scores.astype(np.float64), strategy="exact").thresholds
+    np.testing.assert_array_equal(
+        find_thresholds(labels, frame, strategy="exact").thresholds, expected
+    )
 
 
-def test_a_callable_objective_that_is_never_a_number():
-    """The label fails with the reason."""
-    scores, labels = sample_of(18, n_labels=1)
-    found = find_thresholds(scores, labels, lambda y, p: np.nan)
-    assert found.failed == {0: "the objective is NaN at every cut"}
+def test_callable_objective_that_is_always_nan():
+    """The label fails with a reason."""
+    scores, labels = draw_sample(18, n_labels=1)
+    found = find_thresholds(labels, scores, lambda y, p: np.nan, strategy="exact")
+    assert found.failed == {0: "the objective is NaN at every threshold"}

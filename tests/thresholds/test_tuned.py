@@ -1,4 +1,4 @@
-"""Any multi-output classifier with tuned thresholds: TunedThresholdMultiOutputCV."""
+"""TunedThresholdMultiOutputCV with classifiers of all kinds."""
 
 import pickle
 
@@ -35,7 +35,7 @@ from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, 
 
 
 class CountingForest(RandomForestClassifier):
-    """A forest that counts its fits, clones and all."""
+    """Forest that counts its fits, including those of clones."""
 
     fits = 0
 
@@ -47,7 +47,7 @@ class CountingForest(RandomForestClassifier):
 
 @pytest.fixture
 def data():
-    """300 rows of three labels."""
+    """Return 300 rows of three labels."""
     return make_multilabel_classification(300, n_classes=3, n_labels=1, random_state=0)
 
 
@@ -68,7 +68,7 @@ CLASSIFIERS = {
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_any_classifier(name, data):
-    """Lists, matrices and decisions all give thresholds that predict in the labels of y."""
+    """Lists, matrices and decisions all give thresholds, and predictions are labels of y."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(CLASSIFIERS[name], cv=3).fit(X, y)
     predicted = tuned.predict(X)
@@ -91,19 +91,19 @@ def test_any_classifier(name, data):
 
 
 def test_thresholds_are_those_of_the_out_of_fold_scores(data):
-    """The same as cross_val_predict_proba and find_thresholds by hand."""
+    """They equal those of cross_val_predict_proba and find_thresholds."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0)
     tuned = TunedThresholdMultiOutputCV(forest, strategy="exact", cv=4).fit(X, y)
     probas = cross_val_predict_proba(forest, X, y, cv=4)
     scores = np.stack([part[:, 1] for part in probas], axis=1)
-    found = find_thresholds(scores, y)
+    found = find_thresholds(y, scores, strategy="exact")
     np.testing.assert_array_equal(tuned.best_threshold_, found.thresholds)
     assert tuned.in_sample_score_ == pytest.approx(found.value)
 
 
 def test_best_score_by_hand(data):
-    """Thresholds of the other folds, applied to each fold; counts summed, then F1."""
+    """Each fold is predicted with thresholds of the others; F1 is that of the summed counts."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0)
     splits = list(KFold(4).split(X))
@@ -115,17 +115,17 @@ def test_best_score_by_hand(data):
     predicted = np.empty(y.shape, dtype=bool)
     thresholds = []
     for train, test in splits:
-        thresholds.append(find_thresholds(scores[train], y[train]).thresholds)
+        thresholds.append(find_thresholds(y[train], scores[train], strategy="exact").thresholds)
         predicted[test] = scores[test] >= thresholds[-1]
     expected = f1_score(y, predicted, average=None)
-    np.testing.assert_allclose(tuned.cv_results_["out_of_fold_scores"], expected)
+    np.testing.assert_allclose(tuned.cv_results_["cross_validated_scores"], expected)
     assert tuned.best_score_ == pytest.approx(expected.mean())
     np.testing.assert_array_equal(tuned.cv_results_["fold_thresholds"], thresholds)
     np.testing.assert_allclose(tuned.cv_results_["std_threshold"], np.std(thresholds, axis=0))
 
 
 def test_one_binary_output_agrees_with_scikit_learn(data):
-    """On one output it reaches what TunedThresholdClassifierCV reaches, or more."""
+    """The score is at least that of TunedThresholdClassifierCV."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0)
     ours = TunedThresholdMultiOutputCV(forest, objective="balanced_accuracy", strategy="exact")
@@ -140,8 +140,8 @@ def test_one_binary_output_agrees_with_scikit_learn(data):
 
 
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.ThresholdNotTunedWarning")
-def test_fits_are_counted():
-    """40 labels, five folds: six fits; a held-out share without refit: one; prefit: none."""
+def test_number_of_fits():
+    """40 labels and five folds are six fits; a held-out share without refit is one; prefit none."""
     X, y = make_multilabel_classification(200, n_classes=40, n_labels=20, random_state=0)
     forest = CountingForest(5, random_state=0)
     for params, fits in (
@@ -163,7 +163,7 @@ def test_fits_are_counted():
 
 
 def test_prefit_and_frozen_are_the_same(data):
-    """A fitted classifier is kept as it is, and all rows tune the thresholds."""
+    """A fitted classifier is not fitted again, and all rows are used for tuning."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0).fit(X[:200], y[:200])
     prefit = TunedThresholdMultiOutputCV(forest, cv="prefit", refit=False).fit(X[200:], y[200:])
@@ -173,12 +173,12 @@ def test_prefit_and_frozen_are_the_same(data):
     np.testing.assert_array_equal(prefit.best_threshold_, frozen.best_threshold_)
     scores = np.stack([part[:, 1] for part in forest.predict_proba(X[200:])], axis=1)
     alone = ThresholdCalibrator().fit(scores, y[200:])
-    np.testing.assert_array_equal(prefit.best_threshold_, alone.thresholds_)
+    np.testing.assert_array_equal(prefit.best_threshold_, alone.best_threshold_)
     assert prefit.best_score_ == alone.best_score_
 
 
-def test_a_held_out_share(data):
-    """Only the held-out rows tune; the model of that split is kept."""
+def test_held_out_share(data):
+    """Only the held-out rows are used for tuning, and the classifier of the split is kept."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0)
     tuned = TunedThresholdMultiOutputCV(
@@ -194,7 +194,7 @@ def test_a_held_out_share(data):
 
 
 def test_retune_needs_no_fit(data):
-    """Other objectives from the same scores, as if they had been asked for at once."""
+    """Thresholds for other objectives equal those of a new fit."""
     X, y = data
     forest = CountingForest(20, random_state=0)
     tuned = TunedThresholdMultiOutputCV(forest, store_cv_results=True).fit(X, y)
@@ -214,8 +214,8 @@ def test_retune_needs_no_fit(data):
         CountingForest.fits = 0
 
 
-def test_a_retune_that_fails_changes_nothing(data):
-    """Bad parameters leave thresholds and parameters as they were."""
+def test_failed_retune_changes_nothing(data):
+    """Invalid parameters leave thresholds and parameters as they were."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), store_cv_results=True).fit(X, y)
     before = tuned.best_threshold_.copy()
@@ -230,8 +230,8 @@ def test_a_retune_that_fails_changes_nothing(data):
         TunedThresholdMultiOutputCV(KNeighborsClassifier(9)).retune(objective="mcc")
 
 
-class Guess(ClassifierMixin, BaseEstimator):
-    """Column means of labels that may be unknown, for any table of binary labels."""
+class FeatureClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier whose features are its probabilities; it supports missing labels."""
 
     def fit(self, X, y):
         """Remember the table's columns."""
@@ -244,30 +244,36 @@ class Guess(ClassifierMixin, BaseEstimator):
         return [np.stack([1 - column, column], axis=1) for column in np.asarray(X).T]
 
     def predict(self, X):
-        """Return what is above one half."""
+        """Return whether the features are above one half."""
         return np.asarray(X) > 0.5
 
 
-def test_unknown_labels_stay_unknown(rng):
-    """They reach the classifier as they are and have no influence on the thresholds."""
+def test_missing_labels_stay_missing(rng):
+    """They reach the classifier unchanged and have no influence on the thresholds."""
     y = pd.DataFrame(rng.random((200, 2)) < 0.4, columns=["hat", "beard"]).astype("boolean")
     X = rng.beta(1 + 2 * y.to_numpy(bool), 4)
-    full = TunedThresholdMultiOutputCV(Guess(), cv=KFold(4), store_cv_results=True).fit(X, y)
+    full = TunedThresholdMultiOutputCV(FeatureClassifier(), cv=KFold(4), store_cv_results=True).fit(
+        X, y
+    )
     y.loc[::5, "beard"] = None
-    tuned = TunedThresholdMultiOutputCV(Guess(), cv=KFold(4), store_cv_results=True).fit(X, y)
+    tuned = TunedThresholdMultiOutputCV(
+        FeatureClassifier(), cv=KFold(4), store_cv_results=True
+    ).fit(X, y)
     assert tuned.estimator_.saw_ == 40
     assert tuned.best_threshold_[0] == full.best_threshold_[0]
     assert (tuned.cv_results_["labels"][::5, 1] == -1).all()
     assert tuned.output_names_ == ["hat", "beard"]
     known = y["beard"].notna().to_numpy()
-    alone = find_thresholds(X[known, 1], y["beard"][known].astype(bool))
-    exact = TunedThresholdMultiOutputCV(Guess(), strategy="exact", cv=KFold(4)).fit(X, y)
+    alone = find_thresholds(y["beard"][known].astype(bool), X[known, 1], strategy="exact")
+    exact = TunedThresholdMultiOutputCV(FeatureClassifier(), strategy="exact", cv=KFold(4)).fit(
+        X, y
+    )
     assert exact.best_threshold_[1] == alone.thresholds[0]
     assert 0 <= tuned.score(X, y) <= 1
 
 
 def test_missing_label_is_read_from_the_classifier(rng):
-    """A code for unknown is the classifier's, or one's own."""
+    """The marker of missing labels is also found inside a pipeline."""
     X = rng.normal(size=(80, 4))
     y = np.where(X[:, :2] + rng.normal(size=(80, 2)) > 0, 1, 0)
     y[::6, 1] = -1
@@ -279,7 +285,7 @@ def test_missing_label_is_read_from_the_classifier(rng):
 
 
 def test_mixed_outputs(rng):
-    """A category beside binary outputs is predicted by its highest probability."""
+    """A category is predicted by its highest probability."""
     n = 90
     X = rng.normal(size=(n, 4))
     y = pd.DataFrame(
@@ -306,8 +312,8 @@ def test_mixed_outputs(rng):
     assert tuned.score(X, y) > 0.1
 
 
-def test_only_categories_are_passed_through(data):
-    """Nothing to tune is no error: predictions are the classifier's own."""
+def test_without_binary_outputs(data):
+    """Predictions are the classifier's own, without an error."""
     X, y = data
     levels = y[:, :2].sum(axis=1)
     tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(20, random_state=0)).fit(X, levels)
@@ -316,8 +322,8 @@ def test_only_categories_are_passed_through(data):
     assert np.isnan(tuned.best_score_)
 
 
-def test_a_label_that_cannot_be_tuned(data):
-    """It takes the default with one warning, and does not stop the others."""
+def test_label_that_cannot_be_tuned(data):
+    """It gets the default threshold with one warning, and the others are tuned."""
     X, y = data
     y = np.column_stack([y, np.zeros(len(y), dtype=int)])
     forest = RandomForestClassifier(20, random_state=0)
@@ -333,7 +339,7 @@ def test_a_label_that_cannot_be_tuned(data):
 
 
 def test_weights_reach_classifier_and_thresholds(data):
-    """Passed on to a classifier that takes them; whole weights equal repeated rows."""
+    """They are passed to a classifier that takes them; integer weights equal repeated rows."""
     X, y = data
     times = 1 + np.arange(300) % 2
     prefit = RandomForestClassifier(20, random_state=0).fit(X, y, sample_weight=times)
@@ -350,7 +356,7 @@ def test_weights_reach_classifier_and_thresholds(data):
 
 
 def test_label_weight(data):
-    """One weight per label; 0 is as good as unknown."""
+    """A weight of 0 is equivalent to a missing label."""
     X, y = data
     weight = np.ones(y.shape)
     weight[::3, 1] = 0
@@ -359,12 +365,12 @@ def test_label_weight(data):
     tuned = TunedThresholdMultiOutputCV(forest, **params).fit(X, y, label_weight=weight)
     blanked = y.astype(float)
     blanked[::3, 1] = np.nan
-    unknown = TunedThresholdMultiOutputCV(forest, **params).fit(X, blanked)
-    np.testing.assert_allclose(tuned.best_threshold_, unknown.best_threshold_)
+    missing = TunedThresholdMultiOutputCV(forest, **params).fit(X, blanked)
+    np.testing.assert_allclose(tuned.best_threshold_, missing.best_threshold_)
 
 
 def test_metadata_routing(data):
-    """With routing enabled the classifier gets what it requests, the splitter the groups."""
+    """The classifier gets what it requests, and the splitter gets the groups."""
     X, y = data
     groups = np.arange(300) // 5
     with config_context(enable_metadata_routing=True):
@@ -380,12 +386,12 @@ def test_metadata_routing(data):
         assert (scores["test_score"] > 0).all()
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), cv=GroupKFold(4))
     tuned.fit(X, y, groups=groups)
-    with pytest.raises(ValueError, match="metadata_routing"):
-        tuned.fit(X, y, check_input=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'check_input'"):
+        tuned.fit(X, y, groups=groups, check_input=True)
 
 
 def test_parallel_equals_serial(data):
-    """Folds in processes, blocks in threads: the same numbers."""
+    """Results do not depend on n_jobs."""
     X, y = data
     forest = RandomForestClassifier(10, random_state=0)
     serial = TunedThresholdMultiOutputCV(forest).fit(X, y)
@@ -395,7 +401,7 @@ def test_parallel_equals_serial(data):
 
 
 def test_in_scikit_learns_tools(data):
-    """cross_validate nests it honestly; a grid reaches its parameters and the classifier's."""
+    """cross_validate and GridSearchCV work; a grid reaches the classifier's parameters, too."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(10, random_state=0), cv=3)
     scores = cross_validate(tuned, X, y, cv=3, scoring=["f1_macro", "f1_micro"])
@@ -412,7 +418,7 @@ def test_in_scikit_learns_tools(data):
 
 
 def test_clone_and_pickle(data):
-    """It is an estimator like any other."""
+    """A clone is not fitted, and a pickled copy predicts the same."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9)).fit(X, y)
     assert not hasattr(clone(tuned), "best_threshold_")
@@ -439,17 +445,17 @@ def test_clone_and_pickle(data):
         ({"thresholds": -1}, r"that of output 'y0' is -1; .* must lie in \[0, 1\]"),
         ({"thresholds": [0.1, 0.2, 1.5]}, r"^thresholds: that of output 'y2' is 1.5"),
         ({"thresholds": {"y1": 0.2}}, r"must name all .*: \['y0', 'y2'\] are lacking"),
-        ({"confidence": 0.9}, "confidence is that of a constraint per label"),
+        ({"confidence": 0.9}, "confidence requires a constraint per label"),
     ],
 )
-def test_bad_parameters(data, params, message):
-    """Each says what is valid."""
+def test_rejects_invalid_parameters(data, params, message):
+    """The message says what is valid."""
     with pytest.raises(ValueError, match=message):
         TunedThresholdMultiOutputCV(KNeighborsClassifier(9), **params).fit(*data)
 
 
-def test_bad_fits(data):
-    """An unfitted prefit classifier, other outputs, missing labels, rows held out twice."""
+def test_rejects_invalid_fits(data):
+    """Such as an unfitted prefit classifier, other outputs, unseen labels or overlapping folds."""
     X, y = data
     prefit = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), cv="prefit", refit=False)
     with pytest.raises(NotFittedError):
@@ -467,18 +473,18 @@ def test_bad_fits(data):
         TunedThresholdMultiOutputCV(StandardScaler()).fit(X, y)
 
 
-def test_a_classifier_whose_scores_are_nan(data):
-    """Predicting refuses them by row."""
+def test_predict_rejects_nan_scores(data):
+    """The message names the row."""
     X, y = data
-    tuned = TunedThresholdMultiOutputCV(Guess()).fit(np.clip(X[:, :3] / 10, 0, 1), y)
+    tuned = TunedThresholdMultiOutputCV(FeatureClassifier()).fit(np.clip(X[:, :3] / 10, 0, 1), y)
     rows = np.full((3, 3), 0.5)
     rows[2, 1] = np.nan
     with pytest.raises(ValueError, match="the score of row 2 is NaN"):
         tuned.predict(rows)
 
 
-def test_the_range_of_fixed_thresholds(data):
-    """Those of decisions may be any number, and what tuning itself finds can be fixed."""
+def test_range_of_fixed_thresholds(data):
+    """Thresholds of decisions may be any number, and every tuned threshold can be fixed."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(RidgeClassifier(), thresholds=-1).fit(X, y)
     np.testing.assert_array_equal(tuned.best_threshold_, [-1] * 3)
@@ -495,7 +501,7 @@ def test_the_range_of_fixed_thresholds(data):
 
 
 def test_fixed_thresholds_as_a_series(data):
-    """By name, in whatever order."""
+    """They are matched by name."""
     X, y = data
     frame = pd.DataFrame(y, columns=["c", "a", "b"])
     given = {"a": 0.1, "b": 0.2, "c": 0.3}
@@ -505,30 +511,30 @@ def test_fixed_thresholds_as_a_series(data):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-@pytest.mark.parametrize("one", [True, False])
-def test_a_classifier_that_takes_no_unknown_labels(data, refit, one):
-    """The sentence says so and names the outputs, however unknown is written."""
+@pytest.mark.parametrize("single", [True, False])
+def test_classifier_without_support_for_missing_labels(data, refit, single):
+    """The message says so and names the outputs, for all notations of missing labels."""
     X, y = data
-    unknown = (np.arange(300)[:, None] % 7 == 0) & [False, True, False]
+    missing = (np.arange(300)[:, None] % 7 == 0) & [False, True, False]
     words = np.array(["no", "yes"], dtype=object)[y]
     tables = [
-        pd.DataFrame(y).astype("boolean").mask(unknown),
-        np.where(unknown, np.nan, y),
-        np.where(unknown, None, words),
-        np.where(unknown, np.nan, words),
+        pd.DataFrame(y).astype("boolean").mask(missing),
+        np.where(missing, np.nan, y),
+        np.where(missing, None, words),
+        np.where(missing, np.nan, words),
     ]
     for table in tables:
         frame = pd.DataFrame(table).set_axis(list("abc"), axis=1)
-        target, named = (frame["b"], r"\['b'\]") if one else (table, r"\[('y1'|1)\]")
+        target, named = (frame["b"], r"\['b'\]") if single else (table, r"\[('y1'|1)\]")
         tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(2), cv=0.3, refit=refit)
-        message = rf"RandomForestClassifier cannot take missing labels, .* output\(s\) {named}"
+        message = rf"RandomForestClassifier does not support missing labels, .* output\(s\) {named}"
         with pytest.raises(ValueError, match=message) as caught:
             tuned.fit(X, target)
         assert isinstance(caught.value.__cause__, TypeError | ValueError)
 
 
-def test_other_errors_of_a_classifier_stay_what_they_are(data):
-    """With missing labels too; and so do those of one that takes them."""
+def test_other_errors_of_a_classifier_are_unchanged(data):
+    """Only errors about missing labels are explained."""
     X, y = data
     y = np.where(np.arange(300)[:, None] % 7 == 0, np.nan, y)
     with pytest.raises(ValueError, match="^Input X contains NaN"):
@@ -540,8 +546,8 @@ def test_other_errors_of_a_classifier_stay_what_they_are(data):
         TunedThresholdMultiOutputCV(AttributeClassifier(), cv=splits, refit=False).fit(X, y)
 
 
-def test_a_mark_of_unknown_labels_that_became_a_class(data):
-    """A classifier that does not know the mark has learned it: that is an error."""
+def test_rejects_marker_of_missing_labels_as_a_class(data):
+    """A classifier that does not know the marker has learned it as a class."""
     X, y = data
     coded = np.where(np.arange(300)[:, None] % 7 == 0, -1, y)
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), missing_label=-1)
@@ -550,7 +556,7 @@ def test_a_mark_of_unknown_labels_that_became_a_class(data):
 
 
 def test_row_weights_with_the_mean_over_rows(data):
-    """average="samples" takes one weight per row from fit as from the search."""
+    """average="samples" supports one weight per row."""
     X, y = data
     forest = RandomForestClassifier(10, random_state=0).fit(X, y)
     tuned = TunedThresholdMultiOutputCV(forest, average="samples", cv="prefit", refit=False)
@@ -571,7 +577,7 @@ def test_row_weights_with_the_mean_over_rows(data):
     ],
 )
 def test_parameters_are_checked_before_the_first_fit(data, params):
-    """No hour of training is lost to a misspelt constraint."""
+    """Invalid parameters do not cost a fit."""
     CountingForest.fits = 0
     with pytest.raises(ValueError):
         TunedThresholdMultiOutputCV(CountingForest(5), **params).fit(*data)
@@ -579,7 +585,7 @@ def test_parameters_are_checked_before_the_first_fit(data, params):
 
 
 def test_splits_as_an_iterator_and_as_masks(data):
-    """An iterator is used up by fit, but retune needs it no more; masks are rows too."""
+    """An iterator works for one fit, retune does not need it, and boolean masks are valid."""
     X, y = data
     forest = RandomForestClassifier(10, random_state=0)
     tuned = TunedThresholdMultiOutputCV(forest, cv=KFold(3).split(X), store_cv_results=True)
@@ -597,8 +603,8 @@ def test_splits_as_an_iterator_and_as_masks(data):
 
 
 @pytest.mark.filterwarnings("ignore:Label not")
-def test_a_rare_first_label_of_one_versus_rest(data):
-    """A part of it that is constant has probabilities, the others decisions: these are taken."""
+def test_constant_first_label_of_one_versus_rest(data):
+    """Its part has probabilities and the others have decisions; decisions are used."""
     X, y = data
     y = np.column_stack([np.zeros(300, dtype=int), y])
     with pytest.warns(ThresholdNotTunedWarning, match="'y0': one class only"):
@@ -608,7 +614,7 @@ def test_a_rare_first_label_of_one_versus_rest(data):
 
 @pytest.mark.filterwarnings("ignore:Label not")
 def test_labels_of_one_class_in_a_folds_training_rows_have_no_score(data):
-    """Neither for lists of probabilities nor for a matrix of them."""
+    """Neither lists of probabilities nor a matrix of them have one."""
     X, y = data
     y = y.copy()
     y[:, 0] = np.arange(300) < 100
@@ -621,8 +627,8 @@ def test_labels_of_one_class_in_a_folds_training_rows_have_no_score(data):
         assert not np.isnan(tuned.cv_results_["scores"][:100, 1]).any()
 
 
-def test_weights_a_classifier_does_not_take(data):
-    """It is said that only the thresholds are weighted."""
+def test_classifier_without_weights(data):
+    """A warning says that only the thresholds are weighted."""
     X, y = data
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9))
     with pytest.warns(SkattrWarning, match="does not take sample_weight") as caught:
@@ -630,8 +636,8 @@ def test_weights_a_classifier_does_not_take(data):
     assert caught[0].filename == __file__
 
 
-def test_the_warning_of_untuned_labels_points_at_the_line(data):
-    """In fit and in retune."""
+def test_warning_of_untuned_labels_points_at_the_callers_line(data):
+    """Both fit and retune warn at the line that calls them."""
     X, y = data
     y = np.column_stack([y, np.zeros(300, dtype=int)])
     tuned = TunedThresholdMultiOutputCV(KNeighborsClassifier(9), store_cv_results=True)

@@ -1,4 +1,4 @@
-"""The prescribed split as a splitter."""
+"""Tests of the splitter for official splits."""
 
 import copy
 
@@ -24,7 +24,7 @@ PARTS = ["train", "val", "test", None]
     st.sampled_from([list, pd.Series, np.array, lambda x: pd.Series(x, dtype="category")]),
 )
 def test_rows_are_those_of_the_parts(parts, train, test, kind):
-    """The sets are what a loop over the rows gives; rows of other parts are in neither."""
+    """The sets equal those of a loop over the rows; rows of other parts are in neither."""
     parts = [*parts, "train", "val", "test"]
     splits = list(OfficialSplit(kind(parts), train=train, test=test).split(parts))
     wanted = [[train] if isinstance(train, str) else train, ["test"]]
@@ -34,24 +34,24 @@ def test_rows_are_those_of_the_parts(parts, train, test, kind):
         assert rows.dtype == np.intp
 
 
-def test_two_parts_are_a_predefined_split():
-    """Where every row is in one of two sets, scikit-learn's splitter gives the same."""
+def test_two_parts_equal_predefined_split():
+    """If every row is in one of two sets, scikit-learn's PredefinedSplit gives the same rows."""
     parts = np.array(["train", "test", "train", "test", "train"])
-    mine = next(OfficialSplit(parts).split(parts))
-    theirs = next(iter(PredefinedSplit(np.where(parts == "test", 0, -1)).split()))
-    for one, other in zip(mine, theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
+    split = next(OfficialSplit(parts).split(parts))
+    expected = next(iter(PredefinedSplit(np.where(parts == "test", 0, -1)).split()))
+    for rows, expected_rows in zip(split, expected, strict=True):
+        np.testing.assert_array_equal(rows, expected_rows)
 
 
-def test_it_serves_the_tools_of_scikit_learn(rng):
-    """cross_validate and a grid search train and test on the prescribed rows."""
+def test_works_in_cross_validate_and_grid_search(rng):
+    """cross_validate and GridSearchCV train and test on the official rows."""
     X = rng.normal(size=(30, 2))
     y = (X[:, 0] > 0).astype(int)
     parts = np.repeat(["train", "val", "test"], 10)
     splitter = OfficialSplit(parts, train=["train", "val"])
-    found = cross_validate(LogisticRegression(), X, y, cv=splitter)["test_score"]
+    scores = cross_validate(LogisticRegression(), X, y, cv=splitter)["test_score"]
     expected = LogisticRegression().fit(X[:20], y[:20]).score(X[20:], y[20:])
-    assert found.tolist() == [expected]
+    assert scores.tolist() == [expected]
     grid = GridSearchCV(LogisticRegression(), {"C": [0.1, 1]}, cv=OfficialSplit(parts, test="val"))
     assert grid.fit(X, y).n_splits_ == 1
     assert grid.cv_results_["split0_test_score"][1] == LogisticRegression().fit(
@@ -60,7 +60,7 @@ def test_it_serves_the_tools_of_scikit_learn(rng):
 
 
 def test_conventions():
-    """Number of splits, representation, copies and routing are as for any splitter."""
+    """Number of splits, repr, copies and metadata routing follow scikit-learn."""
     splitter = OfficialSplit(["train", "test"], test=["test"])
     assert splitter.get_n_splits() == splitter.get_n_splits(None, None, None) == 1
     assert repr(splitter) == (
@@ -76,28 +76,28 @@ def test_conventions():
 @pytest.mark.parametrize(
     ("parts", "options", "n", "message"),
     [
-        (["train", "test"], {}, 3, "split tells the parts of 2 rows, but X has 3"),
-        (["train", "val"], {}, 2, r"test='test' must name parts of split, which are \['train', "),
+        (["train", "test"], {}, 3, "split has the parts of 2 rows, but X has 3 rows"),
+        (["train", "val"], {}, 2, r"test='test' must name parts of split; valid are \['train', "),
         (["train", "test"], {"train": []}, 2, r"train=\[\] must name parts of split"),
         (["train", "test"], {"train": ["train", "vla"]}, 2, r"train=\['train', 'vla'\] must name"),
-        ([0, 1], {"train": 0, "test": 2}, 2, r"test=2 must name parts of split, which are \[0, 1"),
-        (["train", "test"], {"train": ["train", "test"]}, 2, "must have no part in common"),
+        ([0, 1], {"train": 0, "test": 2}, 2, r"test=2 must name parts of split; valid are \[0, 1"),
+        (["train", "test"], {"train": ["train", "test"]}, 2, "must not share a part"),
         ([None, "train"], {"test": None}, 2, "test=None must name parts"),
     ],
 )
-def test_bad_input(parts, options, n, message):
-    """Lengths that disagree, names that are not there and parts in both sets are refused."""
+def test_rejects_invalid_input(parts, options, n, message):
+    """Differing lengths, unknown parts and parts in both sets are rejected."""
     with pytest.raises(ValueError, match=message):
         next(OfficialSplit(parts, **options).split(np.zeros(n)))
 
 
-def test_a_split_of_two_columns():
-    """The part of a row is one value."""
-    with pytest.raises(ValueError, match=r"split must be one-dimensional, got the shape \(2, 1\)"):
+def test_rejects_two_columns():
+    """Each row has exactly one part."""
+    with pytest.raises(ValueError, match=r"split must be one-dimensional; got shape \(2, 1\)"):
         OfficialSplit([["train"], ["test"]])
 
 
-def test_numbers_may_name_parts():
-    """Parts need not be text."""
+def test_parts_can_be_numbers():
+    """Parts need not be strings."""
     train, test = next(OfficialSplit(np.array([0, 1, 2, 0]), train=0, test=[1, 2]).split("abcd"))
     assert (train.tolist(), test.tolist()) == ([0, 3], [1, 2])

@@ -1,4 +1,4 @@
-"""The split that a dataset prescribes, as a splitter."""
+"""Splitter for the official train and test split of a dataset."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import _num_samples
 
-from skattr.model_selection._split import Split, _warn_of_groups
+from skattr.model_selection._split import Split, warn_groups_ignored
 
 
 class OfficialSplit(BaseCrossValidator):
-    """One split into training and test rows, by a column that tells the part of each row.
+    """Single split into training and test rows, given by the part of each row.
 
-    What the loaders of :mod:`skattr.datasets` return has such a column. Rows of other parts are
-    in neither set.
+    The tables that the loaders of :mod:`skattr.datasets` return have such a "split" column. Rows
+    of other parts are in neither set.
 
     Parameters
     ----------
     split : array-like of shape (n,)
-        The part of each row, such as ``data["split"]``. NaN, None and NA are no part.
+        The part of each row, such as ``data["split"]``. Rows with NaN, None or NA belong to no
+        part.
     train : scalar or list of scalars, default="train"
         The part, or the parts, to train on.
     test : scalar or list of scalars, default="test"
@@ -33,9 +34,9 @@ class OfficialSplit(BaseCrossValidator):
 
     Notes
     -----
-    The rows that are split must be those of `split`, all of them and in their order. So the
-    splitter serves the outermost loop (``cross_validate``, ``GridSearchCV``) of a whole table,
-    not a loop within its training rows.
+    X must have the rows of `split`, all of them and in the same order. The splitter therefore
+    suits ``cross_validate`` or ``GridSearchCV`` on the complete table, but not a nested loop over
+    its training rows.
 
     Examples
     --------
@@ -52,8 +53,8 @@ class OfficialSplit(BaseCrossValidator):
     def __init__(self, split: Any, *, train: Any = "train", test: Any = "test") -> None:
         parts = np.asarray(split, dtype=object)
         if parts.ndim != 1:
-            raise ValueError(f"split must be one-dimensional, got the shape {parts.shape}.")
-        # Not "self.split", which is a method.
+            raise ValueError(f"split must be one-dimensional; got shape {parts.shape}.")
+        # The attribute cannot be called "split" as the parameter is: that is the method.
         self.parts = parts
         self.train = train
         self.test = test
@@ -82,21 +83,19 @@ class OfficialSplit(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If X has another length than the parameter `split`, a part has no row, or one is both
-            trained and tested on.
+            If X and the parameter `split` have different lengths, a part has no row, or a part is
+            in both `train` and `test`.
         """
-        _warn_of_groups(self, groups)
+        warn_groups_ignored(self, groups)
         n = _num_samples(X)
         if n != len(self.parts):
             raise ValueError(
-                f"split tells the parts of {len(self.parts)} rows, but X has {n}; a prescribed "
-                "split serves the whole table only."
+                f"split has the parts of {len(self.parts)} rows, but X has {n} rows; an official "
+                "split needs the complete table."
             )
         train, test = self._rows("train"), self._rows("test")
         if np.intersect1d(train, test).size:
-            raise ValueError(
-                f"train={self.train!r} and test={self.test!r} must have no part in common."
-            )
+            raise ValueError(f"train={self.train!r} and test={self.test!r} must not share a part.")
         yield train, test
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -114,12 +113,12 @@ class OfficialSplit(BaseCrossValidator):
         return 1
 
     def _rows(self, name: str) -> NDArray[np.intp]:
-        """Return the rows of the parts that the parameter `name` has."""
+        """Return the rows of the parts in the parameter `name`."""
         value = getattr(self, name)
-        is_one = isinstance(value, str) or not isinstance(value, Collection | np.ndarray)
-        wanted = [value] if is_one else list(value)
+        is_single = isinstance(value, str) or not isinstance(value, Collection | np.ndarray)
+        wanted = [value] if is_single else list(value)
         parts = pd.Series(self.parts, dtype=object)
-        there = sorted(parts.dropna().unique().tolist(), key=str)
-        if not wanted or not all(part in there for part in wanted):
-            raise ValueError(f"{name}={value!r} must name parts of split, which are {there}.")
+        valid = sorted(parts.dropna().unique().tolist(), key=str)
+        if not wanted or not all(part in valid for part in wanted):
+            raise ValueError(f"{name}={value!r} must name parts of split; valid are {valid}.")
         return np.flatnonzero(parts.isin(wanted))

@@ -1,0 +1,376 @@
+"""Base class of the meta-estimators that fit something on a classifier's out-of-fold scores."""
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    MetaEstimatorMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import Tags, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import (
+    _check_method_params,
+    _num_samples,
+    check_is_fitted,
+    has_fit_parameter,
+    indexable,
+)
+
+from skattr._multioutput.classes import (
+    classes_per_output,
+    encoder_for,
+    explain_missing_label_error,
+    missing_label_of,
+    public_classes,
+)
+from skattr._multioutput.constraints import enforce_constraints, get_constraints
+from skattr._multioutput.scores import (
+    Scores,
+    align_scores,
+    apply_thresholds,
+    check_no_nan,
+    exact_match,
+    get_response,
+)
+from skattr._multioutput.unreadable import unpredicted_rows
+from skattr._targets.columns import fill_masked
+from skattr._targets.constraints import LogicalConstraints
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder
+from skattr._targets.weights import check_label_weights
+from skattr._utils.warnings import find_stack_level
+from skattr.exceptions import SkattrWarning
+from skattr.model_selection._out_of_fold import FoldPrediction, make_splits, predict_folds
+
+Codes = NDArray[np.int64]
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class HeldOutData:
+    """Labels and the predictions for rows that the predicting classifier was not trained on.
+
+    Attributes
+    ----------
+    estimator : fitted classifier
+        The one that will predict.
+    encoder : AttributeEncoder
+        Has the classes of the estimator.
+    codes : ndarray of shape (n, n_outputs), int64
+        Labels, -1 where missing.
+    predictions : list of FoldPrediction
+        One per fold; a single one over all rows for a prefitted classifier; empty if the
+        subclass needs no scores.
+    sample_weight, label_weight : array-like or None
+        As given to `fit`.
+    """
+
+    estimator: BaseEstimator
+    encoder: AttributeEncoder
+    codes: Codes
+    predictions: list[FoldPrediction]
+    sample_weight: Any
+    label_weight: Any
+
+
+class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base class that validates, cross-validates a classifier and delegates prediction to it.
+
+    A subclass implements :meth:`_fit_held_out`, which must set `_thresholds`, one per output,
+    and may override the other hooks below it.
+    """
+
+    estimator: BaseEstimator
+    response_method: str
+    missing_label: Any
+    cv: Any
+    n_jobs: int | None
+    random_state: Any
+
+    estimator_: BaseEstimator
+    encoder_: AttributeEncoder
+    n_outputs_: int
+    output_names_: list[Any]
+    _thresholds: NDArray[np.float64]
+    _rules: LogicalConstraints | None
+    _response_method: str
+
+    # What weights are used for if `estimator.fit` takes none; for a warning.
+    _weighted_part: ClassVar[str]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": [
+            HasMethods(["fit", "predict_proba"]),
+            HasMethods(["fit", "decision_function"]),
+        ],
+        "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
+        "missing_label": "no_validation",
+        "cv": ["cv_object", StrOptions({"prefit"}), Interval(RealNotInt, 0, 1, closed="neither")],
+        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+    }
+
+    @abstractmethod
+    def _fit_held_out(self, data: HeldOutData) -> None:
+        """Fit the subclass's own part; attributes are set only after all that can fail."""
+
+    def _check_parameters(self, encoder: AttributeEncoder) -> None:
+        """Raise for invalid parameters before any classifier is fitted.
+
+        `encoder` has the classes of y; the fitted classifier may have more.
+        """
+
+    def _refits(self) -> bool:
+        """Whether the classifier is fitted on all rows after the folds."""
+        return True
+
+    def _needs_scores(self) -> bool:
+        """Whether :meth:`_fit_held_out` reads scores."""
+        return True
+
+    def _transform_scores(self, scores: Scores, unreadable: NDArray[np.bool_]) -> Scores:
+        """Return the scores that thresholds are applied to."""
+        return scores
+
+    def __sklearn_tags__(self) -> Tags:
+        """Take over the classifier's tags about X, y and determinism."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.target_tags = inner.target_tags
+        tags.classifier_tags = inner.classifier_tags or tags.classifier_tags
+        tags.non_deterministic = inner.non_deterministic
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether a fit has succeeded."""
+        return hasattr(self, "estimator_")
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return how metadata reaches the classifier and the splitter.
+
+        Returns
+        -------
+        MetadataRouter
+        """
+        to_fit = MethodMapping().add(caller="fit", callee="fit")
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        splitter = self.cv if hasattr(self.cv, "split") else None
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router = router.add(estimator=self.estimator, method_mapping=to_fit)
+        return router.add(splitter=splitter, method_mapping=to_split)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, label_weight: Any = None, **params: Any
+    ) -> Self:
+        """Fit the classifier, and thresholds or calibrators on its out-of-fold scores.
+
+        Parameters
+        ----------
+        X : n rows of any kind that the classifier takes
+        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+            Labels. NaN, None and pandas.NA are missing labels; the classifier is given y
+            unchanged and must support them.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row. It is also passed to the classifier if its `fit` takes it (with
+            metadata routing enabled: if it requests it).
+        label_weight : array-like of shape (n, n_outputs), default=None
+            Weight of each label, multiplied with `sample_weight`, and passed on likewise.
+        **params : dict
+            ``groups`` for the splitter, and further arguments of the classifier's `fit`. With
+            metadata routing enabled, all that the classifier and the splitter request.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter, y or a weight is invalid, parameters exclude each other, or the
+            classifier has other outputs than y.
+        UnseenLabelError
+            If y has a label that a prefitted classifier does not know.
+        """
+        X, y = indexable(X, y)
+        missing_label = self.missing_label
+        if missing_label is None:
+            missing_label = missing_label_of(self.estimator)
+        encoder = AttributeEncoder(missing_label=missing_label)
+        codes = encoder.fit_transform(y)
+        y = fill_masked(y)
+        check_label_weights(X, codes, sample_weight, label_weight, encoder.output_names_)
+        self._check_parameters(encoder)
+        fit_params, split_params = self._route(sample_weight, label_weight, params)
+        with explain_missing_label_error(self.estimator, codes, encoder.output_names_):
+            estimator, predictions = self._fit_estimator(X, y, codes, fit_params, split_params)
+        encoder = encoder_for(estimator, y, missing_label, strict=self._is_prefit())
+        codes = encoder.transform(y)
+        rules = get_constraints(estimator, encoder)
+        self._fit_held_out(
+            HeldOutData(estimator, encoder, codes, predictions, sample_weight, label_weight)
+        )
+        self.estimator_ = estimator
+        self.encoder_ = encoder
+        self.classes_ = public_classes(encoder)
+        self.n_outputs_ = encoder.n_outputs_
+        self.output_names_ = encoder.output_names_
+        self._rules = rules
+        self._response_method = self.response_method
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)  # of an earlier fit
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
+        return self
+
+    def _is_prefit(self) -> bool:
+        """Whether the classifier is taken as it was fitted before."""
+        return isinstance(self.cv, str) or isinstance(self.estimator, FrozenEstimator)
+
+    def _route(
+        self, sample_weight: Any, label_weight: Any, params: Params
+    ) -> tuple[Params, Params]:
+        """Return the arguments of the classifier's `fit` and of the splitter's `split`."""
+        weights = {
+            # scikit-learn selects the rows of a fold from arrays, but not from lists.
+            name: np.asarray(weight) if isinstance(weight, list | tuple) else weight
+            for name, weight in (("sample_weight", sample_weight), ("label_weight", label_weight))
+            if weight is not None
+        }
+        if _routing_enabled():
+            routed = process_routing(self, "fit", **weights, **params)
+            return dict(routed.estimator.fit), dict(routed.splitter.split)
+        split_params = {"groups": params.pop("groups")} if "groups" in params else {}
+        ignored = [name for name in weights if not has_fit_parameter(self.estimator, name)]
+        if ignored and not self._is_prefit():
+            warnings.warn(
+                f"{type(self.estimator).__name__}.fit does not take {' and '.join(ignored)}: only "
+                f"the {self._weighted_part} are weighted.",
+                SkattrWarning,
+                stacklevel=find_stack_level(),
+            )
+        accepted = {name: weight for name, weight in weights.items() if name not in ignored}
+        return {**accepted, **params}, split_params
+
+    def _fit_estimator(
+        self,
+        X: Any,
+        y: Any,
+        codes: Codes,
+        fit_params: Mapping[str, Any],
+        split_params: Mapping[str, Any],
+    ) -> tuple[BaseEstimator, list[FoldPrediction]]:
+        """Return the classifier that will predict, and predictions of held-out rows."""
+        if self._is_prefit():
+            needed = "With cv='prefit' or FrozenEstimator, the `estimator` must be fitted."
+            check_is_fitted(self.estimator, msg=needed)
+            # With a `cv`, its folds of a frozen classifier's rows are made below, without a fit.
+            if isinstance(self.cv, str) or self.cv is None or not self._needs_scores():
+                return self.estimator, self._predict_prefit(X) if self._needs_scores() else []
+        predictions = []
+        # The folds come before the fit on all rows: what fails, fails after a smaller fit.
+        if self._needs_scores():
+            splits = make_splits(
+                self.cv, X, y, codes, random_state=self.random_state, **split_params
+            )
+            if not self._refits() and len(splits) > 1:
+                raise ValueError("When cv has several folds, refit cannot be False.")
+            predictions = predict_folds(
+                self.estimator,
+                X,
+                y,
+                splits,
+                response_method=self.response_method,
+                n_jobs=self.n_jobs,
+                params=fit_params,
+                keep_estimators=not self._refits(),
+                # A frozen classifier has not seen the training rows of the fold.
+                codes=None if self._is_prefit() else codes,
+            )
+            if not self._refits():
+                return predictions[0].estimator, predictions
+        estimator = clone(self.estimator).fit(X, y, **_check_method_params(X, fit_params))
+        return estimator, predictions
+
+    def _predict_prefit(self, X: Any) -> list[FoldPrediction]:
+        response, is_proba = get_response(self.estimator, X, self.response_method)
+        return [FoldPrediction(np.arange(_num_samples(X)), response, is_proba, self.estimator)]
+
+    def _predict_scores(
+        self, X: Any, response_method: str | None = None
+    ) -> tuple[Scores, NDArray[np.bool_]]:
+        """Return the scores of X after :meth:`_transform_scores`, and the unreadable rows."""
+        check_is_fitted(self)
+        method = self._response_method if response_method is None else response_method
+        response, is_proba = get_response(self.estimator_, X, method)
+        classes = classes_per_output(self.estimator_, self.encoder_)
+        scores = align_scores(response, is_proba, self.encoder_, classes)
+        unreadable = unpredicted_rows(self.estimator_, scores)
+        check_no_nan(scores, "X makes the classifier return NaN: the score", but=unreadable)
+        return self._transform_scores(scores, unreadable), unreadable
+
+    def _predict_codes(self, X: Any) -> Codes:
+        scores, unreadable = self._predict_scores(X)
+        codes = apply_thresholds(scores, self._thresholds, self.encoder_)
+        codes[unreadable] = UNKNOWN
+        return enforce_constraints(codes, scores, self._thresholds, self.encoder_, self._rules)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict labels.
+
+        If they violate the classifier's `constraints`, a row gets the labels that satisfy them
+        and whose positives have the largest sum of log odds above those of their thresholds.
+        Thresholds and calibrators are fitted without regard to the constraints.
+
+        Parameters
+        ----------
+        X : n rows of the kind given to `fit`
+
+        Returns
+        -------
+        ndarray of shape (n,) for one output, else (n, n_outputs)
+            In the dtype of y. The dtype is object if the outputs differ in it, or if the
+            classifier has ``on_bad_image="warn"`` and a row is unreadable: its labels are None.
+
+        Raises
+        ------
+        ValueError
+            If the classifier's score of a readable row is NaN.
+        """
+        codes = self._predict_codes(X)
+        return self.encoder_.inverse_transform(codes)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of rows whose known labels are all predicted correctly.
+
+        For one output this is the accuracy. Rows without a known label do not count, nor do
+        unreadable rows (with ``on_bad_image="warn"``).
+
+        Parameters
+        ----------
+        X : n rows of the kind given to `fit`
+        y : array-like of shape (n,) or (n, n_outputs)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        predicted = self._predict_codes(X)
+        return exact_match(self.encoder_.transform(y), predicted, sample_weight)
