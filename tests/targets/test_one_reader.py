@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skattr import AttributeEncoder, metrics
 from skattr.calibration import CalibratedMultiOutputCV
+from skattr.exceptions import SkattrWarning
 from skattr.inspection import suspected_label_errors
 from skattr.model_selection import MultilabelStratifiedKFold, cross_val_predict_proba
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
@@ -294,7 +295,8 @@ def test_classifiers_are_given_no_masks():
     y = masked(CODES)
     assert len(cross_val_predict_proba(Recorder(), SCORES, y, cv=3)) == SHAPE[1]
     TunedThresholdMultiOutputCV(Recorder(), cv=3).fit(SCORES, y)
-    CalibratedMultiOutputCV(Recorder(), cv=3).fit(SCORES, y)
+    with pytest.warns(SkattrWarning, match="too few known labels"):
+        CalibratedMultiOutputCV(Recorder(), cv=3).fit(SCORES, y)
 
 
 def test_names_and_rows_of_frames_are_kept():
