@@ -104,6 +104,7 @@ def encoder_for(
         plain.classes_,
         strict=True,
     ):
+        # A fold of a 0/1 column may show one class only; both are always valid.
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
         added = np.setdiff1d(seen, learned) if zero_one or not strict else learned[:0]
         classes = np.concatenate([learned, added]) if len(added) else learned
@@ -123,6 +124,7 @@ def _check_missing_label_is_not_a_class(
         return
     classes = classes_per_output(estimator, encoder)
     for name, labels in zip(encoder.output_names_, classes, strict=True):
+        # Compare values of one type only: text never equals a number.
         is_text = isinstance(missing_label, str)
         if (labels.dtype.kind == "U") == is_text and (labels == missing_label).any():
             raise ValueError(
