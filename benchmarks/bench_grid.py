@@ -70,7 +70,7 @@ def photos(folder, n):
 def classes_of(y):
     """Return all levels of the attributes that are not binary, as a fold may lack one."""
     return {
-        name: sorted(y[name].dropna().unique())
+        name: ("categorical", sorted(y[name].dropna().unique()))
         for name in y
         if not pd.api.types.is_bool_dtype(y[name])
     }
@@ -106,7 +106,7 @@ def search(X, y, image_size, options):
     X, X_test, y, y_test = multilabel_train_test_split(X, y, random_state=0)
     network = AttributeClassifier(
         small if options.backbone == "small" else options.backbone,
-        classes=classes_of(y),
+        attributes=classes_of(y),
         image_size=image_size,
         lr=3e-3 if options.backbone == "small" else "auto",
         max_epochs=options.epochs,

@@ -75,10 +75,8 @@ def scores(y, proba, levels):
 def fitted(classifier, data, levels, kind):
     """Fit with the attributes declared as `kind`, and return the scores on the test rows."""
     X, y, X_test, y_test = data
-    declared = {name: ("ordinal", order) for name, order in levels.items()}
-    if kind == "categorical":
-        declared = dict.fromkeys(levels, "categorical")
-    classifier.set_params(attributes=declared, classes=None if kind == "ordinal" else levels)
+    declared = {name: (kind, order) for name, order in levels.items()}
+    classifier.set_params(attributes=declared)
     start = time.perf_counter()
     classifier.fit(X, y)
     seconds = time.perf_counter() - start

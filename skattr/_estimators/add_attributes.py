@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._targets.columns import label_columns
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
 
 # Parameters of the classifier that trains the new branches: its X are the shared features, so
@@ -49,16 +49,17 @@ def name_new_attributes(y: Any, names: Sequence[Any]) -> pd.DataFrame:
     ValueError
         If a name is already used, or y is not a table of labels.
     """
-    columns, new_names = label_columns(y)
+    frame = read_labels(y).to_frame()
+    new_names = list(frame.columns)
     if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
-        new_names = [f"y{len(names) + j}" for j in range(len(columns))]
+        new_names = [f"y{len(names) + j}" for j in range(len(new_names))]
     used = [name for name in new_names if name in names]
     if used:
         raise ValueError(
             f"y has the attribute(s) {used}, which the classifier has already; new attributes "
             f"need names other than {list(names)}."
         )
-    return pd.DataFrame(dict(zip(new_names, columns, strict=True)))
+    return frame.set_axis(new_names, axis=1)
 
 
 def new_attribute_params(params: Mapping[str, Any], y: pd.DataFrame) -> dict[str, Any]:

@@ -27,7 +27,9 @@ from skattr._estimators.fitting import Fitted, fit_net, partial_fit_net
 from skattr._estimators.options import Branches, ImageReading, TrainingOptions
 from skattr._estimators.parameters import PARAMETER_CONSTRAINTS, NestedParametersMixin
 from skattr._estimators.prediction import PredictionMixin
+from skattr._targets.columns import read_labels
 from skattr._targets.constraints import LogicalConstraints
+from skattr._targets.declarations import with_classes
 from skattr._targets.encoder import AttributeEncoder
 
 
@@ -43,7 +45,7 @@ class AttributeClassifier(
     The parameters are listed by group:
 
     - start here: `backbone`, `weights`, `image_size`, `augment`, `max_epochs`, `random_state`;
-    - labels: `attributes`, `classes`, `missing_label`, `constraints`, `category_prior`;
+    - labels: `attributes`, `missing_label`, `constraints`, `category_prior`;
     - branches and loss: `branches`, `loss`, `pos_weight`, `class_weight`, `attribute_weight`;
     - training: `optimizer`, `lr`, `weight_decay`, `batch_size`, `validation_fraction`,
       `early_stopping`, `fine_tuning`, `training`, `net_params`, `warm_start`;
@@ -79,9 +81,6 @@ class AttributeClassifier(
         Kinds of attributes that are not inferred from y; see :class:`AttributeEncoder`. Ordinal
         attributes of three or more levels have a cumulative link, whose probabilities respect the
         order.
-    classes : dict or list, default=None
-        All classes of each attribute; see :class:`AttributeEncoder`. Declare them if a class may
-        be absent from a training fold.
     missing_label : scalar, default=None
         Value of y that marks a missing label, in addition to NaN, None and pandas.NA.
     constraints : dict, default=None
@@ -250,7 +249,6 @@ class AttributeClassifier(
         max_epochs: int = 12,
         random_state: Any = None,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         missing_label: Any = None,
         constraints: Mapping[str, Any] | None = None,
         category_prior: str | None = None,
@@ -282,7 +280,6 @@ class AttributeClassifier(
         self.max_epochs = max_epochs
         self.random_state = random_state
         self.attributes = attributes
-        self.classes = classes
         self.missing_label = missing_label
         self.constraints = constraints
         self.category_prior = category_prior
@@ -361,12 +358,14 @@ class AttributeClassifier(
             If an image cannot be read or a box exceeds it; path and row are named. With
             ``on_bad_image="warn"`` only if no image can be read.
         """
-        encoder, codes = self._encode(y, self.classes)
+        encoder, codes = self._encode(y)
         return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
 
-    def _encode(self, y: Any, classes: Any) -> tuple[AttributeEncoder, Codes]:
-        encoder = AttributeEncoder(self.attributes, classes, self.missing_label)
-        codes = encoder.fit_transform(y)
+    def _encode(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, Codes]:
+        table = read_labels(y, self.missing_label)
+        attributes = with_classes(self.attributes, classes, table.names)
+        encoder = AttributeEncoder(attributes, self.missing_label)
+        codes = encoder.fit_transform(table)
         warn_all_missing(encoder)
         return encoder, codes
 
@@ -435,10 +434,11 @@ class AttributeClassifier(
         Parameters
         ----------
         X, y, sample_weight, label_weight, category
-            As for :meth:`fit`. The first call must know the classes of all later ones.
-        classes : dict or list, default=None
-            All classes of each attribute, in the first call; see :class:`AttributeEncoder`. None
-            uses the parameter `classes`, or else the labels of y.
+            As for :meth:`fit`. All of y's labels must be known from the first call on.
+        classes : array-like, or list of array-like, default=None
+            In the first call, all labels the attribute may take, or those of each of several, as
+            in scikit-learn. Levels that `attributes` declares come first; labels that are
+            declared nowhere are those in y.
 
         Returns
         -------
@@ -453,7 +453,7 @@ class AttributeClassifier(
         """
         previous = self._fitted()
         if previous is None:
-            encoder, codes = self._encode(y, self.classes if classes is None else classes)
+            encoder, codes = self._encode(y, classes)
             state: tuple[Any, ...] = ()
         else:
             encoder, codes = self.encoder_, self.encoder_.transform(y)
@@ -470,7 +470,6 @@ class AttributeClassifier(
         y: Any,
         *,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         sample_weight: Any = None,
         label_weight: Any = None,
     ) -> Self:
@@ -486,8 +485,8 @@ class AttributeClassifier(
         y : array-like of shape (n,) or (n, n_new), Series or DataFrame
             Labels of the new attributes. Names of the columns of an array continue those of the
             old attributes.
-        attributes, classes
-            Like the parameters of the classifier, for the new attributes.
+        attributes : dict, default=None
+            As the parameter of the classifier, for the new attributes.
         sample_weight : array-like of shape (n,), default=None
         label_weight : array-like of shape (n, n_new), default=None
 
@@ -508,7 +507,7 @@ class AttributeClassifier(
             parts = (features, y, sample_weight, label_weight)
             features, y, sample_weight, label_weight = drop_rows(unreadable, *parts)
         params = new_attribute_params(self.get_params(deep=False), y)
-        params |= {"attributes": attributes, "classes": classes}
+        params |= {"attributes": attributes}
         # New branches are trained in a classifier of features and then appended as a group of
         # their own: one matrix product over old and new branches could round differently, and the
         # old predictions would no longer be bit-identical.
@@ -544,6 +543,6 @@ class AttributeClassifier(
             trained on it; the fitted network is trained on all rows. A float: outputs for this
             share of rows, held out from the only network that is trained, and NaN elsewhere.
         """
-        encoder, codes = self._encode(y, self.classes)
+        encoder, codes = self._encode(y)
         metadata = (sample_weight, label_weight, category)
         return cross_fit_transform(self, X, y, codes, metadata, encoder)

@@ -273,7 +273,7 @@ def _start(
     if not is_same or network.n_conditions != problem.n_conditions:
         raise ValueError(
             f"{continues} the classes of y, its categories or the form of its branches differ; "
-            "declare all labels in `classes`, or fit from scratch with warm_start=False."
+            "declare all labels in `attributes`, or fit from scratch with warm_start=False."
         )
     rows = problem.rows
     n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None

@@ -28,7 +28,6 @@ PARAMETER_CONSTRAINTS: dict[str, Any] = {
     "max_epochs": [AT_LEAST_1],
     "random_state": ["random_state"],
     "attributes": [Mapping, None],
-    "classes": ["array-like", Mapping, None],
     "missing_label": "no_validation",
     "constraints": [Mapping, None],
     "category_prior": [StrOptions({"joint", "condition", "auxiliary"}), None],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._targets.columns import positions
+from skattr._targets.codes import positions
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import SkattrWarning, UnseenCategoryWarning
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from skattr._multioutput.scores import Scores
-from skattr._targets.encoder import AttributeEncoder, by_attribute_name, classes_per_name, is_binary
+from skattr._targets.declarations import by_attribute_name
+from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ClassOrderWarning
 
@@ -42,10 +43,7 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
     ClassOrderWarning
     """
     names = encoder.output_names_
-    declared = {
-        *by_attribute_name(encoder.attributes, names, "attributes"),
-        *by_attribute_name(classes_per_name(encoder.classes, names), names, "classes"),
-    }
+    declared = by_attribute_name(encoder.attributes, names, "attributes")
     for j, part in _columns(scores, encoder):
         if names[j] in declared or encoder.kinds_[j] == "ordinal":
             continue
@@ -57,7 +55,7 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
         warnings.warn(
             f"The scores of {names[j]!r} agree with its labels far better in the class order "
             f"{classes[order].tolist()} than in the order {classes.tolist()}, which was inferred "
-            "from y. Declare the order of the classifier in `attributes` as ('ordinal', [levels "
+            "from y. Declare the order of the classifier in `attributes`: ('categorical', [classes "
             "in order]).",
             ClassOrderWarning,
             stacklevel=find_stack_level(),

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skattr._targets.columns import read_labels
+from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder
 
 # Errors of scikit-learn's classifiers, NumPy and pandas for a missing label in y.
@@ -93,27 +96,46 @@ def encoder_for(
     """
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    plain = AttributeEncoder(missing_label=missing_label).fit(y)
+    table = read_labels(y, missing_label)
+    plain = AttributeEncoder().fit(table)
     _check_missing_label_is_not_a_class(estimator, plain, missing_label)
-    orders: dict[Any, Any] = {}
-    levels: dict[Any, Any] = {}
-    for name, kind, learned, seen in zip(
-        plain.output_names_,
-        plain.kinds_,
-        classes_per_output(estimator, plain),
-        plain.classes_,
-        strict=True,
-    ):
-        # A fold of a 0/1 column may show one class only; both are always valid.
+    known = classes_per_output(estimator, plain)
+    fitted = fitted_encoder(estimator)
+    if fitted is not None and fitted.n_outputs_ == plain.n_outputs_:
+        kinds: list[Any] = list(fitted.kinds_)
+        # The public classes of a single output are sorted, whichever of two is positive.
+        known = [
+            own if set(own.tolist()) == set(public.tolist()) else public
+            for own, public in zip(fitted.classes_, known, strict=True)
+        ]
+    else:
+        kinds = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
+    all_classes = []
+    for j, seen in enumerate(plain.classes_):
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
-        added = np.setdiff1d(seen, learned) if zero_one or not strict else learned[:0]
-        classes = np.concatenate([learned, added]) if len(added) else learned
-        is_sorted = np.array_equal(np.unique(classes), classes)
-        if kind == "ordinal" or not is_sorted:
-            orders[name] = ("ordinal", classes.tolist())
+        unseen = np.setdiff1d(seen, known[j]) if zero_one or not strict else seen[:0]
+        classes = np.concatenate([known[j], unseen]) if len(unseen) else known[j]
+        all_classes.append(classes)
+        if kinds[j] is None or (kinds[j] == "binary" and len(classes) != 2):
+            # Only declared levels have another order than the sorted one.
+            is_ordered = len(classes) > 2 and not np.array_equal(np.unique(classes), classes)
+            kinds[j] = "ordinal" if is_ordered else infer_kind(classes)
+    attributes = as_attributes(plain.output_names_, kinds, all_classes)
+    return AttributeEncoder(attributes, missing_label).fit(table)
+
+
+def fitted_encoder(estimator: Any) -> AttributeEncoder | None:
+    """Return the encoder of a classifier of this package, also inside a search or a pipeline."""
+    while not isinstance(getattr(estimator, "encoder_", None), AttributeEncoder):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         else:
-            levels[name] = classes
-    return AttributeEncoder(orders, levels, missing_label).fit(y)
+            return None
+    return estimator.encoder_  # type: ignore[no-any-return]
 
 
 def _check_missing_label_is_not_a_class(

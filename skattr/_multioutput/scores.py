@@ -141,7 +141,9 @@ def _parts(
 
 def _positive(part: Floats, positive: Any, classes: NDArray[Any], fill: float) -> Floats:
     if part.shape[1] == 1 and len(classes) == 2:
-        return part[:, 0]
+        if classes[1] == positive:
+            return part[:, 0]
+        return np.asarray(-part[:, 0] if fill else 1 - part[:, 0])
     [column] = _select_classes(part, np.array([positive]), classes, fill).T
     if fill and len(classes) == 2:  # of two decisions, only the difference matters
         return np.asarray(column - part[:, 1 - int(np.argmax(classes == positive))])

@@ -20,7 +20,7 @@ from skattr._inputs.boxes import box_faults
 from skattr._inputs.checks import check_image_paths, infer_kind
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
-from skattr._targets.columns import label_columns
+from skattr._targets.columns import read_labels
 from skattr.exceptions import ImageReadError
 
 COLUMNS = ("row", "path", "problem", "severity", "detail")
@@ -144,10 +144,10 @@ def _check_side(min_side: Any) -> None:
 
 
 def _labels(target: Any, n_rows: int) -> pd.DataFrame:
-    columns, names = label_columns(target)
-    if len(columns[0]) != n_rows:
-        raise ValueError(f"target has {len(columns[0])} row(s), data {n_rows}.")
-    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+    table = read_labels(target, what="target")
+    if len(table) != n_rows:
+        raise ValueError(f"target has {len(table)} row(s), data {n_rows}.")
+    return table.to_frame()
 
 
 def _inspect_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict[str, _Inspection]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length
 from skattr._multioutput.classes import encoder_for
 from skattr._multioutput.scores import as_predict_proba
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.declarations import as_attributes
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
 from skattr.inspection._predictions import attribute_positions, score_estimator
 from skattr.inspection._style import (
@@ -133,15 +134,7 @@ class AttributeScoresDisplay:
             scored = score_estimator(estimator, X, y, "auto", missing_label)
             unreadable = check_predicted_rows(estimator, scored.scores)
             predicted = as_predict_proba(scored.scores, encoder)
-            pairs = list(zip(scored.names, encoder.kinds_, encoder.classes_, strict=True))
-            options["attributes"] = {
-                name: ("ordinal", labels.tolist())
-                for name, kind, labels in pairs
-                if kind == "ordinal"
-            }
-            options["classes"] = {
-                name: labels.tolist() for name, kind, labels in pairs if kind != "ordinal"
-            }
+            options["attributes"] = as_attributes(scored.names, encoder.kinds_, encoder.classes_)
         else:
             predicted = estimator.predict(X)
             unreadable = check_predicted_rows(estimator, predicted)
@@ -192,7 +185,7 @@ class AttributeScoresDisplay:
             without "_score". Any other function is called as ``metric(y_true, y_pred,
             average=None, sample_weight=...)`` and must return one value per attribute.
         metric_params : dict, default=None
-            Further arguments of `metric`, such as `attributes` and `classes`, or the `beta` of
+            Further arguments of `metric`, such as `attributes`, or the `beta` of
             "fbeta".
         confidence : float, default=0.95
             Confidence level of the intervals. None draws no intervals.

@@ -17,7 +17,6 @@ from skattr.inspection._heatmap import (
 from skattr.inspection._predictions import (
     Declared,
     EvaluatedLabels,
-    Levels,
     attribute_positions,
     evaluate_estimator,
     evaluate_predictions,
@@ -74,7 +73,6 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         order: str = "given",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -92,7 +90,7 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         order : {"given", "cluster"}, default="given"
         select : sequence of names or positions, default=None
             The attributes to draw. None draws all.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             Parameters of the :class:`skattr.AttributeEncoder` that reads y.
         ax : Axes, default=None
             None makes a figure.
@@ -110,7 +108,7 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y)
+        encoder = AttributeEncoder(attributes, missing_label).fit(y)
         chosen = attribute_positions(select, encoder.output_names_)
         known, positive, names = _indicators(encoder, encoder.transform(y), chosen)
         values = _pairwise(known, positive, kind)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._targets.encoder import is_binary
-from skattr.inspection._predictions import Declared, Levels, attribute_positions, score_predictions
+from skattr.inspection._predictions import Declared, attribute_positions, score_predictions
 
 Array = NDArray[Any]
 _COLUMNS = ["row", "attribute", "given", "predicted", "probability", "given_probability", "margin"]
@@ -21,7 +21,6 @@ def suspected_label_errors(
     sort_by: str = "margin",
     select: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> pd.DataFrame:
     """List the known labels that contradict confident predictions.
@@ -45,7 +44,7 @@ def suspected_label_errors(
         predicted class.
     select : sequence of names or positions, default=None
         The attributes to check. None checks all.
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         Parameters of the :class:`skattr.AttributeEncoder` that reads y_true.
 
     Returns
@@ -77,7 +76,7 @@ def suspected_label_errors(
     """
     if sort_by not in _ORDERS:
         raise ValueError(f"`sort_by` must be one of {list(_ORDERS)}; got {sort_by!r}.")
-    scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
+    scored = score_predictions(y_true, y_score, attributes, missing_label)
     if not scored.scores.is_proba:
         raise ValueError("y_score does not contain probabilities: some values are outside [0, 1].")
     binary = is_binary(scored.encoder)

@@ -1,7 +1,7 @@
 """True labels with the scores or predictions of any multi-output classifier."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import classes_per_output, encoder_for, missing_label_of
+from skattr._multioutput.classes import (
+    classes_per_output,
+    encoder_for,
+    missing_label_of,
+    public_classes,
+)
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
@@ -21,12 +26,12 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import check_predicted_rows
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.metrics import UndefinedAttributeWarning
 
 Array = NDArray[Any]
 Declared = Mapping[Any, Any] | None
-Levels = Mapping[Any, Any] | Sequence[Any] | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class ScoredLabels:
 
 
 def score_predictions(
-    y_true: Any, y_score: Any, attributes: Declared, classes: Levels, missing_label: Any
+    y_true: Any, y_score: Any, attributes: Declared, missing_label: Any
 ) -> ScoredLabels:
     """Combine true labels with given scores.
 
@@ -75,19 +80,24 @@ def score_predictions(
         If shapes or columns differ, or a known label has no score.
     """
     check_same_columns(y_score, y_true, "y_score", "y_true")
-    encoder = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
+    encoder = AttributeEncoder(attributes, missing_label)
+    codes = encoder.fit_transform(read_labels(y_true, missing_label, "y_true"))
     response = _response(y_score)
-    single = [np.sort(encoder.classes_[0])] if encoder.n_outputs_ == 1 else None
-    scored = _checked(encoder, y_true, align_scores(response, True, encoder, single))
+    part = response[0] if isinstance(response, list) and response else response
+    # The columns of predict_proba of a single output are sorted.
+    is_single = encoder.n_outputs_ == 1 and np.ndim(part) == 2 and np.shape(part)[1] > 1
+    classes = [public_classes(encoder)] if is_single else None
+    scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):
-        scored = _checked(encoder, y_true, align_scores(response, False, encoder, single))
+        scored = _checked(encoder, codes, align_scores(response, False, encoder, classes))
     warn_class_order(scored.scores, scored.codes, encoder)
     return scored
 
 
 def _response(y_score: Any) -> Array | list[Array]:
     """Return one array, or a list of arrays with one per output."""
+    reject_masked(y_score, "y_score")
     is_list = isinstance(y_score, list | tuple)
     if is_list and any(np.ndim(part) == 2 or hasattr(part, "shape") for part in y_score):
         return [np.asarray(part, dtype=np.float64) for part in y_score]
@@ -113,13 +123,15 @@ def score_estimator(
         inner, response_method = getattr(estimator, "estimator_", estimator), "decision_function"
     response, is_proba = get_response(inner, X, response_method)
     scores = align_scores(response, is_proba, encoder, classes_per_output(estimator, encoder))
-    return _checked(encoder, y, scores, check_predicted_rows(estimator, scores))
+    return _checked(encoder, encoder.transform(y), scores, check_predicted_rows(estimator, scores))
 
 
 def _checked(
-    encoder: AttributeEncoder, y: Any, scores: Scores, lost: NDArray[np.bool_] | None = None
+    encoder: AttributeEncoder,
+    codes: NDArray[np.int64],
+    scores: Scores,
+    lost: NDArray[np.bool_] | None = None,
 ) -> ScoredLabels:
-    codes = encoder.transform(y)
     if len(scores) != len(codes):
         raise ValueError(f"y has {len(codes)} rows, but the scores have {len(scores)}.")
     if lost is not None:
@@ -294,9 +306,9 @@ def evaluate_predictions(
         If shapes or columns differ, or the prediction of a known label is missing.
     """
     check_same_columns(y_pred, y_true, "y_pred", "y_true")
-    truth = AttributeEncoder(missing_label=missing_label).fit(y_true)
-    guess = AttributeEncoder(missing_label=missing_label).fit(y_pred)
-    codes, answers = truth.transform(y_true), guess.transform(y_pred)
+    truth, guess = AttributeEncoder(), AttributeEncoder()
+    codes = truth.fit_transform(read_labels(y_true, missing_label, "y_true"))
+    answers = guess.fit_transform(read_labels(y_pred, missing_label, "y_pred"))
     if codes.shape != answers.shape:
         raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {answers.shape}.")
     if lost is not None:

@@ -10,7 +10,6 @@ from skattr._targets.encoder import is_binary
 from skattr.inspection._heatmap import rounded_up
 from skattr.inspection._predictions import (
     Declared,
-    Levels,
     ScoredLabels,
     attribute_positions,
     score_estimator,
@@ -158,7 +157,6 @@ class ReliabilityDisplay:
         strategy: str = "uniform",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -175,7 +173,7 @@ class ReliabilityDisplay:
             Bins of equal width, or with equal numbers of known labels.
         select : sequence of names or positions, default=None
             The attributes to draw. None draws all.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             Parameters of the :class:`skattr.AttributeEncoder` that reads y_true.
         ax : Axes, default=None
             None makes a figure. The axes must be part of a grid, as they are divided.
@@ -196,7 +194,7 @@ class ReliabilityDisplay:
         UndefinedAttributeWarning
             If attributes without any known label are left out.
         """
-        scored = score_predictions(y_true, y_prob, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_prob, attributes, missing_label)
         return cls._of(scored, n_bins, strategy, select, ax, kwargs)
 
     @classmethod

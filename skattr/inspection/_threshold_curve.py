@@ -9,7 +9,6 @@ from sklearn.metrics import precision_recall_curve
 
 from skattr.inspection._predictions import (
     Declared,
-    Levels,
     ScoredLabels,
     binary_positions,
     chosen_thresholds,
@@ -169,7 +168,6 @@ class ThresholdCurveDisplay:
         thresholds: Any = None,
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -187,7 +185,7 @@ class ThresholdCurveDisplay:
             None means 0.5 if all scores are between 0 and 1, else 0.
         select : sequence of names or positions, default=None
             The attributes to draw. None draws all binary attributes.
-        attributes, classes, missing_label : default=None
+        attributes, missing_label : default=None
             Parameters of the :class:`skattr.AttributeEncoder` that reads y_true.
         ax : Axes, default=None
             None makes a figure. For several panels the axes must be part of a grid.
@@ -208,7 +206,7 @@ class ThresholdCurveDisplay:
         UndefinedAttributeWarning
             If attributes without a positive label are left out.
         """
-        scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_score, attributes, missing_label)
         return cls._of(scored, metrics, thresholds, select, ax, kwargs)
 
     @classmethod

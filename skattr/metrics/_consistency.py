@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from skattr._targets.columns import reject_masked
 from skattr._targets.constraints import parse_constraints, violations
+from skattr._targets.declarations import Declared
 from skattr._targets.encoder import AttributeEncoder
-from skattr.metrics._inputs import Declared, Levels, _refuse_containers, _zero_one
 
 
 def consistency_score(
@@ -19,7 +20,6 @@ def consistency_score(
     per_constraint: bool = False,
     sample_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
     """Share of the rows of a table of labels, true or predicted, that satisfy all constraints.
@@ -40,9 +40,6 @@ def consistency_score(
         Weight of each row.
     attributes : dict of {name: kind}, default=None
         Kinds that are not to be read from y, as for :class:`skattr.AttributeEncoder`.
-    classes : dict of {name: levels} or list of levels per attribute, default=None
-        All labels an attribute may take; needed for a binary attribute of strings of which y
-        holds one only.
     missing_label : scalar, default=None
         A value that marks a missing label, besides NaN, None and pandas.NA.
 
@@ -71,18 +68,13 @@ def consistency_score(
     goatee -> beard                 0.75
     dtype: float64
     """
-    _refuse_containers(y, "y")
-    table = _zero_one(y, missing_label) if attributes is None and classes is None else None
-    if table is None:
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y)
-        names, kinds, levels = encoder.output_names_, encoder.kinds_, encoder.classes_
-        codes = encoder.transform(y)
-    else:
-        names, kinds, levels, codes = table
-    parsed = parse_constraints(constraints, names, kinds, [len(labels) for labels in levels])
+    encoder = AttributeEncoder(attributes, missing_label)
+    codes = encoder.fit_transform(y)
+    n_classes = [len(labels) for labels in encoder.classes_]
+    parsed = parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
     weights = np.ones(len(codes))
     if sample_weight is not None:
-        _refuse_containers(sample_weight, "sample_weight")
+        reject_masked(sample_weight, "sample_weight")
         check_consistent_length(codes, sample_weight)
         weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
     satisfied = ~violations(codes[:, parsed.columns], parsed)

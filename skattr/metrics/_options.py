@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypedDict, TypeVar
 
-from skattr.metrics._inputs import Declared, Levels
+from skattr.metrics._inputs import Declared
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -15,7 +15,6 @@ class Options(TypedDict, total=False):
     sample_weight: Any
     label_weight: Any
     attributes: Declared
-    classes: Levels
     missing_label: Any
 
 
@@ -38,11 +37,9 @@ _PARAMETERS = {
     Weight of each row.""",
     "label_weight": """array-like of shape (n, n_attributes), default=None
     Weight of each entry, multiplied by that of its row.""",
-    "attributes": """dict of {name: kind}, default=None
-    Kinds that are not to be read from y_true, as for :class:`skattr.AttributeEncoder`.""",
-    "classes": """dict of {name: levels} or list of levels per attribute, default=None
-    All labels an attribute may take, also those absent from y_true; read from the data if not
-    given.""",
+    "attributes": """dict of {name: declaration}, default=None
+    Kinds, classes and positive levels that are not to be read from y_true, as for
+    :class:`skattr.AttributeEncoder`.""",
     "missing_label": """scalar, default=None
     A value that marks a missing label, besides NaN, None and pandas.NA.""",
 }

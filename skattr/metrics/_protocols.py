@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from skattr._targets.columns import read_labels, reject_masked
 from skattr.metrics._binary_inputs import (
     BinaryTable,
     Floats,
@@ -18,7 +19,6 @@ from skattr.metrics._binary_inputs import (
     highest,
     mean_of_defined,
     positions,
-    refuse_masked_and_sparse,
     threshold_per_attribute,
     warn_once,
 )
@@ -431,12 +431,9 @@ def chexpert_auc(
     {'mAUC': 0.875, 'AUC/Edema': 0.875}
     """
     check_option("uncertain", uncertain, ("ignore", "zeros", "ones"))
-    refuse_masked_and_sparse(y_true, "y_true")
-    refuse_masked_and_sparse(y_score, "y_score")
+    reject_masked(y_score, "y_score")
     is_frame = isinstance(y_true, pd.DataFrame)
-    frame = pd.DataFrame(y_true if is_frame else np.asarray(y_true, dtype=object))
-    if not is_frame:
-        frame.columns = pd.Index([f"y{j}" for j in range(frame.shape[1])])
+    frame = read_labels(y_true, what="y_true").to_frame()
     if observations is None:
         observations = CHEXPERT_FIVE if is_frame else list(frame.columns)
     at = positions(observations, list(frame.columns), "`observations` names")

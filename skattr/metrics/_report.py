@@ -97,7 +97,6 @@ def attribute_report(
     groups: Any = None,
     sample_weight: Any = None,
     attributes: Mapping[Any, Any] | None = None,
-    classes: Any = None,
     missing_label: Any = None,
     random_state: Any = 0,
 ) -> AttributeReport:
@@ -135,7 +134,7 @@ def attribute_report(
         Rows of one group, such as the images of one person, are drawn together.
     sample_weight : array-like of shape (n,), default=None
         Weight of each row, in counts as well as in metrics.
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         How y_true is read; see :class:`skattr.AttributeEncoder`.
     random_state : int, RandomState or None, default=0
         Seed of the bootstrap.
@@ -174,7 +173,6 @@ def attribute_report(
     options: Options = {
         "sample_weight": sample_weight,
         "attributes": attributes,
-        "classes": classes,
         "missing_label": missing_label,
     }
     material = read_material(y_true, y_pred, y_score, thresholds, options)

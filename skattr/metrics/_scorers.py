@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_method_params
 from skattr._multioutput.classes import classes_per_output, encoder_for
 from skattr._multioutput.scores import align_scores, as_predict_proba, get_response
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.declarations import as_attributes
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -87,21 +88,14 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float | dict[str, float]:
         encoder = encoder_for(estimator, y_true)
-        names, kinds = encoder.output_names_, encoder.kinds_
-        levels = dict(zip(names, encoder.classes_, strict=True))
-        attributes = {
-            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
-            for name, kind in zip(names, kinds, strict=True)
-        }
-        attributes = {name: kind for name, kind in attributes.items() if kind != "binary"}
+        names = encoder.output_names_
         response, is_unpredicted = self._response(method_caller, estimator, X, encoder)
         if is_unpredicted.any():
             rows = np.flatnonzero(~is_unpredicted)
             kwargs = _check_method_params(is_unpredicted, kwargs, indices=rows)
             y_true, response = _safe_indexing(y_true, rows), select_response(response, rows)
         params = {
-            "attributes": attributes,
-            "classes": levels,
+            "attributes": as_attributes(names, encoder.kinds_, encoder.classes_),
             "missing_label": encoder.missing_label,
             **self._kwargs,
             **kwargs,
@@ -181,7 +175,7 @@ def make_attribute_scorer(
     ----------
     metric : callable
         ``metric(y_true, y_pred, **kwargs)``, or ``metric(y_true, y_score, **kwargs)``. It also
-        receives `attributes`, `classes` and `missing_label` of the classifier.
+        receives `attributes` and `missing_label` of the classifier.
     response_method : {"predict", "predict_proba", "score"}, default="predict"
         Input of the metric. "score" stands for probabilities or, if the classifier has none,
         decision values.
@@ -230,7 +224,7 @@ def instance_metric(y_true: Any, y_pred: Any, *, key: str, **options: Any) -> fl
         Labels of binary attributes.
     key : {"mA", "accuracy", "precision", "recall", "f1"}
     **options : dict
-        `attributes`, `classes` and `missing_label`, as for the metrics.
+        `attributes` and `missing_label`, as for the metrics.
 
     Returns
     -------

@@ -9,9 +9,10 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
-from skattr.metrics._binary_inputs import Floats, check_option, refuse_masked_and_sparse
+from skattr.metrics._binary_inputs import Floats, check_option
 from skattr.metrics._rates import divide
 
 
@@ -211,7 +212,7 @@ def embedding_similarity(embeddings: Any, category: Any, *, center: bool = False
     >>> round(similarity.attrs["within"]["cat"], 3), similarity.attrs["between"]
     (0.333, 0.0)
     """
-    refuse_masked_and_sparse(embeddings, "`embeddings`")
+    reject_masked(embeddings, "`embeddings`")
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(
@@ -242,7 +243,7 @@ def _members(
     category: Any, n: int, usable: NDArray[np.bool_] | None = None
 ) -> tuple[Any, "pd.Index[Any]"]:
     """Return a sparse (n_categories, n) matrix of ones, and the categories' names."""
-    refuse_masked_and_sparse(category, "`category`")
+    reject_masked(category, "`category`")
     values = category if isinstance(category, pd.Series) else pd.Series(category)
     if len(values) != n:
         raise ValueError(f"`category` has {len(values)} entries, but there are {n} rows.")

@@ -23,6 +23,7 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
@@ -75,7 +76,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
     default_threshold : float, default=0.5
         Threshold of labels that cannot be tuned, as a probability. For log odds, its logit is
         used.
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
         classifier the scores come from: the order of ordinal levels is that of their columns.
     n_jobs : int, default=None
@@ -138,7 +139,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TUNING_CONSTRAINTS,
         "attributes": [Mapping, None],
-        "classes": ["array-like", Mapping, None],
     }
 
     def __init__(
@@ -155,7 +155,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         thresholds: Any = "tune",
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         missing_label: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -170,7 +169,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         self.thresholds = thresholds
         self.default_threshold = default_threshold
         self.attributes = attributes
-        self.classes = classes
         self.missing_label = missing_label
         self.n_jobs = n_jobs
 
@@ -210,7 +208,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
         """
-        encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
+        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
         codes = encoder.transform(y)
         check_same_columns(X, y, "the scores", "y")
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
@@ -236,11 +234,13 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         self, X: Any, encoder: AttributeEncoder, probe: "ThresholdCalibrator | None" = None
     ) -> Scores:
         """Read X as scores; in `fit`, `probe` stores its number and names of columns."""
+        reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if len(parts) == 1:  # predict_proba of a single output has sorted classes
-                classes = [np.sort(encoder.classes_[0])]
+            if len(parts) == 1 and np.shape(parts[0])[1] > 1:
+                # The columns of predict_proba of a single output are sorted.
+                classes = [public_classes(encoder)]
         else:
             array = validate_data(
                 self if probe is None else probe,
@@ -250,6 +250,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
+            if len(parts) == 1 and is_binary(encoder)[0] and array.shape[1] == 2:
+                classes = [public_classes(encoder)]  # the columns of predict_proba
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)

@@ -50,9 +50,8 @@ def test_weight_zero_is_missing(images, rng):
     """A label of weight 0 has the effect of a missing label."""
     y = rng.integers(0, 2, (24, 3)).astype(float)
     unknown = rng.random((24, 3)) < 0.4
-    classes = [[0.0, 1.0]] * 3
-    weighted = tiny(classes=classes).fit(images, y, label_weight=~unknown * 1.0)
-    masked = tiny(classes=classes).fit(images, np.where(unknown, np.nan, y))
+    weighted = tiny().fit(images, y, label_weight=~unknown * 1.0)
+    masked = tiny().fit(images, np.where(unknown, np.nan, y))
     assert_same_network(weighted, masked)
 
 
@@ -65,7 +64,7 @@ def test_a_half_blanked_column_trains_on_its_known_rows(rng):
     X = rng.normal(size=(40, 5))
     y = rng.integers(0, 3, (40, 2)).astype(float)
     y[::2, 1] = np.nan
-    params = {"batch_size": 40, "random_state": 0, "max_epochs": 20, "classes": None}
+    params = {"batch_size": 40, "random_state": 0, "max_epochs": 20}
     both = AttributeClassifier(**params).fit(X, y)
     alone = AttributeClassifier(**params).fit(X[1::2], y[1::2, 1])
     assert_allclose(both.predict_proba(X)[1], alone.predict_proba(X), rtol=1e-9)
@@ -153,7 +152,6 @@ def test_held_out_rows_have_labels(rng, seed):
     classifier.fit(X, y)
     assert all(epoch["valid_loss"] > 0 for epoch in classifier.history_)
     y[1:] = np.nan
-    classifier.set_params(classes=[[0.0, 1.0]])
     with pytest.raises(ValueError, match=r"0.1 of 1 row\(s\) with a label leaves none"):
         classifier.fit(X, y)
 

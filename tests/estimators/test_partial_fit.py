@@ -12,7 +12,8 @@ from skattr.losses import CrossEntropyLoss, FocalLoss
 from tests.tiny_models import tiny
 
 FAST = {"lr": 0.02, "batch_size": 16, "random_state": 0}
-CLASSES = {"hat": [0, 1], "color": ["blue", "green", "red"]}
+CLASSES = [[0, 1], ["blue", "green", "red"]]
+DECLARED = {"color": ("categorical", ["blue", "green", "red"])}
 
 
 def problem(n=320, seed=0):
@@ -88,7 +89,7 @@ def test_classes_are_those_of_the_first_call():
     before = matrix(classifier, X)
     classifier.partial_fit(X, y)
     assert not np.array_equal(matrix(classifier, X), before)
-    declared = AttributeClassifier(**FAST, classes=CLASSES).partial_fit(X[blue], y[blue])
+    declared = AttributeClassifier(**FAST, attributes=DECLARED).partial_fit(X[blue], y[blue])
     assert_array_equal(matrix(declared, X), before)
     seen = AttributeClassifier(**FAST).partial_fit(X, y)
     before = matrix(seen, X)
@@ -171,7 +172,7 @@ def test_categories_in_a_stream():
 
 def test_images_in_a_stream(images, table):
     """Chunks of images; one image alone is too few, in any call."""
-    classifier = tiny(classes={"color": ["blue", "green", "red"], "count": [1, 2, 3, 4]})
+    classifier = tiny(attributes=DECLARED | {"count": ("categorical", [1, 2, 3, 4])})
     with pytest.raises(ValueError, match="two rows or more per batch"):
         classifier.partial_fit(images[1:2], table[1:2])
     classifier.partial_fit(images[:12], table[:12]).partial_fit(images[12:], table[12:])
@@ -208,8 +209,7 @@ def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     assert not np.array_equal(after[0], before[0])
     classifier.partial_fit(X, y)
     assert not np.array_equal(classifier.predict_proba(X)[1], before[1])
-    classes = {"color": classifier.classes_[1]}
-    warm = AttributeClassifier(**params, warm_start=True, classes=classes).fit(X, y)
+    warm = AttributeClassifier(**params, warm_start=True, attributes=DECLARED).fit(X, y)
     before = warm.predict_proba(X)
     with pytest.warns(MissingLabelWarning, match="color"):
         warm.fit(X, blank)

@@ -97,7 +97,8 @@ def test_no_suspects_and_absent_classes():
     assert len(suspects) == 0 and list(suspects)[:3] == ["row", "attribute", "given"]
     proba = [np.array([[0.1, 0.2, 0.7], [0.6, 0.1, 0.3], [0.3, 0.6, 0.1]])]
     y = pd.DataFrame({"color": ["a", "a", "b"]})
-    suspects = suspected_label_errors(y, proba, classes={"color": ["a", "b", "c"]})
+    declared = {"color": ("categorical", ["a", "b", "c"])}
+    suspects = suspected_label_errors(y, proba, attributes=declared)
     assert len(suspects) == 0
 
 

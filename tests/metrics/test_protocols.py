@@ -514,7 +514,7 @@ def test_chexpert_auc_of_one_class(rng):
     assert found["mAUC"] == np.nanmean(list(found.values())[1:])
     with pytest.raises(ValueError, match="`observations` names 'Edema', which is no attribute"):
         chexpert_auc(pd.DataFrame(y, columns=[*FIVE[:3], "x", FIVE[4]]), scores)
-    with pytest.raises(ValueError, match="None of the labels"):
+    with pytest.raises(ValueError, match="None of its labels"):
         chexpert_auc(np.full((3, 2), -1), np.zeros((3, 2)))
 
 
@@ -547,14 +547,13 @@ def test_all_forms_of_labels_and_scores_are_equivalent(rng, function):
 @pytest.mark.parametrize(
     ("y_true", "y_score", "error", "message"),
     [
-        (np.ma.array([[1, 0]]), [[0.1, 0.2]], TypeError, "y_true is a masked array"),
         ([[1, 0]], np.ma.array([[0.1, 0.2]]), TypeError, "y_score is a masked array"),
-        (scipy.sparse.eye(2), np.eye(2), TypeError, "y_true is sparse"),
+        (np.eye(2), scipy.sparse.eye(2), TypeError, "y_score is sparse"),
         (None, [[0.1]], ValueError, "y_true is None"),
-        ([[1, 0], [2, 0]], np.eye(2), ValueError, "row 1, attribute 'y0': the label 2"),
-        ([[1, "0"]], [[0.1, 0.2]], ValueError, "row 0, attribute 'y1': the label '0'"),
+        ([[1, 0], [2, 0]], np.eye(2), ValueError, "column 'y0', row 1: the label 2"),
+        ([[1, "0"]], [[0.1, 0.2]], ValueError, "column 'y1', row 0: the label '0'"),
         ([[1, 0.5]], [[0.1, 0.2]], ValueError, "the label 0.5 is neither 0 nor 1"),
-        (np.full((2, 2), np.nan), np.eye(2), ValueError, "None of the labels in y_true is known"),
+        (np.full((2, 2), np.nan), np.eye(2), ValueError, "Input y_true contains NaN"),
         (np.empty((0, 2)), np.empty((0, 2)), ValueError, "y_true is empty"),
         ([[1, 0], [0, 1]], np.eye(3), ValueError, r"shape \(3, 3\), y_true \(2, 2\)"),
         ([[1, 0], [0, 1]], [[0.1, np.nan], [0.1, 0.3]], ValueError, "row 0, attribute 'y1'"),

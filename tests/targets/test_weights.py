@@ -30,7 +30,9 @@ def labels(draw):
     codes = np.stack([rng.integers(-1, 2, n), rng.integers(-1, 4, n)], axis=1)
     codes[0] = 0
     table = pd.DataFrame({"hat": codes[:, 0] == 1, "age": codes[:, 1] * 10}).astype(object)
-    encoder = AttributeEncoder(classes={"age": [0, 10, 20, 30]}).fit(table.mask(codes < 0, None))
+    encoder = AttributeEncoder({"age": ("categorical", [0, 10, 20, 30])}).fit(
+        table.mask(codes < 0, None)
+    )
     weights = rng.integers(0, 4, codes.shape) * (codes >= 0)
     return encoder, codes, weights.astype(float)
 

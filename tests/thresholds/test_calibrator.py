@@ -368,7 +368,7 @@ def test_declared_classes_and_missing_label():
     y.loc[:9, "hat"] = 0
     columns = np.column_stack([scores, scores[:, 0]])
     calibrator = ThresholdCalibrator(
-        classes={"color": ["blue", "green", "red"]}, missing_label=-1
+        attributes={"color": ("categorical", ["blue", "green", "red"])}, missing_label=-1
     ).fit(columns, y)
     assert calibrator.classes_[0].tolist() == ["blue", "green", "red"]
     assert calibrator.classes_[1].tolist() == [0, 1]

@@ -465,12 +465,12 @@ def test_rejects_invalid_parameters(params, message):
     ("scores", "labels", "message"),
     [
         ([[0.1, 0.2]], [[1]], "one score for each label"),
-        ([0.1, 0.2], [0, 2], "row 1, column 0 is 2"),
-        ([0.1, 0.2], [0, -1], "row 1, column 0 is -1"),
-        ([0.1, 0.2], [0.5, 1], "row 0, column 0 is 0.5"),
-        ([0.1, 0.2], ["no", "yes"], "Labels must be 0, 1"),
-        (["a", "b"], [0, 1], "scores must be numbers"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "labels are empty"),
+        ([0.1, 0.2], [0, 2], "column 'y0', row 1: the label 2 is neither"),
+        ([0.1, 0.2], [0, -1], "column 'y0', row 1: the label -1 is neither"),
+        ([0.1, 0.2], [0.5, 1], "column 'y0', row 0: the label 0.5 is neither"),
+        ([0.1, 0.2], ["no", "yes"], "the label 'no' is neither 0 nor 1"),
+        (["a", "b"], [0, 1], "y_score must hold numbers"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "y_true is empty"),
         (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
     ],
 )
