@@ -52,9 +52,9 @@ class LabelTable:
         """Return a column as a Series that is indexed by row number."""
         if isinstance(self.data, np.ndarray):
             return _native_byteorder(pd.Series(self.data[:, j]))
-        column: pd.Series = self.data.iloc[:, j]
+        column = self.data.iloc[:, j]
         if isinstance(column.dtype, pd.SparseDtype):
-            column = column.sparse.to_dense()
+            column = column.astype(column.dtype.subtype)
         return _native_byteorder(column)
 
     def known_labels(self, j: int) -> pd.Series:
