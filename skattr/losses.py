@@ -351,9 +351,8 @@ def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[s
     if isinstance(loss, type):
         is_maker = issubclass(loss, SummedCrossEntropy)
     else:
-        is_maker = isroutine(loss) or isinstance(
-            loss, partial
-        )  # not every callable: a module is one
+        # Not any callable: a torch module, which can be called, would be a finished loss.
+        is_maker = isroutine(loss) or isinstance(loss, partial)
     if is_maker:
         return loss, {}
     raise ValueError(

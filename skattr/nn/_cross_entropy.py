@@ -191,6 +191,8 @@ class SummedCrossEntropy(nn.Module):
             totals sum to that of the batch.
         """
         weight_sums = weight_sums.to(loss_sums.dtype)
+        # Dividing by the weight of the known labels, not by the rows, gives an attribute that is
+        # known for a tenth of the rows the gradient of these rows, as torch's ignore_index does.
         # An attribute without a known label has two sums of 0 and must add 0 / tiny, not 0 / 0.
         factors = weight_sums.clamp(min=torch.finfo(weight_sums.dtype).tiny).reciprocal()
         if self.attribute_weights is not None:
@@ -209,15 +211,16 @@ class SummedCrossEntropy(nn.Module):
         codes : Tensor of shape (n, n_branches), int64
             Targets. The loss of a negative one, a missing label, is that of target 0.
         """
-        if len(self.cross_entropies) == 1:  # spares the split and the concatenation
-            return self._part_losses(self.cross_entropies[0], logits, codes)
-        blocks = [part.block for part in self.cross_entropies]
+        parts: list[Any] = list(self.cross_entropies)
+        if len(parts) == 1:  # spares the split and the concatenation
+            return self._part_losses(parts[0], logits, codes)
+        blocks: list[Block] = [part.block for part in parts]
         n_columns = [block.columns.stop - block.columns.start for block in blocks]
         columns = logits.split_with_sizes(n_columns, dim=1)
         branches = codes.split_with_sizes([block.n_branches for block in blocks], dim=1)
-        parts = zip(self.cross_entropies, columns, branches, strict=True)
-        # The empty tensor keeps the graph where every attribute is constant and no part is left.
-        return torch.cat([logits[:, :0], *(self._part_losses(*part) for part in parts)], dim=1)
+        losses = map(self._part_losses, parts, columns, branches)
+        # The empty tensor keeps the graph if all attributes are constant and there is no part.
+        return torch.cat([logits[:, :0], *losses], dim=1)
 
     def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
         """Return the loss of labels given their cross-entropies: here the cross-entropies.

@@ -280,7 +280,7 @@ def test_parts_of_a_batch_add_up(name, unknown, attribute_weights, rng):
 @pytest.mark.parametrize("unknown", ["ignore", "negative", "selective"])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_weight_sums_do_not_depend_on_logits(name, unknown, rng):
-    """They are bit for bit the second of the sums, whatever the logits are."""
+    """They are bit-identical to the second of the sums, whatever the logits are."""
     layout = LAYOUTS[name]
     logits, codes, weights = example(layout)
     criterion = SummedCrossEntropy(layout, **all_options(layout, rng, unknown), **FLOAT64)
