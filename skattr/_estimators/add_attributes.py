@@ -92,7 +92,7 @@ def new_attribute_params(params: Mapping[str, Any], y: pd.DataFrame) -> dict[str
 
 def merge_encoders(old: AttributeEncoder, new: AttributeEncoder) -> AttributeEncoder:
     """Return an encoder of the attributes of both, the old ones first."""
-    merged = copy.copy(old)  # `attributes` and `classes` stay those of the old attributes
+    merged = copy.copy(old)  # `attributes` stay those of the old attributes
     merged.classes_ = [*old.classes_, *new.classes_]
     merged.kinds_ = [*old.kinds_, *new.kinds_]
     merged.known_ = np.concatenate([old.known_, new.known_])

@@ -77,10 +77,12 @@ class AttributeClassifier(
     random_state : int, RandomState or None, default=None
         Seed of initial weights, shuffling, augmentation and held-out rows. None draws fresh
         entropy; the global random states are never used.
-    attributes : dict of {name: kind}, default=None
-        Kinds of attributes that are not inferred from y; see :class:`AttributeEncoder`. Ordinal
-        attributes of three or more levels have a cumulative link, whose probabilities respect the
-        order.
+    attributes : dict of {name: declaration}, default=None
+        Kinds, classes and positive levels that are not inferred from y, such as
+        ``{"hat": ("binary", "hat"), "neck": "categorical", "age": ("ordinal", [levels])}``; see
+        :class:`AttributeEncoder`. Declare the classes if a label may be absent from a training
+        fold. Ordinal attributes of three or more levels have a cumulative link, whose
+        probabilities respect the order.
     missing_label : scalar, default=None
         Value of y that marks a missing label, in addition to NaN, None and pandas.NA.
     constraints : dict, default=None
@@ -434,11 +436,11 @@ class AttributeClassifier(
         Parameters
         ----------
         X, y, sample_weight, label_weight, category
-            As for :meth:`fit`. All of y's labels must be known from the first call on.
+            As for :meth:`fit`. The first call must know the classes of all later ones.
         classes : array-like, or list of array-like, default=None
-            In the first call, all labels the attribute may take, or those of each of several, as
-            in scikit-learn. Levels that `attributes` declares come first; labels that are
-            declared nowhere are those in y.
+            In the first call, all labels of the only attribute, or those of each of several, as
+            in scikit-learn. Labels that neither `attributes` nor `classes` declare are read from
+            y.
 
         Returns
         -------
@@ -486,7 +488,7 @@ class AttributeClassifier(
             Labels of the new attributes. Names of the columns of an array continue those of the
             old attributes.
         attributes : dict, default=None
-            As the parameter of the classifier, for the new attributes.
+            Like the parameter of the classifier, for the new attributes.
         sample_weight : array-like of shape (n,), default=None
         label_weight : array-like of shape (n, n_new), default=None
 

@@ -10,7 +10,7 @@ from skattr._estimators.data import Codes, Floats, Labels
 from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._inputs.rows import FeatureRows, Rows
-from skattr._targets.columns import ROWS_AT_ONCE
+from skattr._targets.codes import ROWS_AT_ONCE
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import attribute_weights, class_weights, positive_weights
 from skattr._training import TrainingProblem

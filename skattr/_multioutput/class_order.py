@@ -55,8 +55,8 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
         warnings.warn(
             f"The scores of {names[j]!r} agree with its labels far better in the class order "
             f"{classes[order].tolist()} than in the order {classes.tolist()}, which was inferred "
-            "from y. Declare the order of the classifier in `attributes`: ('categorical', [classes "
-            "in order]).",
+            "from y. Declare the order of the classifier in `attributes`, such as ('categorical', "
+            "[classes in order]).",
             ClassOrderWarning,
             stacklevel=find_stack_level(),
         )

@@ -17,7 +17,7 @@ from skattr._targets.encoder import AttributeEncoder
 
 # Errors of scikit-learn's classifiers, NumPy and pandas for a missing label in y.
 _MISSING_LABEL_ERRORS = re.compile(
-    "Input (y )?contains NaN|Missing label type|'<' not supported|boolean value of NA is ambiguous"
+    "Input (y )?contains NaN|Unknown label type|'<' not supported|boolean value of NA is ambiguous"
 )
 
 
@@ -99,22 +99,21 @@ def encoder_for(
     table = read_labels(y, missing_label)
     plain = AttributeEncoder().fit(table)
     _check_missing_label_is_not_a_class(estimator, plain, missing_label)
-    known = classes_per_output(estimator, plain)
+    learned = classes_per_output(estimator, plain)
+    kinds: list[Any] = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
     fitted = fitted_encoder(estimator)
     if fitted is not None and fitted.n_outputs_ == plain.n_outputs_:
-        kinds: list[Any] = list(fitted.kinds_)
+        kinds = list(fitted.kinds_)
         # The public classes of a single output are sorted, whichever of two is positive.
-        known = [
+        learned = [
             own if set(own.tolist()) == set(public.tolist()) else public
-            for own, public in zip(fitted.classes_, known, strict=True)
+            for own, public in zip(fitted.classes_, learned, strict=True)
         ]
-    else:
-        kinds = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
     all_classes = []
     for j, seen in enumerate(plain.classes_):
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
-        unseen = np.setdiff1d(seen, known[j]) if zero_one or not strict else seen[:0]
-        classes = np.concatenate([known[j], unseen]) if len(unseen) else known[j]
+        added = np.setdiff1d(seen, learned[j]) if zero_one or not strict else seen[:0]
+        classes = np.concatenate([learned[j], added]) if len(added) else learned[j]
         all_classes.append(classes)
         if kinds[j] is None or (kinds[j] == "binary" and len(classes) != 2):
             # Only declared levels have another order than the sorted one.
@@ -195,3 +194,15 @@ def public_classes(encoder: AttributeEncoder) -> Any:
     if encoder.n_outputs_ == 1:
         return np.sort(encoder.classes_[0])
     return encoder.classes_
+
+
+def classes_of_columns(response: Any, encoder: AttributeEncoder) -> list[NDArray[Any]] | None:
+    """Return the classes of the columns of a `predict_proba`, None for those of the encoder.
+
+    They differ for two or more columns of a single output, which are in sorted order. One column
+    has the scores of the positive class, whichever of two that is.
+    """
+    is_list = isinstance(response, list | tuple) and len(response) > 0
+    shape = np.shape(response[0] if is_list and np.ndim(response[0]) else response)
+    is_sorted = encoder.n_outputs_ == 1 and len(shape) == 2 and shape[1] > 1
+    return [public_classes(encoder)] if is_sorted else None

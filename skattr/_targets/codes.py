@@ -1,12 +1,46 @@
 """Codes: positions of labels in the classes of their attribute."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._targets.columns import UNKNOWN, row_blocks
+UNKNOWN = -1
+ROWS_AT_ONCE = 2048  # temporaries of so many rows stay in the processor's caches
+
+
+def row_blocks(n: int, height: int = ROWS_AT_ONCE) -> Iterator[slice]:
+    """Yield slices that together are n rows."""
+    for start in range(0, n, height):
+        yield slice(start, min(start + height, n))
+
+
+def indicator_block(
+    part: NDArray[Any], missing: NDArray[np.bool_], _: int, codes: NDArray[Any]
+) -> bool:
+    """Write the codes of labels that are 0, 1 or missing; return False if one is not."""
+    positive = part == 1
+    if not (positive | (part == 0) | missing).all():
+        return False
+    positive &= ~missing
+    np.subtract(positive.view(np.int8), missing.view(np.int8), out=codes)
+    return True
+
+
+def integer_block(
+    part: NDArray[Any], missing: NDArray[np.bool_], largest: int, codes: NDArray[Any]
+) -> bool:
+    """Write the codes of labels from 0 to `largest` or missing; return False if one is not."""
+    unknown = part.dtype.type(UNKNOWN) if part.dtype.kind == "f" else np.int64(UNKNOWN)
+    values = np.where(missing, unknown, part)
+    if not (values.max() <= largest and values.min() >= UNKNOWN):
+        return False
+    whole = values.astype(np.int32)  # which processors do faster than int64
+    codes[:] = whole
+    is_whole = bool((whole == values).all())
+    return is_whole and np.count_nonzero(whole < 0) == np.count_nonzero(missing)
 
 
 def label_counts(codes: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -1,6 +1,5 @@
 """The one reader of y: names, index, columns and missing labels of a table of labels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +8,10 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
-UNKNOWN = -1
+from skattr._targets.codes import UNKNOWN, indicator_block, integer_block, row_blocks
+
 _LARGEST = 255
 _MISSING = "and NaN, None or pandas.NA where it is missing"
-ROWS_AT_ONCE = 2048  # temporaries of so many rows stay in the processor's caches
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ class LabelTable:
             is_small = data.min() >= 0 and data.max() <= largest
             return data.astype(dtype) if is_small else None
         codes = np.empty(data.shape, dtype=dtype)
-        read_block = _indicator_block if largest == 1 else _integer_block
+        read_block = indicator_block if largest == 1 else integer_block
         for rows in row_blocks(len(data)):
             # DataFrames store columns: a block is read in a third of the time if copied by rows.
             part = np.ascontiguousarray(data[rows])
@@ -163,32 +162,6 @@ class LabelTable:
         if self.mask is not None:
             missing |= self.mask[rows]
         return missing
-
-
-def _indicator_block(
-    part: NDArray[Any], missing: NDArray[np.bool_], _: int, codes: NDArray[Any]
-) -> bool:
-    """Write the codes of labels that are 0, 1 or missing; return False if one is not."""
-    positive = part == 1
-    if not (positive | (part == 0) | missing).all():
-        return False
-    positive &= ~missing
-    np.subtract(positive.view(np.int8), missing.view(np.int8), out=codes)
-    return True
-
-
-def _integer_block(
-    part: NDArray[Any], missing: NDArray[np.bool_], largest: int, codes: NDArray[Any]
-) -> bool:
-    """Write the codes of labels from 0 to `largest` or missing; return False if one is not."""
-    unknown = part.dtype.type(UNKNOWN) if part.dtype.kind == "f" else np.int64(UNKNOWN)
-    values = np.where(missing, unknown, part)
-    if not (values.max() <= largest and values.min() >= UNKNOWN):
-        return False
-    whole = values.astype(np.int32)  # which processors do faster than int64
-    codes[:] = whole
-    is_whole = bool((whole == values).all())
-    return is_whole and np.count_nonzero(whole < 0) == np.count_nonzero(missing)
 
 
 def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTable:
@@ -419,12 +392,6 @@ def fill_masked(y: Any) -> Any:
         return np.ma.getdata(y) if isinstance(y, np.ma.MaskedArray) else y
     if y.dtype.kind in "iuf":
         return np.where(np.ma.getmaskarray(y), np.nan, np.ma.getdata(y))
-    values = np.ma.getdata(y).astype(object)
-    values[np.ma.getmaskarray(y)] = None
-    return values
-
-
-def row_blocks(n: int, height: int = ROWS_AT_ONCE) -> Iterator[slice]:
-    """Yield slices that together are n rows."""
-    for start in range(0, n, height):
-        yield slice(start, min(start + height, n))
+    filled = np.ma.getdata(y).astype(object)
+    filled[np.ma.getmaskarray(y)] = None
+    return filled

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skattr._targets.codes import UNKNOWN as UNKNOWN
 from skattr._targets.codes import class_positions, format_classes, label_counts, positions
-from skattr._targets.columns import UNKNOWN as UNKNOWN
 from skattr._targets.columns import LabelTable, read_labels
 from skattr._targets.declarations import (
     Declaration,

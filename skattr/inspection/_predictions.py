@@ -13,10 +13,10 @@ from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.class_order import warn_class_order
 from skattr._multioutput.classes import (
+    classes_of_columns,
     classes_per_output,
     encoder_for,
     missing_label_of,
-    public_classes,
 )
 from skattr._multioutput.scores import (
     Scores,
@@ -83,10 +83,7 @@ def score_predictions(
     encoder = AttributeEncoder(attributes, missing_label)
     codes = encoder.fit_transform(read_labels(y_true, missing_label, "y_true"))
     response = _response(y_score)
-    part = response[0] if isinstance(response, list) and response else response
-    # The columns of predict_proba of a single output are sorted.
-    is_single = encoder.n_outputs_ == 1 and np.ndim(part) == 2 and np.shape(part)[1] > 1
-    classes = [public_classes(encoder)] if is_single else None
+    classes = classes_of_columns(response, encoder)
     scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):

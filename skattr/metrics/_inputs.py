@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import public_classes
+from skattr._multioutput.classes import classes_of_columns
 from skattr._multioutput.scores import Scores, align_scores
 from skattr._targets.columns import LabelTable, read_labels, reject_masked
 from skattr._targets.declarations import Declared as Declared
@@ -334,12 +334,9 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
 
 
 def _aligned(scores: Array | list[Array], encoder: AttributeEncoder) -> Scores:
-    """Bring scores into one form; two or more columns of a single output are in sorted order."""
-    part = scores[0] if isinstance(scores, list) and scores else scores
-    is_single = encoder.n_outputs_ == 1 and np.ndim(part) == 2 and np.shape(part)[1] > 1
-    given = [public_classes(encoder)] if is_single else None
+    """Convert scores to a common format."""
     try:
-        found = align_scores(scores, True, encoder, given)
+        found = align_scores(scores, True, encoder, classes_of_columns(scores, encoder))
     except ValueError as error:
         raise ValueError(
             f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "

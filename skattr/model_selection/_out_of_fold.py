@@ -330,14 +330,15 @@ def _encoder_of_folds(
     classes_per_fold = [
         classes_per_output(prediction.estimator, encoder) for prediction in predictions
     ]
-    kinds: list[str] = []
-    all_classes = []
-    for kind, seen, *found in zip(encoder.kinds_, encoder.classes_, *classes_per_fold, strict=True):
-        longest = max(found, key=len)
-        union = np.unique(np.concatenate([seen, *found]))
+    kinds, all_classes = [], []
+    for kind, seen, *fold_classes in zip(
+        encoder.kinds_, encoder.classes_, *classes_per_fold, strict=True
+    ):
+        longest = max(fold_classes, key=len)
+        union = np.unique(np.concatenate([seen, *fold_classes]))
         is_complete = not len(np.setdiff1d(union, longest))
-        classes = longest if is_complete else union
-        all_classes.append(classes)
-        kinds.append(kind if kind == "ordinal" and is_complete else infer_kind(classes))
+        all_classes.append(longest if is_complete else union)
+        is_ordinal = kind == "ordinal" and is_complete
+        kinds.append(kind if is_ordinal else infer_kind(all_classes[-1]))
     attributes = as_attributes(encoder.output_names_, kinds, all_classes)
     return AttributeEncoder(attributes, encoder.missing_label).fit(y)

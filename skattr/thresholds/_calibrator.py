@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import public_classes
+from skattr._multioutput.classes import classes_of_columns, public_classes
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
@@ -238,9 +238,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if len(parts) == 1 and np.shape(parts[0])[1] > 1:
-                # The columns of predict_proba of a single output are sorted.
-                classes = [public_classes(encoder)]
+            classes = classes_of_columns(parts, encoder)
         else:
             array = validate_data(
                 self if probe is None else probe,
@@ -250,8 +248,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
-            if len(parts) == 1 and is_binary(encoder)[0] and array.shape[1] == 2:
-                classes = [public_classes(encoder)]  # the columns of predict_proba
+            if array.shape[1] == 2 and is_binary(encoder).all():  # predict_proba of one output
+                classes = classes_of_columns(array, encoder)
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)

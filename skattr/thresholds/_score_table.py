@@ -196,7 +196,7 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
     Parameters
     ----------
     labels : array-like of shape (n,) or (n, n_labels)
-        0 or 1, or booleans; NaN, None, pandas.NA or masked where a label is missing.
+        0 or 1, or booleans; NaN, None, pandas.NA or masked if missing.
     scores : array-like of the same shape
     sample_weight : array-like of shape (n,) or (n, n_labels), optional
 
@@ -207,7 +207,7 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
     Raises
     ------
     ValueError
-        If shapes differ, or a label or weight is invalid; row and column are named.
+        If shapes differ, or a label or weight is invalid; the message names row and column.
     TypeError
         If scores or weights are masked or sparse.
     """
@@ -267,8 +267,3 @@ def _score_matrix(scores: Any) -> Array:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"y_score must hold numbers: {error}.") from error
-
-
-def with_soft(table: ScoreTable, soft: Array) -> ScoreTable:
-    """Return the table with probabilities in the place of its labels."""
-    return replace(table, soft=soft)

@@ -412,7 +412,7 @@ INVALID = {
     "max_epochs": [(0, r"range \[1, inf\)"), ("many", "int")],
     "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],
     "attributes": [(3, "Mapping.* or None"), ({"hat": "nominal"}, "'binary', 'categorical' or")],
-    "classes": [(3, "array-like"), ({"zz": [1]}, "'zz', which is no attribute")],
+    "missing_label": [([-1, 0], "must be one value")],
     "constraints": [
         (3, "Mapping.* or None"),
         ({"xor": []}, "'at_most_one', 'exactly_one'.*'implies'"),
@@ -455,7 +455,6 @@ INVALID = {
         ([1, 2], r"2 number\(s\), y 3 attribute"),
         ([0, 0, 0], "one must be above 0"),
     ],
-    "missing_label": [([-1, 0], "must be one value")],
     "optimizer": [("lion", "'adamw'"), ("lion", "'sgd'"), (None, "callable")],
     "lr": [(-1, r"range \(0.0, inf\)"), (0, r"range \(0.0"), ("fast", "'auto'"), (np.nan, "float")],
     "weight_decay": [(-1, r"range \[0.0, inf\)"), (None, "float")],

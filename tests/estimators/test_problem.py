@@ -15,7 +15,7 @@ from torch.nn import functional
 from skattr import AttributeClassifier, Branches, TrainingOptions
 from skattr._estimators.fitting import _split
 from skattr._estimators.parameters import random_generator
-from skattr._targets.columns import ROWS_AT_ONCE
+from skattr._targets.codes import ROWS_AT_ONCE
 from skattr.exceptions import MissingLabelWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
 from skattr.nn import SummedCrossEntropy

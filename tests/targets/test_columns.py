@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skattr import AttributeEncoder
-from skattr._targets.codes import class_positions, label_counts
-from skattr._targets.columns import ROWS_AT_ONCE, fill_masked, read_labels
+from skattr._targets.codes import ROWS_AT_ONCE, class_positions, label_counts
+from skattr._targets.columns import fill_masked, read_labels
 from skattr.exceptions import UnseenLabelError
 
 DTYPES = ["bool", "int8", "uint8", "int64", "float32", "float64", ">i4", ">f8"]
