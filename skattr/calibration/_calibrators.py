@@ -286,13 +286,7 @@ _FITS: dict[str, Callable[..., Calibrator]] = {
 
 
 def find_pos_weight(estimator: BaseEstimator) -> Any:
-    """Return the first `pos_weight` set on an estimator or the estimators inside it.
-
-    Raises
-    ------
-    ValueError
-        If none is set.
-    """
+    """Return the first `pos_weight` set on an estimator or the estimators inside it."""
     inner = estimator
     while getattr(inner, "pos_weight", None) is None:
         if isinstance(inner, Pipeline):

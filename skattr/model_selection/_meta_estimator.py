@@ -99,7 +99,7 @@ class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, meta
     missing_label: Any
     cv: Any
     n_jobs: int | None
-    random_state: Any
+    random_state: int | np.random.RandomState | None
 
     estimator_: BaseEstimator
     encoder_: AttributeEncoder

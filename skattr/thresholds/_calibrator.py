@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
@@ -26,6 +27,7 @@ from skattr._multioutput.unreadable import rows_of_nan
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
+from skattr.thresholds._fixed import FixedThresholds
 from skattr.thresholds._tuning import (
     TUNING_CONSTRAINTS,
     TuningResultMixin,
@@ -49,15 +51,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
     average : {"macro", "micro", "samples", "global"}, default="macro"
         Whether each label is tuned by itself or all labels together.
     strategy : {"auto", "exact", "plugin", "shrunk"}, default="auto"
-        How closely a threshold follows the labels it is found on:
-
-        - `"exact"`: the best threshold for the given labels.
-        - `"plugin"`: the best threshold for their calibrated probabilities, which varies less
-          if positives are few.
-        - `"auto"`: an average of these two, weighted by the number of positives. It is the
-          default because its test score is as good as the better of the two or within .003 of
-          it.
-        - `"shrunk"`: the exact threshold, drawn towards one threshold for all labels.
+        How closely a threshold follows the labels it is found on. "auto" averages "exact" and
+        "plugin" by the number of positives, as neither is better everywhere.
     constraint : (name, bound), default=None
         Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
@@ -146,12 +141,12 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         *,
         average: str = "macro",
         strategy: str = "auto",
-        constraint: Any = None,
+        constraint: tuple[str, Any] | None = None,
         confidence: float | None = None,
         correction: str | None = None,
         beta: float = 1.0,
-        costs: Any = (1.0, 1.0),
-        thresholds: Any = "tune",
+        costs: tuple[Any, Any] = (1.0, 1.0),
+        thresholds: FixedThresholds | str = "tune",
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
         classes: Any = None,
@@ -173,7 +168,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         self.missing_label = missing_label
         self.n_jobs = n_jobs
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Declare valid X and y."""
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
@@ -278,8 +273,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
 
         Returns
         -------
@@ -301,8 +295,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
 
         Returns
         -------
@@ -324,8 +317,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
 
         Returns
         -------
@@ -362,8 +354,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
         y : array-like of shape (n,) or (n, n_outputs)
         sample_weight : array-like of shape (n,), default=None
 

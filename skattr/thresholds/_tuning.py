@@ -18,6 +18,7 @@ from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
 from skattr.thresholds._fixed import (
+    FixedThresholds,
     check_fixed_thresholds,
     expand_to_outputs,
     read_fixed_thresholds,
@@ -60,12 +61,12 @@ class TuningParameters(Protocol):
     objective: str | Callable[..., float]
     average: str
     strategy: str
-    constraint: Any
+    constraint: tuple[str, Any] | None
     confidence: float | None
     correction: str | None
     beta: float
-    costs: Any
-    thresholds: Any
+    costs: tuple[Any, Any]
+    thresholds: FixedThresholds | str
     default_threshold: float
     n_jobs: int | None
 
