@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import public_classes
+from skattr._multioutput.predictor import LabelPredictorMixin
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
@@ -20,7 +21,6 @@ from skattr._multioutput.scores import (
     check_no_nan,
     check_same_columns,
     column_names,
-    exact_match,
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
@@ -36,7 +36,9 @@ from skattr.thresholds._tuning import (
 )
 
 
-class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+class ThresholdCalibrator(
+    TuningResultMixin, LabelPredictorMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
     """Classify scores with a tuned threshold for each binary attribute.
 
     It follows a classifier in a Pipeline whose transform returns scores of rows it was not
@@ -131,6 +133,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TUNING_CONSTRAINTS,
+        "missing_label": "no_validation",
+        "n_jobs": [Integral, None],
         "attributes": [Mapping, None],
         "classes": ["array-like", Mapping, None],
     }
@@ -215,14 +219,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         warn_class_order(scores, codes, encoder)
         table = make_table(scores, codes, encoder, sample_weight, label_weight)
         self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(probe, name):
-                setattr(self, name, getattr(probe, name))
-        self.encoder_ = encoder
-        self.classes_ = public_classes(encoder)
-        self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = encoder.output_names_
+        self._set_outputs(encoder, probe)
         self._is_proba = scores.is_proba
         return self
 
@@ -267,22 +264,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
                 stacklevel=find_stack_level(),
             )
         return scores, unreadable
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : scores as for `fit`, of which a row has all or none
-
-        Returns
-        -------
-        ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y. The dtype is object if the attributes differ in it, or if a row has
-            no score: its labels are None.
-        """
-        codes = self._predict_codes(X)
-        return self.encoder_.inverse_transform(codes)
 
     def _predict_codes(self, X: Any) -> NDArray[np.int64]:
         scores, unreadable = self._scores(X)
@@ -346,24 +327,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         """
         check_is_fitted(self)
         return column_names(self.output_names_, self.encoder_.classes_, self.encoder_.kinds_)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose known labels are all predicted correctly.
-
-        Rows without a known label or without any score do not count.
-
-        Parameters
-        ----------
-        X : scores as for `fit`, of which a row has all or none
-        y : array-like of shape (n,) or (n, n_outputs)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        float
-        """
-        predicted = self._predict_codes(X)
-        return exact_match(self.encoder_.transform(y), predicted, sample_weight)
 
 
 def _check_column_names(X: Any, encoder: AttributeEncoder) -> None:

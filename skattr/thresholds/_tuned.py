@@ -24,19 +24,6 @@ from skattr.thresholds._tuning import (
     tune,
 )
 
-_RETUNABLE = (
-    "objective",
-    "average",
-    "strategy",
-    "constraint",
-    "confidence",
-    "correction",
-    "beta",
-    "costs",
-    "thresholds",
-    "default_threshold",
-)
-
 
 def _has_predict_proba(self: "TunedThresholdMultiOutputCV") -> bool:
     return hasattr(getattr(self, "estimator_", self.estimator), "predict_proba")
@@ -271,9 +258,11 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
             (``store_cv_results=True``).
         """
         check_is_fitted(self)
-        unexpected = sorted(set(params) - set(_RETUNABLE))
+        unexpected = sorted(set(params) - set(TUNING_CONSTRAINTS))
         if unexpected:
-            raise ValueError(f"retune takes {', '.join(_RETUNABLE)}; got {', '.join(unexpected)}.")
+            raise ValueError(
+                f"retune takes {', '.join(TUNING_CONSTRAINTS)}; got {', '.join(unexpected)}."
+            )
         if "scores" not in self.cv_results_:
             raise ValueError("No out-of-fold scores are stored: fit with store_cv_results=True.")
         stored = {name: self.cv_results_[name] for name in ("scores", "labels", "weights", "folds")}

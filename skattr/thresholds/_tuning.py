@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,8 +50,6 @@ TUNING_CONSTRAINTS: dict[str, Any] = {
     "costs": [tuple, list],
     "thresholds": [StrOptions({"tune"}), Real, "array-like", Mapping],
     "default_threshold": [Interval(Real, 0, 1, closed="both")],
-    "missing_label": "no_validation",
-    "n_jobs": [Integral, None],
 }
 
 
