@@ -1,13 +1,13 @@
-"""From aPascal's annotation files and images to thresholds and a report, and what is in them.
+"""Run the steps from aPascal's annotation files and images to thresholds and a report.
 
     python benchmarks/apascal.py FOLDER
 
-FOLDER holds the annotation files of aPascal/aYahoo and ``JPEGImages/``; images may be missing.
-Printed are the counts of the three annotation files, and then, for the crops whose image is
-there: a frozen network embeds them once, a branch per attribute is trained on the crops of some
+FOLDER contains the annotation files of aPascal/aYahoo and ``JPEGImages/``; images may be missing.
+The script prints the counts of the three annotation files. For the crops whose image exists, a
+frozen network embeds each crop once, a branch per attribute is trained on the crops of some
 photographs, thresholds are tuned on out-of-fold probabilities, and the crops of the other
-photographs are judged. With a few dozen photographs and random weights the figures only show
-that the way is open; ``--weights`` takes a state dict or the name of pretrained weights.
+photographs are evaluated. With a few dozen photographs and random weights the figures only show
+that the steps work together. ``--weights`` takes a state dict or the name of pretrained weights.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from skattr.metrics import attribute_report
 
 
 def counts(folder):
-    """Print rows, rows without an attribute and attributes without a positive of each file."""
+    """Print for each file the rows, all-zero rows and attributes without a positive."""
     for subset in ("train", "test", "ayahoo"):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -70,7 +70,7 @@ def end_to_end(folder, weights):
 
 
 def main():
-    """Print both."""
+    """Print the counts and the report."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights")

@@ -4,12 +4,12 @@
 
 One pass over all rows in batches, with integer codes and weights of 40 attributes, from 512 float32
 features (batches of 256), and from uint8 images of 64x64 and of 224x224 (batches of 64). The
-loader of the classifier is held against a copy of the same bytes in batches of the same size that
-are not shuffled: contiguous slices, `.clone()` in torch and `.copy()` in numpy. The aim is .8 of
-the speed of the first. Beside it stand other ways to a shuffled batch: `torch.index_select`,
-`numpy.take`, indexing with an array, and torch's DataLoader over single rows with its own collate.
-All of them fetch inputs, codes and weights. The limit is the time of the bytes, read once and
-written once, at the speed of a large copy; there are no floating-point operations.
+loader of the classifier is compared with a copy of the same bytes in batches of the same size that
+are not shuffled: contiguous slices, `.clone()` in torch and `.copy()` in NumPy. The aim is .8 of
+the speed of the former. Other ways to shuffled batches are `torch.index_select`, `numpy.take`,
+indexing with an array, and torch's DataLoader over single rows with its default collation. All of
+them copy inputs, codes and weights. The limit is the time to read and write the bytes once, at the
+speed of a large copy; there are no floating-point operations.
 """
 
 from functools import partial
@@ -33,7 +33,7 @@ CASES = {  # rows, rows of --quick, shape of a row, batch size, passes that are 
 
 
 class SingleRows(Dataset):
-    """Rows one at a time, as most Datasets give them."""
+    """Single rows, as in most Datasets."""
 
     def __init__(self, arrays):
         self.inputs, self.codes, self.weights = map(torch.from_numpy, arrays)
@@ -53,7 +53,7 @@ def shuffled(n, batch_size, generator):
 
 
 def by_loader(loader):
-    """Go once over the batches of a loader."""
+    """Pass once over the batches of a loader."""
     for _batch in loader:
         pass
 
@@ -66,7 +66,7 @@ def by_slices(arrays, batch_size, copy):
 
 
 def by_index(arrays, batch_size, generator, fetch, is_numpy):
-    """Fetch shuffled rows with a function of an array and indices."""
+    """Copy shuffled rows with a function of an array and indices."""
     for rows in shuffled(len(arrays[0]), batch_size, generator):
         indices = rows.numpy() if is_numpy else rows
         for array in arrays:
@@ -74,11 +74,11 @@ def by_index(arrays, batch_size, generator, fetch, is_numpy):
 
 
 def ways_of(rows, arrays, batch_size):
-    """Return functions that fetch all rows once."""
+    """Return functions that copy all rows once, and the loader."""
     tensors = [torch.from_numpy(array) for array in arrays]
     generator = torch.Generator().manual_seed(0)
     dataset = AttributeDataset(rows, np.arange(len(rows)), arrays[1], arrays[2])
-    ours = BatchLoader(dataset, batch_size, generator, reuse_memory=True)  # as in training
+    ours = BatchLoader(dataset, batch_size, generator)
     single = DataLoader(SingleRows(arrays), batch_size, shuffle=True, generator=generator)
     fetching = {
         "torch.index_select": (tensors, lambda t, rows: t.index_select(0, rows), False),
@@ -99,20 +99,20 @@ def ways_of(rows, arrays, batch_size):
 
 
 def check(loader, arrays):
-    """Raise if a pass over the loader does not give each row once, with its own labels.
+    """Raise if a pass over the loader does not yield each row once, with its own labels.
 
     The first column of the codes holds the number of the row.
     """
     seen = []
     for inputs, (codes, weights) in loader:
-        rows = codes[:, 0].numpy().copy()  # the loader goes on with the same memory
+        rows = codes[:, 0].numpy()
         seen.append(rows)
         for fetched, array in zip((inputs, codes, weights), arrays, strict=True):
             if not np.array_equal(fetched.numpy(), array[rows]):
-                raise RuntimeError("The loader does not give the rows it was asked for.")
+                raise RuntimeError("The loader does not yield the requested rows.")
     order = np.concatenate(seen)
     if not np.array_equal(np.sort(order), np.arange(len(order))) or len(order) != len(arrays[0]):
-        raise RuntimeError("The loader does not give each row once.")
+        raise RuntimeError("The loader does not yield each row once.")
     if np.array_equal(order, np.arange(len(order))):
         raise RuntimeError("The loader does not shuffle.")
 
@@ -141,10 +141,10 @@ def compare(name, options, limits):
     ways, ours = ways_of(rows, arrays, batch_size)
     check(ours, arrays)
     runs = {way: partial(repeated, function, passes) for way, function in ways.items()}
-    taken = {way: took / passes for way, took in interleaved(runs, options.runs).items()}
+    seconds = {way: took / passes for way, took in interleaved(runs, options.runs).items()}
     n_bytes = 2 * sum(array.nbytes for array in arrays)
     least = limits.seconds(0, n_bytes)
-    copies = [took for way, took in taken.items() if way.startswith("slices")]
+    copies = [took for way, took in seconds.items() if way.startswith("slices")]
     result = [
         {
             "case": name,
@@ -155,17 +155,17 @@ def compare(name, options, limits):
             "of .copy()": copies[1] / took,
             "limit / way": least / took,
         }
-        for way, took in taken.items()
+        for way, took in seconds.items()
     ]
     limit = {"case": name, "operations": 0.0, "bytes": float(n_bytes), "limit, ms": 1e3 * least}
-    return result, limit | {"BatchLoader / limit": taken["BatchLoader"] / least}
+    return result, limit | {"BatchLoader / limit": seconds["BatchLoader"] / least}
 
 
 def main():
-    """Run the cases and write the figures."""
+    """Run the cases and write the results."""
     arguments = parser(__doc__)
     arguments.set_defaults(runs=9)
-    arguments.add_argument("--quick", action="store_true", help="few rows, to see that it runs")
+    arguments.add_argument("--quick", action="store_true", help="few rows, as a smoke test")
     options = arguments.parse_args()
     limits = Limits()
     parts = [compare(name, options, limits) for name in CASES]

@@ -1,16 +1,16 @@
-"""Compare what a network makes of the category of the object.
+"""Compare the uses of the object category.
 
     python benchmarks/bench_category_prior.py
 
-Images of `make_category_images` ("the seal and the sea"): of two objects in a place of some
-color, one has the attributes, and "large" and "bright" are a matter of its category. Networks
-with the same backbone and recipe differ in `category_prior` alone: None, "joint", "auxiliary",
-"condition"; and "condition" once more with a fifth of the training categories unknown, tested
-with the categories and without any. Printed are, as means over seeds: the F1 on new images of
-each attribute at one half and their mean, how much that is above None (with its standard error
-over seeds), mean average precision, log loss, and the seconds of a fit. There are four settings:
-a small network after a few epochs and after many, one whose training images are biased (the
-place tells the category) and whose test images are not, and a ResNet-18.
+In the images of `make_category_images` one of two objects has the attributes, in a place of some
+color, and "large" and "bright" depend on its category. Networks with the same backbone and recipe
+differ only in `category_prior`: None, "joint", "auxiliary" and "condition". "condition" is also
+run with a fifth of the training categories missing, tested with and without categories. The
+script prints means over seeds: the F1 of each attribute on new images at threshold .5 and their
+mean, its difference from None (with its standard error over seeds), mean average precision, log
+loss, and the seconds of a fit. There are four settings: a small network after a few epochs and
+after many, biased training images (the place indicates the category) with unbiased test images,
+and a ResNet-18.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from skattr.datasets import make_category_images
 from skattr.metrics import average_precision_score, f1_score, log_loss
 
 UNTOLD = 0.2
-# name: backbone, learning rate, epochs, bias of the training and of the test images
+# name: backbone, learning rate, epochs, bias of the training images and of the test images
 SETTINGS = {
     "small network, 12 epochs": ("small", 3e-3, 12, 0.5, 0.5),
     "small network, 30 epochs": ("small", 3e-3, 30, 0.5, 0.5),
@@ -40,7 +40,7 @@ SETTINGS = {
 
 
 def small():
-    """Five convolutions of 16 to 64 channels."""
+    """Return a network of five convolutions with 16 to 64 channels."""
     layers = []
     for inputs, outputs, pooled in [(3, 16, 0), (16, 16, 1), (16, 32, 1), (32, 64, 1), (64, 64, 0)]:
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]
@@ -62,7 +62,7 @@ def scores(classifier, images, X):
 
 
 def one_seed(setting, n_train, n_test, seed):
-    """Return {what is made of the category: scores} of one draw of images."""
+    """Return {use of the category: scores} for one random set of images."""
     backbone, lr, epochs, bias, test_bias = setting
     result = {}
     with TemporaryDirectory() as folder:
@@ -117,7 +117,7 @@ def compare(name, options):
 
 
 def main():
-    """Run all and write the figures."""
+    """Run all settings and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=1500, help="training images")
     parser.add_argument("--test-rows", type=int, default=3000)

@@ -2,20 +2,20 @@
 
     python benchmarks/bench_decode.py    # --runs, --quick
 
-500 JPEG files of 640x480 pixels (noise at several scales, quality 90, some 60 KB each) become
-224x224, in batches of 64. Held against it is what most training scripts do: a Dataset whose
+500 JPEG files of 640x480 pixels (noise at several scales, quality 90, about 60 KB each) become
+224x224, in batches of 64. The reference is what most training scripts do: a Dataset whose
 `__getitem__` opens, converts and resizes (bilinear) one file with Pillow, in torch's DataLoader
-with its own collate, with as many worker processes: none, or two. Aims: 1.6 times as fast for
-"exact" and 2.3 for "scaled" on one thread, 3.7 for "scaled" on two threads of the main process, 40
-for an epoch from the decoded cache in memory. "Without simplejpeg" is Pillow's decoder with torch's
-resize. The distance from Pillow's pixels, in levels, stands beside each.
+with its own collate and the same number of worker processes, none or two. The goals are speedups
+of 1.6 for "exact" and 2.3 for "scaled" on one thread, 3.7 for "scaled" on two threads of the main
+process, and 40 for an epoch from the cache of decoded images. "Without simplejpeg" is Pillow's
+decoder with torch's resize. The difference from Pillow's pixels is given in levels.
 
-The limit has two numbers per image. Bytes: the file read, the decoded image written and read
-again by the resize, the result written. Operations: 27 for each pixel decoded (one and a half
-samples, each with 8.5 for its part of an 8x8 inverse DCT, upsampling and dequantising, and 8 for
-the colors) and 12 for each pixel of the result and tap of the filter. Neither knows of the
-Huffman code, which is read bit by bit, one after the other, and takes most of the time. So a third
-number is given: the decoder alone, on one thread, on bytes in memory.
+The limit has two numbers per image. Bytes: the file is read, the decoded image written and read
+by the resize, and the result written. Operations: 27 for each decoded pixel (one and a half
+samples, each with 8.5 for its part of an 8x8 inverse DCT, upsampling and dequantization, and 8
+for the colors) and 12 for each pixel of the result and tap of the filter. Neither includes the
+Huffman decoding, which is sequential and takes most of the time. A third number is therefore the
+time of the decoder alone, on one thread and on bytes in memory.
 """
 
 import tempfile
@@ -37,7 +37,7 @@ from skattr._training.dataset import AttributeDataset
 from skattr._training.loader import BatchLoader
 
 BATCH_SIZE = 64
-SCALES = {5: 55, 20: 40, 80: 15, 240: 2}  # cells along a side, and how much they differ
+SCALES = {5: 55, 20: 40, 80: 15, 240: 2}  # cells per side: standard deviation of their levels
 TARGETS = {
     "exact": 1.6,
     "scaled": 2.3,
@@ -63,7 +63,7 @@ def write_images(folder, n, height, width):
 
 
 class PillowDataset(Dataset):
-    """Files, decoded and resized one at a time."""
+    """Dataset of files that are decoded and resized one at a time."""
 
     def __init__(self, paths, size):
         self.paths = paths
@@ -80,8 +80,8 @@ class PillowDataset(Dataset):
         return torch.from_numpy(np.array(image))
 
 
-def by_pillow(paths, size, num_workers):
-    """Return the DataLoader of the plain Dataset."""
+def make_pillow_loader(paths, size, num_workers):
+    """Return the DataLoader of the baseline."""
     return DataLoader(
         PillowDataset(paths, size),
         BATCH_SIZE,
@@ -90,23 +90,23 @@ def by_pillow(paths, size, num_workers):
     )
 
 
-def ours(rows, num_workers=0):
+def make_loader(rows, num_workers=0):
     """Return the loader of the classifier."""
     return BatchLoader(AttributeDataset(rows, np.arange(len(rows))), BATCH_SIZE, None, num_workers)
 
 
-def cached(paths, size):
-    """Return the loader over images that are decoded and kept in memory."""
-    rows = CachedFileRows.over(check_image_paths(paths, size), "memory")
-    for part in ours(rows).read():
-        rows.keep(part.indices, part.batch.numpy())
-    if not rows.holds(np.arange(len(rows))):
-        raise RuntimeError("The cache does not keep all images.")
-    return ours(rows)
+def make_cached_loader(paths, size):
+    """Return the loader of the classifier with all images in the cache."""
+    rows = CachedFileRows(check_image_paths(paths, size))
+    for part in make_loader(rows).read():
+        rows.store(part.indices, part.batch.numpy())
+    if not rows.is_cached(np.arange(len(rows))):
+        raise RuntimeError("The cache does not have all images.")
+    return make_loader(rows)
 
 
 def epoch(loader, n_threads=1, decoder=simplejpeg):
-    """Go once over all batches, with so many threads and this in simplejpeg's place."""
+    """Iterate once over all batches, with some threads and a substitute for simplejpeg."""
     torch.set_num_threads(n_threads)
     _decoding.simplejpeg = decoder
     try:
@@ -123,13 +123,13 @@ def pixels_of(loader):
 
 
 def decode_alone(contents, least=(0, 0)):
-    """Decode bytes, and nothing else."""
+    """Decode bytes without resizing."""
     for data in contents:
         simplejpeg.decode_jpeg(data, "RGB", min_height=least[0], min_width=least[1])
 
 
 def limit_of(contents, full_size, size, scale, limits):
-    """Return the seconds that bytes and operations take at least."""
+    """Return the least seconds for the bytes and for the operations."""
     n_decoded = np.prod(full_size) // scale**2
     taps = 2 * sum(side / scale / new for side, new in zip(full_size, size, strict=True))
     operations = 27 * n_decoded + 12 * np.prod(size) * taps
@@ -141,7 +141,7 @@ def limit_of(contents, full_size, size, scale, limits):
 
 
 def main():
-    """Write the files, time the ways by turns, compare the pixels."""
+    """Write the files, time all variants alternately, and compare the pixels."""
     arguments = parser(__doc__)
     arguments.add_argument("--quick", action="store_true", help="few small files")
     options = arguments.parse_args()
@@ -157,17 +157,17 @@ def main():
             check_image_paths(paths, size, decoding=decoding) for decoding in ("exact", "scaled")
         )
         loaders = {
-            "Pillow": by_pillow(paths, size, 0),
-            "exact": ours(exact),
-            "scaled": ours(scaled),
-            "exact, without simplejpeg": ours(exact),
-            "scaled, without simplejpeg": ours(scaled),
-            "exact, 2 threads": ours(exact),
-            "scaled, 2 threads": ours(scaled),
-            "Pillow, 2 workers": by_pillow(paths, size, 2),
-            "exact, 2 workers": ours(exact, 2),
-            "scaled, 2 workers": ours(scaled, 2),
-            "decoded cache": cached(paths, size),
+            "Pillow": make_pillow_loader(paths, size, 0),
+            "exact": make_loader(exact),
+            "scaled": make_loader(scaled),
+            "exact, without simplejpeg": make_loader(exact),
+            "scaled, without simplejpeg": make_loader(scaled),
+            "exact, 2 threads": make_loader(exact),
+            "scaled, 2 threads": make_loader(scaled),
+            "Pillow, 2 workers": make_pillow_loader(paths, size, 2),
+            "exact, 2 workers": make_loader(exact, 2),
+            "scaled, 2 workers": make_loader(scaled, 2),
+            "decoded cache": make_cached_loader(paths, size),
         }
         ways = {
             way: partial(

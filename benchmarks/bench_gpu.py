@@ -1,23 +1,23 @@
 """Training and inference on one CUDA device, against bare loops and the limits of the chip.
 
     python benchmarks/bench_gpu.py           # under five minutes; --only training, --runs
-    python benchmarks/bench_gpu.py --cpu     # everything tiny, on the CPU: does the script run?
+    python benchmarks/bench_gpu.py --cpu     # everything tiny, on the CPU, to check the script
 
-The questions, one section each:
+Each section answers one question:
 
-training     images a second of `fit` on uint8 images in host memory (ResNet-50, 224, bf16, 40
-             binary attributes), against a bare loop of the same network, optimizer, schedule and
-             loss whose images are on the device; share of the chip's peak; peak memory.
-inference    `predict_proba` (the whole call, not the first) against an `inference_mode` loop.
+training     images per second of `fit` on uint8 images in host memory (ResNet-50, 224, bf16, 40
+             binary attributes), against a bare loop with the same network, optimizer, schedule
+             and loss and images on the device; share of the chip's peak; peak memory.
+inference    `predict_proba` (the complete second call) against an `inference_mode` loop.
 heads        kernels and seconds of branches and loss, forward and backward, at 620 attributes,
              against a ModuleList with a loop of losses.
-files        `fit` on JPEG files through worker processes, on the decoded cache, and on arrays.
+files        `fit` on JPEG files with worker processes, on the decoded cache, and on arrays.
 determinism  is the network bit-identical if it is fitted twice with one `random_state`?
-memory       does prediction with a batch that cannot fit still give the result?
+memory       does prediction with a batch that exceeds the memory still give the result?
 
-Epochs are timed by `history_`, without the first, in which kernels are chosen and memory is
-allocated. A section that fails is reported, the others are run. Without a CUDA device it says so
-and ends.
+Epochs are timed with `history_`, without the first one, in which kernels are selected and memory
+is allocated. If a section fails, the error is reported and the other sections run. Without a CUDA
+device the script says so and ends.
 """
 
 import contextlib
@@ -42,20 +42,20 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.nn import functional
 
-from skattr import AttributeClassifier, Augmentation
+from skattr import AttributeClassifier, Augmentation, Branches, ImageReading, TrainingOptions
 from skattr.losses import CrossEntropyLoss
 from skattr.nn import BranchLayout, FusedBranches, SummedCrossEntropy
 
 N_ATTRIBUTES = 40
-ANCHOR = 4868  # images a second in training, ResNet-50 on an H200 (milabench, fp16, batch 256)
-NOMINAL = 989e12  # bf16 operations a second of an H100 or H200 (SXM), dense
+ANCHOR = 4868  # images per second in training, ResNet-50 on an H200 (milabench, fp16, batch 256)
+NOMINAL = 989e12  # bf16 operations per second of an H100 or H200 (SXM), dense
 TARGET = 0.95
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is done."""
+    """Sizes of the work."""
 
     device: str = "cuda"
     backbone: str = "resnet50"
@@ -71,11 +71,11 @@ class Sizes:
     n_small: int = 512
     side_small: int = 64
     workers: int = min(16, os.cpu_count() or 1)
-    megabytes: int = 4000  # that the allocator may take where memory is short
+    megabytes: int = 4000  # limit of the allocator in the memory section
 
     @property
     def operations(self) -> float:
-        """Operations of one forward pass of one image."""
+        """Return the operations of one forward pass of one image."""
         return 2 * self.macs
 
 
@@ -118,7 +118,7 @@ def classifier_of(sizes, **params):
 
 
 def wait(sizes):
-    """Wait until the device has done its work."""
+    """Wait until the device has finished its work."""
     if sizes.device == "cuda":
         torch.cuda.synchronize()
 
@@ -135,12 +135,12 @@ def peak_memory(sizes):
 
 
 def speed_of(classifier, n):
-    """Return images a second in the epochs after the first."""
+    """Return images per second in the epochs after the first."""
     return n / float(np.median([row["dur"] for row in classifier.history_[1:]]))
 
 
 class BareNetwork(nn.Module):
-    """Torchvision's network with one linear map, as one would write it by hand."""
+    """Torchvision's network with one linear map, as written by hand."""
 
     def __init__(self, backbone):
         super().__init__()
@@ -161,14 +161,14 @@ def bare_network(sizes):
 
 
 def bare_training(sizes, X, y, autotune):
-    """Train by hand on data that are on the device; return images a second."""
+    """Train by hand on data on the device; return images per second."""
     flags = torch.backends.cudnn.flags(enabled=True, benchmark=autotune, allow_tf32=True)
     with flags:
         return bare_loop(sizes, X, y)
 
 
 def bare_loop(sizes, X, y):
-    """Train by hand, and return images a second in the epochs after the first."""
+    """Train by hand, and return images per second in the epochs after the first."""
     images = torch.from_numpy(X).to(sizes.device)
     labels = torch.from_numpy(y).to(sizes.device, torch.float32)
     network = bare_network(sizes).train()
@@ -195,7 +195,7 @@ def bare_loop(sizes, X, y):
 
 
 def throughput(case, sizes, ours, bare, limits, passes, memory):
-    """Return a row of images a second."""
+    """Return a row of images per second."""
     operations, n_bytes = passes * sizes.operations, 3 * sizes.side**2
     return {
         "case": case,
@@ -326,21 +326,22 @@ def make_files(folder, sizes):
 
 
 def files(sizes, options):
-    """Compare the ways of images to the device."""
+    """Compare the sources of images: files, cache and arrays."""
     X, y = make_data(sizes.n_files, sizes.side)
-    params = classifier_of(sizes).get_params()
-    ways = {"arrays": {}, "files": {}}
-    if "decoding" in params:
-        ways["files, decoding='scaled'"] = {"decoding": "scaled"}
-    if "decoded_cache" in params:
-        ways["files, decoded_cache='memory'"] = {"decoded_cache": "memory"}
+    n = sizes.workers
+    ways = {
+        "arrays": ImageReading(num_workers=n),
+        "files": ImageReading(num_workers=n),
+        "files, decoding='scaled'": ImageReading("scaled", num_workers=n),
+        "files, cache='memory'": ImageReading(cache="memory", num_workers=n),
+    }
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         paths = make_files(folder, sizes)
-        for name, more in ways.items():
-            more = {"num_workers": sizes.workers, "max_epochs": 4, **more}
+        for name, reading in ways.items():
             data = X if name == "arrays" else paths
-            speed = speed_of(classifier_of(sizes, **more).fit(data, y), len(y))
+            classifier = classifier_of(sizes, images=reading, max_epochs=4)
+            speed = speed_of(classifier.fit(data, y), len(y))
             rows.append({"images": name, "workers": sizes.workers, "images/s": speed})
     for row in rows:
         row["of arrays"] = row["images/s"] / rows[0]["images/s"]
@@ -348,7 +349,7 @@ def files(sizes, options):
 
 
 def small():
-    """Return a network that compiles soon."""
+    """Return a network that compiles fast."""
     return nn.Sequential(
         nn.Conv2d(3, 16, 3, stride=2, padding=1),
         nn.BatchNorm2d(16),
@@ -360,21 +361,21 @@ def small():
 
 
 def choices():
-    """Return what is fitted twice: parameters, and what else is done."""
+    """Return the options that are fitted twice: parameters and further settings."""
     result = {
         "default": {},
         "cudnn.deterministic": {"flag": "cudnn"},
         "use_deterministic_algorithms": {"flag": "all"},
         "small network": {"backbone": small},
-        "small network, compiled": {"backbone": small, "net_params": {"compile": True}},
-        "branch_hidden": {"branch_hidden": 16},
+        "small network, compiled": {"backbone": small, "training": TrainingOptions(compile=True)},
+        "hidden": {"branches": Branches(hidden=16)},
         "mixed attributes": {"labels": "mixed"},
         "features, category_prior='condition'": {"category_prior": "condition"},
         "attribute_weight='uncertainty'": {"attribute_weight": "uncertainty"},
         "loss, unknown='selective'": {"loss": CrossEntropyLoss(unknown="selective")},
         "mixup": {"augment": Augmentation(mixup=0.2)},
-        "dropout": {"net_params": {"module__dropout": 0.3}},
-        "ema_decay": {"ema_decay": 0.9},
+        "dropout": {"branches": Branches(dropout=0.3)},
+        "ema_decay": {"training": TrainingOptions(ema_decay=0.9)},
     }
     for loss in ("focal", "asymmetric", "partial_asymmetric"):
         result[f"loss={loss!r}"] = {"loss": loss}
@@ -384,16 +385,16 @@ def choices():
 
 
 def flags(flag):
-    """Return the context in which torch is told to be deterministic."""
+    """Return the context that makes torch deterministic."""
     if flag == "cudnn":
         return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
     if flag == "all":
-        torch.use_deterministic_algorithms(True)  # in a process of its own
+        torch.use_deterministic_algorithms(True)  # in a separate process
     return contextlib.nullcontext()
 
 
 def fit_twice(name, sizes):
-    """Return whether the weights of two fits, and two predictions, are the same to the bit."""
+    """Return whether the weights of two fits, and two predictions, are bit-identical."""
     params = choices()[name]
     flag, labels = params.pop("flag", None), params.pop("labels", "binary")
     X, y = make_data(sizes.n_small, sizes.side_small)
@@ -407,7 +408,7 @@ def fit_twice(name, sizes):
     settings = {"backbone": backbone, "max_epochs": 2, **small_ones, **params}
     states = []
     with flags(flag), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's compiler
+        warnings.simplefilter("ignore")  # warnings of torch's compiler
         start = time.perf_counter()
         for _ in range(2):
             classifier = classifier_of(sizes, **settings).fit(X, y)
@@ -427,7 +428,7 @@ def fit_twice(name, sizes):
 
 
 def determinism(sizes, options):
-    """Fit twice with every option; those that need a variable of cuBLAS in another process."""
+    """Fit twice with every option, in another process if cuBLAS needs a variable."""
     rows = []
     for name, params in choices().items():
         if params.get("flag") != "all":
@@ -449,7 +450,7 @@ def guarded(function, row):
     """Return the row of one option, or one that says what was raised."""
     try:
         return function()
-    except Exception as error:  # the other options are worth knowing, too
+    except Exception as error:  # report it and try the other options
         what = f"{type(error).__name__}: {error}".splitlines()[0][:60]
         empty = {"largest difference": "-", "predictions": "-", "s": "-"}
         return {**row, "bit-identical": what, **empty}
@@ -501,7 +502,7 @@ def main():
         try:
             results[name] = section(sizes, options)
             print(f"\n{name}\n{table(results[name])}", flush=True)
-        except Exception as error:  # the other sections are worth their while
+        except Exception as error:  # report it and run the other sections
             traceback.print_exc()
             failed[name] = repr(error)
         seconds[name] = time.perf_counter() - start

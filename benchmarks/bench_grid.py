@@ -1,15 +1,15 @@
-"""Search heads, weights, losses and priors in one grid.
+"""Compare heads, weights, losses and priors in one grid search.
 
     python benchmarks/bench_grid.py             # images of make_category_images
     python benchmarks/bench_grid.py FOLDER      # photos: labels.csv and images/
 
 One `GridSearchCV` over {sigmoid, softmax, joint, condition} x {no weight, "balanced"} x {"bce",
-"focal", "asymmetric"}: 24 candidates of one estimator, on a DataFrame of paths and categories and
-a table with missing labels, with multilabel stratified folds. Printed are the candidates by
-their macro F1 out of fold, with the mean average precision and the seconds of a fit, and what
-the best one and a plain network reach on new images. Of photos the category is the
-master category; the attributes are gender, season and baseColour as they are (many levels) and
-binary ones, derived from them: "for men", "summer", "dark", "casual".
+"focal", "asymmetric"} has 24 candidates of one estimator. X is a DataFrame of paths and
+categories, y a table with missing labels, and the folds are multilabel stratified. The script
+prints the candidates sorted by their out-of-fold macro F1, with the mean average precision and
+the seconds of a fit, and the scores of the best candidate and of a plain network on new images.
+For photos the category is the master category. The attributes are gender, season and baseColour
+(with many levels) and binary ones derived from them: "for men", "summer", "dark", "casual".
 """
 
 import argparse
@@ -30,10 +30,10 @@ from skattr.metrics import get_scorer
 from skattr.model_selection import MultilabelStratifiedKFold, multilabel_train_test_split
 
 MODELS = [
-    {"binary_head": ["sigmoid"], "category_prior": [None]},
-    {"binary_head": ["softmax"], "category_prior": [None]},
-    {"binary_head": ["sigmoid"], "category_prior": ["joint"]},
-    {"binary_head": ["sigmoid"], "category_prior": ["condition"]},
+    {"branches__binary": ["sigmoid"], "category_prior": [None]},
+    {"branches__binary": ["softmax"], "category_prior": [None]},
+    {"branches__binary": ["sigmoid"], "category_prior": ["joint"]},
+    {"branches__binary": ["sigmoid"], "category_prior": ["condition"]},
 ]
 REST = {"pos_weight": [None, "balanced"], "loss": ["bce", "focal", "asymmetric"]}
 METRICS = ["macro_f1", "mean_average_precision"]
@@ -41,7 +41,7 @@ DARK = ["Black", "Brown", "Navy Blue", "Charcoal", "Coffee Brown", "Maroon", "Bu
 
 
 def generated(folder, n, missing):
-    """Return a table of paths and categories, and one of attributes, some unknown."""
+    """Return a table of paths and categories, and one of attributes, some missing."""
     bunch = make_category_images(n, missing=missing, folder=folder, random_state=0)
     return bunch.data, bunch.target
 
@@ -68,9 +68,9 @@ def photos(folder, n):
 
 
 def classes_of(y):
-    """Return all levels of the attributes that are not binary: a fold may lack one."""
+    """Return all levels of the attributes that are not binary, as a fold may lack one."""
     return {
-        name: sorted(y[name].dropna().unique())
+        name: ("categorical", sorted(y[name].dropna().unique()))
         for name in y
         if not pd.api.types.is_bool_dtype(y[name])
     }
@@ -102,11 +102,11 @@ def main():
 
 
 def search(X, y, image_size, options):
-    """Print and return the table of candidates, and the test of the best and a plain one."""
+    """Print and return the candidates and the test scores of the best and a plain one."""
     X, X_test, y, y_test = multilabel_train_test_split(X, y, random_state=0)
     network = AttributeClassifier(
         small if options.backbone == "small" else options.backbone,
-        classes=classes_of(y),
+        attributes=classes_of(y),
         image_size=image_size,
         lr=3e-3 if options.backbone == "small" else "auto",
         max_epochs=options.epochs,
@@ -142,7 +142,7 @@ def candidates(grid):
     table = pd.DataFrame(
         {
             "model": [
-                params["category_prior"] or params["binary_head"] for params in found["params"]
+                params["category_prior"] or params["branches__binary"] for params in found["params"]
             ],
             "pos_weight": [params["pos_weight"] or "-" for params in found["params"]],
             "loss": [params["loss"] for params in found["params"]],

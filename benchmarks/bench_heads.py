@@ -1,15 +1,16 @@
-"""Compare the branches and their loss with the matrix product they cannot do without.
+"""Compare the branches and their loss with the bare matrix product.
 
 Run::
 
     python benchmarks/bench_heads.py
 
-2048 features, batches of 128 and 256 rows, 64, 312 and 620 attributes, binary ones or a mixture of
-2 to 10 classes, a tenth of the labels unknown; forward and backward, the gradient of the features
-included. Compared are ``FusedBranches`` with ``SummedCrossEntropy``, a ``ModuleList`` of linear
-maps with a loop of cross-entropies that ignores missing labels (two logits for a binary
-attribute), and the bare product: one linear map to as many logits as ours, and its backward pass.
-Operations are those that torch dispatches, views included; losses are checked to be equal.
+2048 features, batches of 128 and 256 rows, 64, 312 and 620 attributes that are binary or have a
+mixture of 2 to 10 classes, a tenth of the labels missing; forward and backward, including the
+gradient of the features. Compared are ``FusedBranches`` with ``SummedCrossEntropy``, a
+``ModuleList`` of linear maps with a loop of cross-entropies that ignores missing labels (two
+logits for a binary attribute), and the bare product: one linear map to the same number of logits,
+and its backward pass. Operations are those that torch dispatches, including views. The losses are
+checked to be equal.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ N_FEATURES = 2048
 
 
 class Counted(TorchDispatchMode):
-    """Counts what is dispatched."""
+    """Mode that counts the dispatched operations."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +41,7 @@ class Counted(TorchDispatchMode):
 
 
 class Separate(nn.Module):
-    """A linear map per attribute, and a loop over their losses."""
+    """One linear map per attribute and a loop over their losses."""
 
     def __init__(self, n_classes: Sequence[int]) -> None:
         super().__init__()
@@ -65,7 +66,7 @@ class Fused(nn.Module):
         self.criterion = SummedCrossEntropy(layout)
 
     def copy_of(self, separate: Separate) -> None:
-        """Take over the weights of separate heads; one logit is the difference of two."""
+        """Copy the weights of separate heads; one logit is the difference of two."""
         layout = self.branches.layout
         with torch.no_grad():
             for columns, head in zip(layout.slices, separate.heads, strict=True):

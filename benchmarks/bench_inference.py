@@ -2,23 +2,23 @@
 
     python benchmarks/bench_inference.py    # --only 64|224|features, --runs, --quick
 
-`predict_proba`, the whole call with its check of X, against what one writes by hand in
+`predict_proba`, the whole call with its check of X, against a hand-written loop in
 `torch.inference_mode()` with the same trained network and the same array.
 
 images of 64, images of 224
     ResNet-18 on uint8 images and 8 attributes of 2 to 5 classes. By hand: batches of 64, the
-    logits put together, a sigmoid or softmax for each attribute; with our network, whose maps are
+    logits concatenated, a sigmoid or softmax for each attribute; with our network, whose maps are
     in channels_last, and with the same weights in torch's standard layout ("contiguous"), as
-    torchvision builds it. The aim is a ratio of 1 at 64, and to be 1.35 times as fast at 224.
+    torchvision builds it. The aim is a ratio of 1 at 64, and 1.35 times the speed at 224.
 features
     A linear map of 20,000 x 512 float32 features to 40 attributes of two classes. By hand: the
     product, the bias and the sigmoid, in one call and in batches of 256, whose result is one
     matrix. The aim is 1.5 times the faster one.
 
-Beside them stands `predict_proba` of skorch's `NeuralNet` as it comes, with the same network, for
-features in batches of 32 and of 256. All probabilities are compared with those of the loop by hand
-(within 1e-5). The limit are the operations of products and convolutions, or the bytes of X, the
-parameters and the probabilities, read or written once, whichever takes longer.
+skorch's `NeuralNet` predicts with its defaults and the same network, for features in batches of 32
+and of 256. All probabilities must equal those of the hand-written loop within 1e-5. The limit is
+the time of products and convolutions, or of reading or writing X, the parameters and the
+probabilities once, whichever is longer.
 """
 
 import copy
@@ -51,7 +51,7 @@ def by_hand(network, X, n_classes, batch_size=64):
 
 
 def contiguous(network):
-    """Return the same network in torch's standard layout, as a function of uint8 images."""
+    """Return the same network in torch's standard memory layout, as a function of uint8 images."""
     plain = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)
     mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD).view(3, 1, 1)
@@ -83,7 +83,7 @@ def by_skorch(net, X, n_classes):
 
 
 def check(way, probas, expected):
-    """Raise if probabilities are not those of the loop by hand."""
+    """Raise if probabilities differ from those of the hand-written loop."""
     difference = max(
         float(np.abs(one - other).max()) for one, other in zip(probas, expected, strict=True)
     )
@@ -176,9 +176,9 @@ def compare(name, options, limits):
 
 
 def main():
-    """Run the cases and write the figures."""
+    """Run the cases and write the results."""
     arguments = parser(__doc__)
-    arguments.add_argument("--quick", action="store_true", help="small data, to see that it runs")
+    arguments.add_argument("--quick", action="store_true", help="small data, as a smoke test")
     arguments.add_argument("--only", choices=("64", "224", "features"))
     options = arguments.parse_args()
     names = [options.only] if options.only else ["64", "224", "features"]

@@ -1,15 +1,14 @@
-"""Compare what the estimator learns, and how fast, with a hand-written loop.
+"""Compare accuracy and time of the estimator with a hand-written loop.
 
-Run on a folder with ``labels.csv`` (a column ``image`` and one per attribute, an empty cell is
-unknown) and ``images/``::
+Run on a folder with ``labels.csv`` (a column ``image`` and one per attribute; an empty cell is a
+missing label) and ``images/``::
 
     python benchmarks/bench_learning.py FOLDER
 
-Three ways to the same table of test accuracies, in one run: a classical floor (extremely
-randomised trees on small pixels, color histograms and gradients), a PyTorch loop written by
-hand, and `AttributeClassifier`. Loop and estimator train the same network with the same recipe,
-and read the images from their files in every epoch; with ``--in-memory`` the loop decodes them
-once, beforehand.
+Three methods give the same table of test accuracies in one run: a classical floor (extremely
+randomized trees on small pixels, color histograms and gradients), a PyTorch loop written by hand,
+and `AttributeClassifier`. Loop and estimator train the same network with the same recipe and read
+the images from files in every epoch. With ``--in-memory`` the loop decodes them once, beforehand.
 """
 
 import argparse
@@ -38,7 +37,7 @@ Scores = dict[str, float]
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """Read the labels as strings: only an empty cell is unknown, "NA" is a level."""
+    """Read the labels as strings; only an empty cell is missing, "NA" is a level."""
     table = pd.read_csv(folder / "labels.csv", keep_default_na=False, dtype=str)
     return table.replace("", None)
 
@@ -123,7 +122,7 @@ def timed(run: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def main() -> None:
-    """Run the three and print their table."""
+    """Run the three methods and print their table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")

@@ -1,13 +1,13 @@
-"""Time the ranking metrics of many labels against a loop of scikit-learn's.
+"""Time the ranking metrics of many labels against a loop of scikit-learn's functions.
 
     python benchmarks/bench_metrics.py
 
-Scores and labels of n rows x L labels, float32 probabilities, all known and with half of the
-labels unknown: average precision and ROC AUC per label against scikit-learn's functions on the
-known entries of each column, which are timed on some of the labels and multiplied. Log odds and
-float64 scores, which have no integer keys, and micro-F1 and macro-F1 of labels are held against
-scikit-learn too. All are timed in turn, in one run on one thread, medians of `--repeats`. Extra
-memory is the highest traced by `tracemalloc` during a call, over the size of the scores.
+Scores (float32 probabilities) and labels of n rows x L labels, all known or half of them missing:
+average precision and ROC AUC per label against scikit-learn's functions on the known labels of
+each column, which are timed on some of the labels and extrapolated. Log odds and float64 scores,
+which have no integer keys, and micro-F1 and macro-F1 of labels are also compared with
+scikit-learn. All are timed alternately in one run on one thread; medians of `--repeats`. Extra
+memory is the peak traced by `tracemalloc` during a call, relative to the size of the scores.
 """
 
 import argparse
@@ -29,7 +29,7 @@ NAMES = ("average_precision_score", "roc_auc_score")
 
 
 def make_data(n, n_labels, rng):
-    """Return probabilities, labels of a prevalence of .5 % to 40 %, and the same half known."""
+    """Return probabilities, labels with prevalence .5 % to 40 %, and labels half missing."""
     prevalence = np.exp(rng.uniform(np.log(0.005), np.log(0.4), n_labels)).astype(np.float32)
     labels = np.empty((n, n_labels), dtype=bool)
     scores = np.empty((n, n_labels), dtype=np.float32)
@@ -46,7 +46,7 @@ def make_data(n, n_labels, rng):
 
 
 def loop(name, labels, scores):
-    """Return scikit-learn's value of each column, on its known entries."""
+    """Return scikit-learn's value of each column, on its known labels."""
     metric, values = getattr(sk, name), []
     for y, s in zip(labels.T, scores.T, strict=True):
         known = slice(None) if y.dtype == bool else ~np.isnan(y)
@@ -55,7 +55,7 @@ def loop(name, labels, scores):
 
 
 def medians(ways, repeats):
-    """Time functions in turn; return median seconds and last results."""
+    """Time functions alternately; return median seconds and last results."""
     seconds = {name: [] for name in ways}
     results = {}
     for _ in range(repeats):

@@ -1,13 +1,13 @@
-"""Compare an ordinal attribute's cumulative link with its levels as mere categories.
+"""Compare the cumulative link of an ordinal attribute with plain categories.
 
     python benchmarks/bench_ordinal.py
 
-The same network and recipe, the attributes declared ("ordinal", levels) or "categorical". (a) 2-D
-features: ten attributes of six levels, cut from linear scores with logistic noise; trained on
-200, 1,000 and 5,000 rows. (b) As (a), but the noise grows with the score, which no cumulative
-link of one score fits. (c) Size and count of `make_attribute_images`, a small network. Printed
-are, as means over seeds on new rows, the mean absolute error in levels (predicting the most
-probable level or the median of the probabilities), accuracy of the most probable level, and log
+The network and the recipe are the same, and the attributes are declared ("ordinal", levels) or
+"categorical". (a) 2-D features: ten attributes of six levels, made from linear scores with
+logistic noise, trained on 200, 1,000 and 5,000 rows. (b) As (a), but the noise grows with the
+score, which no cumulative link of one score fits. (c) Size and count of `make_attribute_images`,
+small network. The script prints means over seeds on new rows: the mean absolute error in levels
+(of the most probable level and of the median), the accuracy of the most probable level, and log
 loss. "truth" is the true probability.
 """
 
@@ -29,7 +29,7 @@ N_FEATURES, N_ATTRIBUTES, N_LEVELS = 10, 10, 6
 
 
 class Graded:
-    """Attributes whose levels are cut from noisy linear scores."""
+    """Attributes whose levels are intervals of noisy linear scores."""
 
     def __init__(self, rng, uneven):
         self.rng, self.uneven = rng, uneven
@@ -51,7 +51,7 @@ class Graded:
 
 
 def at(levels, chosen):
-    """Return the table of the levels at the chosen positions of each attribute."""
+    """Return the table of levels for their positions in each attribute."""
     return pd.DataFrame(
         {name: np.array(levels[name])[place] for name, place in zip(levels, chosen, strict=True)}
     )
@@ -75,10 +75,8 @@ def scores(y, proba, levels):
 def fitted(classifier, data, levels, kind):
     """Fit with the attributes declared as `kind`, and return the scores on the test rows."""
     X, y, X_test, y_test = data
-    declared = {name: ("ordinal", order) for name, order in levels.items()}
-    if kind == "categorical":
-        declared = dict.fromkeys(levels, "categorical")
-    classifier.set_params(attributes=declared, classes=None if kind == "ordinal" else levels)
+    declared = {name: (kind, order) for name, order in levels.items()}
+    classifier.set_params(attributes=declared)
     start = time.perf_counter()
     classifier.fit(X, y)
     seconds = time.perf_counter() - start
@@ -95,10 +93,10 @@ def fitted(classifier, data, levels, kind):
 
 
 def _check_predict(classifier, X, y, kinds, result):
-    """Check that `predict` is what was scored."""
+    """Check that `predict` returns the scored labels."""
     for rule in ("mode", "median"):
         predicted = pd.DataFrame(
-            classifier.set_params(ordinal_predict=rule).predict(X), columns=list(y)
+            classifier.set_params(branches__ordinal_predict=rule).predict(X), columns=list(y)
         )
         error = mean_absolute_error(y, predicted.astype(y.dtypes), attributes=kinds)
         np.testing.assert_allclose(error, result[f"MAE, {rule}"], atol=1e-3)
@@ -153,7 +151,7 @@ def compare(name, one_seed, seeds):
 
 
 def main():
-    """Run all and write the figures."""
+    """Run all cases and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--test-rows", type=int, default=20_000)

@@ -1,14 +1,14 @@
-"""Compare what helps rare labels: weights, losses or thresholds, and what the scores are worth.
+"""Compare methods for rare labels: weights, losses and thresholds.
 
     python benchmarks/bench_rare_labels.py
 
-40 labels with about 10 positives in 2,000 rows each: 20 normal features, of which the log odds of
-a label are a linear map less a constant. All classifiers are one linear map to the log odds, with
-the same recipe. Printed are, as means over seeds, on 50,000 new rows: macro F1, predicted
-positives over positives, mean average precision, log loss and calibration error of the
-probabilities; the cross-validated score of the tuned ones (`best_score_`) minus their F1 on new
-rows; and the seconds to fit. "undone" divides the predicted odds by the weight of positives.
-"truth" is the true probability with the best threshold on the new rows: what could be had.
+40 labels have about 10 positives each in 2,000 rows of 20 normal features; the log odds of a label
+are a linear map minus a constant. All classifiers are one linear map to the log odds, with the
+same recipe. The script prints means over seeds on 50,000 new rows: macro F1, predicted positives
+divided by positives, mean average precision, log loss and calibration error of the
+probabilities, the cross-validated score of the tuned classifiers (`best_score_`) minus their F1,
+and the seconds to fit. "undone" divides the predicted odds by the weight of positives. "truth" is
+the true probability with the best threshold on the new rows, which is the attainable optimum.
 """
 
 import argparse
@@ -37,14 +37,15 @@ WAYS = {
 
 
 class Rare:
-    """Labels of one prevalence whose log odds are linear in normal features."""
+    """Labels of equal prevalence whose log odds are linear in normal features."""
 
     def __init__(self, rng, n_labels, prevalence):
         self.rng = rng
         directions = rng.normal(size=(N_FEATURES, n_labels))
         slopes = rng.uniform(1.5, 3.5, n_labels)
         self.coefficients = slopes * directions / np.linalg.norm(directions, axis=0)
-        # The log odds are normal with the slope as deviation: their mean of expit is known.
+        # The log odds are normal with the slope as standard deviation, so that the mean of expit
+        # can be integrated.
         nodes, weights = np.polynomial.hermite_e.hermegauss(201)
         self.offsets = np.array(
             [
@@ -76,7 +77,7 @@ def scores(y, predicted, proba):
 
 
 def one_seed(options, seed):
-    """Return {way: scores} of one draw of labels."""
+    """Return {method: scores} for one random set of labels."""
     labels = Rare(np.random.default_rng(seed), options.labels, options.positives / options.rows)
     (X, y, _), (X_test, y_test, truth) = labels.draw(options.rows), labels.draw(options.test_rows)
     best = find_thresholds(y_test, truth, strategy="exact")
@@ -104,7 +105,7 @@ def one_seed(options, seed):
 
 
 def main():
-    """Run all and write the figures."""
+    """Run all methods and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--positives", type=float, default=10, help="expected, of each label")

@@ -1,16 +1,16 @@
-"""How time and memory of fit and predict grow with rows, attributes and the size of images.
+"""Measure how time and memory of fit and predict grow with rows, attributes and image size.
 
     python benchmarks/bench_scaling.py            # --only rows, --profile, --quick
 
-The question: does anything grow faster than the data? Measured are `fit` (one epoch) and `predict`
-against n (1,000 to 100,000 paths, all of them links to one small JPEG), against the number of
-attributes L (2 to 2,000; binary ones in an array, and mixed ones of four kinds in a DataFrame;
-with 64 features a row, and with images of 16 pixels), and against the side of images in
-memory (32 to 224). The network is two small convolutions, so that the rest shows.
+The question is whether anything grows faster than the data. `fit` (one epoch) and `predict` are
+measured against n (1,000 to 100,000 paths, all of them links to one small JPEG), against the
+number of attributes L (2 to 2,000; binary ones in an array and mixed ones of four kinds in a
+DataFrame; with 64 features per row and with images of 16 pixels), and against the side of images
+in memory (32 to 224). The network has two small convolutions, so that other costs are visible.
 
-Every figure is of a process of its own, which has imported the package and done nothing else: the
-median seconds of a few calls, and its peak resident memory less that of the smallest size. The
-time above a constant is a * size ** slope; a slope of 1.1 or less passes for a straight line. The
+Each figure is measured in a separate process that has only imported the package: the median
+seconds of a few calls, and the peak resident memory minus that of the smallest size. The time
+above a constant is modeled as a * size ** slope, and a slope of 1.1 or less counts as linear. The
 constant is that of the straight line through all sizes, and never negative. Predicting 100,000
 files must not take 300 MB more than predicting 1,000.
 """
@@ -34,8 +34,8 @@ from PIL import Image
 
 from skattr import AttributeClassifier
 
-STRAIGHT = 1.1  # largest slope that passes
-MORE_MEMORY = 300  # MB, of the most files over the fewest
+STRAIGHT = 1.1  # largest slope that counts as linear
+MORE_MEMORY = 300  # MB that the most files may need beyond the fewest
 SECONDS = 3.0  # after which a call is not repeated
 N_FEATURES = 64
 SIZES = {
@@ -81,7 +81,7 @@ def binary_labels(n, n_attributes, rng):
 
 
 def mixed_labels(n, n_attributes, rng):
-    """Return a table of bools, text, ordered categories and numbers, a tenth of them unknown."""
+    """Return a table of bools, strings, ordered categories and numbers, a tenth missing."""
     kinds = (
         lambda: pd.array(rng.integers(0, 2, n).astype(bool), dtype="boolean"),
         lambda: rng.choice(["red", "green", "blue", "black", "white"], n).astype(object),
@@ -114,7 +114,7 @@ def make_case(case, size, folder):
 
 
 def work_of(case, size, action, folder):
-    """Return the operations and the bytes that one call cannot do without."""
+    """Return the operations and the bytes that one call needs at least."""
     kind, _, what = case.partition(": ")
     n_attributes = 4 if kind in ("rows", "pixels") else size
     n_logits = n_attributes if kind in ("pixels", "binary") else n_attributes * 16 / 4
@@ -131,7 +131,7 @@ def work_of(case, size, action, folder):
 
 
 def measure_one(case, size, action, folder, runs, profiled):
-    """Measure one call, in a process of its own."""
+    """Measure one call in a separate process."""
     X, y, classifier = make_case(case, size, folder)
     if action == "fit":
         call = lambda: classifier.fit(X, y)  # noqa: E731
@@ -147,13 +147,13 @@ def measure_one(case, size, action, folder, runs, profiled):
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     text = profile_of(call) if profiled else ""
-    # The first call may warm something up; where it was long it is the only one.
+    # The first call may include a warm-up; if it was long, it is the only one.
     timed = float(np.median(seconds[1:] or seconds))
     return {"seconds": timed, "peak": peak, "above_data": peak - resident, "profile": text}
 
 
 def profile_of(call, n_lines=20):
-    """Return what a call spends its time on."""
+    """Return a profile of a call."""
     profile = cProfile.Profile()
     profile.runcall(call)
     stream = io.StringIO()

@@ -1,16 +1,16 @@
-"""Search heads on frozen features, against one pass of the network and the fits of the heads.
+"""Compare a grid search on frozen features with one pass of the network and the bare fits.
 
     python benchmarks/bench_search.py             # --case arrays, --case files, --runs, --quick
 
-The question: what does `GridSearchCV` over an `ImageEmbedder` with a cache and an
-`AttributeClassifier` cost beyond what it cannot do without? 20 candidates (loss x hidden units x
-weight of positives x learning rate) x 5 folds, ResNet-18 at 224, 2,000 images in memory and in
-JPEG files, refit off. The bound is one bare pass of the backbone over the images (torchvision's
+The question is what `GridSearchCV` over an `ImageEmbedder` with a cache and an
+`AttributeClassifier` costs beyond the necessary work. 20 candidates (loss x hidden units x weight
+of positives x learning rate) x 5 folds, ResNet-18 at 224, 2,000 images in memory and in JPEG
+files, without refit. The bound is one bare pass of the backbone over the images (torchvision's
 module, channels_last, `inference_mode`, files decoded with Pillow), and the same fits and scores
-of heads on the ready features in a plain loop over candidates and folds. Grid and bound take
-turns, each grid with an empty cache. Beside it: a second grid, which finds all features in the
-cache, and the grid that passes the backbone in every cell (`cache=None`), of which some cells are
-measured and multiplied.
+of heads on the computed features in a plain loop over candidates and folds. Grid and bound
+alternate, each grid with an empty cache. Also measured are a second grid, which finds all
+features in the cache, and a grid that passes the backbone in every cell (`cache=None`), of which
+some cells are measured and extrapolated.
 """
 
 import cProfile
@@ -36,7 +36,7 @@ from skattr.nn._backbones.build import PixelNormalization
 
 CANDIDATES = {
     "heads__loss": ["bce", "focal"],
-    "heads__branch_hidden": [None, 32],
+    "heads__branches__hidden": [None, 32],
     "heads__pos_weight": [None, "balanced"],
     "heads__lr": [1e-3, 3e-3, 1e-2],
 }
@@ -62,7 +62,7 @@ def make_images(n, size, folder):
 
 
 def candidates():
-    """Return the candidates, as GridSearchCV takes them: each a grid of its own."""
+    """Return the candidates in the form of GridSearchCV, each as a separate grid."""
     grid = list(ParameterGrid(CANDIDATES))[:N_CANDIDATES]
     return [{name: [value] for name, value in one.items()} for one in grid]
 
@@ -80,7 +80,7 @@ def bare_features(images, network, normalization):
 
 
 def bare_network():
-    """Return torchvision's ResNet-18 as one would use it for features."""
+    """Return torchvision's ResNet-18 without its classifier."""
     network = torchvision.models.resnet18()
     network.fc = torch.nn.Identity()
     return network.eval().to(memory_format=torch.channels_last), PixelNormalization()
@@ -99,7 +99,7 @@ def fit_heads(features, y, heads, folds, n_candidates):
 
 
 def search(images, y, heads, folds, n_candidates, size, cache):
-    """Run the whole grid."""
+    """Run the complete grid."""
     embedder = ImageEmbedder("resnet18", image_size=size, cache=cache)
     pipeline = Pipeline([("embed", embedder), ("heads", heads)])
     grid = GridSearchCV(
@@ -171,13 +171,13 @@ def compare(case, images, y, options):
 
 
 def check(grid, scores):
-    """Hold the grid's scores against those of the plain loop; features differ by rounding."""
+    """Compare the scores of the grid with those of the loop; features differ by rounding."""
     found = [grid.cv_results_[f"split{j}_test_score"] for j in range(scores.shape[1])]
     np.testing.assert_allclose(np.stack(found, axis=1), scores, atol=0.02)
 
 
 def print_profile(profile, n_lines=25):
-    """Print what a grid spends its time on."""
+    """Print a profile of a grid."""
     stream = io.StringIO()
     pstats.Stats(profile, stream=stream).strip_dirs().sort_stats("tottime").print_stats(n_lines)
     print(stream.getvalue())

@@ -3,14 +3,14 @@
     python benchmarks/bench_sharing.py            # images of make_attribute_images
     python benchmarks/bench_sharing.py FOLDER     # photos: labels.csv and images/
 
-Hard parameter sharing (Caruana 1997): one `AttributeClassifier` over L binary attributes against
-`MultiOutputClassifier(AttributeClassifier(...))`, which fits L networks of the same kind with the
-same recipe; and the shared network trained longer. Printed are the macro F1 at one half, mean
-average precision and accuracy on new images, the seconds to fit and to predict, and the
-weights to be kept, as means over seeds. The attributes are the levels of the categorical and
-ordinal ones, one against the rest: of generated images all 17, of photos the levels of gender,
-category, season and usage that a tenth to nine tenths of them have, rows with missing labels left
-out, as `MultiOutputClassifier` takes none.
+Hard parameter sharing (Caruana 1997): one `AttributeClassifier` over L binary attributes is
+compared with `MultiOutputClassifier(AttributeClassifier(...))`, which fits L networks of the same
+kind with the same recipe, and with the shared network trained longer. The script prints means
+over seeds: the macro F1 at threshold .5, mean average precision and accuracy on new images, the
+seconds to fit and to predict, and the number of weights. The attributes are the levels of the
+categorical and ordinal ones, one against the rest. Generated images have 17 of them. For photos
+they are the levels of gender, category, season and usage with a prevalence of .1 to .9; rows with
+missing labels are left out, as `MultiOutputClassifier` does not accept them.
 """
 
 import argparse
@@ -49,14 +49,14 @@ def one_against_the_rest(table):
 
 
 def generated(n_train, n_test, seed):
-    """Return images and labels to train and to test on."""
+    """Return images and labels for training and testing."""
     bunch = make_attribute_images(n_train + n_test, random_state=seed)
     y = one_against_the_rest(bunch.target)
     return bunch.data[:n_train], y[:n_train], bunch.data[n_train:], y[n_train:]
 
 
 def photos(folder, n_train, n_test, seed):
-    """Return photos and labels to train and to test on."""
+    """Return photos and labels for training and testing."""
     table = read_table(folder).dropna(subset=PHOTO_TARGETS)
     table = table.sample(n_train + n_test, random_state=seed)
     y = one_against_the_rest(table[PHOTO_TARGETS])
@@ -96,7 +96,7 @@ def measured(model, X, y, X_test, y_test):
 
 
 def one_seed(options, seed):
-    """Return {way: quality and cost} of one draw of rows."""
+    """Return {method: quality and cost} for one random set of rows."""
     rows = options.rows, options.test_rows, seed
     data = generated(*rows) if options.folder is None else photos(options.folder, *rows)
     network = AttributeClassifier(
@@ -117,7 +117,7 @@ def one_seed(options, seed):
 
 
 def main():
-    """Run all and write the figures."""
+    """Run all methods and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--rows", type=int, default=2000, help="to train on")

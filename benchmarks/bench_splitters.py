@@ -4,11 +4,11 @@ Run, after ``pip install iterative-stratification``::
 
     python benchmarks/bench_splitters.py
 
-Both deal the same tables of 0 and 1 to five folds, side by side in one run. Printed are the worst
-deviations over folds and labels of a label's share of a fold from its share of all rows (in
-thousandths), and of the same divided by the label's share (labels of five rows or more); how often
-a fold lacks such a label; the difference between the largest and the smallest fold; and seconds,
-medians of interleaved runs: five for 60,000 rows, three below. Without the package only our own
+Both split the same tables of 0 and 1 into five folds, side by side in one run. The script prints
+the worst deviation over folds and labels of a label's share in a fold from its share of all rows
+(in thousandths), the same divided by the label's share (labels of five rows or more), how often a
+fold lacks such a label, the difference between the largest and the smallest fold, and the seconds
+(medians of interleaved runs: five for 60,000 rows, three below). Without the package only our own
 figures are printed.
 """
 
@@ -61,7 +61,7 @@ def timed_folds(splitter: BaseCrossValidator, y: ScoreTable) -> tuple[NDArray[np
 
 
 def quality(y: ScoreTable, folds: NDArray[np.intp]) -> dict[str, float]:
-    """Return the worst deviations, how many labels lack, and how uneven the folds are."""
+    """Return the worst deviations, the number of lacking labels and the spread of fold sizes."""
     share = y.mean(axis=0)
     shares = np.array([y[folds == fold].mean(axis=0) for fold in range(K)])
     enough = y.sum(axis=0) >= K
@@ -75,7 +75,7 @@ def quality(y: ScoreTable, folds: NDArray[np.intp]) -> dict[str, float]:
 
 
 def compare(y: ScoreTable, runs: int) -> dict[str, Any]:
-    """Run both by turns on one table; the figures of quality are those of the first run."""
+    """Run both alternately on one table; the quality is that of the first run."""
     kinds = {"ours": MultilabelStratifiedKFold, "package": PackageKFold}
     result: dict[str, Any] = {}
     seconds: dict[str, list[float]] = {name: [] for name, kind in kinds.items() if kind}
@@ -91,7 +91,7 @@ def compare(y: ScoreTable, runs: int) -> dict[str, Any]:
 
 
 def cells(result: dict[str, Any], key: str, scale: float, form: str) -> str:
-    """Write the figures of both, or of ours alone."""
+    """Format the figures of both splitters, or of ours alone."""
     shown = (
         format(result[name][key] * scale, form) if name in result else "-"
         for name in ("ours", "package")

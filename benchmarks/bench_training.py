@@ -1,14 +1,14 @@
-"""Time `fit` against training loops written by hand, and against skorch's defaults.
+"""Time `fit` against hand-written training loops and against skorch's defaults.
 
     python benchmarks/bench_training.py    # --only images|binary|mixed, --runs, --quick
 
 `AttributeClassifier.fit`, the whole call with its checks of X and y, against loops of the same
-network, data, optimiser (fused AdamW) and schedule (one-cycle, stepped per batch), which begin at
-the same arrays and end with a trained network. A tenth of the labels is unknown.
+network, data, optimizer (fused AdamW) and schedule (one-cycle, stepped per batch), which start from
+the same arrays and end with a trained network. A tenth of the labels is missing.
 
 images
     ResNet-18 on 2,000 uint8 images of 64x64 in batches of 64, 2 epochs, 8 attributes of 2 to 5
-    classes. The loop by hand is run on contiguous and on channels_last images; the faster one
+    classes. The hand-written loop runs on contiguous and on channels_last images; the faster one
     counts. The aim is a ratio of 1.03.
 binary
     A linear map of 20,480 x 512 float32 features in batches of 256, 10 epochs, 40 attributes of
@@ -18,12 +18,12 @@ mixed
     The same with 20 attributes of two classes and 20 of 3 to 10, in the loop by hand a
     cross-entropy each.
 
-Beside them stands skorch's `NeuralNet` as it comes: a Dataset that is asked for single rows, and
-its own callbacks; only the split of the rows is left out. Losses and accuracies are those of the
-trained networks on the known training labels, mean over attributes: the ways are compared only if
-they learn the same. The limit of a fit are the operations of its products and convolutions, or the
-bytes of its rows and labels, read once an epoch, and of parameters, gradients and Adam's two
-moments, read or written eight times a step, whichever takes longer.
+skorch's `NeuralNet` is run with its defaults: a Dataset of single rows, and its own callbacks, but
+without a validation split. Losses and accuracies are those of the trained networks on the known
+training labels, mean over attributes: the ways are only compared if they learn the same. The limit
+of a fit is the time of its products and convolutions, or of its memory traffic if that is longer:
+rows and labels are read once an epoch, parameters, gradients and Adam's two moments are read or
+written eight times a step.
 """
 
 from functools import partial
@@ -49,18 +49,18 @@ IMAGES = (2, 2, 2, 2, 3, 3, 4, 5)
 BINARY = (2,) * 40
 MIXED = (2,) * 20 + tuple(sorted((*range(3, 11), *range(3, 11), 3, 5, 7, 10)))
 WEIGHT_DECAY = 0.01
-UNKNOWN = 0.1  # share of the labels
+MISSING = 0.1  # share of the labels
 TOLERANCE = 0.02  # of accuracies
 
 
 def make_features(n, n_classes, rng, n_features=512):
-    """Return features and noisy labels that depend on them, NaN where unknown."""
+    """Return features and noisy labels that depend on them, NaN where missing."""
     X = rng.standard_normal((n, n_features), dtype=np.float32)
     y = np.empty((n, len(n_classes)))
     for j, count in enumerate(n_classes):
         maps = rng.standard_normal((n_features, count), dtype=np.float32) / np.sqrt(n_features)
         y[:, j] = (2 * X @ maps + rng.gumbel(size=(n, count))).argmax(axis=1)
-    y[rng.random(y.shape) < UNKNOWN] = np.nan
+    y[rng.random(y.shape) < MISSING] = np.nan
     return X, y
 
 
@@ -72,12 +72,12 @@ def make_images(n, n_classes, rng, side=64):
     strips = np.arange(side) * len(n_classes) // side
     X += brightness[:, strips][:, :, np.newaxis, np.newaxis]
     y = codes.astype(np.float64)
-    y[rng.random(y.shape) < UNKNOWN] = np.nan
+    y[rng.random(y.shape) < MISSING] = np.nan
     return X, y
 
 
 class HandResNet(nn.Module):
-    """torchvision's ResNet-18 on images that are normalised beforehand."""
+    """torchvision's ResNet-18 on images that are normalized beforehand."""
 
     def __init__(self, n_logits, channels_last=True):
         super().__init__()
@@ -117,7 +117,7 @@ def binary_loss(logits, present, known):
 
 
 class SkorchLoss(nn.Module):
-    """The summed loss of labels in one matrix, NaN where unknown."""
+    """The summed loss of labels in one matrix, NaN where missing."""
 
     def __init__(self, n_classes):
         super().__init__()
@@ -133,7 +133,7 @@ class SkorchLoss(nn.Module):
 
 
 def train(network, loss_of, tensors, settings):
-    """Train a network on rows of `tensors`, the first of which it is given, and return it."""
+    """Train a network on rows of `tensors`, the first of which are its inputs, and return it."""
     n, batch_size, max_epochs = len(tensors[0]), settings["batch_size"], settings["max_epochs"]
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=settings["lr"], weight_decay=WEIGHT_DECAY, fused=True
@@ -153,12 +153,12 @@ def train(network, loss_of, tensors, settings):
             optimizer.step()
             schedule.step()
             total += loss.detach()
-        history.append(total.item())  # what one watches, and `fit` records
+        history.append(total.item())  # `fit` records it as well
     return network
 
 
 def tensors_of(X, y, n_classes):
-    """Return X, what is present and known of the binary labels, and codes of the others."""
+    """Return X, the binary labels and their mask, and the codes of the other labels."""
     n_binary = n_classes.count(2)
     known = ~np.isnan(y)
     y = np.where(known, y, -1)
@@ -169,7 +169,7 @@ def tensors_of(X, y, n_classes):
 
 
 def by_hand(X, y, n_classes, settings, make_network):
-    """Train a network as one writes it oneself."""
+    """Train a network by a hand-written loop."""
     tensors, loss_of = tensors_of(X, y, n_classes), partial(summed_loss, n_classes=n_classes)
     if set(n_classes) == {2}:
         tensors, loss_of = tensors[:3], binary_loss
@@ -245,7 +245,7 @@ def learned(fitted, X, y, n_classes):
 
 
 def ways_of(name, X, y, n_classes, settings):
-    """Return the functions to be compared, each of which returns what it has trained."""
+    """Return the functions to compare, each of which returns a trained network."""
     data = X, y, n_classes, settings
     classifier = AttributeClassifier(
         image_size=X.shape[1:3] if name == "images" else 224,
@@ -267,7 +267,7 @@ def ways_of(name, X, y, n_classes, settings):
 
 
 def linear(n_features, n_logits):
-    """Return a linear map, whose width skorch gives by name."""
+    """Return a linear map; skorch passes its width by name."""
     return nn.Linear(n_features, n_logits)
 
 
@@ -302,7 +302,7 @@ def compare(name, options, limits):
 
     ways = ways_of(name, X, y, n_classes, settings)
     runs = {way: partial(keeping, way, function) for way, function in ways.items()}
-    warmups = 0 if name == "images" else 1  # these take long, and a median passes over one
+    warmups = 0 if name == "images" else 1  # images take long, and a median ignores one slow run
     seconds = interleaved(runs, options.runs, warmups)
     hand = min(taken for way, taken in seconds.items() if way.startswith("by hand"))
     rows = []
@@ -329,9 +329,9 @@ def compare(name, options, limits):
 
 
 def main():
-    """Run the cases and write the figures."""
+    """Run the cases and write the results."""
     arguments = parser(__doc__)
-    arguments.add_argument("--quick", action="store_true", help="small data, to see that it runs")
+    arguments.add_argument("--quick", action="store_true", help="small data, as a smoke test")
     arguments.add_argument("--only", choices=("images", "binary", "mixed"))
     options = arguments.parse_args()
     names = [options.only] if options.only else ["images", "binary", "mixed"]

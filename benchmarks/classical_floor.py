@@ -1,7 +1,8 @@
-"""A classical floor for multi-attribute image classification: pixels, colors, edges and trees.
+"""Classical features and trees as a lower bound for multi-attribute image classification.
 
-No network and no sharing between attributes: one forest per column on fixed image features.
-A multi-branch network should beat these figures, or it is not worth its training time.
+There is no network, and attributes share nothing: one forest per column is trained on fixed image
+features (pixels, colors and edges). A multi-branch network should exceed these accuracies, or it
+is not worth its training time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import pandas as pd
 from PIL import Image
 from sklearn.ensemble import ExtraTreesClassifier
 
-IMAGE_SIZE = (60, 80)  # width, height every image is brought to
-THUMBNAIL_SIZE = (12, 16)  # width, height of the pixel features
+IMAGE_SIZE = (60, 80)  # (width, height) to which every image is resized
+THUMBNAIL_SIZE = (12, 16)  # (width, height) of the pixel features
 HSV_BINS = (12, 4, 4)
 RGB_BINS = (4, 4, 4)
 ORIENTATION_BINS = 9

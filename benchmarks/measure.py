@@ -1,9 +1,9 @@
-"""What the benchmarks of speed share: timing side by side, the machine and its limits, the file.
+"""Tools shared by the speed benchmarks: alternating timing, limits of the machine, result files.
 
-Ratios are of medians of runs that take turns in one process, so that what disturbs the machine
-disturbs both sides. The limit of a piece of work is the time its operations take at the speed of
-a large matrix product, or its bytes at that of a large copy, whichever is longer; both speeds are
-measured here, in the same run.
+Ratios are of medians of runs that alternate in one process, so that a disturbance of the machine
+affects both sides. The limit of a piece of work is the time that its operations take at the speed
+of a large matrix product, or its bytes at the speed of a large copy, whichever is longer. Both
+speeds are measured in the same run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "results"
 def interleaved(
     functions: Mapping[str, Callable[[], Any]], runs: int = 5, warmups: int = 1
 ) -> dict[str, float]:
-    """Run all functions by turns, and return the median of the seconds of each."""
+    """Run all functions alternately and return the median seconds of each."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for run in range(warmups + runs):
         for name, function in functions.items():
@@ -39,7 +39,7 @@ def interleaved(
 
 
 class Limits:
-    """How fast this machine multiplies matrices and copies memory.
+    """Speed at which this machine multiplies matrices and copies memory.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Limits:
         self.bytes = 2 * len(source) / taken["copy"]
 
     def seconds(self, operations: float, n_bytes: float) -> float:
-        """Return the least time that work of so many operations and bytes takes."""
+        """Return the least time for a number of operations and bytes."""
         return max(operations / self.operations, n_bytes / self.bytes)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class Limits:
 
 
 def machine() -> dict[str, Any]:
-    """Describe what the figures were taken on."""
+    """Describe the machine and the versions."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -86,7 +86,7 @@ def machine() -> dict[str, Any]:
 
 
 def parser(documentation: str) -> argparse.ArgumentParser:
-    """Return a parser of what every benchmark takes."""
+    """Return a parser of the arguments that all benchmarks have."""
     result = argparse.ArgumentParser(description=documentation.splitlines()[0])
     result.add_argument("--runs", type=int, default=5, help="of which medians are taken")
     return result

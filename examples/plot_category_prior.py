@@ -2,9 +2,9 @@
 The seal and the sea: the object's category as a prior
 ======================================================
 
-"Blue" is no attribute of the seal but of the sea, and a large ball is smaller than a small boat:
-what an attribute means depends on what has it. Where the category of the object is known, a
-network can be told it or be taught it. Here the ways to do so are compared.
+"Blue" describes the sea and not the seal, and a large ball is smaller than a small boat: the
+meaning of an attribute depends on the object. If the category of the object is known, it can be an
+input or a target of the network. This example compares the ways to use it.
 """
 
 import tempfile
@@ -21,11 +21,11 @@ from skattr.datasets import make_category_images
 from skattr.metrics import accuracy_score, average_precision_score, f1_score
 
 # %%
-# Material
-# --------
-# Each image shows two objects; the attributes are those of the one in front. Place and other
-# object have colors, stripes and a size of their own, and in outline a herring is a tuna and a
-# ball is a buoy. X is a table with the columns ``path`` and ``category``.
+# Data
+# ----
+# Each image shows two objects; the attributes are those of the object in front. The background and
+# the other object have their own colors, stripes and size. Herrings have the outline of tunas, and
+# balls that of buoys. X is a table with the columns ``path`` and ``category``.
 
 folder = tempfile.TemporaryDirectory()
 train = make_category_images(1500, folder=Path(folder.name, "train"), random_state=0)
@@ -36,10 +36,10 @@ print(train.target.astype(float).groupby(train.category).mean().round(2))
 # %%
 # Four networks
 # -------------
-# They are the same but for `category_prior`. With "joint" each attribute's branch is over
-# {absent} and all categories, with "auxiliary" the category is one more branch: both ask for it
-# in `fit` alone. With "condition" the category scales and shifts the features of the image, and
-# is asked for in prediction, too.
+# They differ in `category_prior` only. With "joint" the branch of each attribute predicts {absent}
+# and all categories; with "auxiliary" one more branch predicts the category. Both need it in `fit`
+# only. With "condition" the category scales and shifts the features of the image, and is needed in
+# prediction too.
 
 
 def convolutions():
@@ -70,11 +70,11 @@ f1 = pd.DataFrame(f1, index=list(test.target))
 print(pd.DataFrame(summary).T.round(3))
 
 # %%
-# What the category is worth, and to whom
-# ---------------------------------------
-# "Large fish" is the share of tunas and herrings for which "large" is predicted rightly. A small
-# tuna looks like a large herring; only who is told the category can tell them apart. To be taught
-# the category is to have more to learn from the same images, and brings nothing here.
+# Results
+# -------
+# "Large fish" is the share of tunas and herrings for which "large" is predicted correctly. A small
+# tuna looks like a large herring; only a network that has the category as input can tell them
+# apart. As a target the category brings no gain here.
 
 figure, axes = plt.subplot_mosaic(
     [list("abcdef"), ["scores"] * 6], figsize=(8, 5), height_ratios=[1, 2]

@@ -1,10 +1,10 @@
 """
-Quickstart: images on disk, a table of attributes, some cells unknown
-=======================================================================
+Quickstart: images on disk and a table of attributes with missing labels
+========================================================================
 
-The 1,797 handwritten digits that come with scikit-learn are written as image files beside a
-table of five attributes, some of whose cells are blank. One network learns all of them, its
-thresholds are tuned, and a report tells how far to believe it.
+The 1,797 handwritten digits of scikit-learn are written to image files, with a table of five
+attributes, some labels of which are missing. One network learns all attributes, its thresholds are
+tuned, and a report shows how reliable the predictions are.
 """
 
 import tempfile
@@ -24,8 +24,8 @@ from skattr.model_selection import multilabel_train_test_split
 # %%
 # A folder of images and a table
 # --------------------------------
-# One row an image, one column an attribute. The columns keep their own types: a number, three
-# bools, one of them rare, and a string whose levels have an order.
+# The table has one row per image and one column per attribute. The columns keep their own types: a
+# number, three bools, one of them rare, and an ordered categorical.
 
 digits = load_digits()
 folder = tempfile.TemporaryDirectory()
@@ -49,21 +49,21 @@ table = pd.DataFrame(
 print(table.head())
 
 # %%
-# Nobody knows everything: a fifth of the training cells is blanked.
+# Labels are often incomplete: a fifth of the training labels is removed.
 
 paths_train, paths_test, y_train, y_test = multilabel_train_test_split(paths, table, random_state=0)
 blank = np.random.default_rng(0).random(y_train.shape) < 0.2
 types = {"digit": "Int64", "loop": "boolean", "even": "boolean", "narrow": "boolean"}
 y_train = y_train.astype(types).mask(blank)
-print(f"{blank.sum()} of {blank.size} training labels are unknown.")
+print(f"{blank.sum()} of {blank.size} training labels are missing.")
 
 # %%
 # Fit, tune and predict
 # ---------------------
-# A ResNet-18, trained from scratch, with one branch per attribute. A flip would turn some digits
-# into other signs; a small shift does not. Three more networks, each trained on two thirds of the
-# images, give probabilities for the images they have not seen: these tune a threshold for
-# each binary attribute, and `best_score_` is what those thresholds are worth on new images.
+# The network is a ResNet-18, trained from scratch, with one branch per attribute. A flip would turn
+# some digits into other signs; a small shift does not. Three more networks, each trained on two
+# thirds of the images, predict out-of-fold probabilities, on which a threshold is tuned for each
+# binary attribute. `best_score_` estimates the score of these thresholds on new images.
 
 classifier = AttributeClassifier(
     "resnet18", image_size=32, augment="shift", max_epochs=5, random_state=0
@@ -74,15 +74,15 @@ print(pd.Series(tuned.best_threshold_, tuned.output_names_).dropna().round(2).to
 print(f"mean F1 of the binary attributes, out of fold: {tuned.best_score_:.3f}")
 
 # %%
-# Predictions come back in the labels of the table, in the order of its columns.
+# Predictions are labels of the table, in the order of its columns.
 
 predicted = pd.DataFrame(tuned.predict(paths_test), columns=tuned.output_names_)
 print(predicted.head())
 
 # %%
-# How far to believe it
-# ---------------------
-# One row an attribute, with intervals, and the averages below.
+# Evaluation
+# ----------
+# The report has one row per attribute, with confidence intervals, and the averages below.
 
 report = attribute_report(
     y_test,
@@ -95,8 +95,8 @@ columns = ["known", "TP", "FN", "FP", "TN", "precision", "recall", "f1", "f1_low
 print(report[[*columns, "roc_auc", "threshold"]])
 
 # %%
-# The same as figures: each attribute's F1 with its interval, the curves that the thresholds were
-# chosen on, and the test images that are most wrong.
+# The figures show the F1 of each attribute with its interval, the threshold curves, and the test
+# images with the largest errors.
 
 scores = AttributeScoresDisplay.from_estimator(tuned, paths_test, y_test)
 scores.figure_.savefig("quickstart_scores.png", dpi=150)

@@ -2,9 +2,9 @@
 Three ways to better thresholds
 ===============================
 
-A network gives probabilities; which of them are a "yes" is a question of its own. For rare
-attributes one half is a poor answer. Here the thresholds follow the network in a Pipeline, are
-tuned by a meta-estimator, and are fixed by hand; and what each claims is held against new rows.
+A network predicts probabilities; labels need a threshold. For rare attributes one half is a poor
+choice. This example tunes thresholds in a step of a Pipeline and with a meta-estimator, sets them
+by hand, and compares the scores that each way reports with those on new rows.
 """
 
 import tempfile
@@ -23,10 +23,10 @@ from skattr.exceptions import InSampleWarning
 from skattr.model_selection import MultilabelStratifiedKFold, multilabel_train_test_split
 
 # %%
-# Material
-# --------
-# Coarse and noisy digits with eight attributes, some of them rare, and a fifth of the training
-# labels unknown. Stratified splits keep the share of every attribute.
+# Data
+# ----
+# Coarse and noisy digits have eight attributes, some of them rare. A fifth of the training labels
+# is missing. Stratified splits preserve the share of every attribute.
 
 rng = np.random.default_rng(0)
 digits = load_digits()
@@ -62,8 +62,8 @@ results = {"one half": (np.nan, np.nan, test_f1(plain))}
 # %%
 # 1. A step behind the network
 # ----------------------------
-# ``cross_fit=5`` makes the network hand on out-of-fold probabilities, and with ``memory`` a grid
-# over thresholds trains it once per fold, not once per candidate.
+# With ``cross_fit=5`` the network passes out-of-fold probabilities to the next step. With
+# ``memory`` a grid over thresholds trains the network once per fold, not once per candidate.
 
 
 def score(pipeline, X, y):
@@ -98,9 +98,9 @@ results["Pipeline"] = (calibrator.best_score_, calibrator.in_sample_score_, test
 # %%
 # 2. A meta-estimator
 # -------------------
-# ``TunedThresholdMultiOutputCV`` makes the out-of-fold scores itself, around any multi-output
-# classifier: one fit per fold and one on all rows. ``best_score_`` is for thresholds found on the
-# other folds. Under ``cross_validate`` it is nested: no threshold has seen the rows that judge it.
+# ``TunedThresholdMultiOutputCV`` computes the out-of-fold scores itself, for any multi-output
+# classifier: one fit per fold and one on all rows. ``best_score_`` is cross-validated: thresholds
+# are found on the other folds. With ``cross_validate`` the whole procedure is nested.
 
 network.set_params(cross_fit=None)
 tuned = TunedThresholdMultiOutputCV(network, cv=5, store_cv_results=True)
@@ -111,9 +111,9 @@ print(f"nested cross-validation: {nested['test_score'].mean():.3f}")
 print(f"best_score_ {tuned.best_score_:.3f}, on the test rows {test_f1(tuned):.3f}")
 
 # %%
-# The scores are kept, so that another objective costs no fit: the best precision at which 95 of
-# 100 positives are found, with a confidence of .95. Where positives are too few to promise
-# that, a warning says so.
+# The scores are stored, so that another objective needs no further fit: here the best precision
+# with a recall of at least 0.95, at a confidence of 0.95. A warning names the attributes with too
+# few positives for this guarantee.
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -126,7 +126,7 @@ print(pd.DataFrame({"threshold": tuned.best_threshold_, "recall": recall}).round
 # %%
 # 3. Thresholds from elsewhere
 # ----------------------------
-# A number, a vector or a dict fixes them; the network is trained once, on all rows.
+# Thresholds can be a number, a vector or a dict; the network is trained once, on all rows.
 
 fixed = Pipeline(
     [
@@ -140,10 +140,10 @@ with warnings.catch_warnings():
 results["fixed"] = (np.nan, np.nan, test_f1(fixed))
 
 # %%
-# What they claim and what they deliver
-# -------------------------------------
+# Reported and actual scores
+# --------------------------
 
-table = pd.DataFrame(results, ["claimed, out of fold", "claimed, in sample", "test"]).T
+table = pd.DataFrame(results, ["reported, out of fold", "reported, in sample", "test"]).T
 print(table.round(3).to_string())
 axes = table.plot.barh(figsize=(7, 3.2), color=["C0", "lightgray", "C2"])
 axes.set(xlabel="macro F1", xlim=(0, 1))

@@ -1,4 +1,4 @@
-"""skattr: images with many attributes each, as one scikit-learn classifier."""
+"""Multi-attribute image classification with missing labels, as one scikit-learn classifier."""
 
 from skattr import calibration as calibration
 from skattr import datasets as datasets
@@ -12,6 +12,9 @@ from skattr._estimators.augmentation import Augmentation as Augmentation
 from skattr._estimators.classifier import AttributeClassifier as AttributeClassifier
 from skattr._estimators.embedder import ImageEmbedder as ImageEmbedder
 from skattr._estimators.fine_tuning import FineTuning as FineTuning
+from skattr._estimators.options import Branches as Branches
+from skattr._estimators.options import ImageReading as ImageReading
+from skattr._estimators.options import TrainingOptions as TrainingOptions
 from skattr._targets.encoder import AttributeEncoder as AttributeEncoder
 from skattr.calibration import CalibratedMultiOutputCV as CalibratedMultiOutputCV
 from skattr.thresholds import ThresholdCalibrator as ThresholdCalibrator
@@ -23,10 +26,13 @@ __all__ = [
     "AttributeClassifier",
     "AttributeEncoder",
     "Augmentation",
+    "Branches",
     "CalibratedMultiOutputCV",
     "FineTuning",
     "ImageEmbedder",
+    "ImageReading",
     "ThresholdCalibrator",
+    "TrainingOptions",
     "TunedThresholdMultiOutputCV",
     "__version__",
     "calibration",

@@ -1,4 +1,4 @@
-"""A folder of files as they really come: broken ones, odd ones, and what is no file at all."""
+"""A folder of readable images of many kinds, unreadable files and paths that are not files."""
 
 import os
 import struct
@@ -16,7 +16,7 @@ ORIENTATION = 0x0112
 
 @dataclass
 class HostileFolder:
-    """Paths by name: `good` ones can be read, of `bad` ones `problems` says what is wrong."""
+    """Paths of readable (`good`) and unreadable (`bad`) images, and problems of the latter."""
 
     good: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
@@ -24,28 +24,28 @@ class HostileFolder:
 
     @property
     def paths(self):
-        """All paths, good and bad ones mixed, always in the same order."""
-        both = {**self.good, **self.bad}
-        return [both[name] for name in sorted(both)]
+        """All paths, sorted by name."""
+        paths = {**self.good, **self.bad}
+        return [paths[name] for name in sorted(paths)]
 
     @property
     def is_bad(self):
-        """Whether each of `paths` cannot be read."""
+        """Mask of the unreadable `paths`."""
         return np.isin(self.paths, list(self.bad.values()))
 
     @property
     def problem_by_path(self):
-        """What is wrong with each bad path."""
+        """The problem of each unreadable path."""
         return {path: self.problems[name] for name, path in self.bad.items()}
 
 
 def make_hostile_folder(folder):
-    """Write the folder.
+    """Write all files.
 
     Parameters
     ----------
     folder : Path
-        Empty.
+        An empty folder.
 
     Returns
     -------
@@ -69,10 +69,10 @@ def make_hostile_folder(folder):
     (folder / "loop.jpg").symlink_to(folder / "loop back.jpg")
     (folder / "loop back.jpg").symlink_to(folder / "loop.jpg")
     (folder / "dangling.jpg").symlink_to(folder / "nowhere.jpg")
-    os.mkfifo(folder / "pipe.jpg")  # who opens it waits for ever
+    os.mkfifo(folder / "pipe.jpg")  # opening it would block
     for name in ("a folder.jpg", "loop.jpg", "dangling.jpg", "pipe.jpg", "missing.jpg"):
         result.problems[name] = "missing"
-    if os.geteuid():  # root may read anything
+    if os.geteuid():  # root can read all files
         (folder / "locked.jpg").write_bytes(contents)
         (folder / "locked.jpg").chmod(0)
         result.problems["locked.jpg"] = "unreadable"
@@ -81,7 +81,7 @@ def make_hostile_folder(folder):
 
 
 def _write_good(folder, good):
-    """Write one file of each kind that can be read."""
+    """Write one readable file of each kind."""
     rng = np.random.default_rng(0)
     levels = rng.integers(0, 256, (HEIGHT, WIDTH, 4)).astype(np.uint8)
     color = Image.fromarray(levels[..., :3])
@@ -108,7 +108,7 @@ def _write_good(folder, good):
 
 
 def _blank_png(width, height):
-    """Return a valid PNG, of one bit a pixel, row by row: large, and small on disk."""
+    """Return a valid PNG with one bit per pixel, compressed row by row to save memory."""
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
     data = b"".join([packer.compress(row) for _ in range(height)]) + packer.flush()

@@ -1,21 +1,21 @@
-"""scikit-learn's own contract suite, every check of it."""
+"""scikit-learn's contract suite, with all of its checks."""
 
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches
 
 CLASSIFIERS = [
     AttributeClassifier(),
     AttributeClassifier(batch_size=100_000, max_epochs=30),
-    AttributeClassifier("mlp", binary_head="softmax", branch_hidden=8, batch_size=100_000),
+    AttributeClassifier("mlp", branches=Branches("softmax", hidden=8), batch_size=100_000),
 ]
-# Checks that may fail, each with a reason. None does.
+# Checks that are expected to fail, each with a reason; there are none.
 EXPECTED_FAILURES: dict[str, str] = {}
 
 
 def expected_failures(_estimator):
-    """Return the named and countable exceptions."""
+    """Return the checks that are expected to fail."""
     return EXPECTED_FAILURES
 
 
@@ -28,7 +28,7 @@ def test_scikit_learn_contract(estimator, check):
 
 
 def test_number_of_checks():
-    """The suite is run whole: 70 checks or more are collected, and none is expected to fail."""
+    """At least 70 checks are collected, and none is expected to fail."""
     checks = list(estimator_checks_generator(AttributeClassifier()))
     assert len(checks) >= 70
     assert len(EXPECTED_FAILURES) == 0

@@ -1,4 +1,7 @@
-"""The examples run; the quickstart is the README's own command and is run by it."""
+"""Tests that the examples run.
+
+The quickstart is left out: the first command of the README runs it.
+"""
 
 import os
 import subprocess
@@ -15,7 +18,7 @@ EXAMPLES = sorted(set(ROOT.glob("examples/plot_*.py")) - {ROOT / "examples/plot_
 @pytest.mark.skipif(not EXAMPLES, reason="the examples are not installed")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path, tmp_path):
-    """Each ends without an error or a warning of ours, in an empty folder."""
+    """Each example ends without an error or a warning in an empty folder."""
     environment = os.environ | {
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",

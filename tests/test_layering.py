@@ -1,6 +1,10 @@
-"""Who may import whom: arrows point down the list of rooms only."""
+"""Tests of the layout: which subpackage may import which, names of private paths, public names.
+
+A *subpackage* is a folder right under the package, or a module right under it (`losses`).
+"""
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
@@ -13,7 +17,7 @@ import skattr
 ROOT = Path(skattr.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
-# Rooms of one line may not import each other.
+# Lowest layer first. A subpackage may import subpackages of lower layers only.
 LAYERS = [
     {"exceptions", "_utils", "nn"},
     {"_targets", "losses"},
@@ -23,22 +27,40 @@ LAYERS = [
     {"_estimators", "inspection"},
     {"__init__"},
 ]
-RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+
+PUBLIC_MODULES = {"exceptions.py", "losses.py"}
+PUBLIC = [
+    "skattr",
+    "skattr.calibration",
+    "skattr.datasets",
+    "skattr.inspection",
+    "skattr.losses",
+    "skattr.metrics",
+    "skattr.model_selection",
+    "skattr.nn",
+    "skattr.thresholds",
+]
 
 
-def room_of(path):
-    """Return the module, or the folder, right under the package."""
+def relative(path):
+    """Return a path below the package, as the id of a test."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def subpackage(path):
+    """Return the name of the folder or module right under the package."""
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports_of(path):
-    """Return the dotted names of all a file imports, in functions too."""
+def imported_names(path):
+    """Return the dotted names of everything that a file imports, also inside functions."""
     names = []
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
+            assert node.level == 0, f"{path} has a relative import"
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call):
             function = ast.unparse(node.func)
@@ -46,97 +68,122 @@ def imports_of(path):
     return names
 
 
-def packages_of(room):
-    """Return the top-level packages a room imports."""
-    files = [path for path in FILES if room_of(path) == room]
-    return {name.split(".")[0] for path in files for name in imports_of(path)}
+def imported_packages(path):
+    """Return the top-level packages that a file imports."""
+    return {name.split(".")[0] for name in imported_names(path)}
 
 
-def rooms_imported_by(path):
-    """Return the rooms of the package a file imports."""
-    parts = [name.split(".") for name in imports_of(path)]
+def imported_subpackages(path):
+    """Return the subpackages of skattr that a file imports."""
+    parts = [name.split(".") for name in imported_names(path)]
     return {part[1] for part in parts if part[0] == "skattr" and len(part) > 1}
 
 
-def test_every_room_has_a_layer():
-    """A new module or folder must be given its place in the list."""
-    assert {room_of(path) for path in FILES} == set(RANK)
+def importers(*packages):
+    """Return the files that import one of some top-level packages."""
+    return {relative(path) for path in FILES if imported_packages(path) & set(packages)}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_arrows_point_down(path):
-    """A file imports rooms of lower layers, or files of its own room."""
-    room = room_of(path)
-    for other in rooms_imported_by(path) - {room}:
-        assert RANK[other] < RANK[room], f"{path} imports {other}"
+def test_every_subpackage_has_a_layer():
+    """A new module or folder must be added to LAYERS."""
+    assert {subpackage(path) for path in FILES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_imports_point_down(path):
+    """A file imports subpackages of lower layers, or files of its own subpackage."""
+    own = subpackage(path)
+    for other in imported_subpackages(path) - {own}:
+        assert RANK[other] < RANK[own], f"{path} imports {other}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_private_paths_have_one_underscore(path):
+    """A file is private by its folder or by its own name, never by both.
+
+    Files without an underscore in their path are the `__init__` of public folders and the few
+    public modules.
+    """
+    parts = path.relative_to(ROOT).parts
+    n_underscores = sum(part.startswith("_") and not part.startswith("__") for part in parts)
+    is_init = path.name == "__init__.py"
+    if is_init and n_underscores == 0:
+        assert len(parts) <= 2, f"{path} is a public folder inside another"
+    elif n_underscores == 0:
+        assert relative(path) in PUBLIC_MODULES, f"{path} looks public"
+    else:
+        assert n_underscores == 1, f"{path} is marked private twice"
+
+
+def test_public_subpackages_are_listed():
+    """Every folder and module without an underscore is in PUBLIC, exceptions aside."""
+    names = {subpackage(path) for path in FILES} - {"__init__", "exceptions"}
+    public = {f"skattr.{name}" for name in names if not name.startswith("_")}
+    assert public | {"skattr"} == set(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_modules_export_exactly_all(name):
+    """`__all__` lists every public name of a module, and each name exists."""
+    module = importlib.import_module(name)
+    assert len(set(module.__all__)) == len(module.__all__)
+    for public in module.__all__:
+        assert hasattr(module, public), f"{name}.{public}"
+    tree = ast.parse(Path(module.__file__).read_text())
+    imported = {
+        alias.asname
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name  # "import x as x" marks a re-export
+    }
+    assert imported <= set(module.__all__)
 
 
 def test_datasets_import_only_exceptions():
-    """Data can be made without anything else; checks read it as the classifier does."""
+    """Data can be loaded without the rest; only the image checks read X and y like `fit`."""
     readers = {"_inputs", "_targets", "_utils"}
     for path in FILES:
-        if room_of(path) == "datasets":
+        if subpackage(path) == "datasets":
             allowed = readers if path.stem == "_image_checks" else set()
-            assert rooms_imported_by(path) <= {"datasets", "exceptions"} | allowed
+            assert imported_subpackages(path) <= {"datasets", "exceptions"} | allowed
 
 
-def test_the_network_is_plain_torch():
-    """The room nn imports neither scikit-learn nor skorch nor pandas."""
-    assert packages_of("nn") <= {
-        *sys.stdlib_module_names,
-        "numpy",
-        "torch",
-        "torchvision",
-        "skattr",
-    }
+def test_nn_is_plain_torch():
+    """The subpackage nn imports neither scikit-learn nor skorch nor pandas."""
+    packages = set().union(*(imported_packages(path) for path in FILES if subpackage(path) == "nn"))
+    allowed = {*sys.stdlib_module_names, "numpy", "torch", "torchvision", "skattr"}
+    assert packages <= allowed
 
 
 def test_only_training_imports_skorch():
-    """The package skorch stays in one room."""
-    assert {room for room in RANK if "skorch" in packages_of(room)} == {"_training"}
+    """Only files of `_training` import skorch."""
+    assert {name.split("/")[0] for name in importers("skorch")} == {"_training"}
 
 
-def test_who_imports_torch():
-    """The network, training, the resize of decoded images and the thread map import torch."""
-    users = {
-        str(path.relative_to(ROOT))
-        for path in FILES
-        if {name.split(".")[0] for name in imports_of(path)} & {"torch", "torchvision"}
-        and room_of(path) not in {"nn", "_training"}
+def test_files_that_import_torch():
+    """Outside nn and _training, two files use torch for arithmetic on arrays."""
+    outside = {
+        name
+        for name in importers("torch", "torchvision")
+        if name.split("/")[0] not in {"nn", "_training"}
     }
-    assert users == {"_inputs/decoding.py", "_utils/parallel.py"}
+    assert outside == {"_inputs/decoding.py", "_utils/parallel.py"}
 
 
 def test_training_does_not_import_scikit_learn():
-    """Training knows arrays and tensors, not estimators."""
-    assert "sklearn" not in packages_of("_training")
+    """Files of `_training` work on arrays and tensors, not on estimators."""
+    assert not {name for name in importers("sklearn") if name.startswith("_training/")}
 
 
-def test_the_root_only_names():
-    """The package's __init__ has imports, a version and names, and no logic."""
+def test_root_has_no_logic():
+    """The package's `__init__` has only imports, a version and `__all__`."""
     body = ast.parse((ROOT / "__init__.py").read_text()).body
     assert {type(node) for node in body[1:]} <= {ast.ImportFrom, ast.Assign}
     names = {
         alias.asname for node in body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
     assert names | {"__version__"} == set(skattr.__all__)
-
-
-def test_public_modules_name_what_they_export():
-    """Every name in an __all__ is there."""
-    for module in (
-        skattr,
-        skattr.calibration,
-        skattr.datasets,
-        skattr.inspection,
-        skattr.metrics,
-        skattr.model_selection,
-        skattr.nn,
-        skattr.thresholds,
-        skattr._training,
-    ):
-        for name in getattr(module, "__all__", []):
-            assert hasattr(module, name)
 
 
 SCRIPT = """
@@ -180,8 +227,8 @@ print(json.dumps({"changed": changed, "matplotlib": "matplotlib" in sys.modules}
 """
 
 
-def test_import_has_no_side_effect():
-    """Filters, generators, threads, flags and settings are as they were before the import."""
+def test_import_has_no_side_effects():
+    """Importing skattr changes no warning filter, generator, thread, flag or setting."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, cwd=ROOT.parent, check=False
     )

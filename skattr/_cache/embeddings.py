@@ -1,119 +1,123 @@
-"""Features of images on disk: the SQLite file that keeps them."""
+"""Store of image features in a SQLite file."""
 
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from skattr._cache.keys import image_keys as image_keys
-from skattr._cache.sqlite import SQLiteFile, run, selected
+from skattr._cache.sqlite import SQLiteFile, execute, select_rows
 
-VERSION = 1  # of the tables
 FILE_NAME = "embeddings.sqlite"
-
-Compute = Callable[[list[int]], NDArray[np.float32]]
 
 
 class EmbeddingStore(SQLiteFile):
-    """Rows of features in a folder, each under a key, shared by any number of processes.
+    """Rows of features under keys, shared by any number of processes.
 
-    What a process writes, it writes in one transaction per batch, which holds SQLite's write
-    lock from before the missing keys are looked up until their features are committed: no two
-    processes compute the same row, and one that is killed leaves neither a lock nor half a batch.
+    No transaction is open while features are computed: a process claims the keys of a batch,
+    computes their features, and stores them. Each of the two steps is one short transaction, so a
+    killed process leaves neither a lock nor half a batch.
+
+    A claim is a hint, not a lock. It never expires, and :meth:`missing` does not see it: when a
+    process has stored all that it could claim, it also computes what others claimed but have not
+    stored. So nobody waits for a process that was killed, and a row is computed twice only if it
+    was in work elsewhere at the end.
 
     Parameters
     ----------
     folder : str or path-like
-        Made where needed.
+        It is created where needed.
 
     Raises
     ------
     OSError
-        If the folder cannot be made or written to, or holds a file of the same name that is
-        corrupt or not of this package.
+        If the folder cannot be created or written to, or if it contains a file of the same name
+        that is corrupt or belongs to another application.
     """
 
     file_name = FILE_NAME
-    parameter = "cache"
-    application = int.from_bytes(b"skat")
-    version = VERSION
+    application_id = int.from_bytes(b"skat")
+    version = 2
     tables = (
         "CREATE TABLE networks (key BLOB PRIMARY KEY, description TEXT NOT NULL, "
         "n_features INTEGER NOT NULL)",
-        "CREATE TABLE features (key BLOB PRIMARY KEY, row BLOB NOT NULL)",
+        # A row is NULL from when its key is claimed until its features are stored.
+        "CREATE TABLE features (key BLOB PRIMARY KEY, row BLOB)",
     )
-    if_deleted = "(features are computed anew)"
 
     def __len__(self) -> int:
-        """Return the number of rows kept, of all networks."""
-        with self.connected() as connection:
-            return int(run(connection, "SELECT COUNT(*) FROM features").fetchone()[0])
+        """Return the number of rows of all networks."""
+        with self.connect() as connection:
+            return int(execute(connection, "SELECT COUNT(row) FROM features").fetchone()[0])
 
     def n_features(self, network: bytes) -> int | None:
-        """Return the length of the rows of a network, None if it is not known."""
-        with self.connected() as connection:
+        """Return the number of features of a network, None if it is not registered."""
+        with self.connect() as connection:
             query = "SELECT n_features FROM networks WHERE key = ?"
-            found = run(connection, query, (network,)).fetchone()
+            found = execute(connection, query, (network,)).fetchone()
         return None if found is None else int(found[0])
 
     def register(self, network: bytes, description: str, n_features: int) -> None:
-        """Keep what is behind the key of a network."""
-        with self.connected() as connection:
+        """Record the description and the number of features of a network."""
+        with self.connect() as connection:
             values = (network, description, n_features)
-            run(connection, "INSERT OR IGNORE INTO networks VALUES (?, ?, ?)", values)
+            execute(connection, "INSERT OR IGNORE INTO networks VALUES (?, ?, ?)", values)
 
     def missing(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Return the keys that have no row."""
-        wanted = set(keys)
-        with self.connected() as connection:
-            return wanted - _present(connection, wanted)
+        """Return the keys without features, whether they are claimed or not."""
+        keys = set(keys)
+        with self.connect() as connection:
+            rows = select_rows(connection, "key, row IS NOT NULL", "features", keys)
+            return keys - {key for key, is_stored in rows if is_stored}
 
-    def fill(self, keys: Sequence[bytes], compute: Compute) -> None:
-        """Compute and keep the rows that are missing, while all other processes wait.
+    def claim(self, keys: Iterable[bytes]) -> set[bytes]:
+        """Claim the keys that are neither stored nor claimed, and return them."""
+        keys = set(keys)
+        with self.transaction() as connection:
+            claimed = keys - {key for (key,) in select_rows(connection, "key", "features", keys)}
+            values = [(key,) for key in claimed]
+            connection.executemany("INSERT INTO features VALUES (?, NULL)", values)
+        return claimed
+
+    def store(self, keys: Sequence[bytes], features: NDArray[np.float32]) -> None:
+        """Store the features of some keys. Features that are stored already stay.
 
         Parameters
         ----------
-        keys : sequence of bytes, distinct
-        compute : callable
-            Gets the positions of the missing keys, returns their rows.
+        keys : sequence of bytes
+            Distinct keys.
+        features : ndarray of shape (len(keys), n_features), float32
         """
-        with self.connected() as connection:
-            run(connection, "BEGIN IMMEDIATE")
-            present = _present(connection, keys)
-            absent = [place for place, key in enumerate(keys) if key not in present]
-            if absent:
-                computed = compute(absent).astype("<f4", copy=False)
-                found = (
-                    (keys[place], row.tobytes())
-                    for place, row in zip(absent, computed, strict=True)
-                )
-                connection.executemany("INSERT INTO features VALUES (?, ?)", found)
-            run(connection, "COMMIT")
+        rows = [row.tobytes() for row in features.astype("<f4", copy=False)]
+        with self.transaction() as connection:
+            connection.executemany(
+                # Of two processes that computed a row the first wins, so that everybody reads
+                # the same bits.
+                "INSERT INTO features VALUES (?, ?) "
+                "ON CONFLICT (key) DO UPDATE SET row = excluded.row WHERE row IS NULL",
+                zip(keys, rows, strict=True),
+            )
 
     def read(self, keys: Sequence[bytes], n_features: int) -> NDArray[np.float32]:
-        """Return the rows of some keys, which may repeat: float32 (len(keys), n_features).
+        """Return the features of some keys, which may repeat: float32 (len(keys), n_features).
 
         Raises
         ------
         OSError
-            If a key has no row, or one of another length.
+            If a key has no features, or a different number of them.
         """
-        places: dict[bytes, list[int]] = {}
-        for place, key in enumerate(keys):
-            places.setdefault(key, []).append(place)
-        result = np.empty((len(keys), n_features), dtype=np.float32)
+        positions: dict[bytes, list[int]] = {}
+        for position, key in enumerate(keys):
+            positions.setdefault(key, []).append(position)
+        features = np.empty((len(keys), n_features), dtype=np.float32)
         n_found = 0
-        with self.connected() as connection:
-            for key, row in selected(connection, "key, row", "features", places):
+        with self.connect() as connection:
+            for key, row in select_rows(connection, "key, row", "features", positions):
+                if row is None:
+                    continue
                 if len(row) != 4 * n_features:
-                    raise self.unusable(f"it has rows that are not {n_features} features long")
-                result[places[key]] = np.frombuffer(row, dtype="<f4")
+                    raise self.unusable_error(f"it has rows that do not have {n_features} features")
+                features[positions[key]] = np.frombuffer(row, dtype="<f4")
                 n_found += 1
-        if n_found < len(places):
-            raise self.unusable("rows were taken from it while it was read")
-        return result
-
-
-def _present(connection: sqlite3.Connection, keys: Iterable[bytes]) -> set[bytes]:
-    return {key for (key,) in selected(connection, "key", "features", keys)}
+        if n_found < len(positions):
+            raise self.unusable_error("rows were deleted while it was read")
+        return features

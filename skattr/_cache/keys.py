@@ -1,4 +1,4 @@
-"""What an image is known by in a cache."""
+"""Cache keys of images."""
 
 import hashlib
 import os
@@ -15,93 +15,102 @@ from skattr._utils.parallel import thread_map
 from skattr.exceptions import ImageReadError
 
 CacheKey = Literal["content", "stat"]
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_CHUNK = 64  # images; hashing them lets other threads run
+# A call per thread and image would cost as much as hashing a small file.
+_CHUNK_SIZE = 64
 
 
 def image_keys(
     rows: ImageRows | FileRows, network: bytes, by: CacheKey, indices: Iterable[int]
 ) -> list[bytes]:
-    """Return what images are known by in a cache.
+    """Return the cache keys of images.
 
     Parameters
     ----------
     rows : ImageRows or FileRows
     network : bytes
-        Tells the network, or whatever else is kept of images, and its preprocessing from any
-        others.
+        Identifies the network and its preprocessing.
     by : {"content", "stat"}
-        A file is known by its bytes, or by its absolute path, size and time of modification in
-        nanoseconds. Images in memory are known by their pixels.
+        If "content", a file is identified by its bytes. If "stat", it is identified by its
+        absolute path, size and modification time in nanoseconds. Images in memory are always
+        identified by their pixels.
     indices : iterable of int
-        The rows to look at.
+        The rows whose keys are returned.
 
     Returns
     -------
     list of bytes
-        SHA-256 digests. Equal ones stand for equal images, and boxes. Empty for a file that
-        cannot be read, if `rows` puts up with it, which is noted there.
+        SHA-256 digests, which are equal for equal images and boxes. A row that proves unreadable
+        has an empty key, if `rows` records such rows.
 
     Raises
     ------
     ImageReadError
-        If a file cannot be read; its path and row are named.
+        If a file cannot be read. Its path and row are named.
     """
-    places = [int(row) for row in indices]
+    indices = [int(row) for row in indices]
     if isinstance(rows, ImageRows):
         array = rows.array
-        return _chunked_map(lambda row: _key(network, "pixels", *_contents(array[row])), places)
-    paths = list(dict.fromkeys(rows.paths[row] for row in places))  # of many boxes each, maybe
-    look = _stat if by == "stat" else _digest
-    known = dict(zip(paths, _chunked_map(partial(_or_error, look), paths), strict=True))
+        return _chunked_map(lambda row: _digest(network, "pixels", *_content(array[row])), indices)
+    # An image may have many boxes, so each distinct file is read once.
+    paths = list(dict.fromkeys(rows.paths[row] for row in indices))
+    identify = _digest_stat if by == "stat" else _digest_content
+    identities = dict(zip(paths, _chunked_map(partial(_or_error, identify), paths), strict=True))
     keys = []
-    for row in places:
+    for row in indices:
         path = rows.paths[row]
-        found = known[path]
-        if isinstance(found, OSError):
-            unread = ImageReadError(f"cannot read the image {path!r}: {found}")
-            unread.__cause__ = found
-            raise_or_record(rows.unreadable, row, unread)
+        identity = identities[path]
+        if isinstance(identity, OSError):
+            error = ImageReadError(f"cannot read the image {path!r}: {identity}")
+            error.__cause__ = identity
+            raise_or_record(rows.unreadable, row, error)
             keys.append(b"")
             continue
-        box = None if rows.boxes is None or np.isnan(rows.boxes[row, 0]) else rows.boxes[row]
-        keys.append(_key(network, by, found, b"" if box is None else box.astype("<i8")))
+        has_box = rows.boxes is not None and not np.isnan(rows.boxes[row, 0])
+        box = rows.boxes[row].astype("<i8") if rows.boxes is not None and has_box else b""
+        keys.append(_digest(network, by, identity, box))
     return keys
 
 
-def _chunked_map(function: Callable[[Any], _Result], items: Sequence[Any]) -> list[_Result]:
-    """Call a function with each item, a chunk of them a time on each thread."""
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    parts = thread_map(lambda number: [function(one) for one in chunks[number]], len(chunks))
+def _chunked_map(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """Call a function with each item, on several threads, one chunk of items per call."""
+    chunks = [items[start : start + _CHUNK_SIZE] for start in range(0, len(items), _CHUNK_SIZE)]
+    parts = thread_map(lambda number: [function(item) for item in chunks[number]], len(chunks))
     return [result for part in parts for result in part]
 
 
-def _or_error(look: Callable[[str], bytes], path: str) -> bytes | OSError:
+def _or_error(identify: Callable[[str], bytes], path: str) -> bytes | OSError:
     try:
-        return look(path)
+        return identify(path)
     except OSError as error:
         return error
 
 
-def _key(network: bytes, kind: str, *parts: Any) -> bytes:
-    """Digest parts, of which all but the last have a length that is the same for the kind."""
+def _digest(network: bytes, kind: str, *parts: Any) -> bytes:
+    """Return the digest of some parts.
+
+    All parts but the last must have a fixed length for the `kind`, so that different parts never
+    concatenate to the same bytes.
+    """
     digest = hashlib.sha256(network + kind.encode())
     for part in parts:
         digest.update(part)
     return digest.digest()
 
 
-def _contents(image: NDArray[np.uint8]) -> tuple[Any, Any]:
+def _content(image: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the shape of an image, as an array of fixed length, and its contiguous pixels."""
     shape = np.array([image.ndim, *image.shape, 0][:4], dtype="<i8")
     return shape, np.ascontiguousarray(image)
 
 
-def _digest(path: str) -> bytes:
+def _digest_content(path: str) -> bytes:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _stat(path: str) -> bytes:
-    found = os.stat(path)
-    text = f"{found.st_size} {found.st_mtime_ns} ".encode() + os.fsencode(os.path.abspath(path))
+def _digest_stat(path: str) -> bytes:
+    status = os.stat(path)
+    text = f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(os.path.abspath(path))
     return hashlib.sha256(text).digest()

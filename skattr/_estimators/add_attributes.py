@@ -1,4 +1,4 @@
-"""What new attributes on a fitted classifier need: names, parameters, one encoder for all."""
+"""Helpers for `AttributeClassifier.add_attributes`: names, parameters and a merged encoder."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._targets.columns import label_columns
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
 
+# Parameters of the classifier that trains the new branches: its X are the shared features, so
+# that all that concerns images, or the classifier as a whole, does not apply.
 _FEATURE_PARAMS = {
     "backbone": "linear",
     "weights": None,
     "augment": None,
-    "freeze": None,
+    "fine_tuning": None,
     "category_prior": None,
     "constraints": None,
     "lr": "auto",
@@ -28,56 +30,75 @@ _FEATURE_PARAMS = {
 _BY_ATTRIBUTE = ("pos_weight", "class_weight", "attribute_weight")
 
 
-def name_new_attributes(y: Any, old: Sequence[Any]) -> pd.DataFrame:
-    """Return y as a DataFrame whose columns are named on from the old attributes.
+def name_new_attributes(y: Any, names: Sequence[Any]) -> pd.DataFrame:
+    """Return y as a DataFrame; columns without a name continue the numbering of `names`.
+
+    Parameters
+    ----------
+    y : array-like, Series or DataFrame
+        Labels of the new attributes.
+    names : sequence
+        Names of the present attributes.
+
+    Returns
+    -------
+    DataFrame
 
     Raises
     ------
     ValueError
-        If a name is there already, or y is no table of labels.
+        If a name is already used, or y is not a table of labels.
     """
-    columns, names = label_columns(y)
+    frame = read_labels(y).to_frame()
+    new_names = list(frame.columns)
     if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
-        names = [f"y{len(old) + j}" for j in range(len(columns))]
-    taken = [name for name in names if name in old]
-    if taken:
+        new_names = [f"y{len(names) + j}" for j in range(len(new_names))]
+    used = [name for name in new_names if name in names]
+    if used:
         raise ValueError(
-            f"The attribute(s) {taken} are there already; new ones need other names than "
-            f"{list(old)}."
+            f"y has the attribute(s) {used}, which the classifier has already; new attributes "
+            f"need names other than {list(names)}."
         )
-    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+    return frame.set_axis(new_names, axis=1)
 
 
-def new_attribute_params(classifier: Any, y: pd.DataFrame) -> dict[str, Any]:
+def new_attribute_params(params: Mapping[str, Any], y: pd.DataFrame) -> dict[str, Any]:
     """Return the parameters of a classifier of features that trains the new branches.
 
+    Parameters
+    ----------
+    params : mapping of {str: value}
+        Parameters of the fitted classifier.
+    y : DataFrame
+        Labels of the new attributes.
+
     Raises
     ------
     ValueError
-        If weights by attribute are in an array, which has none for the new ones.
+        If weights by attribute are an array, which has no entries for the new attributes.
     """
-    params = {**classifier.get_params(deep=False), **_FEATURE_PARAMS}
+    result = {**params, **_FEATURE_PARAMS}
     for name in _BY_ATTRIBUTE:
-        value = params[name]
+        value = result[name]
         if isinstance(value, Mapping):
-            params[name] = {key: value[key] for key in value if key in y.columns}
+            result[name] = {key: value[key] for key in value if key in y.columns}
         elif np.ndim(value) > 0:
             raise ValueError(
-                f"{name} has one number for each attribute of fit; write it as a dict by "
-                "attribute, which may name new ones too, to add attributes."
+                f"{name} has one number for each attribute of fit; pass a dict by attribute, "
+                "which may name new attributes too, to add attributes."
             )
-    return params
+    return result
 
 
 def merge_encoders(old: AttributeEncoder, new: AttributeEncoder) -> AttributeEncoder:
-    """Return an encoder of the attributes of both."""
-    both = copy.copy(old)
-    both.classes_ = [*old.classes_, *new.classes_]
-    both.kinds_ = [*old.kinds_, *new.kinds_]
-    both.known_ = np.concatenate([old.known_, new.known_])
-    both.output_names_ = [*old.output_names_, *new.output_names_]
-    both.n_outputs_ = old.n_outputs_ + new.n_outputs_
-    return both
+    """Return an encoder of the attributes of both, the old ones first."""
+    merged = copy.copy(old)  # `attributes` stay those of the old attributes
+    merged.classes_ = [*old.classes_, *new.classes_]
+    merged.kinds_ = [*old.kinds_, *new.kinds_]
+    merged.known_ = np.concatenate([old.known_, new.known_])
+    merged.output_names_ = [*old.output_names_, *new.output_names_]
+    merged.n_outputs_ = old.n_outputs_ + new.n_outputs_
+    return merged
 
 
 def drop_rows(rows: NDArray[np.intp], *parts: Any) -> list[Any]:

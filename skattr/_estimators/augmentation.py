@@ -1,29 +1,31 @@
-"""How images are changed and what of the backbone is trained, as parameter objects."""
+"""Parameter object for the augmentation of training images, and its presets."""
 
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
+from sklearn.base import clone
 from sklearn.utils._param_validation import Interval
+
+from skattr._estimators.options import ParameterObject
 
 _SHARE = Interval(Real, 0, 0.5, closed="both")
 _FACTOR = Interval(Real, 0, 1, closed="left")
 
 
-class Augmentation(BaseEstimator):
-    """Random changes of training images, each of a strength of its own.
+class Augmentation(ParameterObject):
+    """Random changes of training images, each with its own strength.
 
-    What a change destroys cannot be learned: images that are mirrored do not teach left from
-    right, images whose hue is turned teach no color. :meth:`changes` says in words what the
-    parts that are on do.
+    An attribute that a change destroys cannot be learned: mirrored images do not tell left from
+    right, images with a shifted hue do not tell colors. :meth:`changes` describes what the
+    enabled changes do.
 
     Parameters
     ----------
     flip : bool, default=False
         Mirror half of the images left to right.
     shift : float in [0, 0.5], default=0.0
-        Largest move, as a share of the sides; the border is repeated.
+        Largest translation, as a share of the sides; border pixels are repeated.
     zoom : float in [0, 1), default=0.0
         Enlarge or reduce by a factor in [1 / (1 + zoom), 1 + zoom].
     rotation : float in [0, 180], default=0.0
@@ -31,33 +33,36 @@ class Augmentation(BaseEstimator):
     brightness : float in [0, 1), default=0.0
         Multiply by a factor in [1 - brightness, 1 + brightness].
     contrast : float in [0, 1), default=0.0
-        Multiply what differs from the mean gray by a factor in [1 - contrast, 1 + contrast].
+        Multiply the difference from the mean gray level by a factor in
+        [1 - contrast, 1 + contrast].
     saturation : float in [0, 1), default=0.0
-        Multiply what differs from each pixel's gray likewise.
+        Multiply the difference from the gray level of each pixel by a factor in
+        [1 - saturation, 1 + saturation].
     hue : float in [0, 0.5], default=0.0
-        Largest turn of the color circle, as a share of it.
+        Largest rotation of the hue, as a share of the color circle.
     erase : float in [0, 1), default=0.0
-        Paint a rectangle gray whose sides are up to this share of the image's.
+        Paint a gray rectangle with sides of up to this share of the image's sides.
     mixup : float, default=0.0
-        Mix each row of a batch with another, and the losses of their labels alike: the share is
-        drawn from Beta(mixup, mixup) for each batch [1]_. Where the label of one of the two is
-        unknown, that of the other counts alone, with its share. Also for 2-D features; 0 is off.
+        Mix each row of a batch with another row, and the losses of their labels likewise, by a
+        share drawn from Beta(mixup, mixup) for each batch [1]_. If the label of one of the two
+        rows is missing, only the other counts, with its share. Mixup also works on 2-D features;
+        0 disables it.
     test_flip : bool, default=False
-        Predict the average of the logits (or features) of an image and its mirror image.
+        Average the logits (or features) of an image and its mirror image in prediction.
 
     See Also
     --------
-    AttributeClassifier : Takes it, or the name of a preset, as `augment`.
+    AttributeClassifier : Takes the object, or the name of a preset, as `augment`.
 
     Notes
     -----
-    The presets, which a string as `augment` names:
+    A string as `augment` names one of these presets:
 
     ============ ======================================== ====================================
-    preset       what is on                               may destroy
+    preset       enabled changes                          may destroy
     ============ ======================================== ====================================
     "flip"       flip                                     left and right, writing
-    "shift"      shift=1/16                               position, what stands at the border
+    "shift"      shift=1/16                               position, content at the border
     "flip_shift" both                                     both
     "light"      brightness=0.2, contrast=0.2             bright and dark; colors stay
     "geometry"   flip, shift=1/16, zoom=0.15, rotation=10 left and right, position, size, tilt;
@@ -123,33 +128,28 @@ class Augmentation(BaseEstimator):
         self.test_flip = test_flip
 
     def changes(self) -> list[str]:
-        """Name what each part that is on changes: the attributes it may destroy."""
-        return [f"{name}: {effect}" for name, effect in _EFFECTS.items() if getattr(self, name)]
+        """Describe the enabled changes, and thereby the attributes they may destroy.
 
-    def settings(self) -> dict[str, Any]:
-        """Check the parameters and return them.
-
-        Raises
-        ------
-        ValueError
-            If one is invalid; the valid values are named.
+        Returns
+        -------
+        list of str
+            One line per enabled change, which begins with the name of its parameter.
         """
-        self._validate_params()
-        return dict(self.get_params(deep=False))
+        return [f"{name}: {effect}" for name, effect in _EFFECTS.items() if getattr(self, name)]
 
 
 _EFFECTS = {
     "flip": "swaps left and right, mirrors writing",
-    "shift": "moves, and cuts what stands at the border",
-    "zoom": "changes sizes, and cuts what stands at the border",
-    "rotation": "tilts, and cuts the corners",
-    "brightness": "changes bright and dark",
-    "contrast": "changes how bright and dark differ",
-    "saturation": "changes pale and vivid",
+    "shift": "moves the image, and cuts off its border",
+    "zoom": "changes sizes, and cuts off the border",
+    "rotation": "tilts the image, and cuts off its corners",
+    "brightness": "changes the brightness",
+    "contrast": "changes the contrast of bright and dark",
+    "saturation": "changes how pale or vivid the image is",
     "hue": "changes colors",
-    "erase": "hides a part of the image",
+    "erase": "hides part of the image",
     "mixup": "blends two rows with the labels of both",
-    "test_flip": "predicts alike for an image and its mirror image",
+    "test_flip": "gives an image and its mirror image the same prediction",
 }
 
 AUGMENTATION_PRESETS: dict[str, Augmentation] = {
@@ -171,25 +171,34 @@ AUGMENTATION_PRESETS: dict[str, Augmentation] = {
 }
 
 
+def as_augmentation(augment: Any) -> Any:
+    """Return the object of a preset, a new one for None, and anything else unchanged."""
+    if augment is None:
+        return Augmentation()
+    # A copy: setting its parameters must not change the preset.
+    is_preset = isinstance(augment, str) and augment in AUGMENTATION_PRESETS
+    return clone(AUGMENTATION_PRESETS[augment]) if is_preset else augment
+
+
 def augmentation_settings(augment: Any) -> dict[str, Any] | Callable[..., Any] | None:
     """Return the checked settings of a preset or an :class:`Augmentation`.
 
-    None and other callables are returned as they are.
+    None and other callables are returned unchanged.
 
     Raises
     ------
     ValueError
-        If it is none of them, or a setting is invalid.
+        If `augment` is none of them, or a setting is invalid.
     """
-    if isinstance(augment, str) and augment in AUGMENTATION_PRESETS:
-        augment = AUGMENTATION_PRESETS[augment]
+    if augment is None:
+        return None
+    augment = as_augmentation(augment)
     if isinstance(augment, Augmentation):
         return augment.settings()
-    if augment is None or callable(augment):
-        result: Callable[..., Any] | None = augment
+    if callable(augment):
+        result: Callable[..., Any] = augment
         return result
     names = ", ".join(map(repr, AUGMENTATION_PRESETS))
     raise ValueError(
-        f"augment={augment!r} is no augmentation; valid are {names}, an Augmentation, a callable "
-        "and None."
+        f"augment must be one of {names}, an Augmentation, a callable or None; got {augment!r}."
     )

@@ -1,16 +1,19 @@
-"""Read and check X, y and metadata for AttributeClassifier."""
+"""Checks of X, labels and metadata for AttributeClassifier."""
 
+import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from skattr._cache.decoded_images import CachedFileRows
-from skattr._estimators.parameters import check_image_size
+from skattr._estimators.options import ImageReading, resolve
+from skattr._estimators.parameters import ClassifierParameters, InputParameters, check_image_size
 from skattr._inputs.category import (
     category_codes,
     category_for_fit,
@@ -20,51 +23,59 @@ from skattr._inputs.category import (
     warn_numeric_category,
 )
 from skattr._inputs.checks import (
-    VALID_IMAGES,
-    check_container,
-    check_image_array,
-    check_image_paths,
-    check_numeric_columns,
-    describe,
+    check_features,
+    check_images,
+    check_same_kind,
+    find_nan_rows,
     infer_kind,
 )
-from skattr._inputs.rows import FeatureRows, Rows
-from skattr._inputs.unreadable import check_any_readable, readable, warn_unreadable
+from skattr._inputs.rows import FeatureRows, FileRows, Rows
+from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
 from skattr._targets.constraints import LogicalConstraints, parse_constraints
 from skattr._targets.encoder import AttributeEncoder
-from skattr._targets.weights import (
-    check_label_weights,
-)
-from skattr._training import (
-    find_unreadable,
-)
+from skattr._targets.weights import check_label_weights
+from skattr._training import find_unreadable
 from skattr._utils.parallel import sum_is_finite
+from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 
 Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
-
-
 Floats = NDArray[np.float64]
-
-
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class InputKind:
+    """Kind of X that a classifier is fitted on; the defaults are those of images.
+
+    Attributes
+    ----------
+    dtype : dtype or None
+        Type that 2-D features are computed in.
+    n_features : int or None
+    feature_names : ndarray of shape (n_features,), object, or None
+    """
+
+    dtype: np.dtype[Any] | None = None
+    n_features: int | None = None
+    feature_names: NDArray[np.object_] | None = None
+
+
+@dataclass(frozen=True)
 class Labels:
-    """The labels of all rows.
+    """Labels of all rows.
 
     Attributes
     ----------
     codes : ndarray of shape (n, n_outputs), int64
-        -1 where unknown.
+        -1 for a missing label.
     weights : ndarray of shape (n, n_outputs)
-        0 where unknown.
+        0 for a missing label.
     row_weights : ndarray of shape (n,)
     unknown_weights : ndarray of shape (n, n_outputs)
-        What a missing label weighs where it may count as a negative.
+        Weight of each label if it is missing and the loss counts it as a negative.
     category : ndarray of shape (n,), int64, or None
-        -1 where unknown; None if categories are not used.
+        -1 for an unknown category; None if categories are not used.
     categories : ndarray of shape (n_categories,), or None
     """
 
@@ -81,21 +92,33 @@ class Labels:
         return 0 if self.categories is None else len(self.categories)
 
 
-def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
+def check_X(
+    classifier: InputParameters,
+    X: Any,
+    images: ImageReading,
+    fitted: InputKind | None = None,
+    *,
+    defer_finite_check: bool = False,
+) -> tuple[Rows, pd.Series | None, InputKind]:
     """Check X and return its rows.
 
     Parameters
     ----------
-    classifier : AttributeClassifier
-        With `reset`, it learns what kind of X it is fitted on; without, X is held against that.
+    classifier : InputParameters
     X : images, paths, or features
-    reset : bool
+    images : ImageReading
+        Checked `images` of the classifier.
+    fitted : InputKind, optional
+        Kind of X in `fit`. None in `fit` itself, where any kind is valid.
+    defer_finite_check : bool
+        Whether :func:`check_finite` is called later, with the outputs of the network.
 
     Returns
     -------
     rows : Rows
     category : Series of shape (n,), or None
-        The column ``category`` of X.
+        Column ``category`` of X.
+    kind : InputKind
 
     Raises
     ------
@@ -104,147 +127,168 @@ def check_X(classifier: Any, X: Any, *, reset: bool) -> tuple[Rows, Any]:
     """
     X, category = split_category(X)
     kind = infer_kind(X)
-    is_features = kind == "features"
-    if reset:
-        for name in ("n_features_in_", "feature_names_in_"):
-            classifier.__dict__.pop(name, None)
-        classifier._is_features = is_features
-    elif is_features != classifier._is_features:
-        if not is_features:
-            raise ValueError("The network was fitted on 2-D features, but X holds images.")
-        raise ValueError(
-            f"The network was fitted on images, but X is {describe(X)}; valid are {VALID_IMAGES}."
-        )
-    if kind == "pixels":
-        return check_image_array(X, check_image_size(classifier.image_size)), category
-    if kind == "files":
-        size = check_image_size(classifier.image_size)
-        rows = check_image_paths(X, size, classifier.on_bad_image, classifier.decoding)
-        where = classifier.decoded_cache
-        is_kept = where is not None and (reset or where != "memory")  # which lives for one fit
-        return CachedFileRows.over(rows, where) if is_kept else rows, category
-    return _open_features(classifier, X, reset=reset), category
+    if fitted is not None:
+        check_same_kind(X, is_features=fitted.dtype is not None)
+    if kind == "features":
+        rows, found = _check_features(classifier, X, images, fitted, defer_finite_check)
+        return rows, category, found
+    size = check_image_size(classifier.image_size)
+    image_rows = check_images(X, size, images.on_bad_image, images.decoding)
+    # The cache lives for one fit: a prediction decodes each file once anyway.
+    if fitted is None and images.cache == "memory" and isinstance(image_rows, FileRows):
+        image_rows = CachedFileRows(image_rows)
+    return image_rows, category, InputKind()
 
 
-def _open_features(classifier: Any, X: Any, *, reset: bool) -> FeatureRows:
-    check_container(X)
-    check_numeric_columns(X)
+def _check_features(
+    classifier: InputParameters,
+    X: Any,
+    images: ImageReading,
+    fitted: InputKind | None,
+    defer_finite_check: bool,
+) -> tuple[FeatureRows, InputKind]:
+    check_features(X)
+    # validate_data writes n_features_in_ and feature_names_in_ to the estimator. In `fit` it gets
+    # a copy, so that a fit that fails later leaves the last fitted state whole.
+    estimator: Any = copy.copy(classifier) if fitted is None else classifier
     X = validate_data(
-        classifier, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False
+        estimator,
+        X,
+        reset=fitted is None,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
     )
+    if fitted is None:
+        names = getattr(estimator, "feature_names_in_", None)
+        fitted = InputKind(X.dtype, estimator.n_features_in_, names)
     unreadable = None
-    if classifier.on_bad_image == "warn":
-        is_nan = np.isnan(X).all(axis=1)
-        check_finite(classifier, X, X[~is_nan] if is_nan.any() else X)
-        unreadable = dict.fromkeys(np.flatnonzero(is_nan).tolist(), "all its features are NaN")
-    elif reset or not classifier._network.propagates_non_finite:
-        check_finite(classifier, X, X)
-    if reset:
-        classifier._feature_type = X.dtype
-    return FeatureRows(X.astype(classifier._feature_type, copy=False), unreadable)
+    if images.on_bad_image == "warn":
+        unreadable = find_nan_rows(X)
+        is_nan = np.zeros(len(X), dtype=bool)
+        is_nan[list(unreadable)] = True
+        check_finite(X, X[~is_nan] if unreadable else X, fitted, skipped=is_nan)
+    elif not defer_finite_check:
+        check_finite(X, X, fitted)
+    return FeatureRows(X.astype(fitted.dtype, copy=False), unreadable), fitted
 
 
-def check_finite(classifier: Any, X: NDArray[Any], shown: NDArray[Any]) -> None:
-    """Raise a ValueError if X is not finite, which `shown` would not be either.
+def check_finite(
+    X: NDArray[Any],
+    probe: NDArray[Any],
+    kind: InputKind,
+    skipped: NDArray[np.bool_] | None = None,
+) -> None:
+    """Raise a ValueError if X is not finite, in scikit-learn's words and with the first position.
 
-    Its words are scikit-learn's, and the place of the first such number. Rows of NaN that the
-    classifier leaves out are none.
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+    probe : ndarray
+        Array that is not finite where X is not: X, or the outputs of a linear network. X itself
+        is searched only if the probe is not finite.
+    kind : InputKind
+    skipped : ndarray of shape (n,), bool, optional
+        Rows of NaN that are skipped.
     """
-    if sum_is_finite(shown) or get_config()["assume_finite"]:
+    if sum_is_finite(probe) or get_config()["assume_finite"]:
         return
     bad = ~np.isfinite(X)
-    if classifier.on_bad_image == "warn":
-        bad &= ~np.isnan(X).all(axis=1, keepdims=True)
+    if skipped is not None:
+        bad &= ~skipped[:, np.newaxis]
     if not bad.any():
         return
     row, column = np.unravel_index(np.argmax(bad), bad.shape)
-    name = getattr(classifier, "feature_names_in_", range(X.shape[1]))[column]
+    name = int(column) if kind.feature_names is None else kind.feature_names[column]
     what = "NaN" if np.isnan(X[row, column]) else f"infinity or a value too large for {X.dtype!r}"
     message = f"Input X contains {what}. The first is in row {row}, column {name!r}."
     if np.isnan(X[row]).all():
         message += (
-            f" All of row {row} is NaN, as ImageEmbedder(on_bad_image='warn') leaves an image it "
-            "could not read; with on_bad_image='warn' the classifier leaves such rows out too."
+            f" All of row {row} is NaN, as ImageEmbedder returns an image that it could not read "
+            "with on_bad_image='warn'; a classifier with images=ImageReading(on_bad_image='warn') "
+            "skips such rows too."
         )
     raise ValueError(message)
 
 
-def find_readable(classifier: Any, rows: Rows) -> NDArray[np.intp]:
-    """Return the rows that can be read, having warned of the others; by default these are all.
+def find_readable(
+    classifier: InputParameters, images: ImageReading, rows: Rows
+) -> NDArray[np.intp]:
+    """Return the rows that can be read, after a warning that names the others.
 
-    With ``on_bad_image="warn"`` every file is read for that before training, so that labels are
-    counted, rows held out and batches filled with what can be read only.
+    By default all rows are returned, as unreadable ones are errors. With ``on_bad_image="warn"``
+    every file is read once.
 
     Raises
     ------
     ImageReadError
         If no row can be read.
     """
+    # Files are read before training so that unreadable rows enter no count of labels, held-out
+    # share, batch or step. Placeholders of weight 0 would still change BatchNorm's statistics.
     find_unreadable(
         rows,
         batch_size=classifier.batch_size,
-        num_workers=classifier.num_workers,
+        num_workers=images.num_workers,
         verbose=int(classifier.verbose),
     )
     check_any_readable(rows)
-    warn_unreadable(rows, "their labels count as unknown")
-    return readable(rows)
+    warn_unreadable(rows, "their labels count as missing")
+    return readable_rows(rows)
 
 
 def read_data(
-    classifier: Any,
+    classifier: ClassifierParameters,
     X: Any,
-    codes: NDArray[np.int64],
+    codes: Codes,
     metadata: Metadata,
     encoder: AttributeEncoder,
-    *,
-    reset: bool,
-) -> tuple[Rows, Labels]:
-    """Check what `fit` was given.
+    fitted: InputKind | None = None,
+    categories: NDArray[Any] | None = None,
+) -> tuple[Rows, Labels, InputKind]:
+    """Check the arguments of `fit`.
 
     Parameters
     ----------
-    classifier : AttributeClassifier
+    classifier : ClassifierParameters
     X : rows
     codes : ndarray of shape (n, n_outputs), int64
-        What `encoder` makes of their labels.
+        Labels of the rows, encoded by `encoder`.
     metadata : (sample_weight, label_weight, category)
     encoder : AttributeEncoder
-    reset : bool
-        Whether the classifier learns kind of X and categories anew.
+    fitted : InputKind, optional
+        Kind of X that an earlier call was fitted on, if this one continues from it.
+    categories : ndarray, optional
+        Categories of the earlier call. By default they are read from the rows.
 
     Returns
     -------
     rows : Rows
     labels : Labels
+    kind : InputKind
     """
     sample_weight, label_weight, category = metadata
-    rows, column = check_X(classifier, X, reset=reset)
-    if not reset and isinstance(rows, FeatureRows) and rows.unreadable is None:
-        # As check_X leaves it to the outputs of a linear network, which training has none of.
-        check_finite(classifier, rows.array, rows.array)
-    names = encoder.output_names_
-    weights = check_label_weights(rows, codes, sample_weight, label_weight, names)
+    images = resolve(ImageReading, classifier.images)
+    rows, column, kind = check_X(classifier, X, images, fitted)
+    weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
     unknown_weights = np.broadcast_to(row_weights[:, np.newaxis], codes.shape)
     if label_weight is not None:
         given = np.asarray(label_weight, dtype=np.float64).reshape(codes.shape)
         is_weight = np.isfinite(given) & (given >= 0)
         unknown_weights = unknown_weights * np.where(is_weight, given, 1)
-    if classifier.category_prior is None and isinstance(rows, FeatureRows) and reset:
+    if classifier.category_prior is None and isinstance(rows, FeatureRows) and fitted is None:
         warn_numeric_category(column)
     category = category_for_fit(classifier.category_prior, column, category)
     if category is None:
-        return rows, Labels(codes, weights, row_weights, unknown_weights)
+        return rows, Labels(codes, weights, row_weights, unknown_weights), kind
     category = category_series(category, len(rows))
-    categories = None if reset else getattr(classifier, "categories_", None)
     if categories is None:
         categories = read_categories(category)
-    found = category_codes(category, categories)
-    return rows, Labels(codes, weights, row_weights, unknown_weights, found, categories)
+    of_rows = category_codes(category, categories)
+    return rows, Labels(codes, weights, row_weights, unknown_weights, of_rows, categories), kind
 
 
-def read_rules(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:
+def read_constraints(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:
     """Check logical constraints against the attributes of y."""
     if constraints is None:
         return None
@@ -252,35 +296,32 @@ def read_rules(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraint
     return parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
 
 
-def category_for_prediction(classifier: Any, column: Any) -> NDArray[np.int64] | None:
-    """Return the category codes of rows to predict, None if the network does not take any.
+def category_for_prediction(column: Any, categories: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the category codes of rows for a network that takes the category as input.
 
     Raises
     ------
     ValueError
-        If X has no column for them.
+        If X has no column ``category``.
     """
-    if not classifier._network.n_conditions:
-        return None
     if column is None:
         raise ValueError(
             "The network was fitted with category_prior='condition', but X has no column "
             "'category'; add it, with None where the category is unknown."
         )
-    return category_codes(category_series(column, len(column)), classifier.categories_)
+    return category_codes(category_series(column, len(column)), categories)
 
 
-def warn_unknown_columns(encoder: AttributeEncoder) -> None:
-    """Warn once of all attributes without a known label."""
-    unknown = [
+def warn_all_missing(encoder: AttributeEncoder) -> None:
+    """Warn once about all attributes without a known label."""
+    names = [
         name
         for name, count in zip(encoder.output_names_, encoder.known_, strict=True)
         if count == 0
     ]
-    if unknown:
+    if names:
         warnings.warn(
-            f"No label of {unknown} is known; their classes are predicted with equal "
-            "probabilities.",
+            f"No label of {names} is known; their classes are predicted with equal probabilities.",
             MissingLabelWarning,
-            stacklevel=5,
+            stacklevel=find_stack_level(),
         )

@@ -1,4 +1,4 @@
-"""Images to the features of a frozen network, each image once."""
+"""ImageEmbedder: features of a frozen network, with a cache."""
 
 import hashlib
 import json
@@ -15,36 +15,36 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skattr._cache.embeddings import EmbeddingStore, image_keys
-from skattr._estimators.fitting import random_generator
-from skattr._estimators.parameters import PARAMETER_CONSTRAINTS, check_image_size
-from skattr._inputs.checks import (
-    VALID_IMAGES,
-    check_image_array,
-    check_image_paths,
-    describe,
-    infer_kind,
+from skattr._cache.embeddings import EmbeddingStore
+from skattr._cache.keys import image_keys
+from skattr._estimators.options import ImageReading, TrainingOptions, resolve
+from skattr._estimators.parameters import (
+    PARAMETER_CONSTRAINTS,
+    NestedParametersMixin,
+    check_image_size,
+    random_generator,
 )
-from skattr._inputs.decoding import PREPROCESSING, Decoding
+from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
+from skattr._inputs.decoding import PREPROCESSING
 from skattr._inputs.rows import FileRows, ImageRows
-from skattr._inputs.unreadable import raise_or_record, readable, warn_unreadable
+from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
 from skattr._training.devices import resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.exceptions import ImageReadError
 
-_NORMALIZATION = 1  # to be raised when images are normalised otherwise
+_NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
 _SHARED = (
-    "backbone", "weights", "image_size", "batch_size", "device", "precision", "num_workers",
-    "decoding", "on_bad_image", "random_state", "verbose",
+    "backbone", "weights", "image_size", "batch_size", "device", "images", "random_state",
+    "verbose",
 )  # fmt: skip
 
 
-class ImageEmbedder(TransformerMixin, BaseEstimator):
-    """Turn images into features of a frozen network, one row an image.
+class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
+    """Transform images to the features of a frozen network, one row per image.
 
-    It stands before a classifier in a pipeline, where training the network itself would be too
-    slow or have too few images. With a `cache` each image passes through the network once,
-    however many folds, candidates, processes and runs ask for it.
+    Use it before a classifier in a pipeline if training the network itself would be too slow or
+    there are too few images. With a `cache` each image passes through the network once, for all
+    folds, candidates, processes and runs.
 
     Parameters
     ----------
@@ -53,43 +53,37 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         mapping (n, 3, H, W) to features (n, F) or maps (n, F, h, w).
     weights : str, default=None
         Pretrained weights of a torchvision backbone: "DEFAULT", the name of torchvision
-        weights, or the path of a state dict. None leaves random weights, or those that a
+        weights, or the path of a state dict. With None the weights are random, or those that a
         callable brings.
     layer : str, default="pool"
-        "pool" is what the classifier of the backbone would read. Else one of the backbone's
-        modules (``named_modules``), such as "layer3" or "layer3.0.conv1": its map is averaged
-        over all places (tokens, for a transformer).
+        "pool" is the input of the backbone's classifier. Otherwise the name of one of the
+        backbone's modules (``named_modules``), such as "layer3" or "layer3.0.conv1": its map is
+        averaged over all positions (tokens, for a transformer).
     image_size : int or (height, width), default=224
-        Images are resized to this size, without regard to their aspect ratio.
+        Size that images are resized to, without regard to their aspect ratio.
     batch_size : int, default=64
-        Images in one pass through the network.
+        Images per pass through the network.
     device : str, default="auto"
-        "auto" (CUDA if there is one, else the CPU) or a torch device such as "cuda:1".
+        "auto" (CUDA if available, else the CPU) or a torch device such as "cuda:1".
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
-        What the network computes in; "auto" is float32 on the CPU, with bfloat16 products on
-        CUDA. Features are float32 always.
-    num_workers : int, default=0
-        Processes that decode image files. With 0 they are decoded between the batches, on as
-        many threads as torch computes with.
-    decoding : {"exact", "scaled"}, default="exact"
-        "scaled" decodes JPEG files without a box at a fraction of their size, which is faster
-        and differs by less than two levels on average; see :class:`AttributeClassifier`.
-    on_bad_image : {"raise", "warn"}, default="raise"
-        What `transform` does about images that cannot be read: the file is missing, truncated
-        or no image, the box leaves it, ... "raise" names path and row. "warn" counts and names
-        them in one :class:`~skattr.exceptions.BadImageWarning`, and returns NaN for them, which
-        ``AttributeClassifier(on_bad_image="warn")`` takes for what it is. They are not cached.
+        Type that the network computes in; "auto" is float32 on the CPU, with bfloat16 products on
+        CUDA. Features are always float32.
+    images : ImageReading or {"exact", "scaled"}, default=None
+        Decoding of image files; a string is the `decoding` of :class:`ImageReading`. With
+        ``ImageReading(on_bad_image="warn")`` the features of images that cannot be read are NaN,
+        which a classifier with the same option treats as such an image; they are not cached.
+        ``ImageReading(cache="memory")`` has no use here: each image is read once.
     cache : str or path-like, default=None
-        A folder to keep features in, made where needed. None computes them at every call.
+        A folder to store features in, created where needed. None computes them at every call.
     cache_key : {"content", "stat"}, default="content"
-        What an image file is known by in the cache: the SHA-256 of its bytes, for which each
-        call reads them; or its absolute path, size and time of modification, which is faster
-        and embeds a file anew that was moved. Images in memory are known by their pixels.
+        How an image file is identified in the cache: by the SHA-256 of its bytes, for which each
+        call reads them; or by its absolute path, size and modification time, which is faster but
+        embeds a file again after it was moved. Images in memory are identified by their pixels.
     random_state : int, RandomState or None, default=0
-        Seeds random weights, so that the clones of a search agree. None draws fresh ones at each
-        fit, which cannot be cached.
+        Seed of random weights, so that the clones of a search agree. None draws new weights in
+        each fit, which cannot be cached.
     verbose : int, default=0
-        From 1, a progress bar.
+        1 or more shows a progress bar.
 
     Attributes
     ----------
@@ -102,24 +96,25 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    The cache is a SQLite file in the folder. A row is kept under a digest of the image, its
-    box, the backbone, its weights, `layer`, `image_size`, `decoding` and the precision: what
-    changes one of them makes other rows, and old ones stay. To be rid of them, delete the folder
-    while no process uses it. A process that is killed leaves a cache that the next one goes on
-    with. One process at a time passes a batch through the network, while others decode theirs, and
-    wait. The folder must be on a disk of the machine: SQLite's locks do not hold on network
-    file systems.
+    The cache is a SQLite file in the folder. The key of a row is a digest of the image, its box,
+    the backbone, its weights, `layer`, `image_size`, the decoding and the precision. If one of
+    them changes, new rows are added and old ones stay. To remove them, delete the folder while no
+    process uses it. After a process is killed, the next one continues with its cache. Processes
+    that start together share the work: each claims batches that no other has claimed, so that
+    only the last batches may be computed twice. The folder must be on a local disk: SQLite's locks
+    are unreliable on network file systems.
 
     A fitted embedder that has found all it needed in a cache holds no network: its pickle is
-    small, and needs the weights where images are new to it. Else the pickle holds them.
+    small, and needs the weights for images that are new to the cache. Otherwise the pickle
+    contains the weights.
 
-    A callable is known in the cache by the weights and the printed structure of the module it
-    returns, for which `fit` builds it.
+    A callable is identified in the cache by the weights and the printed structure of the module
+    that it returns, for which `fit` builds it.
 
-    The features of an image do not depend on its place in X. They depend on the other
-    images of its batch, on `batch_size`, threads and device no more than rounding does. A
-    cache returns the bits that were computed first, which are those of no cache if it was empty
-    and X holds no image twice.
+    The features of an image do not depend on its position in X. They depend on the other images
+    of its batch, on `batch_size`, threads and device only up to rounding. A cache returns the
+    features that were computed first; they are bit-identical to those without a cache if the
+    cache was empty and X has no image twice.
 
     Examples
     --------
@@ -138,6 +133,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **{name: PARAMETER_CONSTRAINTS[name] for name in _SHARED},
+        "precision": TrainingOptions._parameter_constraints["precision"],
         "layer": [str],
         "cache": [str, os.PathLike, None],
         "cache_key": [StrOptions({"content", "stat"})],
@@ -153,9 +149,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         batch_size: int = 64,
         device: str = "auto",
         precision: str = "auto",
-        num_workers: int = 0,
-        decoding: Any = "exact",
-        on_bad_image: str = "raise",
+        images: ImageReading | str | None = None,
         cache: str | os.PathLike[str] | None = None,
         cache_key: Any = "content",
         random_state: Any = 0,
@@ -168,17 +162,16 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.device = device
         self.precision = precision
-        self.num_workers = num_workers
-        self.decoding = decoding
-        self.on_bad_image = on_bad_image
+        self.images = images
         self.cache = cache
         self.cache_key = cache_key
         self.random_state = random_state
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        """Declare what X may be."""
+        """Declare the valid kinds of X."""
         tags = super().__sklearn_tags__()
+        # X is never a table of numbers: the checks of scikit-learn that need one are skipped.
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
         tags.input_tags.three_d_array = True
@@ -188,17 +181,17 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check X and the parameters, and fix the network; nothing is learned.
+        """Check X and the parameters, and choose the network; nothing is learned.
 
-        The network is built unless `cache` already knows it.
+        The network is built unless `cache` already knows its number of features.
 
         Parameters
         ----------
         X : ndarray, list, Series or DataFrame of n rows
             uint8 images (n, H, W, 3) or (n, H, W); paths of image files; or a DataFrame
             with a ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
-            half-open, in pixels of the upright image, all NaN for the whole image). Its
-            further columns are left alone.
+            half-open, in pixels of the upright image, all NaN for the whole image). Further
+            columns are ignored.
         y : ignored
 
         Returns
@@ -210,10 +203,10 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         ValueError
             If a parameter or X is invalid.
         OSError
-            If weights can be neither found nor fetched, or the cache cannot be used.
+            If weights can be neither found nor downloaded, or the cache cannot be used.
         """
         size = check_image_size(self.image_size)
-        _open_images(X, size, self.on_bad_image, self.decoding)
+        self._rows(X, size)
         store = self._store()
         network = FrozenNetwork(
             self.backbone,
@@ -247,14 +240,13 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ImageReadError, InvalidBoxError
-            If an image cannot be read or a box leaves it; path and row are named. What was
-            embedded before it stays in the cache.
+            If an image cannot be read or a box exceeds it; path and row are named. Features that
+            were computed before it stay in the cache.
         """
         check_is_fitted(self)
-        size = self._network.image_size
-        rows = _open_images(X, size, self.on_bad_image, self.decoding)
+        rows = self._rows(X, self._network.image_size)
         store = self._store()
-        features = self._computed(rows) if store is None else self._kept(store, rows)
+        features = self._computed(rows) if store is None else self._cached(store, rows)
         warn_unreadable(rows, "their features are NaN")
         return features
 
@@ -273,30 +265,53 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         stem = f"{_name(self._network.backbone)}_{self._network.layer}"
         return np.array([f"{stem}_{j}" for j in range(self.n_features_out_)], dtype=object)
 
+    def _images(self) -> ImageReading:
+        images = resolve(ImageReading, self.images)
+        if images.cache is not None:
+            raise ValueError(
+                "images has cache='memory', but ImageEmbedder reads each image once; use "
+                "`cache` of ImageEmbedder to store features."
+            )
+        return images
+
+    def _rows(self, X: Any, size: tuple[int, int]) -> ImageRows | FileRows:
+        """Check X, without opening a file."""
+        images = self._images()
+        if infer_kind(X) == "features":
+            raise ValueError(
+                f"X contains no images, but is {describe(X)}; valid are {VALID_IMAGES}."
+            )
+        return check_images(X, size, images.on_bad_image, images.decoding)
+
     def _computed(self, rows: ImageRows | FileRows) -> NDArray[np.float32]:
-        """Return the features of all rows, each computed."""
+        """Compute the features of all rows."""
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        with closing(self._batches(rows, readable(rows))) as batches:
+        with closing(self._batches(rows, readable_rows(rows))) as batches:
             for indices, embed in batches:
                 features[indices] = embed(slice(None))
         return features
 
-    def _kept(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> NDArray[np.float32]:
-        """Return the features of all rows from the store, having computed those it lacks."""
+    def _cached(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> NDArray[np.float32]:
+        """Return the features of all rows from the store, after computing those it lacks."""
         network = _digest(self._description(self._network))
-        keys_of = partial(image_keys, rows, network, self.cache_key)
-        usable = readable(rows).tolist()
-        keys = dict(zip(usable, keys_of(usable), strict=True))
-        n_unread = -1
-        while n_unread < len(rows.unreadable or ()):  # another row may hold the same bytes
-            n_unread = len(rows.unreadable or ())
-            self._fill(store, rows, {row: keys[row] for row in readable(rows).tolist()}, keys_of)
-        found = readable(rows)
-        kept = store.read([keys[row] for row in found.tolist()], self.n_features_out_)
+        get_keys = partial(image_keys, rows, network, self.cache_key)
+        readable = readable_rows(rows).tolist()
+        keys = dict(zip(readable, get_keys(readable), strict=True))
+        n_unreadable = -1
+        # Of rows with equal keys one is read. If it proves unreadable, another one is tried.
+        while n_unreadable < len(rows.unreadable or ()):
+            n_unreadable = len(rows.unreadable or ())
+            # First the rows that no other process works on; then what others have claimed but
+            # not stored, as they may have been killed.
+            for claim in (True, False):
+                keys = {row: keys[row] for row in readable_rows(rows).tolist()}
+                self._fill(store, rows, keys, get_keys, claim=claim)
+        found = readable_rows(rows)
+        cached = store.read([keys[row] for row in found.tolist()], self.n_features_out_)
         if len(found) == len(rows):
-            return kept
+            return cached
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        features[found] = kept
+        features[found] = cached
         return features
 
     def _fill(
@@ -304,9 +319,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         store: EmbeddingStore,
         rows: ImageRows | FileRows,
         keys: dict[int, bytes],
-        keys_of: Callable[[Any], list[bytes]],
+        get_keys: Callable[[Any], list[bytes]],
+        *,
+        claim: bool,
     ) -> None:
-        """Compute and keep what the store lacks: of rows with equal keys, the first."""
+        """Compute and store missing features, one row of each key; with `claim` unclaimed ones."""
         first: dict[bytes, int] = {}
         for row, key in keys.items():
             first.setdefault(key, row)
@@ -314,28 +331,35 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
         n_done = len(first) - len(missing)
         with closing(self._batches(rows, missing, n_done)) as batches:
             for indices, embed in batches:
-                same = []
-                for place, (row, now) in enumerate(
-                    zip(indices.tolist(), keys_of(indices), strict=True)
+                positions: dict[bytes, int] = {}
+                for position, (row, key) in enumerate(
+                    zip(indices.tolist(), get_keys(indices), strict=True)
                 ):
-                    if now == keys[row]:
-                        same.append(place)
+                    if key == keys[row]:
+                        positions[key] = position
                     else:
                         changed = ImageReadError("the file changed while it was read.")
                         raise_or_record(rows.unreadable, row, changed)
-                expected = [keys[row] for row in indices[same].tolist()]
-                store.fill(expected, partial(_embed_some, embed, same))
+                # Nothing is locked while the network computes.
+                absent = store.claim(positions) if claim else store.missing(positions)
+                chosen = {key: positions[key] for key in positions if key in absent}
+                if chosen:
+                    store.store(list(chosen), embed(list(chosen.values())))
 
     def _batches(
         self, rows: ImageRows | FileRows, indices: NDArray[np.intp], n_done: int = 0
     ) -> Generator[tuple[NDArray[np.intp], Callable[[Any], NDArray[np.float32]]], None, None]:
-        """Yield the rows of each batch, and what embeds those of them at some places."""
+        """Yield the rows of each batch, and a function that embeds the images at some positions."""
         device, precision = self._computation()
         if not len(indices):
             return
-        self._network.build()  # before any lock is held
+        self._network.build()
         batches = read_batches(
-            rows, indices, batch_size=self.batch_size, device=device, num_workers=self.num_workers
+            rows,
+            indices,
+            batch_size=self.batch_size,
+            device=device,
+            num_workers=self._images().num_workers,
         )
         total = n_done + len(indices)
         bar = tqdm(total=total, initial=n_done, disable=self.verbose < 1, unit="image")
@@ -354,13 +378,13 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             return None
         if self.weights is None and self.random_state is None:
             raise ValueError(
-                "cache needs features that can be computed again: give random_state an int, or "
-                "weights. (A callable that brings its own weights takes any int.)"
+                "cache needs features that can be computed again: set random_state to an int, or "
+                "set weights. (For a callable that brings its own weights, any int will do.)"
             )
         return EmbeddingStore(self.cache)
 
     def _description(self, network: FrozenNetwork) -> str:
-        """Describe all that features depend on but the image."""
+        """Describe all that features depend on, except the image."""
         parts = {
             "backbone": _name(network.backbone),
             "identity": network.identity,
@@ -368,7 +392,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):
             "image_size": network.image_size,
             "precision": self._computation()[1],
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
-            "decoding": self.decoding,
+            "decoding": self._images().decoding,
         }
         return json.dumps(parts, sort_keys=True)
 
@@ -381,25 +405,3 @@ def _name(backbone: Any) -> str:
     if isinstance(backbone, str):
         return backbone
     return str(getattr(backbone, "__name__", type(backbone).__name__))
-
-
-def _embed_some(
-    embed: Callable[[Any], NDArray[np.float32]], some: list[int], places: list[int]
-) -> NDArray[np.float32]:
-    """Embed of some images of a batch those at `places` among them."""
-    return embed([some[place] for place in places])
-
-
-def _open_images(
-    X: Any, size: tuple[int, int], on_bad_image: str, decoding: Decoding
-) -> ImageRows | FileRows:
-    """Check X, without opening a file."""
-    kind = infer_kind(X)
-    if kind == "features":
-        raise ValueError(
-            f"X holds no images, which ImageEmbedder embeds, but is {describe(X)}; valid are "
-            f"{VALID_IMAGES}."
-        )
-    if kind == "pixels":
-        return check_image_array(X, size)
-    return check_image_paths(X, size, on_bad_image, decoding)

@@ -1,39 +1,39 @@
 """Parameter object for fine-tuning."""
 
 import re
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 
-_POSITIVE = Interval(Integral, 1, None, closed="left")
+from skattr._estimators.options import AT_LEAST_1, ParameterObject
 
 
-class FineTuning(BaseEstimator):
-    """How much of the backbone is trained, and how fast.
+class FineTuning(ParameterObject):
+    """Which parts of a backbone are trained, and at which learning rates.
 
     Parameters
     ----------
     freeze : {"backbone", "stages:N"} or None, default=None
-        What is not trained: all of the backbone, or its first N stages. Frozen layers keep
-        their weights and their BatchNorm statistics, and do not drop out.
+        Part that is not trained: the whole backbone, or its first N stages. Frozen layers keep
+        their weights and their BatchNorm statistics, and their dropout is off.
     unfreeze_every : int, default=None
-        After every so many epochs the last stage that is still frozen is thawed; None keeps
-        all of them frozen.
+        Number of epochs after which the last stage that is still frozen is unfrozen, and so on
+        until the first. None keeps all of them frozen.
     layer_decay : float in (0, 1], default=1.0
-        A stage k stages before the branches learns with ``lr * layer_decay ** k``, the last one
-        having k = 1; the branches learn with `lr` [1]_.
+        Factor of the learning rate from stage to stage. The last stage learns with ``lr *
+        layer_decay``, the one before it with ``lr * layer_decay ** 2``, and so on; the branches
+        learn with `lr` [1]_.
 
     See Also
     --------
-    AttributeClassifier : Takes it, or the value of `freeze` alone, as `freeze`.
+    AttributeClassifier : Takes the object, or a value of `freeze`, as `fine_tuning`.
 
     Notes
     -----
-    The stages of a ResNet are its four blocks of layers, the first with the stem; of a model
-    whose layers stand in ``features`` they are the parts of those that have weights; of any
-    other the parts of the whole that have weights.
+    The stages of a ResNet are its four blocks of layers, the first together with the stem. The
+    stages of a network whose layers are in a module ``features`` are the submodules of
+    ``features`` that have weights. Any other network has one stage per submodule with weights.
 
     References
     ----------
@@ -49,7 +49,7 @@ class FineTuning(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "freeze": [str, None],
-        "unfreeze_every": [_POSITIVE, None],
+        "unfreeze_every": [AT_LEAST_1, None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
     }
 
@@ -67,33 +67,24 @@ class FineTuning(BaseEstimator):
     def settings(self) -> dict[str, Any]:
         """Check the parameters and return them.
 
+        Returns
+        -------
+        dict of {str: value}
+
         Raises
         ------
         ValueError
-            If one is invalid; the valid values are named.
+            If a parameter is invalid; the valid values are named.
         """
-        self._validate_params()
+        result = super().settings()
         if self.freeze is None and self.unfreeze_every is not None:
             raise ValueError(
-                f"unfreeze_every={self.unfreeze_every} thaws what is frozen, but freeze=None "
-                "freezes nothing; set freeze='backbone' or 'stages:N'."
+                f"unfreeze_every={self.unfreeze_every} needs frozen stages, but freeze is None; "
+                "set freeze='backbone' or 'stages:N'."
             )
-        valid = r"backbone|stages:[1-9]\d*"
-        if self.freeze is not None and re.fullmatch(valid, self.freeze) is None:
+        if self.freeze is not None and not re.fullmatch(r"backbone|stages:[1-9]\d*", self.freeze):
             raise ValueError(
-                f"freeze={self.freeze!r} is unknown; valid are 'backbone', 'stages:N' with a "
-                "number N from 1, a FineTuning and None."
+                "freeze (of fine_tuning) must be None, 'backbone' or 'stages:N' with N >= 1; got "
+                f"{self.freeze!r}."
             )
-        return dict(self.get_params(deep=False))
-
-
-def fine_tuning_settings(freeze: Any) -> dict[str, Any]:
-    """Return the checked settings of a :class:`FineTuning`, or of a value of its `freeze`.
-
-    Raises
-    ------
-    ValueError
-        If it is neither, or a setting is invalid.
-    """
-    tuning = freeze if isinstance(freeze, FineTuning) else FineTuning(freeze)
-    return tuning.settings()
+        return result

@@ -1,19 +1,23 @@
-"""From a classifier's parameters and checked data to a trained net."""
+"""Training of the network of AttributeClassifier."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
-from numbers import Real
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from skattr._estimators.augmentation import augmentation_settings
-from skattr._estimators.data import Labels, find_readable
-from skattr._estimators.fine_tuning import fine_tuning_settings
-from skattr._estimators.parameters import check_image_size
+from skattr._estimators.data import InputKind, Labels, find_readable
+from skattr._estimators.fine_tuning import FineTuning
+from skattr._estimators.options import Branches, ImageReading, TrainingOptions, resolve
+from skattr._estimators.parameters import (
+    ClassifierParameters,
+    check_image_size,
+    check_net_params,
+    check_no_balanced_weights,
+    random_generator,
+)
 from skattr._estimators.problem import make_problem
 from skattr._inputs.rows import FeatureRows, Rows
 from skattr._inputs.unreadable import warn_unreadable
@@ -26,109 +30,131 @@ from skattr._training import (
     build_net,
     train_net,
 )
+from skattr._training.net import AttributeNet
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 from skattr.nn import BranchLayout
 
-_PATIENCE = 5  # epochs
-_BROKEN_SINCE = "they could be when `fit` began, and were left out where they could not"
+_PATIENCE = 5  # epochs without improvement, for early_stopping=True
 _AUTO_LR = {"images": 1e-3, "features": 1e-2}
+_UNREADABLE_SINCE = "they could be read when `fit` began, and were skipped afterwards"
 
 
-def _usable_rows(classifier: Any, rows: Rows, labels: Labels, names: list[Any]) -> NDArray[np.intp]:
-    """Return the rows to train on; warn of attributes that have their labels elsewhere."""
-    usable = find_readable(classifier, rows)
+@dataclass(frozen=True)
+class Fitted:
+    """State of a fit that a later call continues from.
+
+    Attributes
+    ----------
+    net : AttributeNet
+    encoder : AttributeEncoder
+    kind : InputKind
+    categories : ndarray of shape (n_categories,), or None
+    """
+
+    net: AttributeNet
+    encoder: AttributeEncoder
+    kind: InputKind
+    categories: NDArray[Any] | None
+
+
+def fit_net(
+    classifier: ClassifierParameters,
+    rows: Rows,
+    labels: Labels,
+    encoder: AttributeEncoder,
+    previous: Fitted | None,
+) -> AttributeNet:
+    """Train a network.
+
+    Parameters
+    ----------
+    classifier : ClassifierParameters
+    rows : Rows
+    labels : Labels
+    encoder : AttributeEncoder
+        Encoder that made the codes of `labels`.
+    previous : Fitted or None
+        State of the previous fit, for ``warm_start=True``.
+
+    Returns
+    -------
+    AttributeNet
+    """
+    usable = _usable_rows(classifier, rows, labels, encoder)
+    rng = random_generator(classifier.random_state)
+    config = _config(classifier, rows, len(usable), seed=int(rng.integers(2**31)))
+    share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
+    train, validation = _split(usable, labels.weights, share, rng)
+    problem = make_problem(classifier, encoder, rows, labels, train)
+    start = None
+    if classifier.warm_start and previous is not None:
+        start = _start(previous, problem, encoder, labels, "warm_start=True")
+    net = build_and_train(config, problem, train, validation, start)
+    warn_unreadable(rows, _UNREADABLE_SINCE, n_reported=len(rows) - len(usable))
+    return net
+
+
+def partial_fit_net(
+    classifier: ClassifierParameters,
+    rows: Rows,
+    labels: Labels,
+    encoder: AttributeEncoder,
+    previous: Fitted | None,
+) -> AttributeNet:
+    """Train a network for one pass over further rows, at a constant learning rate.
+
+    Parameters
+    ----------
+    classifier : ClassifierParameters
+    rows, labels, encoder
+        As for :func:`fit_net`.
+    previous : Fitted or None
+        State of the previous `fit` or `partial_fit`.
+
+    Returns
+    -------
+    AttributeNet
+        Net that keeps the state of its optimizer for the next call.
+    """
+    check_no_balanced_weights(classifier)
+    usable = _usable_rows(classifier, rows, labels, encoder)
+    _check_batches(classifier, rows, len(usable))
+    problem = make_problem(classifier, encoder, rows, labels, usable)
+    net = None
+    if previous is not None:
+        net = _start(previous, problem, encoder, labels, "partial_fit")
+    # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
+    # weights. Later calls keep the net, and with it the momentum.
+    if net is None or not net.streams:
+        seed = int(random_generator(classifier.random_state).integers(2**31))
+        config = _config(classifier, rows, len(usable), seed)
+        config = replace(config, lr_schedule=None, max_epochs=1, patience=None)
+        net = build_net(config, problem, len(usable), net)
+        net.streams = True
+    train_net(net, problem, usable)
+    warn_unreadable(rows, _UNREADABLE_SINCE, n_reported=len(rows) - len(usable))
+    return net
+
+
+def _usable_rows(
+    classifier: ClassifierParameters, rows: Rows, labels: Labels, encoder: AttributeEncoder
+) -> NDArray[np.intp]:
+    """Return the rows to train on; warn about attributes with labels in unreadable rows only."""
+    usable = find_readable(classifier, resolve(ImageReading, classifier.images), rows)
     if rows.unreadable:
-        known = (labels.codes >= 0).any(axis=0)
-        left = (labels.codes[usable] >= 0).any(axis=0)
-        if not left.any():
-            raise ValueError("No label is known of those rows of X that can be read.")
-        lost = [names[j] for j in np.flatnonzero(known & ~left)]
-        if lost:
+        is_known = (labels.codes >= 0).any(axis=0)
+        is_usable = (labels.codes[usable] >= 0).any(axis=0)
+        if not is_usable.any():
+            raise ValueError("No label is known in the rows of X that can be read.")
+        names = [encoder.output_names_[j] for j in np.flatnonzero(is_known & ~is_usable)]
+        if names:
             warnings.warn(
-                f"No label of {lost} is known of those rows of X that can be read.",
+                f"No label of {names} is known in the rows of X that can be read.",
                 MissingLabelWarning,
                 stacklevel=find_stack_level(),
             )
     return usable
-
-
-def fit_net(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
-    """Train a net as the parameters of `classifier` say.
-
-    Parameters
-    ----------
-    classifier : AttributeClassifier
-    rows : Rows
-    labels : Labels
-    encoder : AttributeEncoder
-        The one that made the codes of `labels`.
-
-    Returns
-    -------
-    skorch.NeuralNet
-    """
-    usable = _usable_rows(classifier, rows, labels, encoder.output_names_)
-    rng = random_generator(classifier.random_state)
-    recipe = _recipe(classifier, rows, len(usable), seed=int(rng.integers(2**31)))
-    share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(usable, labels.weights, share, rng)
-    task = make_problem(classifier, encoder, rows, labels, train)
-    start = None
-    if classifier.warm_start:
-        start = _start(classifier, task, encoder, labels.categories, "warm_start=True")
-    net = build_and_train(recipe, task, train, validation, start)
-    warn_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
-    return net
-
-
-def partial_fit_net(classifier: Any, rows: Rows, labels: Labels, encoder: AttributeEncoder) -> Any:
-    """Train a net for one pass over some more rows, at a constant learning rate.
-
-    Parameters
-    ----------
-    classifier : AttributeClassifier
-        Fitted or not.
-    rows, labels, encoder
-        As for :func:`fit_net`.
-
-    Returns
-    -------
-    skorch.NeuralNet
-        The net of the stream, which keeps the state of its optimizer.
-    """
-    _refuse_balanced(classifier)
-    usable = _usable_rows(classifier, rows, labels, encoder.output_names_)
-    _check_batches(classifier, rows, len(usable))
-    task = make_problem(classifier, encoder, rows, labels, usable)
-    start = _start(classifier, task, encoder, labels.categories, "partial_fit")
-    if start is None or not start.streams:
-        seed = int(random_generator(classifier.random_state).integers(2**31))
-        recipe = _recipe(classifier, rows, len(usable), seed)
-        recipe = replace(recipe, lr_schedule=None, max_epochs=1, patience=None)
-        start = build_net(recipe, task, len(usable), start)
-        start.streams = True
-    train_net(start, task, usable)
-    warn_unreadable(rows, _BROKEN_SINCE, n_told=len(rows) - len(usable))
-    return start
-
-
-def _refuse_balanced(classifier: Any) -> None:
-    for name in ("pos_weight", "class_weight", "attribute_weight"):
-        value = getattr(classifier, name)
-        values = value.values() if isinstance(value, Mapping) else value
-        values = [value] if value is None or isinstance(value, str | Real) else values
-        if any(isinstance(one, str) and one.startswith("balanced") for one in values):
-            raise ValueError(
-                f"{name}={value!r} counts labels that partial_fit has not seen yet; give numbers."
-            )
-
-
-def random_generator(random_state: Any) -> np.random.Generator:
-    """Return a generator for a `random_state`; None is fresh entropy, not the global state."""
-    if random_state is None:
-        return np.random.default_rng()
-    return np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _split(
@@ -137,9 +163,10 @@ def _split(
     share: float | None,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """Return the rows to train on and, if asked for, those to validate on.
+    """Return the rows to train on and, if a share is held out, those to validate on.
 
-    Both get their share of the rows that have a label, without which there is no loss.
+    Rows with a label and rows without are divided separately: without the former there is no
+    validation loss.
     """
     if share is None:
         return usable, None
@@ -150,6 +177,7 @@ def _split(
         raise ValueError(
             f"validation_fraction={share} of {n} row(s) with a label leaves none to train on."
         )
+    # Rows without a label are held out too: losses may count missing labels as negatives.
     order = rng.permutation(len(usable))
     labelled, others = order[has_label[order]], order[~has_label[order]]
     held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
@@ -158,7 +186,8 @@ def _split(
     return usable[~is_held_out], usable[is_held_out]
 
 
-def _check_batches(classifier: Any, rows: Rows, n_usable: int) -> None:
+def _check_batches(classifier: ClassifierParameters, rows: Rows, n_usable: int) -> None:
+    # BatchNorm has no statistics of a single row; torch rejects it in training.
     if rows.kind == "images" and min(classifier.batch_size, n_usable) < 2:
         raise ValueError(
             "A network for images needs two rows or more per batch to train on, got "
@@ -166,73 +195,91 @@ def _check_batches(classifier: Any, rows: Rows, n_usable: int) -> None:
         )
 
 
-def _recipe(classifier: Any, rows: Rows, n_usable: int, seed: int) -> TrainingConfig:
+def _config(
+    classifier: ClassifierParameters, rows: Rows, n_usable: int, seed: int
+) -> TrainingConfig:
+    """Return the parameters that decide how the network is built and trained."""
     _check_batches(classifier, rows, n_usable)
-    net_params = dict(classifier.net_params or {})
+    branches = resolve(Branches, classifier.branches)
+    training = resolve(TrainingOptions, classifier.training)
+    tuning = resolve(FineTuning, classifier.fine_tuning)
+    net_params = check_net_params(classifier.net_params)
+    callbacks = net_params.pop("callbacks", None)
     stopping = classifier.early_stopping
     patience = _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping)
     return TrainingConfig(
         backbone=classifier.backbone,
         weights=classifier.weights,
-        branch_hidden=classifier.branch_hidden,
+        branch_hidden=branches.hidden,
         image_size=check_image_size(classifier.image_size),
-        augment=_changes(classifier.augment),
+        augment=_augmenter(classifier.augment),
         optimizer=classifier.optimizer,
         lr=_AUTO_LR[rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
-        lr_schedule=classifier.lr_schedule,
+        lr_schedule=training.lr_schedule,
         batch_size=classifier.batch_size,
         max_epochs=classifier.max_epochs,
         patience=patience if stopping else None,
         device=classifier.device,
-        precision=classifier.precision,
-        compile=bool(net_params.pop("compile", False)),
-        num_workers=classifier.num_workers,
-        callbacks=net_params.pop("callbacks", None),
-        net_params=net_params,
-        ema_decay=classifier.ema_decay,
-        **fine_tuning_settings(classifier.freeze),
+        precision=training.precision,
+        compile=bool(training.compile),
+        num_workers=resolve(ImageReading, classifier.images).num_workers,
+        callbacks=callbacks,
+        net_params={"module__dropout": branches.dropout, **net_params},
+        ema_decay=training.ema_decay,
+        clip_norm=training.clip_norm,
+        accumulate=training.accumulate,
+        freeze=tuning.freeze,
+        unfreeze_every=tuning.unfreeze_every,
+        layer_decay=tuning.layer_decay,
         seed=seed,
         verbose=int(classifier.verbose),
     )
 
 
-def _changes(augment: Any) -> Any:
-    """Return how batches are changed in training: a ImageAugmenter, a callable, or None."""
+def _augmenter(augment: Any) -> Any:
+    """Return what changes training batches: an ImageAugmenter, a callable, or None."""
     settings = augmentation_settings(augment)
     return ImageAugmenter(**settings) if isinstance(settings, dict) else settings
 
 
 def _start(
-    classifier: Any,
-    task: TrainingProblem,
+    previous: Fitted,
+    problem: TrainingProblem,
     encoder: AttributeEncoder,
-    categories: NDArray[Any] | None,
+    labels: Labels,
     caller: str,
-) -> Any:
-    """Return the fitted net to go on from, None before the first fit."""
-    if not hasattr(classifier, "net_"):
-        return None
-    network = classifier._network
-    what = f"{caller} goes on from the previous fit, but"
+) -> AttributeNet:
+    """Return the net of the previous fit, if it can be trained on the present problem.
+
+    Raises
+    ------
+    ValueError
+        If its branches, classes, categories or inputs differ; `caller` begins the message.
+    """
+    network: Any = previous.net.module_
+    continues = f"{caller} continues from the previous fit, but"
+    # Branches that add_attributes appended were trained on frozen features; together with the old
+    # ones they are no layout that fit would build.
     if not isinstance(network.layout, BranchLayout):
-        raise ValueError(f"{what} attributes were added to it; fit all of them anew.")
-    same = network.layout == task.layout and all(
+        raise ValueError(f"{continues} attributes were added to it; call fit on all attributes.")
+    is_same = network.layout == problem.layout and all(
         np.array_equal(new, old)
-        for new, old in zip(encoder.classes_, classifier.encoder_.classes_, strict=True)
+        for new, old in zip(encoder.classes_, previous.encoder.classes_, strict=True)
     )
-    if categories is not None:
-        same = same and np.array_equal(categories, getattr(classifier, "categories_", []))
-    if not same or network.n_conditions != task.n_conditions:
+    if labels.categories is not None and is_same:
+        known = previous.categories
+        is_same = known is not None and np.array_equal(labels.categories, known)
+    if not is_same or network.n_conditions != problem.n_conditions:
         raise ValueError(
-            f"{what} the classes of y, its categories or the form of its branches differ from "
-            "it; declare all labels in `classes`, or fit anew with warm_start=False."
+            f"{continues} the classes of y, its categories or the form of its branches differ; "
+            "declare all labels in `attributes`, or fit from scratch with warm_start=False."
         )
-    rows = task.rows
+    rows = problem.rows
     n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
     if n_inputs != network.n_inputs:
         raise ValueError(
-            f"{what} X is of another kind or has another number of features; fit anew with "
-            "warm_start=False."
+            f"{continues} X is of another kind or has another number of features; fit from "
+            "scratch with warm_start=False."
         )
-    return classifier.net_
+    return previous.net

@@ -1,13 +1,14 @@
-"""What a fitted network answers: labels, probabilities, columns and a score."""
+"""Prediction methods of AttributeClassifier."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skattr._estimators.data import category_for_prediction, check_finite, check_X
+from skattr._estimators.data import InputKind, category_for_prediction, check_finite, check_X
+from skattr._estimators.options import Branches, ImageReading, resolve
 from skattr._estimators.probabilities import (
     binary_log_odds,
     predicted_codes,
@@ -17,29 +18,36 @@ from skattr._estimators.probabilities import (
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import check_any_readable, unreadable_rows, warn_unreadable
 from skattr._multioutput.scores import column_names, exact_match
-from skattr._targets.constraints import decode
+from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._training import predict_rows
+from skattr._training.net import AttributeNet
 
 
-class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
-    """The half of :class:`AttributeClassifier` that only reads what `fit` has left."""
+# TransformerMixin is a base here too because scikit-learn wraps `transform` for `set_output` only
+# in the class that defines it.
+class PredictionMixin(TransformerMixin):
+    """Prediction methods, which read what `fit` stored.
 
-    net_: Any
+    Of the parameters they read only those that change how rows are read or what is returned
+    (`image_size`, `images`, `batch_size`, `verbose`, `transform_output`, and `ordinal_predict` of
+    `branches`), so that these may be changed without fitting again.
+    """
+
+    net_: AttributeNet
     encoder_: AttributeEncoder
     output_names_: list[Any]
     attribute_kinds_: list[Any]
     n_outputs_: int
+    categories_: NDArray[Any]
+    _kind: InputKind
+    _constraints: LogicalConstraints | None
+    image_size: int | tuple[int, int]
+    images: ImageReading | str | None
+    branches: Branches | str | None
     batch_size: int
-    num_workers: int
     verbose: int
-    ordinal_predict: str
     transform_output: str
-    _rules: Any
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether a fit has succeeded; one that failed may have left ``n_features_in_``."""
-        return hasattr(self, "net_")
 
     @property
     def _network(self) -> Any:
@@ -48,43 +56,53 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
     def _outputs(
         self, X: Any, output: Any = "logits", *, needs_some: bool = False
     ) -> tuple[NDArray[Any], NDArray[np.intp]]:
-        """Return outputs, and which rows could not be read: their outputs are zeros.
+        """Return outputs, and the rows that could not be read: their outputs are zeros.
 
-        With `needs_some` it is an error if none could.
+        With `needs_some` it is an error if no row could be read.
         """
         check_is_fitted(self)
-        rows, column = check_X(self, X, reset=False)
+        images = resolve(ImageReading, self.images)
+        # A pass over X to search for NaN takes a sixth of the time of a linear prediction. A
+        # linear network propagates NaN and infinities, so the search is deferred: its outputs are
+        # checked, and X only if they are not finite.
+        deferred = self._network.propagates_non_finite
+        rows, column, _ = check_X(self, X, images, self._kind, defer_finite_check=deferred)
+        category = None
+        if self._network.n_conditions:
+            category = category_for_prediction(column, self.categories_)
         values = predict_rows(
             self.net_,
             rows,
             output,
-            category=category_for_prediction(self, column),
+            category=category,
             batch_size=self.batch_size,
-            num_workers=self.num_workers,
+            num_workers=images.num_workers,
             verbose=int(self.verbose),
         )
         if isinstance(rows, FeatureRows) and rows.unreadable is None:
-            check_finite(self, rows.array, values)  # if it has not been before
+            check_finite(rows.array, values, self._kind)
         if needs_some:
             check_any_readable(rows)
-        warn_unreadable(rows, "their outputs are NaN, their labels unknown")
+        warn_unreadable(rows, "their outputs are NaN, their labels are missing")
         return values, unreadable_rows(rows)
 
     def _predicted_codes(self, X: Any, *, needs_some: bool = False) -> NDArray[np.int64]:
-        (logits, bad), layout = self._outputs(X, needs_some=needs_some), self._network.layout
-        probas = probabilities(logits, layout)
-        codes = predicted_codes(probas, self.attribute_kinds_, self.ordinal_predict)
-        if self._rules is not None:
-            odds = binary_log_odds(logits, layout, self._rules.columns)
-            codes[:, self._rules.columns] = decode(odds, self._rules)
-        codes[bad] = UNKNOWN
+        rule = resolve(Branches, self.branches).ordinal_predict
+        (logits, unreadable), layout = self._outputs(X, needs_some=needs_some), self._network.layout
+        codes = predicted_codes(probabilities(logits, layout), self.attribute_kinds_, rule)
+        if self._constraints is not None:
+            columns = self._constraints.columns
+            odds = binary_log_odds(logits, layout, columns)
+            codes[:, columns] = decode(odds, self._constraints)
+        codes[unreadable] = UNKNOWN
         return codes
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the most probable label of each attribute.
 
-        Of an ordinal attribute it is the median label with ``ordinal_predict="median"``. With
-        `constraints`, binary attributes get the most probable labels that break none of them.
+        For an ordinal attribute it is the median label with
+        ``branches=Branches(ordinal_predict="median")``. With `constraints`, the binary attributes
+        get the most probable combination of labels that satisfies all of them.
 
         Parameters
         ----------
@@ -93,8 +111,8 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y; object if the attributes differ in it, or a row could not be read
-            (``on_bad_image="warn"``): its labels are None.
+            Labels in the dtype of y. The dtype is object if those of the attributes differ, or if
+            a row could not be read (``on_bad_image="warn"``): its labels are None.
         """
         codes = self._predicted_codes(X)
         return self.encoder_.inverse_transform(codes)
@@ -109,14 +127,15 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_classes) for one attribute, else a list of them
-            Columns in the order of `classes_`; NaN where a row could not be read
+            Columns in the order of `classes_`; NaN if a row could not be read
             (``on_bad_image="warn"``).
         """
-        logits, bad = self._outputs(X)
+        logits, unreadable = self._outputs(X)
         probas = probabilities(logits, self._network.layout)
         for proba in probas:
-            proba[bad] = np.nan
+            proba[unreadable] = np.nan
         if self.n_outputs_ == 1:
+            # scikit-learn's scorers assume that the classes of a single output are sorted.
             return probas[0][:, np.argsort(self.encoder_.classes_[0])]
         return probas
 
@@ -130,16 +149,16 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, n_columns)
-            One column per binary attribute (its positive class) and one per class of the
-            others; or the shared features with ``transform_output="features"``. NaN where a row
+            One column per binary attribute (its positive class) and one per class of the other
+            attributes; or the shared features with ``transform_output="features"``. NaN if a row
             could not be read (``on_bad_image="warn"``).
         """
         is_features = self.transform_output == "features"
-        values, bad = self._outputs(X, "features" if is_features else "logits")
+        values, unreadable = self._outputs(X, "features" if is_features else "logits")
         if not is_features:
             layout = self._network.layout
             values = transform_columns(values, layout, self.attribute_kinds_, self.transform_output)
-        values[bad] = np.nan
+        values[unreadable] = np.nan
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -160,11 +179,10 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         return column_names(self.output_names_, self.encoder_.classes_, self.attribute_kinds_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows all of whose known labels are predicted.
+        """Return the share of rows whose known labels are all predicted.
 
-        With one attribute this is the accuracy. Rows without a known label do not count, nor do
-        those that cannot be read (``on_bad_image="warn"``): in `score`, as in `fit`, their
-        labels are unknown.
+        With one attribute this is the accuracy. Rows without a known label do not count, and
+        neither do rows that cannot be read (``on_bad_image="warn"``), as in `fit`.
 
         Parameters
         ----------
@@ -175,8 +193,15 @@ class PredictionMixin(ClassifierMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         float
+
+        Raises
+        ------
+        UnseenLabelError
+            If y has a label that is not among the classes of `fit`.
         """
         check_is_fitted(self)
+        # A label that fit has not seen is a typing error or a level to be declared; counting it
+        # as a wrong prediction would hide both.
         codes = self.encoder_.transform(y)
         predicted = self._predicted_codes(X, needs_some=True)
         return exact_match(codes, predicted, sample_weight)

@@ -1,4 +1,4 @@
-"""From logits to probabilities, codes and the columns of `transform`, in numpy."""
+"""Conversion of logits to probabilities, class codes and `transform` outputs, in NumPy."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -12,11 +12,11 @@ _ROWS_AT_ONCE = 1024
 
 
 class Layout(Protocol):
-    """What is needed of :class:`skattr.nn.BranchLayout`."""
+    """Attributes of :class:`skattr.nn.BranchLayout` that are used here."""
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """The attributes that are outputs."""
+        """Positions of the attributes that are outputs."""
 
     @property
     def n_classes(self) -> tuple[int, ...]:
@@ -24,7 +24,7 @@ class Layout(Protocol):
 
     @property
     def forms(self) -> tuple[Any, ...]:
-        """What the logits of each attribute mean."""
+        """Form of each attribute's logits, such as "sigmoid" or "ordinal"."""
 
     @property
     def slices(self) -> tuple[slice, ...]:
@@ -32,11 +32,11 @@ class Layout(Protocol):
 
 
 def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
-    """Return the class probabilities of each output, (n, n_classes), in the user's order."""
+    """Return the class probabilities of each output, (n, n_classes), in the column order of y."""
     singles = [j for j in layout.outputs if layout.forms[j] == "sigmoid"]
     columns: Any = [layout.slices[j].start for j in singles]
     if columns and columns == list(range(columns[0], columns[0] + len(columns))):
-        columns = slice(columns[0], columns[0] + len(columns))  # which needs no copy
+        columns = slice(columns[0], columns[0] + len(columns))  # a view, not a copy
     of_singles = dict(zip(singles, _sigmoid_pairs(logits[:, columns]), strict=True))
     return [
         of_singles[j] if j in of_singles else _probabilities(logits[:, layout.slices[j]], form)
@@ -47,14 +47,15 @@ def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
 def _sigmoid_pairs(odds: Floats) -> list[Floats]:
     """Return the probabilities of absent and present, (n, 2), for each column of log odds.
 
-    Each has an exponential of its own, so that the smaller one is as exact as the larger. NumPy's
-    does not depend on where an element stands, torch's does, in the last bit.
+    Each has its own exponential, so that the smaller one is as accurate as the larger.
     """
+    # NumPy's exponential of an element does not depend on its position in the array; torch's does,
+    # in the last bit, so that predictions of a row would depend on the other rows.
     result = np.empty((odds.shape[1], 2, len(odds)), dtype=odds.dtype)
     for start in range(0, len(odds), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         by_output = np.ascontiguousarray(odds[rows].T)
-        with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0, as it should be
+        with np.errstate(over="ignore"):  # 1 / (1 + inf) is 0, which is correct
             np.divide(1, 1 + np.exp(by_output), out=result[:, 0, rows])
             np.divide(1, 1 + np.exp(-by_output), out=result[:, 1, rows])
     return [pair.T for pair in result]
@@ -68,7 +69,7 @@ def _probabilities(logits: Floats, form: str) -> Floats:
     if form == "ordinal":
         return np.exp(_ordinal_log_probabilities(logits))
     if form == "joint":
-        odds = _log_odds(logits, form)  # a sum of shares may come out above 1
+        odds = _log_odds(logits, form)  # a sum of shares could exceed 1 by rounding
         return np.stack([expit(-odds), expit(odds)], axis=1)
     shares: Floats = softmax(logits, axis=1)
     return shares
@@ -77,10 +78,11 @@ def _probabilities(logits: Floats, form: str) -> Floats:
 def _ordinal_log_probabilities(logits: Floats) -> Floats:
     """Return log class probabilities for cumulative log odds, without loss in the tails.
 
-    expit(a) - expit(b) = expit(a) expit(-b) (1 - exp(b - a)), the least of which is not zero, so
-    that its logarithm is finite.
+    The difference of two cumulative probabilities is expit(a) - expit(b) = expit(a) expit(-b) (1 -
+    exp(b - a)).
     """
     above, below = logits[:, :-1], logits[:, 1:]
+    # The last factor is at least the smallest positive number, so that its logarithm is finite.
     gaps = np.maximum(-np.expm1(below - above), np.finfo(logits.dtype).tiny)
     between = log_expit(above) + log_expit(-below) + np.log(gaps)
     return np.concatenate([log_expit(-logits[:, :1]), between, log_expit(logits[:, -1:])], axis=1)
@@ -108,8 +110,8 @@ def predicted_codes(
 ) -> NDArray[np.int64]:
     """Return the predicted class of each attribute, (n, n_outputs).
 
-    The most probable class, but for ordinal attributes with ``ordinal_predict="median"`` the
-    first class at which the probabilities add up to one half.
+    It is the most probable class. For ordinal attributes with ``ordinal_predict="median"`` it is
+    the first class whose cumulative probability is at least one half.
     """
     codes = []
     for proba, kind in zip(probas, kinds, strict=True):

@@ -1,1 +1,1 @@
-"""Representations of X: images in memory, image files, 2-D features."""
+"""Representations of X: images in memory, image files and 2-D features."""

@@ -1,4 +1,4 @@
-"""Crop boxes: the columns of X that hold them, and what is wrong with them."""
+"""Crop boxes: the box columns of X and their validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +16,15 @@ BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 def read_boxes(
     X: pd.DataFrame, paths: Sequence[str], unreadable: Unreadable
 ) -> NDArray[np.float64] | None:
-    """Return the boxes of all rows, None if X has no columns for them.
+    """Return the boxes of all rows, None if X has no box columns.
 
     Parameters
     ----------
     X : DataFrame
     paths : sequence of str
-        Of the rows, for messages.
+        Paths of the rows, for error messages.
     unreadable : dict of {int: str}, or None
-        What is wrong with a row's box is kept there; None raises it.
+        Rows with an invalid box are recorded here. None raises an error instead.
 
     Returns
     -------
@@ -34,9 +34,9 @@ def read_boxes(
     Raises
     ------
     ValueError
-        If only some of the four columns are there.
+        If X has only some of the four columns.
     InvalidBoxError
-        If a box is invalid, whatever the size of its image.
+        If a box is invalid for every image size.
     """
     present = [name for name in BOX_COLUMNS if name in X.columns]
     if not present:
@@ -53,44 +53,44 @@ def read_boxes(
     except (TypeError, ValueError) as error:
         if unreadable is None:
             raise InvalidBoxError(f"the box columns of X must be numbers: {error}") from None
-        boxes = columns.map(_number).to_numpy(dtype=np.float64)
-        text = np.isnan(boxes) & columns.notna().to_numpy()
-        for row in np.flatnonzero(text.any(axis=1)).tolist():
+        boxes = columns.map(_to_float).to_numpy(dtype=np.float64)
+        is_text = np.isnan(boxes) & columns.notna().to_numpy()
+        for row in np.flatnonzero(is_text.any(axis=1)).tolist():
             edges = columns.iloc[row].tolist()
-            what = f"the box xmin, ymin, xmax, ymax = {edges} of {paths[row]!r} is not of numbers"
-            raise_or_record(unreadable, row, InvalidBoxError(what))
-    for reason, bad in box_faults(boxes).items():
-        for row in np.flatnonzero(bad).tolist():
-            what = (
+            message = f"the box xmin, ymin, xmax, ymax = {edges} of {paths[row]!r} is not numeric"
+            raise_or_record(unreadable, row, InvalidBoxError(message))
+    for reason, is_invalid in box_faults(boxes).items():
+        for row in np.flatnonzero(is_invalid).tolist():
+            message = (
                 f"the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of {paths[row]!r} "
                 f"{reason}; boxes are 0-based and half-open, with 0 <= xmin < xmax <= width and "
                 "0 <= ymin < ymax <= height, or all NaN for the whole image."
             )
-            raise_or_record(unreadable, row, InvalidBoxError(what))
+            raise_or_record(unreadable, row, InvalidBoxError(message))
     return boxes
 
 
 def box_faults(boxes: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Return what may be wrong with boxes, and which of them it is true of.
+    """Return the possible faults of boxes, and a mask of the boxes that have each.
 
     Parameters
     ----------
     boxes : ndarray of shape (n, 4), float64
-        A row of NaN is no box, and right.
+        Rows of all NaN (no box) are valid.
     """
     missing = np.isnan(boxes)
-    whole = missing.all(axis=1)
-    with np.errstate(invalid="ignore"):
-        is_whole_number = np.isfinite(boxes) & (boxes == np.floor(boxes))
+    has_box = ~missing.all(axis=1)
+    with np.errstate(invalid="ignore"):  # floor of infinity
+        is_integer = np.isfinite(boxes) & (boxes == np.floor(boxes))
         return {
-            "has a missing edge": missing.any(axis=1) & ~whole,
-            "has edges that are not whole pixels": ~whole & ~is_whole_number.all(axis=1),
+            "has a missing edge": missing.any(axis=1) & has_box,
+            "has edges that are not whole pixels": has_box & ~is_integer.all(axis=1),
             "holds no pixel": (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1]),
             "starts outside its image": (boxes[:, :2] < 0).any(axis=1),
         }
 
 
-def _number(value: Any) -> float:
+def _to_float(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The category of the object in each row: a column of X, or metadata of `fit`."""
+"""Object categories: a column of X or metadata of `fit`."""
 
 import warnings
 from numbers import Real
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._targets.columns import positions
+from skattr._targets.codes import positions
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import SkattrWarning, UnseenCategoryWarning
 
@@ -16,7 +16,7 @@ COLUMN = "category"
 
 
 def split_category(X: Any) -> tuple[Any, pd.Series | None]:
-    """Take the category from X.
+    """Separate the category from X.
 
     Parameters
     ----------
@@ -25,8 +25,13 @@ def split_category(X: Any) -> tuple[Any, pd.Series | None]:
 
     Returns
     -------
-    X : without the column, if it held features beside it
+    X : the features without the column, or the unchanged X
     category : Series of shape (n,), or None
+
+    Raises
+    ------
+    ValueError
+        If X has the column twice, or no other column.
     """
     if not isinstance(X, pd.DataFrame) or COLUMN not in X.columns:
         return X, None
@@ -37,17 +42,17 @@ def split_category(X: Any) -> tuple[Any, pd.Series | None]:
         return X, category
     if X.shape[1] == 1:
         raise ValueError(
-            f"X has the column {COLUMN!r} only; it needs features or a column 'path' beside it."
+            f"X has the column {COLUMN!r} only; it also needs features or a column 'path'."
         )
     return X.drop(columns=COLUMN), category
 
 
 def warn_numeric_category(column: pd.Series | None) -> None:
-    """Warn that a column of numbers among features, which nobody asked for, is none of them."""
+    """Warn that a numeric column of this name, which no parameter uses, is not a feature."""
     if column is not None and pd.api.types.is_numeric_dtype(column) and column.notna().any():
         warnings.warn(
-            f"The column {COLUMN!r} of X is the category of the object, which category_prior=None "
-            "does not use, and no feature; rename it if it is one.",
+            f"The column {COLUMN!r} of X is the category of the object and not a feature; "
+            "category_prior=None does not use it. Rename the column if it is a feature.",
             SkattrWarning,
             stacklevel=find_stack_level(),
         )
@@ -59,7 +64,7 @@ def category_for_fit(prior: str | None, column: Any, metadata: Any) -> Any:
     Raises
     ------
     ValueError
-        If there are none, they are there twice, or prediction would lack them.
+        If they are missing or given twice, or if prediction needs a column and X has none.
     """
     if prior is None:
         return None
@@ -87,12 +92,12 @@ def category_series(category: Any, n_rows: int) -> pd.Series:
     Raises
     ------
     ValueError
-        If there is not one for each row.
+        If the number of categories is not the number of rows.
     """
     if np.shape(category) != (n_rows,):
         raise ValueError(
-            f"category has the shape {np.shape(category)}, X {n_rows} row(s): it needs one "
-            "category for each row, None where it is unknown."
+            f"category has shape {np.shape(category)}, but X has {n_rows} row(s); it needs one "
+            "category for each row, with None where it is unknown."
         )
     return pd.Series(category).reset_index(drop=True)
 
@@ -107,13 +112,13 @@ def read_categories(values: pd.Series) -> NDArray[Any]:
     """
     known = values[values.notna()]
     if known.empty:
-        raise ValueError("No category is known; one object's category must be, to learn from it.")
+        raise ValueError("All categories are missing; at least one must be known.")
     labels = known.tolist()
-    strange = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
-    if strange:
+    invalid = [label for label in labels if not isinstance(label, str | Real | np.bool_)]
+    if invalid:
         raise ValueError(
-            f"The category {strange[0]!r} is neither a string nor a number; categories must be "
-            "one or the other."
+            f"The category {invalid[0]!r} is neither a string nor a number; categories must be "
+            "strings or numbers."
         )
     are_strings = [isinstance(label, str) for label in labels]
     if any(are_strings) != all(are_strings):
@@ -126,24 +131,24 @@ def read_categories(values: pd.Series) -> NDArray[Any]:
 
 
 def category_codes(values: pd.Series, categories: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the position of each row's category among `categories`, -1 where unknown.
+    """Return the position of each row's category in `categories`, -1 where it is unknown.
 
     Warns
     -----
     UnseenCategoryWarning
-        Once, if a category is not among them; it counts as unknown.
+        Once, if some categories are not in `categories`. They count as unknown.
     """
     known = values.notna().to_numpy()
     codes = np.full(len(values), -1, dtype=np.int64)
     codes[known] = positions(values[known], categories)
     unseen = known & (codes < 0)
     if unseen.any():
-        shown = sorted(map(repr, pd.unique(values[unseen])))
+        names = sorted(map(repr, pd.unique(values[unseen])))
         warnings.warn(
             f"{int(unseen.sum())} row(s), first row {int(np.argmax(unseen))}, have a category "
-            f"that was not seen in training: {', '.join(shown[:10])}"
-            f"{', ...' if len(shown) > 10 else ''}; it counts as unknown.",
+            f"that was not seen in training: {', '.join(names[:10])}"
+            f"{', ...' if len(names) > 10 else ''}; it counts as unknown.",
             UnseenCategoryWarning,
-            stacklevel=2,
+            stacklevel=find_stack_level(),
         )
     return codes

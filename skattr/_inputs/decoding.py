@@ -1,9 +1,8 @@
-"""How an image file becomes an upright RGB array of one size.
+"""Decoding and resizing of image files.
 
-Pillow judges a file: what it is, its size, mode and orientation, whether it is too large or
-broken, and in which words. Plain JPEG files are then decoded by simplejpeg where it is installed,
-to the same pixels in less time; whatever it stumbles over, Pillow decodes or refuses. The resize
-is torch's, for files as for images in memory.
+Pillow validates each file and reports all errors. Plain JPEG files are decoded by simplejpeg if
+it is installed, to the same pixels in less time, falling back to Pillow. Files and images in
+memory are resized by the same function, so that equal pixels give equal predictions.
 """
 
 import os
@@ -18,14 +17,17 @@ from skattr.exceptions import ImageReadError, InvalidBoxError
 
 try:
     import simplejpeg
-except ImportError:  # the same pixels, but slower
+except ImportError:  # an optional dependency: Pillow decodes the same pixels, but slower
     simplejpeg = None
 
 Box = tuple[int, int, int, int]
-PREPROCESSING = 2  # to be raised when images are decoded or resized otherwise
+# Part of the keys of cached features; increase it when the pixels of a decoded image change.
+PREPROCESSING = 2
 Decoding = Literal["exact", "scaled"]
 _JPEG_FORMATS = ("JPEG", "MPO")
-_LEAST_SIDE = 8  # below, two of JPEG's scales by eighths may give images of one size
+# libjpeg scales by eighths. In smaller images two scales may give the same size, so that
+# simplejpeg and Pillow could choose different ones.
+_MIN_SCALED_SIDE = 8
 
 
 def read_image(
@@ -36,10 +38,10 @@ def read_image(
 ) -> NDArray[np.uint8]:
     """Read an image file as an upright RGB array of one size.
 
-    EXIF orientation is applied, transparency is laid on white, 16-bit gray is scaled to 8 bits,
-    CMYK, palette and gray images are converted, of an animation the first frame is taken. The
-    crop, if any, is cut from the upright image; then it is resized (see :func:`resize`)
-    without regard to its aspect ratio.
+    The EXIF orientation is applied. Transparent images are composited on white, 16-bit gray is
+    scaled to 8 bits, CMYK, palette and gray images are converted, and an animation gives its
+    first frame. The crop, if any, is cut from the upright image. The result is resized (see
+    :func:`resize`) without keeping the aspect ratio.
 
     Parameters
     ----------
@@ -48,20 +50,20 @@ def read_image(
     box : (xmin, ymin, xmax, ymax), optional
         0-based and half-open, in pixels of the upright image.
     decoding : {"exact", "scaled"}
-        "scaled" decodes a JPEG without box at 1/2, 1/4 or 1/8 of its size, whichever is the
-        smallest that is not below `size`, and resizes that.
+        "scaled" decodes a JPEG without a box at 1/2, 1/4 or 1/8 of its size, the smallest that
+        is not below `size`, before the resize.
 
     Returns
     -------
     ndarray of shape (height, width, 3), uint8
-        It may be written to.
+        The array is writable.
 
     Raises
     ------
     ImageReadError
-        If the file is missing, truncated, or no image.
+        If the file is missing, truncated or not an image.
     InvalidBoxError
-        If the box leaves the image.
+        If the box exceeds the bounds of the image.
 
     Examples
     --------
@@ -93,14 +95,14 @@ def read_image(
 def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize images, bilinear and antialiased.
 
-    Each is resized as if it were alone, to within a level of what Pillow's bilinear filter makes
-    of it (two at a few pixels of pure noise). Images that have the size already are returned as
-    they are.
+    The result of an image does not depend on the others. It is within one level of Pillow's
+    bilinear filter (two levels at a few pixels of pure noise), in half the time. Images that have
+    the size already are returned unchanged.
 
     Parameters
     ----------
     images : ndarray of shape (n, H, W, 3) or (H, W, 3), uint8
-        It must be writable, as torch takes it without a copy.
+        The array must be writable, because torch warns of a read-only one that it shares.
     size : (height, width)
 
     Returns
@@ -120,7 +122,7 @@ def resize(images: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     height, width = images.shape[-3:-1]
     batch = torch.from_numpy(np.ascontiguousarray(images).reshape(-1, height, width, 3))
     resized = torch.nn.functional.interpolate(
-        batch.permute(0, 3, 1, 2),  # in memory the channels stay last, which is the fast layout
+        batch.permute(0, 3, 1, 2),  # a view: the channels stay last in memory, the fast layout
         size=size,
         mode="bilinear",
         antialias=True,
@@ -147,9 +149,9 @@ def _decode(
         if orientation == 1:
             pixels = _decode_plain_jpeg(opened, full_size)
             if pixels is not None:
-                return _cut(pixels, box, path)
+                return _crop(pixels, box, path)
     opened.load()
-    # Of other formats, it may stand behind the pixels.
+    # In other formats than JPEG the EXIF data may follow the pixels, so it is read after `load`.
     image = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
     if box is not None:
         _check_inside(box, image.size, path)
@@ -165,14 +167,14 @@ def _orientation(image: Image.Image) -> int:
 def _decode_plain_jpeg(
     opened: ImageFile.ImageFile, full_size: tuple[int, int]
 ) -> NDArray[np.uint8] | None:
-    """Return what Pillow would decode a gray or YCbCr JPEG to, None where it has to.
+    """Decode a gray or YCbCr JPEG with simplejpeg, or return None if Pillow must decode it.
 
     Parameters
     ----------
     opened : ImageFile
-        Not loaded; its size is the one to decode at.
+        An image that is not loaded. Its size is the size to decode at.
     full_size : (width, height)
-        Of the file.
+        The size of the image in the file.
     """
     is_plain = opened.mode == "L" or (
         opened.mode == "RGB" and opened.info.get("adobe_transform", 1) == 1
@@ -180,7 +182,7 @@ def _decode_plain_jpeg(
     is_scaled = opened.size != full_size
     if simplejpeg is None or not is_plain or opened.fp is None:
         return None
-    if is_scaled and max(full_size) < _LEAST_SIDE:
+    if is_scaled and max(full_size) < _MIN_SCALED_SIDE:
         return None
     width, height = opened.size
     try:
@@ -192,14 +194,14 @@ def _decode_plain_jpeg(
             fastupsample=False,
             min_height=height if is_scaled else 0,
             min_width=width if is_scaled else 0,
-            strict=True,  # what libjpeg warns of, Pillow shall decide on
+            strict=True,  # let Pillow decide on files that libjpeg warns about
         )
-    except Exception:
+    except Exception:  # Pillow decodes the file or reports the error
         return None
     return pixels if pixels.shape == (height, width, 3) else None
 
 
-def _cut(
+def _crop(
     pixels: NDArray[np.uint8], box: Box | None, path: str | os.PathLike[str]
 ) -> NDArray[np.uint8]:
     if box is None:
@@ -207,21 +209,21 @@ def _cut(
     height, width, _ = pixels.shape
     _check_inside(box, (width, height), path)
     xmin, ymin, xmax, ymax = box
-    return np.ascontiguousarray(pixels[ymin:ymax, xmin:xmax])  # lets go of the rest
+    return np.ascontiguousarray(pixels[ymin:ymax, xmin:xmax])  # a copy releases the full image
 
 
 def _check_inside(box: Box, image_size: tuple[int, int], path: str | os.PathLike[str]) -> None:
     width, height = image_size
     if box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height:
         raise InvalidBoxError(
-            f"the box xmin, ymin, xmax, ymax = {box} leaves the image {os.fspath(path)!r}, "
-            f"which is {width} pixels wide and {height} high"
+            f"the box xmin, ymin, xmax, ymax = {box} exceeds the bounds of the image "
+            f"{os.fspath(path)!r} ({width} x {height} pixels)"
         )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        return _gray_of_16_bits(image).convert("RGB")
+        return _gray_to_8_bits(image).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -229,7 +231,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _gray_of_16_bits(image: Image.Image) -> Image.Image:
+def _gray_to_8_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
         raise ValueError(

@@ -1,7 +1,7 @@
-"""Rows of X whose image cannot be read: raised, or put up with, counted and named once."""
+"""Handling of unreadable images: raise an error, or record them and warn once."""
 
 import warnings
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,21 @@ from numpy.typing import NDArray
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError
 
-# Why each row that cannot be read cannot, as far as that is known; None where it is to be raised.
+# The reason of each unreadable row found so far. None means that errors are raised instead.
 Unreadable = dict[int, str] | None
-_SHOWN = 3
+_N_SHOWN = 3
+
+
+class _Rows(Protocol):
+    unreadable: Unreadable
+
+    def __len__(self) -> int: ...
 
 
 def raise_or_record(
     unreadable: Unreadable, row: int, error: ImageReadError | InvalidBoxError
 ) -> None:
-    """Raise an error with its row, or keep its sentence in `unreadable`.
+    """Raise an error with the number of its row, or record its message in `unreadable`.
 
     Raises
     ------
@@ -29,47 +35,48 @@ def raise_or_record(
     unreadable.setdefault(row, str(error))
 
 
-def readable(rows: Any) -> NDArray[np.intp]:
-    """Return, in order, the positions of all rows but those known to be unreadable."""
+def readable_rows(rows: _Rows) -> NDArray[np.intp]:
+    """Return, in order, the rows that are not known to be unreadable."""
     return np.delete(np.arange(len(rows)), unreadable_rows(rows))
 
 
-def unreadable_rows(rows: Any) -> NDArray[np.intp]:
-    """Return, in order, the positions of the rows known to be unreadable."""
+def unreadable_rows(rows: _Rows) -> NDArray[np.intp]:
+    """Return, in order, the rows that are known to be unreadable."""
     return np.array(sorted(rows.unreadable or ()), dtype=np.intp)
 
 
-def check_any_readable(rows: Any) -> None:
-    """Raise an ImageReadError if no row can be read."""
+def check_any_readable(rows: _Rows) -> None:
+    """Raise an ImageReadError if all rows are unreadable."""
     if rows.unreadable and len(rows.unreadable) == len(rows):
         raise ImageReadError(
-            f"None of the {len(rows)} row(s) of X can be read. {_named(rows.unreadable)}"
+            f"All {len(rows)} rows of X are unreadable. {_list_reasons(rows.unreadable)}"
         )
 
 
-def warn_unreadable(rows: Any, consequence: str, n_told: int = 0) -> None:
-    """Warn once, at the line of the user, of the rows that cannot be read.
+def warn_unreadable(rows: _Rows, consequence: str, n_reported: int = 0) -> None:
+    """Warn once, at the caller outside this package, of the unreadable rows.
 
     Parameters
     ----------
     rows : Rows
     consequence : str
-        What becomes of them; the end of a sentence.
-    n_told : int
-        The first so many of `rows.unreadable` have been warned of before.
+        What happens to the rows, as the end of a sentence.
+    n_reported : int
+        The first `n_reported` entries of `rows.unreadable` are skipped, because an earlier
+        warning has named them.
     """
-    news = dict(list((rows.unreadable or {}).items())[n_told:])
-    if news:
+    new = dict(list((rows.unreadable or {}).items())[n_reported:])
+    if new:
         warnings.warn(
-            f"{len(news)} of the {len(rows)} row(s) of X cannot be read; {consequence}. "
-            f"{_named(news)}",
+            f"{len(new)} of {len(rows)} rows of X are unreadable; {consequence}. "
+            f"{_list_reasons(new)}",
             BadImageWarning,
             stacklevel=find_stack_level(),
         )
 
 
-def _named(unreadable: dict[int, str]) -> str:
-    first = sorted(unreadable.items())[:_SHOWN]
-    named = "; ".join(f"row {row} of X: {reason.rstrip('.')}" for row, reason in first)
-    more = len(unreadable) - len(first)
-    return f"{named}; and {more} more." if more else f"{named}."
+def _list_reasons(unreadable: dict[int, str]) -> str:
+    first = sorted(unreadable.items())[:_N_SHOWN]
+    reasons = "; ".join(f"row {row} of X: {reason.rstrip('.')}" for row, reason in first)
+    n_more = len(unreadable) - len(first)
+    return f"{reasons}; and {n_more} more." if n_more else f"{reasons}."

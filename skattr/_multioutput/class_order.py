@@ -1,4 +1,8 @@
-"""Whether scores come with their classes in the order that labels are read in."""
+"""Detect class orders of scores and labels that disagree.
+
+Probabilities have no class names, and the order of string labels is unknown unless it is
+declared. Scores of a classifier that was given another order would silently be misread.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -9,37 +13,37 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from skattr._multioutput.scores import Scores
-from skattr._targets.encoder import AttributeEncoder, by_attribute_name, classes_per_name, is_binary
+from skattr._targets.declarations import by_attribute_name
+from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ClassOrderWarning
 
-_CLEAR = 4.0  # standard deviations, at most, of the number of rows that agree
+# The gain in agreeing rows must exceed this many standard deviations (at most: sqrt(n)) of their
+# number, so that a false warning is unlikely.
+_N_DEVIATIONS = 4.0
 
 
 def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEncoder) -> None:
-    """Warn if the scores of an attribute fit its labels far better in another order of classes.
+    """Warn if the scores of an attribute agree far better with its labels in another class order.
 
-    Labels do not tell the order of levels: if none is declared they are read in sorted order,
-    while the classifier may have been told of another one.
+    If no order is declared, classes are in sorted order, while the classifier may have been given
+    another one. The scores are used in the order of the classes in any case.
 
     Parameters
     ----------
     scores : Scores
-        A score that is NaN does not count.
+        Rows with NaN are ignored.
     codes : ndarray of shape (n, n_outputs), int
-        -1 where unknown.
+        -1 where a label is missing.
     encoder : AttributeEncoder
-        The one that made the codes.
+        The encoder that returned the codes.
 
     Warns
     -----
     ClassOrderWarning
     """
     names = encoder.output_names_
-    declared = {
-        *by_attribute_name(encoder.attributes, names, "attributes"),
-        *by_attribute_name(classes_per_name(encoder.classes, names), names, "classes"),
-    }
+    declared = by_attribute_name(encoder.attributes, names, "attributes")
     for j, part in _columns(scores, encoder):
         if names[j] in declared or encoder.kinds_[j] == "ordinal":
             continue
@@ -49,21 +53,21 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
             continue
         classes = encoder.classes_[j]
         warnings.warn(
-            f"The scores of {names[j]!r} fit its labels far better if its classes "
-            f"stand in the order {classes[order].tolist()} than in the order "
-            f"{classes.tolist()}, in which they are read from y. Declare their order as that of "
-            "the classifier: ('ordinal', [levels in order]) in `attributes`.",
+            f"The scores of {names[j]!r} agree with its labels far better in the class order "
+            f"{classes[order].tolist()} than in the order {classes.tolist()}, which was inferred "
+            "from y. Declare the order of the classifier in `attributes`, such as ('categorical', "
+            "[classes in order]).",
             ClassOrderWarning,
             stacklevel=find_stack_level(),
         )
 
 
 def _columns(scores: Scores, encoder: AttributeEncoder) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield attributes with a column of scores per class, but for those of two numbers."""
+    """Yield attributes and their scores per class, except binary ones with numeric labels."""
     binary, others = iter(scores.binary.T), iter(scores.others)
-    for j, (two, classes) in enumerate(zip(is_binary(encoder), encoder.classes_, strict=True)):
-        part = next(binary) if two else next(others)
-        if not two:
+    for j, (is_two, classes) in enumerate(zip(is_binary(encoder), encoder.classes_, strict=True)):
+        part = next(binary) if is_two else next(others)
+        if not is_two:
             yield j, part
         elif classes.dtype.kind in "UO":
             yield j, np.stack([1 - part if scores.is_proba else -part, part], axis=1)
@@ -72,9 +76,9 @@ def _columns(scores: Scores, encoder: AttributeEncoder) -> Iterator[tuple[int, N
 def better_order(
     codes: NDArray[Any], chosen: NDArray[np.intp], n_classes: int
 ) -> NDArray[np.intp] | None:
-    """Return an order of the classes in which choices agree with labels far more often.
+    """Return an order of the classes in which predictions agree with labels far more often.
 
-    It is found in one half of the rows and has to prove itself in the other.
+    The order is found on one half of the rows and tested on the other half.
 
     Parameters
     ----------
@@ -87,8 +91,8 @@ def better_order(
     Returns
     -------
     ndarray of shape (n_classes,), int, or None
-        The class that each column seems to stand for; None if that is no other than its own, or
-        not clear.
+        The class that each column seems to belong to. None if that is the given order, or if
+        the difference is not significant.
 
     Examples
     --------
@@ -104,9 +108,9 @@ def better_order(
         .astype(np.float64)
         for half in (0, 1)
     )
-    shares = first / first.sum(axis=1, keepdims=True).clip(1)  # frequent classes count no more
+    shares = first / first.sum(axis=1, keepdims=True).clip(1)  # every class has the same weight
     rows, columns = linear_sum_assignment(shares, maximize=True)
     gain = second[rows, columns].sum() - second.trace()
-    if gain <= _CLEAR * np.sqrt(second.sum()):
+    if gain <= _N_DEVIATIONS * np.sqrt(second.sum()):
         return None
     return np.argsort(columns)

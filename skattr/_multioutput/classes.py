@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skattr._targets.columns import read_labels
+from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder
 
-# What scikit-learn's classifiers, and Python itself, say of a missing label in y.
-_NO_LABEL = re.compile(
-    "Input (y )?contains NaN|Missing label type|'<' not supported|boolean value of NA is ambiguous"
+# Errors of scikit-learn's classifiers, NumPy and pandas for a missing label in y.
+_MISSING_LABEL_ERRORS = re.compile(
+    "Input (y )?contains NaN|Unknown label type|'<' not supported|boolean value of NA is ambiguous"
 )
 
 
@@ -22,38 +25,39 @@ _NO_LABEL = re.compile(
 def explain_missing_label_error(
     estimator: Any, codes: NDArray[np.int64], names: Sequence[Any]
 ) -> Iterator[None]:
-    """Say of a classifier that fails on missing labels that it takes none; other errors pass.
+    """Replace the error of a classifier that does not support missing labels by a clear one.
 
     Parameters
     ----------
     estimator : classifier
-        One with a `missing_label`, its own or that of a part of it, can take them.
+        A classifier that has a parameter `missing_label`, its own or that of a part of it,
+        supports missing labels. Its errors are not replaced.
     codes : ndarray of shape (n, n_outputs)
-        Those of y, -1 where unknown.
+        Codes of y, -1 where a label is missing.
     names : sequence
-        Of the outputs.
+        Names of the outputs.
 
     Raises
     ------
     ValueError
-        From the classifier's own error.
+        If the error is one that missing labels cause. Other errors are unchanged.
     """
     try:
         yield
     except (TypeError, ValueError) as error:
-        unknown = [name for name, column in zip(names, codes.T, strict=True) if (column < 0).any()]
-        takes_them = any(name.endswith("missing_label") for name in estimator.get_params())
-        if takes_them or not unknown or not _NO_LABEL.search(str(error)):
+        missing = [name for name, column in zip(names, codes.T, strict=True) if (column < 0).any()]
+        is_supported = any(name.endswith("missing_label") for name in estimator.get_params())
+        if is_supported or not missing or not _MISSING_LABEL_ERRORS.search(str(error)):
             raise
         raise ValueError(
-            f"{type(estimator).__name__} cannot take missing labels, and y has some in the "
-            f"output(s) {unknown}. Take a classifier that can, such as AttributeClassifier, or fit "
+            f"{type(estimator).__name__} does not support missing labels, but y has some in the "
+            f"output(s) {missing}. Use a classifier that does, such as AttributeClassifier, or fit "
             f"one per output on the rows whose label is known. Its own error: {error}"
         ) from error
 
 
 def missing_label_of(estimator: Any) -> Any:
-    """Return the `missing_label` of a classifier, of the one a pipeline ends in, or None."""
+    """Return the `missing_label` of a classifier, its inner estimator or last step, or None."""
     while getattr(estimator, "missing_label", None) is None:
         if isinstance(estimator, Pipeline):
             estimator = estimator.steps[-1][1]
@@ -67,17 +71,17 @@ def missing_label_of(estimator: Any) -> Any:
 def encoder_for(
     estimator: Any, y: Any, missing_label: Any = None, *, strict: bool = False
 ) -> AttributeEncoder:
-    """Fit an encoder on y that has the classes of a fitted classifier.
+    """Fit an encoder on y with the classes of a fitted classifier.
 
     Parameters
     ----------
     estimator : fitted classifier
     y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
     missing_label : scalar, optional
-        None reads the estimator's own.
+        None uses the `missing_label` of the estimator.
     strict : bool
-        Refuse a label that the classifier does not know; otherwise it is a class that is never
-        predicted. Both classes of a column of zeros and ones are always there.
+        Whether a label that the classifier does not know is an error. Otherwise it becomes a
+        class that is never predicted. A column of zeros and ones always has both classes.
 
     Returns
     -------
@@ -86,36 +90,57 @@ def encoder_for(
     Raises
     ------
     ValueError
-        If the classifier has another number of outputs than y, or no classes.
+        If the numbers of outputs of classifier and y differ, or the classifier has no classes.
     UnseenLabelError
-        With `strict`, if y holds a label the classifier does not know.
+        With `strict`, if y has a label that the classifier does not know.
     """
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    plain = AttributeEncoder(missing_label=missing_label).fit(y)
-    _refuse_missing_class(estimator, plain, missing_label)
-    orders: dict[Any, Any] = {}
-    levels: dict[Any, Any] = {}
-    for name, kind, known, seen in zip(
-        plain.output_names_,
-        plain.kinds_,
-        classes_per_output(estimator, plain),
-        plain.classes_,
-        strict=True,
-    ):
+    table = read_labels(y, missing_label)
+    plain = AttributeEncoder().fit(table)
+    _check_missing_label_is_not_a_class(estimator, plain, missing_label)
+    learned = classes_per_output(estimator, plain)
+    kinds: list[Any] = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
+    fitted = fitted_encoder(estimator)
+    if fitted is not None and fitted.n_outputs_ == plain.n_outputs_:
+        kinds = list(fitted.kinds_)
+        # The public classes of a single output are sorted, whichever of two is positive.
+        learned = [
+            own if set(own.tolist()) == set(public.tolist()) else public
+            for own, public in zip(fitted.classes_, learned, strict=True)
+        ]
+    all_classes = []
+    for j, seen in enumerate(plain.classes_):
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
-        missing = np.setdiff1d(seen, known) if zero_one or not strict else known[:0]
-        classes = np.concatenate([known, missing]) if len(missing) else known
-        is_sorted = np.array_equal(np.unique(classes), classes)
-        if kind == "ordinal" or not is_sorted:
-            orders[name] = ("ordinal", classes.tolist())
+        added = np.setdiff1d(seen, learned[j]) if zero_one or not strict else seen[:0]
+        classes = np.concatenate([learned[j], added]) if len(added) else learned[j]
+        all_classes.append(classes)
+        if kinds[j] is None or (kinds[j] == "binary" and len(classes) != 2):
+            # Only declared levels have another order than the sorted one.
+            is_ordered = len(classes) > 2 and not np.array_equal(np.unique(classes), classes)
+            kinds[j] = "ordinal" if is_ordered else infer_kind(classes)
+    attributes = as_attributes(plain.output_names_, kinds, all_classes)
+    return AttributeEncoder(attributes, missing_label).fit(table)
+
+
+def fitted_encoder(estimator: Any) -> AttributeEncoder | None:
+    """Return the encoder of a classifier of this package, also inside a search or a pipeline."""
+    while not isinstance(getattr(estimator, "encoder_", None), AttributeEncoder):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
         else:
-            levels[name] = classes
-    return AttributeEncoder(orders, levels, missing_label).fit(y)
+            return None
+    return estimator.encoder_  # type: ignore[no-any-return]
 
 
-def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_label: Any) -> None:
-    """Raise if a classifier has learned the mark of missing labels as a class."""
+def _check_missing_label_is_not_a_class(
+    estimator: Any, encoder: AttributeEncoder, missing_label: Any
+) -> None:
+    """Raise a ValueError if the classifier has learned `missing_label` as a class."""
     if missing_label is None or pd.isna(missing_label):
         return
     classes = classes_per_output(estimator, encoder)
@@ -124,15 +149,15 @@ def _refuse_missing_class(estimator: Any, encoder: AttributeEncoder, missing_lab
         if (labels.dtype.kind == "U") == is_text and (labels == missing_label).any():
             raise ValueError(
                 f"{type(estimator).__name__} was fitted with {missing_label!r} as a class of "
-                f"{name!r}, but it marks missing labels, which the classifier does not know."
+                f"{name!r}, but missing_label={missing_label!r} marks missing labels."
             )
 
 
 def classes_per_output(estimator: Any, encoder: AttributeEncoder) -> list[NDArray[Any]]:
     """Return the classes of each output of a fitted classifier.
 
-    A classifier with several outputs and a plain array of classes is taken to be one that is
-    trained on a matrix of zeros and ones, such as OneVsRestClassifier.
+    If a classifier with several outputs has a plain array of classes, it was trained on a matrix
+    of zeros and ones, as OneVsRestClassifier is.
     """
     classes = getattr(estimator, "classes_", None)
     if classes is None:
@@ -160,7 +185,23 @@ def classes_per_output(estimator: Any, encoder: AttributeEncoder) -> list[NDArra
 
 
 def public_classes(encoder: AttributeEncoder) -> Any:
-    """Return `classes_`: a sorted array, or a list of arrays if outputs are several."""
+    """Return `classes_`: a sorted array, or a list of arrays for several outputs.
+
+    For a single output scikit-learn's scorers assume that the columns of `predict_proba` are in
+    sorted order. An ordinal attribute among several outputs keeps the order of its levels.
+    """
     if encoder.n_outputs_ == 1:
         return np.sort(encoder.classes_[0])
     return encoder.classes_
+
+
+def classes_of_columns(response: Any, encoder: AttributeEncoder) -> list[NDArray[Any]] | None:
+    """Return the classes of the columns of a `predict_proba`, None for those of the encoder.
+
+    They differ for two or more columns of a single output, which are in sorted order. One column
+    has the scores of the positive class, whichever of two that is.
+    """
+    is_list = isinstance(response, list | tuple) and len(response) > 0
+    shape = np.shape(response[0] if is_list and np.ndim(response[0]) else response)
+    is_sorted = encoder.n_outputs_ == 1 and len(shape) == 2 and shape[1] > 1
+    return [public_classes(encoder)] if is_sorted else None

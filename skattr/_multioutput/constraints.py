@@ -1,4 +1,8 @@
-"""Labels that are decided around a classifier obey its rules."""
+"""Enforce a classifier's constraints on thresholded or calibrated labels.
+
+Thresholds and calibrators decide each label by itself and may violate constraints that the
+classifier satisfies. Thresholds are not tuned for that, which would be a joint search.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,13 +23,17 @@ from skattr._targets.encoder import AttributeEncoder, is_binary
 
 
 def get_constraints(estimator: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:
-    """Return the `constraints` of a classifier, of the one inside it or at a pipeline's end.
+    """Return the constraints of a classifier, its inner estimator or the last step of a pipeline.
 
     Parameters
     ----------
     estimator : fitted classifier
     encoder : AttributeEncoder
-        Names and classes of its outputs.
+        Names and classes of the outputs.
+
+    Returns
+    -------
+    LogicalConstraints or None
     """
     while not isinstance(getattr(estimator, "constraints", None), Mapping):
         if isinstance(estimator, Pipeline):
@@ -44,42 +52,44 @@ def enforce_constraints(
     scores: Scores,
     thresholds: NDArray[np.float64],
     encoder: AttributeEncoder,
-    rules: LogicalConstraints | None,
+    constraints: LogicalConstraints | None,
 ) -> NDArray[np.int64]:
-    """Return codes whose rows all obey the rules; those that do are as before.
+    """Return codes that satisfy the constraints in every row.
 
-    Of the labels that obey, a row gets those whose positives have the largest sum of what their
-    log odds are above those of their thresholds: at 0.5, the most probable.
+    Rows that satisfy them are unchanged. A row that does not gets the valid labels that maximize
+    the sum, over its positive labels, of the log odds of the score minus the log odds of the
+    threshold. At thresholds of 0.5 these are the most probable valid labels.
 
     Parameters
     ----------
     codes : ndarray of shape (n, n_outputs), int64
-        What scores and thresholds decide, -1 where there is no score. Changed in place.
+        The codes from scores and thresholds, -1 where there is no score. Changed in place.
     scores : Scores
     thresholds : ndarray of shape (n_outputs,)
     encoder : AttributeEncoder
-    rules : LogicalConstraints or None
+    constraints : LogicalConstraints or None
     """
-    if rules is None:
+    if constraints is None:
         return codes
-    columns = rules.columns
-    rows = np.flatnonzero(violations(codes[:, columns], rules).any(axis=1))
+    columns = constraints.columns
+    rows = np.flatnonzero(violations(codes[:, columns], constraints).any(axis=1))
     if not len(rows):
         return codes
     cells = np.ix_(rows, columns)
     part = scores.binary[rows][:, np.searchsorted(np.flatnonzero(is_binary(encoder)), columns)]
-    gains = _above(part.astype(np.float64), thresholds[columns], scores.is_proba)
+    gains = _log_odds_above(part.astype(np.float64), thresholds[columns], scores.is_proba)
     is_positive = codes[cells] == 1
+    # Rounding must not turn a label that the threshold made positive into one without gain.
     gains = np.where(is_positive, np.maximum(gains, np.finfo(float).tiny), np.minimum(gains, 0))
     gains = np.where(np.isnan(gains), np.where(is_positive, np.inf, -np.inf), gains)
-    codes[cells] = decode(gains, rules)
+    codes[cells] = decode(gains, constraints)
     return codes
 
 
-def _above(
+def _log_odds_above(
     scores: NDArray[np.float64], thresholds: NDArray[np.float64], is_proba: bool
 ) -> NDArray[np.float64]:
-    """Return what log odds are above those of thresholds, NaN where both are infinite."""
+    """Return log odds of scores minus those of thresholds, NaN where both are infinite."""
     with np.errstate(invalid="ignore"):
         if not is_proba:
             return scores - thresholds

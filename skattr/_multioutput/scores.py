@@ -1,8 +1,8 @@
-"""What any multi-output classifier says, in one form: scores per output, aligned to the labels.
+"""Scores of multi-output classifiers in a common format.
 
-Classifiers answer in several shapes: a list of (n, n_classes) arrays, one matrix with a column
-per binary output, or a single (n, n_classes) array. Everything that follows a classifier
-(thresholds, calibration, out-of-fold scores) reads them here.
+Classifiers return a list of (n, n_classes) arrays, a matrix with one column per binary output, or
+a single (n, n_classes) array, and a cross-validation fold may lack some classes. Thresholds,
+calibration and out-of-fold scores only see :class:`Scores`.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Scores:
 
 
 def get_response(estimator: Any, X: Any, response_method: str = "auto") -> tuple[Any, bool]:
-    """Return a classifier's answer and whether it consists of probabilities."""
+    """Return the response of a classifier and whether it consists of probabilities."""
     names = ["predict_proba", "decision_function"]
     if response_method != "auto":
         names = [response_method]
@@ -51,7 +51,7 @@ def get_response(estimator: Any, X: Any, response_method: str = "auto") -> tuple
             continue
         try:
             return getattr(estimator, name)(X), name == "predict_proba"
-        except AttributeError:  # a wrapper may promise what only some of its parts have
+        except AttributeError:  # hasattr can be True for a meta-estimator whose parts lack it
             if name == names[-1]:
                 raise
     raise AttributeError(
@@ -65,7 +65,7 @@ def align_scores(
     encoder: AttributeEncoder,
     classes: Sequence[NDArray[Any]] | None = None,
 ) -> Scores:
-    """Bring a classifier's answer into the form of :class:`Scores`.
+    """Convert the response of a classifier to :class:`Scores`.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def align_scores(
     encoder : AttributeEncoder
         Names, kinds and classes of the outputs.
     classes : list of ndarray, optional
-        The classes the columns of `response` stand for, where they are not the encoder's. A
-        class that has no column has the probability 0, or a decision of minus infinity.
+        The classes of the columns of `response`, if they are not those of the encoder. A class
+        without a column has probability 0 or a decision of minus infinity.
 
     Returns
     -------
@@ -86,19 +86,19 @@ def align_scores(
     Raises
     ------
     ValueError
-        If the shapes do not fit the outputs.
+        If the shapes do not match the outputs.
     """
     given = encoder.classes_ if classes is None else classes
     parts = _parts(response, encoder, given)
     fill = 0.0 if is_proba else -np.inf
     binary, others = [], []
-    for part, wanted, have, two in zip(
+    for part, wanted, available, is_two in zip(
         parts, encoder.classes_, given, is_binary(encoder), strict=True
     ):
-        if two:
-            binary.append(_positive(part, wanted[1], have, fill))
+        if is_two:
+            binary.append(_positive(part, wanted[1], available, fill))
         else:
-            others.append(_columns_for(part, wanted, have, fill))
+            others.append(_select_classes(part, wanted, available, fill))
     n = len(parts[0])
     matrix = np.stack(binary, axis=1) if binary else np.empty((n, 0))
     return Scores(matrix, tuple(others), is_proba)
@@ -107,7 +107,7 @@ def align_scores(
 def _parts(
     response: Any, encoder: AttributeEncoder, classes: Sequence[NDArray[Any]]
 ) -> list[Floats]:
-    """Split an answer into one 2-D array per output."""
+    """Split a response into one 2-D array per output."""
     n_outputs = encoder.n_outputs_
     if isinstance(response, list | tuple):
         parts = [np.asarray(part) for part in response]
@@ -118,43 +118,47 @@ def _parts(
             parts = [array[:, np.newaxis] if array.ndim == 1 else array]
         elif array.ndim != 2 or array.shape[1] != n_outputs:
             raise ValueError(
-                f"The scores have the shape {array.shape}; for {n_outputs} outputs they must be "
+                f"The scores have shape {array.shape}; for {n_outputs} outputs they must be "
                 f"a list of {n_outputs} arrays (n, n_classes), or of shape (n, {n_outputs}) with "
                 "the score of each output's positive class."
             )
         else:
             parts = [array[:, [j]] for j in range(n_outputs)]
     if len(parts) != n_outputs:
-        raise ValueError(f"The scores are of {len(parts)} outputs, but y has {n_outputs}.")
+        raise ValueError(f"The scores have {len(parts)} outputs, but y has {n_outputs}.")
     parts = [part if part.dtype.kind == "f" else part.astype(np.float64) for part in parts]
     for name, part, labels in zip(encoder.output_names_, parts, classes, strict=True):
         valid = {len(labels), 1} if len(labels) == 2 else {len(labels)}
         if part.ndim != 2 or part.shape[1] not in valid:
             raise ValueError(
-                f"The scores of output {name!r} have the shape {part.shape}; it has the "
-                f"{len(labels)} classes {labels.tolist()}."
+                f"The scores of output {name!r} have shape {part.shape}, but it has "
+                f"{len(labels)} classes, {labels.tolist()}."
             )
     return parts
 
 
 def _positive(part: Floats, positive: Any, classes: NDArray[Any], fill: float) -> Floats:
     if part.shape[1] == 1 and len(classes) == 2:
-        return part[:, 0]
-    [column] = _columns_for(part, np.array([positive]), classes, fill).T
-    if fill and len(classes) == 2:  # two decisions for two classes: their difference
+        if classes[1] == positive:
+            return part[:, 0]
+        return np.asarray(-part[:, 0] if fill else 1 - part[:, 0])
+    [column] = _select_classes(part, np.array([positive]), classes, fill).T
+    if fill and len(classes) == 2:  # of two decisions, only the difference matters
         return np.asarray(column - part[:, 1 - int(np.argmax(classes == positive))])
     return np.asarray(column)
 
 
-def _columns_for(part: Floats, wanted: NDArray[Any], have: NDArray[Any], fill: float) -> Floats:
-    """Return the columns of the wanted classes."""
-    if len(wanted) == len(have) and np.array_equal(wanted, have):
+def _select_classes(
+    part: Floats, wanted: NDArray[Any], available: NDArray[Any], fill: float
+) -> Floats:
+    """Return the columns of the wanted classes, filled where a class is not available."""
+    if len(wanted) == len(available) and np.array_equal(wanted, available):
         return part
-    if part.shape[1] == 1 and len(have) == 2:  # one score for two classes that are told apart
+    if part.shape[1] == 1 and len(available) == 2:  # only the positive class has a column
         part = np.concatenate([1 - part if fill == 0 else -part, part], axis=1)
     result = np.full((len(part), len(wanted)), fill, dtype=part.dtype)
-    result[np.isnan(part).all(axis=1)] = np.nan  # a row that could not be read
-    positions = {label: j for j, label in enumerate(have.tolist())}
+    result[np.isnan(part).all(axis=1)] = np.nan  # an unreadable row
+    positions = {label: j for j, label in enumerate(available.tolist())}
     for j, label in enumerate(wanted.tolist()):
         if label in positions:
             result[:, j] = part[:, positions[label]]
@@ -162,11 +166,11 @@ def _columns_for(part: Floats, wanted: NDArray[Any], have: NDArray[Any], fill: f
 
 
 def as_predict_proba(scores: Scores, encoder: AttributeEncoder) -> Any:
-    """Return probabilities as `predict_proba` does: an array, or a list if outputs are several."""
+    """Return probabilities as `predict_proba` does: an array, or a list for several outputs."""
     parts = []
     binary, others = iter(scores.binary.T), iter(scores.others)
-    for two in is_binary(encoder):
-        if two:
+    for is_two in is_binary(encoder):
+        if is_two:
             positive = next(binary)
             parts.append(np.stack([1 - positive, positive], axis=1))
         else:
@@ -179,29 +183,29 @@ def as_predict_proba(scores: Scores, encoder: AttributeEncoder) -> Any:
 def apply_thresholds(
     scores: Scores, thresholds: NDArray[np.float64], encoder: AttributeEncoder
 ) -> NDArray[np.int64]:
-    """Return the class codes that scores and thresholds decide.
+    """Return the class codes of thresholded scores.
 
     Parameters
     ----------
     scores : Scores
     thresholds : ndarray of shape (n_outputs,)
-        ``score >= threshold`` is positive; entries of outputs that are not binary are unused.
+        ``score >= threshold`` is positive. Thresholds of outputs that are not binary are ignored.
     encoder : AttributeEncoder
 
     Returns
     -------
     ndarray of shape (n, n_outputs), int64
     """
-    two = is_binary(encoder)
+    binary = is_binary(encoder)
     codes = np.empty((len(scores), encoder.n_outputs_), dtype=np.int64)
-    codes[:, two] = scores.binary >= thresholds[two]
-    for j, part in zip(np.flatnonzero(~two), scores.others, strict=True):
+    codes[:, binary] = scores.binary >= thresholds[binary]
+    for j, part in zip(np.flatnonzero(~binary), scores.others, strict=True):
         codes[:, j] = part.argmax(axis=1)
     return codes
 
 
 def check_no_nan(scores: Scores, what: str, but: NDArray[np.bool_] | None = None) -> None:
-    """Raise if a score is NaN, naming its row; rows of the mask `but` may have them."""
+    """Raise a ValueError that names the first row with a NaN, except for the rows in `but`."""
     for part in (scores.binary, *scores.others):
         is_nan = np.isnan(part).any(axis=1)
         if but is not None:
@@ -213,12 +217,13 @@ def check_no_nan(scores: Scores, what: str, but: NDArray[np.bool_] | None = None
 def exact_match(
     codes: NDArray[np.int64], predicted: NDArray[np.int64], sample_weight: Any = None
 ) -> float:
-    """Return the share of rows all of whose known labels are predicted.
+    """Return the fraction of rows in which all known labels are predicted correctly.
 
     Parameters
     ----------
     codes, predicted : ndarray of shape (n, n_outputs)
-        -1 where unknown. Rows without a known label, or without a predicted one, do not count.
+        -1 where a label is missing. Rows without a known label or without a prediction are
+        ignored.
     sample_weight : array-like of shape (n,), optional
 
     Returns
@@ -228,22 +233,22 @@ def exact_match(
     Raises
     ------
     ValueError
-        If no label is known, or lengths differ.
+        If all labels are missing, or lengths differ.
     """
     check_consistent_length(predicted, codes, sample_weight)
     known = (codes >= 0) & (predicted >= 0).any(axis=1, keepdims=True)
-    labelled = known.any(axis=1)
-    if not labelled.any():
+    is_labeled = known.any(axis=1)
+    if not is_labeled.any():
         raise ValueError("Input y contains NaN. None of its labels is known.")
-    correct = ((predicted == codes) | ~known).all(axis=1)[labelled]
-    weights = None if sample_weight is None else np.asarray(sample_weight)[labelled]
+    correct = ((predicted == codes) | ~known).all(axis=1)[is_labeled]
+    weights = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
     return float(np.average(correct, weights=weights))
 
 
 def column_names(
     names: Sequence[Any], classes: Sequence[NDArray[Any]], kinds: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return the names of :func:`transform_columns`: "hat", or "color=red" for each class."""
+    """Return column names: "hat" for a binary output, else one such as "color=red" per class."""
     result: list[str] = []
     for name, levels, kind in zip(names, classes, kinds, strict=True):
         if kind == "binary" and len(levels) == 2:
@@ -253,18 +258,18 @@ def column_names(
     return np.array(result, dtype=object)
 
 
-def check_same_columns(first: Any, second: Any, one: str, other: str) -> None:
-    """Refuse two DataFrames that have the same columns in another order."""
+def check_same_columns(first: Any, second: Any, first_name: str, second_name: str) -> None:
+    """Raise a ValueError if two DataFrames have the same columns in different orders."""
     columns, others = (list(getattr(table, "columns", [])) for table in (first, second))
     if columns != others and set(columns) == set(others):
         raise ValueError(
-            f"The columns of {one} are {columns}, those of {other} {others}; they must be in the "
-            "same order."
+            f"The columns of {first_name} are {columns}, those of {second_name} {others}; they "
+            "must be in the same order."
         )
 
 
 def looks_like_proba(scores: Array) -> bool:
     """Whether all scores lie between 0 and 1."""
     known = scores[~np.isnan(scores)] if np.isnan(scores.min(initial=0)) else scores
-    tolerance = 1e-6  # of sums in float32
+    tolerance = 1e-6  # a sum of probabilities in float32 may exceed 1
     return bool(known.min(initial=0) >= -tolerance and known.max(initial=1) <= 1 + tolerance)

@@ -1,4 +1,8 @@
-"""Rows that a classifier with ``on_bad_image="warn"`` could not read, in what it answers."""
+"""Rows without a prediction because their image was unreadable.
+
+A classifier with ``on_bad_image="warn"`` predicts NaN scores or the label None for such rows. It
+has warned of them, so the functions here do not warn again.
+"""
 
 from typing import Any
 
@@ -12,56 +16,57 @@ from skattr._multioutput.scores import Scores
 from skattr.exceptions import ImageReadError
 
 
-def _leaves_rows_out(estimator: Any) -> bool:
-    """Tell whether a classifier, one inside it or a step before it has ``on_bad_image="warn"``."""
+def _skips_unreadable(estimator: Any) -> bool:
+    """Whether a classifier, its inner estimator or a pipeline step has on_bad_image="warn"."""
     if isinstance(estimator, Pipeline):
-        return any(_leaves_rows_out(step) for _, step in estimator.steps)
-    if hasattr(estimator, "on_bad_image"):
-        return bool(estimator.on_bad_image == "warn")
+        return any(_skips_unreadable(step) for _, step in estimator.steps)
+    if hasattr(estimator, "images"):
+        return getattr(estimator.images, "on_bad_image", "raise") == "warn"
     inner = getattr(estimator, "estimator_", getattr(estimator, "estimator", None))
-    return inner is not None and _leaves_rows_out(inner)
+    return inner is not None and _skips_unreadable(inner)
 
 
-def unpredicted_rows(estimator: Any, answer: Any) -> NDArray[np.bool_]:
-    """Tell which rows a classifier could not read: all of their answer is missing.
+def unpredicted_rows(estimator: Any, response: Any) -> NDArray[np.bool_]:
+    """Return a mask of the unreadable rows of a classifier's response.
 
     Parameters
     ----------
     estimator : classifier
-        Without ``on_bad_image="warn"``, its own or that of a part of it, it has read every row.
-    answer : Scores, or labels of shape (n,) or (n, n_outputs)
-        NaN throughout, or None.
+        If neither it nor a part of it has ``on_bad_image="warn"``, no row is unreadable: a
+        missing score is then an error, which the caller raises.
+    response : Scores, or labels of shape (n,) or (n, n_outputs)
+        A row is unreadable if all of its values are NaN or None.
     """
-    if not _leaves_rows_out(estimator):
-        return np.zeros(len(answer), dtype=bool)
-    if isinstance(answer, Scores):
-        return rows_of_nan(answer)
-    table = pd.isna(np.asarray(answer, dtype=object)).reshape(len(answer), -1)
-    return np.asarray(table.all(axis=1), dtype=np.bool_)
+    if not _skips_unreadable(estimator):
+        return np.zeros(len(response), dtype=bool)
+    if isinstance(response, Scores):
+        return rows_of_nan(response)
+    is_missing = pd.isna(np.asarray(response, dtype=object)).reshape(len(response), -1)
+    return np.asarray(is_missing.all(axis=1), dtype=np.bool_)
 
 
-def check_predicted_rows(estimator: Any, answer: Any) -> NDArray[np.bool_]:
-    """Do as :func:`unpredicted_rows`, where one row at least is needed.
+def check_predicted_rows(estimator: Any, response: Any) -> NDArray[np.bool_]:
+    """Return the mask of :func:`unpredicted_rows`, and check that not all rows are in it.
 
     Raises
     ------
     ImageReadError
-        If no row could be read.
+        If all rows are unreadable.
     """
-    lost = unpredicted_rows(estimator, answer)
-    if len(lost) and lost.all():
-        raise ImageReadError(f"None of the {len(lost)} row(s) of X can be read.")
-    return lost
+    unreadable = unpredicted_rows(estimator, response)
+    if len(unreadable) and unreadable.all():
+        raise ImageReadError(f"All {len(unreadable)} rows of X are unreadable.")
+    return unreadable
 
 
 def rows_of_nan(scores: Scores) -> NDArray[np.bool_]:
-    """Tell which rows have no score at all."""
+    """Return a mask of the rows whose scores are all NaN."""
     parts = [np.isnan(part).all(axis=1) for part in (scores.binary, *scores.others)]
     return np.asarray(np.logical_and.reduce(parts), dtype=np.bool_)
 
 
-def rows_of(answer: Any, rows: NDArray[np.intp]) -> Any:
-    """Return some rows of a classifier's answer: an array, a table, or a list of arrays."""
-    if isinstance(answer, list):
-        return [part[rows] for part in answer]
-    return _safe_indexing(answer, rows)
+def select_response(response: Any, rows: NDArray[np.intp]) -> Any:
+    """Return some rows of a response: an array, a table, or a list of arrays."""
+    if isinstance(response, list):
+        return [part[rows] for part in response]
+    return _safe_indexing(response, rows)

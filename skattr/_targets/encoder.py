@@ -1,58 +1,57 @@
-"""From a table of labels to integer codes with a mask, and back to the user's own labels."""
+"""Encode tables of labels as integer codes, and decode them."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Integral
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skattr._targets.columns import UNKNOWN as UNKNOWN
-from skattr._targets.columns import (
-    _known,
-    _label_array,
-    _shown,
-    _table_names,
-    _without_missing_category,
-    class_positions,
-    encode_integer_table,
-    label_columns,
-    label_counts,
-    positions,
+from skattr._targets.codes import UNKNOWN as UNKNOWN
+from skattr._targets.codes import class_positions, format_classes, label_counts, positions
+from skattr._targets.columns import LabelTable, read_labels
+from skattr._targets.declarations import (
+    Declaration,
+    Kind,
+    infer_kind,
+    kind_and_classes,
+    parse_attributes,
 )
 from skattr.exceptions import UnseenLabelError
 
-Kind = Literal["binary", "categorical", "ordinal"]
-_KINDS = "'binary', 'categorical' or ('ordinal', [levels in order])"
-
 
 class AttributeEncoder(TransformerMixin, BaseEstimator):
-    """Encode a table of attributes as integer codes, with -1 where a label is unknown.
+    """Encode a table of attributes as integer codes, with -1 where a label is missing.
 
     A column is *binary* when it holds bools, numbers that are all 0 or 1, or two distinct
     labels, the second in sorted order being the positive one; *ordinal* when it is an ordered
-    pandas categorical; otherwise *categorical*. NaN, None and pandas.NA are unknown.
+    pandas Categorical; otherwise *categorical*. NaN, None, pandas.NA and what a masked array
+    hides are missing labels; what a sparse matrix does not store is 0.
 
     Parameters
     ----------
-    attributes : dict of {name: kind}, default=None
-        Kinds that are not to be read from y: "binary", "categorical" or
-        ``("ordinal", [levels in order])``. Attributes of an array are named by their position.
-    classes : dict of {name: levels} or list of levels per attribute, default=None
-        All labels an attribute may take, also those absent from y; for a single output an
-        array of levels will do. Levels are sorted, except those of ordinal attributes.
+    attributes : dict of {name: declaration}, default=None
+        Kinds, classes and positive levels that are not to be read from y. Attributes of an array
+        are named by their position: ``{0: "categorical"}``. A declaration is one of
+
+        - "binary" or "categorical": the kind, with the classes that y holds, sorted;
+        - "ordinal", for a column that is an ordered pandas Categorical;
+        - ``("binary", positive)``: the other level, which y holds, is the negative class;
+        - ``("binary", [negative, positive])``, ``("categorical", [classes])`` or ``("ordinal",
+          [levels])``: all labels the attribute may take, also those absent from y, in the order
+          of the classes.
+
     missing_label : scalar, default=None
-        One more value that means unknown, such as -1 or "?". It never matches across types:
-        0 is not False.
+        One more value that marks a missing label, such as -1 or "?". It never matches across
+        types: 0 is not False.
 
     Attributes
     ----------
     classes_ : list of ndarray
-        The labels of each attribute, in the dtype of y (never object). A bool or 0/1 column
-        always has two. An attribute without any known label has the classes 0 and 1.
+        The labels of each attribute, in the dtype of y (never object), the positive class of a
+        binary attribute last. A bool or 0/1 column always has two. An attribute without any
+        known label has the classes 0 and 1.
     kinds_ : list of str
         "binary", "categorical" or "ordinal".
     known_ : ndarray of shape (n_outputs,), int
@@ -66,8 +65,9 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
     --------
     >>> import pandas as pd
     >>> from skattr import AttributeEncoder
-    >>> y = pd.DataFrame({"hat": [True, None, False], "age": ["young", "old", None]})
-    >>> encoder = AttributeEncoder(attributes={"age": ("ordinal", ["young", "old"])}).fit(y)
+    >>> y = pd.DataFrame({"hat": ["hat", None, "no hat"], "age": ["young", "old", None]})
+    >>> declared = {"hat": ("binary", "hat"), "age": ("ordinal", ["young", "old"])}
+    >>> encoder = AttributeEncoder(declared).fit(y)
     >>> encoder.kinds_
     ['binary', 'ordinal']
     >>> encoder.transform(y)
@@ -77,13 +77,9 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self,
-        attributes: Mapping[Any, Any] | None = None,
-        classes: Mapping[Any, Any] | Sequence[Any] | None = None,
-        missing_label: Any = None,
+        self, attributes: Mapping[Any, Any] | None = None, missing_label: Any = None
     ) -> None:
         self.attributes = attributes
-        self.classes = classes
         self.missing_label = missing_label
 
     def fit(self, y: Any, _ignored: Any = None) -> "AttributeEncoder":
@@ -91,7 +87,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+        y : array-like of shape (n,) or (n, n_outputs), Series, DataFrame, sparse or masked array
 
         Returns
         -------
@@ -101,48 +97,39 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If y is empty, no label at all is known, a column is continuous or mixes types, or
-            `attributes`, `classes` or `missing_label` do not fit y.
+            `attributes` or `missing_label` do not fit y.
         """
-        self._learn(y, encode_integer_table(y, self.missing_label))
+        table = read_labels(y, self.missing_label)
+        self._learn(table, table.integer_codes())
         return self
 
-    def _learn(self, y: Any, small: NDArray[np.int64] | None) -> None:
-        """Learn from y, and from what :func:`encode_integer_table` makes of it."""
-        is_free = self.attributes is None and self.classes is None
-        if is_free and small is not None and small.max() >= 0:
-            self._learn_small(y, small)
-            return
-        columns, names = label_columns(y)
-        if len(columns[0]) == 0:
-            raise ValueError("y is empty: found 0 sample(s) while a minimum of 1 is required.")
-        if not pd.api.types.is_scalar(self.missing_label):
-            raise ValueError(f"`missing_label` must be one value, got {self.missing_label!r}.")
-        declared = by_attribute_name(self.attributes, names, "attributes")
-        levels = by_attribute_name(classes_per_name(self.classes, names), names, "classes")
+    def _learn(self, table: LabelTable, codes: NDArray[np.int64] | None) -> None:
+        """Learn from labels, and from their integer codes if they have any."""
+        if self.attributes is None and codes is not None and codes.max() >= 0:
+            self._learn_integers(table, codes)
+        else:
+            self._learn_columns(table)
+        self.output_names_ = table.names
+        self.n_outputs_ = len(table.names)
+
+    def _learn_columns(self, table: LabelTable) -> None:
+        declared = parse_attributes(self.attributes, table.names)
+        columns = [table.known_labels(j) for j in range(len(table.names))]
         kinds: list[Kind] = []
         classes: list[NDArray[Any]] = []
-        counts: list[int] = []
-        for name, column in zip(names, columns, strict=True):
-            known = _known(column, self.missing_label)
-            labels = _without_missing_category(column[known], self.missing_label)
-            kind, values = _kind_and_classes(labels, name, declared.get(name), levels.get(name))
+        for j, (name, known) in enumerate(zip(table.names, columns, strict=True)):
+            kind, levels = kind_and_classes(table, j, known, declared.get(name, Declaration()))
             kinds.append(kind)
-            classes.append(values)
-            counts.append(int(known.sum()))
-        if not any(counts):
-            raise ValueError("Input y contains NaN. None of its labels is known.")
-        self.kinds_ = kinds
-        self.classes_ = classes
-        self.known_ = np.array(counts)
-        self.output_names_ = names
-        self.n_outputs_ = len(names)
+            classes.append(levels)
+        counts = np.array([len(known) for known in columns])
+        check_any_known(counts > 0, table.what)
+        self.kinds_, self.classes_, self.known_ = kinds, classes, counts
 
-    def _learn_small(self, y: Any, values: NDArray[np.int64]) -> None:
-        """Learn from a table of small whole numbers what `fit` would learn from its columns."""
-        names = _table_names(y)
-        dtype = y.dtypes.iloc[0] if isinstance(y, pd.DataFrame) else y.dtype
-        dtype = dtype.newbyteorder("=")
-        counts = label_counts(values)
+    def _learn_integers(self, table: LabelTable, codes: NDArray[np.int64]) -> None:
+        """Learn from integer codes what `_learn_columns` would learn."""
+        assert isinstance(table.data, np.ndarray)
+        dtype = table.data.dtype.newbyteorder("=")
+        counts = label_counts(codes)
         seen = [np.flatnonzero(column) for column in counts]
         self.known_ = counts.sum(axis=1)
         self.classes_ = [
@@ -151,27 +138,26 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             else levels.astype(dtype)
             for levels, count in zip(seen, self.known_, strict=True)
         ]
-        self.kinds_ = ["binary" if len(one) == 2 else "categorical" for one in self.classes_]
-        self.output_names_ = names
-        self.n_outputs_ = len(names)
+        self.kinds_ = [infer_kind(levels) for levels in self.classes_]
 
     def fit_transform(self, y: Any, _ignored: Any = None) -> NDArray[np.int64]:
         """Do what :meth:`fit` and :meth:`transform` do, and read y once."""
-        small = encode_integer_table(y, self.missing_label)
-        self._learn(y, small)
-        return self._codes(y, small)
+        table = read_labels(y, self.missing_label)
+        codes = table.integer_codes()
+        self._learn(table, codes)
+        return self._encode(table, codes)
 
     def transform(self, y: Any) -> NDArray[np.int64]:
         """Encode labels.
 
         Parameters
         ----------
-        y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+        y : array-like of shape (n,) or (n, n_outputs), Series, DataFrame, sparse or masked array
 
         Returns
         -------
         ndarray of shape (n, n_outputs), int64
-            Positions in `classes_`, -1 where unknown.
+            Positions in `classes_`, -1 where the label is missing.
 
         Raises
         ------
@@ -181,39 +167,43 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
-        return self._codes(y, encode_integer_table(y, self.missing_label))
+        table = read_labels(y, self.missing_label)
+        return self._encode(table, table.integer_codes())
 
-    def _codes(self, y: Any, small: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """Encode y, of which :func:`encode_integer_table` makes `small`."""
-        if small is not None and _table_names(y) == self.output_names_:
-            all_found = class_positions(small, self.classes_)
-            if all_found is not None:
-                return all_found
-        columns, names = label_columns(y)
+    def _encode(self, table: LabelTable, codes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """Encode labels, whose integer codes are given if they have any."""
+        self._check_names(table)
+        if codes is not None:
+            found = class_positions(codes, self.classes_)
+            if found is not None:
+                return found
+        result = np.full((len(table), len(table.names)), UNKNOWN, dtype=np.int64)
+        for j, classes in enumerate(self.classes_):
+            known = table.known_labels(j)
+            rows, found = known.index.to_numpy(), positions(known, classes)
+            if (found < 0).any():
+                first = int(np.argmax(found < 0))
+                [label] = known.iloc[[first]].tolist()
+                raise UnseenLabelError(
+                    f"{table.place(j, rows[first])}: the label {label!r} is not among the classes "
+                    f"{format_classes(classes)}; declare every label that may occur in "
+                    "`attributes`."
+                )
+            result[rows, j] = found
+        return result
+
+    def _check_names(self, table: LabelTable) -> None:
+        names, what = table.names, table.what
         if len(names) != self.n_outputs_:
             raise ValueError(
-                f"y has {len(names)} column(s), but {self.n_outputs_} were fitted: "
+                f"{what} has {len(names)} column(s), but {self.n_outputs_} were fitted: "
                 f"{self.output_names_}."
             )
-        if isinstance(y, pd.DataFrame) and names != self.output_names_:
+        if table.is_named and names != self.output_names_:
             raise ValueError(
-                f"The columns of y are {names}, but those of fit were {self.output_names_}; "
+                f"The columns of {what} are {names}, but those of fit were {self.output_names_}; "
                 "they must have the same names in the same order."
             )
-        codes = np.full((len(columns[0]), len(columns)), UNKNOWN, dtype=np.int64)
-        for position, (column, classes) in enumerate(zip(columns, self.classes_, strict=True)):
-            known = _known(column, self.missing_label)
-            found = positions(column[known], classes)
-            if (found < 0).any():
-                row = np.flatnonzero(known)[np.argmax(found < 0)]
-                [label] = column.iloc[[row]].tolist()
-                raise UnseenLabelError(
-                    f"Column {self.output_names_[position]!r} of y, row {row}: the label {label!r} "
-                    f"is not among the classes {_shown(classes)}; declare every label that may "
-                    "occur in the parameter `classes`."
-                )
-            codes[known, position] = found
-        return codes
 
     def inverse_transform(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Return the labels for codes, each column's own dtype kept where columns agree.
@@ -221,7 +211,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         codes : ndarray of shape (n, n_outputs), int
-            Positions in `classes_`; -1 (unknown) is allowed and comes back as None.
+            Positions in `classes_`; -1, a missing label, comes back as None.
 
         Returns
         -------
@@ -245,7 +235,7 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
 
 
 def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
-    """Tell which outputs have a positive and a negative class."""
+    """Return which outputs have a negative and a positive class."""
     return np.array(
         [
             kind == "binary" and len(classes) == 2
@@ -254,91 +244,8 @@ def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
     )
 
 
-def by_attribute_name(
-    given: Mapping[Any, Any] | None, names: list[Any], parameter: str
-) -> dict[Any, Any]:
-    """Key a parameter by output name; an integer key is a position unless it is a name."""
-    result: dict[Any, Any] = {}
-    for key, value in (given or {}).items():
-        is_position = isinstance(key, Integral) and 0 <= int(key) < len(names)
-        if key in names:
-            name = key
-        elif is_position and not isinstance(key, bool):
-            name = names[int(key)]
-        else:
-            raise ValueError(f"`{parameter}` names {key!r}, which is no attribute; y has {names}.")
-        if name in result:
-            raise ValueError(f"`{parameter}` names {name!r} twice, by name and by position.")
-        result[name] = value
-    return result
-
-
-def classes_per_name(classes: Any, names: list[Any]) -> Mapping[Any, Any] | None:
-    if classes is None or isinstance(classes, Mapping):
-        return classes
-    per_attribute = [np.ndim(levels) > 0 or levels is None for levels in classes]
-    if len(names) == 1 and not any(per_attribute):
-        return {names[0]: classes}
-    if len(classes) != len(names) or not all(per_attribute):
-        raise ValueError(
-            f"`classes` must be a dict, or list the levels of each of the {len(names)} "
-            f"attributes {names}; it has {len(classes)} element(s)."
-        )
-    return dict(zip(names, classes, strict=True))
-
-
-def _kind_and_classes(
-    known: pd.Series, name: Any, declared: Any, levels: Any
-) -> tuple[Kind, NDArray[Any]]:
-    """Determine an attribute's kind and classes from its known labels and what is declared."""
-    kind, order = _declared_kind(declared, name)
-    is_category = isinstance(known.dtype, pd.CategoricalDtype)
-    if order is None and is_category and len(known.cat.categories):
-        categories = known.cat.categories
-        if known.cat.ordered and kind is None:
-            kind, order = "ordinal", categories.tolist()
-        elif levels is None:
-            levels = categories
-    values = _label_array(pd.Series(known.to_numpy()).infer_objects(), name)
-    seen = np.unique(values)
-    if order is not None:
-        classes = _label_array(pd.Series(list(order)), name)
-    elif levels is not None:
-        declared_levels = pd.Series(list(levels))
-        if len(declared_levels) == 0 or declared_levels.isna().any():
-            raise ValueError(
-                f"`classes`: the classes of {name!r} must be one label or more, none of them "
-                f"missing, got {list(levels)}."
-            )
-        classes = np.unique(_label_array(declared_levels, name))
-    elif len(seen) == 0:
-        classes = np.array([0, 1])
-    elif values.dtype.kind == "b" or (values.dtype.kind in "iuf" and np.isin(seen, (0, 1)).all()):
-        classes = np.array([0, 1]).astype(values.dtype)
-    else:
-        classes = seen
-    unseen = seen[positions(pd.Series(seen), classes) < 0]
-    if len(unseen):
-        raise UnseenLabelError(
-            f"Column {name!r} of y holds the label(s) {_shown(unseen)}, which are not among its "
-            f"declared classes {_shown(classes)}."
-        )
-    if kind == "binary" and len(classes) > 2:
-        raise ValueError(f"Attribute {name!r} is declared binary but has {_shown(classes)}.")
-    return kind or ("binary" if len(classes) == 2 else "categorical"), classes
-
-
-def _declared_kind(declared: Any, name: Any) -> tuple[Kind | None, Sequence[Any] | None]:
-    if declared is None:
-        return None, None
-    if isinstance(declared, str) and declared in ("binary", "categorical"):
-        return ("binary" if declared == "binary" else "categorical"), None
-    is_pair = isinstance(declared, tuple) and len(declared) == 2
-    if is_pair and declared[0] == "ordinal" and np.ndim(declared[1]) == 1:
-        order = list(declared[1])
-        if len(set(order)) != len(order) or not order:
-            raise ValueError(
-                f"`attributes`: the levels of {name!r} must be one or more and distinct: {order}."
-            )
-        return "ordinal", order
-    raise ValueError(f"`attributes`: the kind of {name!r} must be {_KINDS}, got {declared!r}.")
+def check_any_known(known: NDArray[np.bool_], what: str) -> None:
+    """Raise a ValueError if no label is known."""
+    if not known.any():
+        # The first words are those that scikit-learn's contract suite asks for.
+        raise ValueError(f"Input {what} contains NaN. None of its labels is known.")

@@ -9,8 +9,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
-from skattr._targets.columns import positions
-from skattr._targets.encoder import AttributeEncoder, by_attribute_name, is_binary
+from skattr._targets.codes import positions
+from skattr._targets.columns import reject_masked
+from skattr._targets.declarations import by_attribute_name
+from skattr._targets.encoder import AttributeEncoder, is_binary
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -288,6 +290,8 @@ def check_label_weights(
     """
     weights = (codes >= 0).astype(np.float64)
     check_consistent_length(X, codes)
+    reject_masked(sample_weight, "sample_weight")
+    reject_masked(label_weight, "label_weight")
     if sample_weight is not None:
         sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         weights *= sample_weight[:, np.newaxis]

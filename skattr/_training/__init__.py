@@ -1,4 +1,4 @@
-"""Training through skorch and inference: the only room that turns arrays into tensors and back."""
+"""Training with skorch and inference: conversion of arrays to tensors and back."""
 
 from skattr._training.augmentation import ImageAugmenter as ImageAugmenter
 from skattr._training.build import build_and_train as build_and_train

@@ -1,4 +1,4 @@
-"""Random changes of image batches on their device, each drawn from a generator of our own."""
+"""Random augmentation of image batches on their device, with a local generator."""
 
 import math
 from collections.abc import Callable
@@ -18,16 +18,16 @@ _YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 @dataclass(frozen=True)
 class ImageAugmenter:
-    """Random changes of a batch of images, one after the other.
+    """Augments a batch of images by several random changes in turn.
 
     Parameters
     ----------
     flip, shift, zoom, rotation, brightness, contrast, saturation, hue, erase
-        Strengths; see :class:`skattr.Augmentation`. What is 0 draws nothing.
+        Strengths; see :class:`skattr.Augmentation`. A change of strength 0 is off.
     mixup : float
-        Rows and their labels are mixed by the net, not here.
+        Not applied here: the net mixes rows together with their labels.
     test_flip : bool
-        Mirror images are averaged in prediction, not here.
+        Not applied here: it is an option of prediction.
     """
 
     flip: bool = False
@@ -44,11 +44,11 @@ class ImageAugmenter:
 
     @property
     def needs_images(self) -> tuple[str, ...]:
-        """The names of the changes that are on and make no sense of 2-D features."""
+        """The names of active changes that cannot be applied to 2-D features."""
         return tuple(name for name, value in vars(self).items() if value and name != "mixup")
 
     def __call__(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Change uint8 images (n, H, W, 3), each in its own way."""
+        """Change uint8 images (n, H, W, 3), each by its own random numbers."""
         if self.flip:
             pixels = flip(pixels, generator)
         if self.shift:
@@ -64,27 +64,21 @@ class ImageAugmenter:
 
 
 def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image (n, H, W, 3) left to right with probability 1/2.
-
-    It changes what tells left from right.
-    """
+    """Mirror each image (n, H, W, 3) left to right with probability 1/2."""
     mirrored = torch.rand(len(pixels), generator=generator, device=pixels.device) < 0.5
     return torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
 
 
 def shift(pixels: Tensor, generator: torch.Generator, largest: float = _LARGEST_SHIFT) -> Tensor:
-    """Move each image (n, H, W, 3) by up to a share of its sides, repeating its border.
-
-    It changes positions, and cuts what stands at the border.
-    """
+    """Move each image (n, H, W, 3) by up to a share of its sides, repeating its border."""
     n, height, width = pixels.shape[:3]
-    rows = _moved(n, height, largest, pixels.device, generator)
-    columns = _moved(n, width, largest, pixels.device, generator)
+    rows = _shifted_positions(n, height, largest, pixels.device, generator)
+    columns = _shifted_positions(n, width, largest, pixels.device, generator)
     index = torch.arange(n, device=pixels.device)
     return pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-def _moved(
+def _shifted_positions(
     n: int, length: int, share: float, device: torch.device, generator: torch.Generator
 ) -> Tensor:
     largest = int(round(length * share))
@@ -95,10 +89,10 @@ def _moved(
 def zoom_and_rotate(
     pixels: Tensor, generator: torch.Generator, zoom: float, rotation: float
 ) -> Tensor:
-    """Enlarge and turn each image (n, H, W, 3) about its centre, repeating its border.
+    """Scale and rotate each image (n, H, W, 3) about its center, repeating its border.
 
-    The logarithm of the factor is uniform within that of 1 + `zoom`, the angle within
-    `rotation` degrees; pixels are interpolated linearly.
+    The logarithm of the factor is uniform in +- log(1 + `zoom`), the angle in +- `rotation`
+    degrees. Pixels are interpolated bilinearly.
     """
     n, height, width = pixels.shape[:3]
     factor = torch.exp(_uniform(pixels, generator, math.log1p(zoom)))
@@ -122,11 +116,11 @@ def change_colors(
     saturation: float,
     hue: float,
 ) -> Tensor:
-    """Change the colors of each image (n, H, W, 3) by one affine map of its own.
+    """Change the colors of each image (n, H, W, 3) by an affine map.
 
-    With factors within 1 +- the strengths: all is multiplied by that of the brightness, the
-    difference from the image's mean luma by that of the contrast, from each pixel's luma by
-    that of the saturation; then the color plane of YIQ is turned by up to `hue` of a circle.
+    The factors are uniform in 1 +- the strengths. The brightness multiplies all values, the
+    contrast the difference from the image's mean luma, and the saturation the difference from
+    each pixel's luma. Then the color plane of YIQ is rotated by up to `hue` of a circle.
     """
     light = 1 + _uniform(pixels, generator, brightness)
     spread = 1 + _uniform(pixels, generator, contrast)
@@ -136,11 +130,12 @@ def change_colors(
     yiq = torch.tensor(_YIQ, dtype=torch.float64)
     to_yiq, from_yiq = yiq.to(colors), torch.linalg.inv(yiq).to(colors)
     cos, sin = torch.cos(angle) * vividness, torch.sin(angle) * vividness
-    turn = colors.new_zeros(len(pixels), 3, 3)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cos, -sin, sin, cos
-    # Gray is kept by the turn, so the offset of the contrast can be added at the end.
-    matrix = from_yiq @ turn @ to_yiq * (light * spread)[:, None, None]
+    rotation = colors.new_zeros(len(pixels), 3, 3)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1], rotation[:, 1, 2], rotation[:, 2, 1], rotation[:, 2, 2] = cos, -sin, sin, cos
+    # All four changes are one matrix and one offset per image: a single pass over the pixels. The
+    # rotation does not change gray, so the offset of the contrast can be added at the end.
+    matrix = from_yiq @ rotation @ to_yiq * (light * spread)[:, None, None]
     mean = colors.mean(dim=(1, 2)) @ to_yiq[0]
     offset = (1 - spread) * light * mean
     changed = colors.flatten(1, 2) @ matrix.transpose(1, 2) + offset[:, None, None]
@@ -148,9 +143,9 @@ def change_colors(
 
 
 def erase(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
-    """Paint a rectangle of each image (n, H, W, 3) in the mean color of ImageNet.
+    """Fill a rectangle of each image (n, H, W, 3) with the mean color of ImageNet.
 
-    Its sides are up to the share `largest` of the image's, its place is anywhere within.
+    Its sides are up to the share `largest` of the image's, and its position is uniform.
     """
     n, height, width = pixels.shape[:3]
     rows = _span(n, height, largest, pixels.device, generator)
@@ -166,12 +161,12 @@ def _span(
     """Draw a contiguous span of up to a share of `length`, as a mask (n, length)."""
     extent = torch.rand(n, 1, generator=generator, device=device) * share * length
     start = torch.rand(n, 1, generator=generator, device=device) * (length - extent)
-    centres = torch.arange(length, device=device) + 0.5
-    return (centres >= start) & (centres < start + extent)
+    centers = torch.arange(length, device=device) + 0.5
+    return (centers >= start) & (centers < start + extent)
 
 
 def _uniform(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
-    """Draw a number per image within +- `largest`; 0 draws nothing."""
+    """Draw a number per image in +- `largest`; nothing is drawn for 0."""
     if not largest:
         return torch.zeros(len(pixels), device=pixels.device)
     drawn = torch.rand(len(pixels), generator=generator, device=pixels.device)

@@ -1,7 +1,8 @@
-"""From the estimator's parameters to a skorch net, and its fit."""
+"""Build and train a skorch net from a configuration and a problem."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,7 +16,7 @@ from skattr._inputs.rows import FeatureRows, Rows
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.callbacks import ProgressBar
 from skattr._training.config import TrainingConfig, TrainingProblem
-from skattr._training.devices import _types, resolve_device
+from skattr._training.devices import resolve_device, resolve_dtypes, resolve_precision
 from skattr._training.loader import BatchIndexSampler
 from skattr._training.net import AttributeNet
 from skattr.nn import MultiBranchNetwork
@@ -29,8 +30,8 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 
 def build_and_train(
-    recipe: TrainingConfig,
-    task: TrainingProblem,
+    config: TrainingConfig,
+    problem: TrainingProblem,
     train: NDArray[np.intp],
     validation: NDArray[np.intp] | None = None,
     start: AttributeNet | None = None,
@@ -39,8 +40,8 @@ def build_and_train(
 
     Parameters
     ----------
-    recipe : TrainingConfig
-    task : TrainingProblem
+    config : TrainingConfig
+    problem : TrainingProblem
     train, validation : ndarray of int
         Rows to train and to validate on.
     start : AttributeNet, optional
@@ -49,43 +50,47 @@ def build_and_train(
     Returns
     -------
     AttributeNet
-        Fitted, without what only training needs.
+        Fitted, without the state that only training needs.
     """
-    net = build_net(recipe, task, len(train), start)
+    net = build_net(config, problem, len(train), start)
     if validation is not None:
-        net.validation = task.dataset(validation)
-    train_net(net, task, train)
+        net.validation = problem.dataset(validation)
+    train_net(net, problem, train)
     net.release_training_state()
     return net
 
 
-def train_net(net: AttributeNet, task: TrainingProblem, rows: NDArray[np.intp]) -> None:
-    """Train a net on some rows; the branches of attributes without a label there stay as they are.
+def train_net(net: AttributeNet, problem: TrainingProblem, rows: NDArray[np.intp]) -> None:
+    """Train a net on some rows; branches of attributes without a label there do not change.
 
     Parameters
     ----------
     net : AttributeNet
-        With branches of the task's layout.
-    task : TrainingProblem
+        Its branches have the problem's layout.
+    problem : TrainingProblem
     rows : ndarray of int
     """
     branches: Any = net.module_.branches
-    size = getattr(task.rows, "size", None)
+    size = getattr(problem.rows, "size", None)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
-    with naming_size, branches.kept(task.untrained):
-        net.partial_fit(task.dataset(rows))
+    with naming_size, branches.preserve_attributes(problem.untrained):
+        net.partial_fit(problem.dataset(rows))
 
 
 def build_net(
-    recipe: TrainingConfig, task: TrainingProblem, n_train: int, start: AttributeNet | None = None
+    config: TrainingConfig,
+    problem: TrainingProblem,
+    n_train: int,
+    start: AttributeNet | None = None,
 ) -> AttributeNet:
     """Build a net that is ready to be trained on `n_train` rows.
 
     Parameters
     ----------
-    recipe : TrainingConfig
-    task : TrainingProblem
+    config : TrainingConfig
+    problem : TrainingProblem
     n_train : int
+        It determines the number of steps of the learning rate schedule.
     start : AttributeNet, optional
         A net with the same layout whose weights it starts from.
 
@@ -93,91 +98,84 @@ def build_net(
     -------
     AttributeNet
         Initialized.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of `config` does not fit the others, the rows or `start`.
     """
-    rows = task.rows
-    n_steps = recipe.max_epochs * len(BatchIndexSampler(n_train, recipe.batch_size))
-    device = resolve_device(recipe.device)
-    dtype, autocast = _types(recipe.precision, rows, device)
-    n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
-    optimizer = _optimizer(recipe.optimizer)
+    _check_config(config, problem.rows)
+    device = resolve_device(config.device)
+    feature_type = problem.rows.array.dtype if isinstance(problem.rows, FeatureRows) else None
+    precision = resolve_precision(config.precision, device, feature_type)
+    dtype, autocast = resolve_dtypes(precision)
     params: dict[str, Any] = {
-        "module__backbone": _backbone(recipe.backbone, rows),
-        "module__layout": task.layout,
-        "module__n_inputs": n_inputs,
-        "module__image_size": recipe.image_size,
-        "module__weights": recipe.weights,
-        "module__branch_hidden": recipe.branch_hidden,
-        "module__n_conditions": task.n_conditions,
-        "module__prior": task.prior,
-        "module__untrained": task.untrained,
-        "module__dtype": dtype,
-        "criterion": task.criterion,
-        "criterion__layout": task.layout,
+        **_network_params(config, problem, dtype),
+        "criterion": problem.criterion,
+        "criterion__layout": problem.layout,
         "criterion__dtype": dtype,
-        **{f"criterion__{name}": value for name, value in task.criterion_params.items()},
-        "optimizer": optimizer,
-        "optimizer__weight_decay": recipe.weight_decay,
-        "lr": recipe.lr,
-        "batch_size": recipe.batch_size,
-        "max_epochs": recipe.max_epochs,
+        **{f"criterion__{name}": value for name, value in problem.criterion_params.items()},
+        "optimizer": _optimizer(config),
+        "optimizer__weight_decay": config.weight_decay,
+        "lr": config.lr,
+        "batch_size": config.batch_size,
+        "max_epochs": config.max_epochs,
         "device": device,
-        "compile": recipe.compile,
-        "verbose": int(recipe.verbose > 1),
-        "seed": recipe.seed,
-        **_augmentation(recipe.augment, rows),
-        "ema_decay": recipe.ema_decay,
-        "freeze": recipe.freeze,
-        "unfreeze_every": recipe.unfreeze_every,
-        "layer_decay": recipe.layer_decay,
+        "compile": config.compile,
+        "verbose": int(config.verbose > 1),
+        "callbacks": _callbacks(config, n_train),
+        "config": config,
         "autocast": autocast,
-        "num_workers": recipe.num_workers,
-        "callbacks": _callbacks(recipe, n_steps, optimizer),
     }
-    _check_net_params(recipe.net_params, params)
-    _check_freeze(recipe, params["module__backbone"])
-    if optimizer is torch.optim.SGD:
-        params.update(optimizer__momentum=0.9, optimizer__nesterov=True)
-    params.update(_fused(optimizer, device, recipe.net_params))
-    net = _initialized(params, recipe.net_params)
+    _check_net_params(config.net_params, params)
+    net = _initialized({**params, **_optimizer_defaults(config, device)}, config.net_params)
     if start is not None:
         try:
             net.module_.load_state_dict(start.module_.state_dict())
         except RuntimeError as error:
             raise ValueError(
-                "The network to go on from has other layers than the one that is asked for; keep "
-                f"`backbone` and `branch_hidden`, or fit anew with warm_start=False. {error}"
+                "The previous network has other layers than the requested one; keep `backbone` and "
+                f"`branch_hidden`, or fit from scratch with warm_start=False. {error}"
             ) from error
     return net
 
 
-def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    taken = [
-        key for key in net_params if key in own or key.startswith(("iterator_", "train_split"))
-    ]
-    if taken:
-        raise ValueError(
-            f"net_params sets {taken}, which the classifier sets itself; use its own parameters "
-            "(lr, batch_size, max_epochs, ...) for that."
-        )
-    accumulate, clip_norm = net_params.get("accumulate", 1), net_params.get("clip_norm")
+def _check_config(config: TrainingConfig, rows: Rows) -> None:
+    accumulate: Any = config.accumulate
+    clip_norm: Any = config.clip_norm
     if not isinstance(accumulate, Integral) or accumulate < 1:
-        raise ValueError(f"accumulate={accumulate!r} in net_params must be an int of at least 1.")
+        raise ValueError(f"accumulate={accumulate!r} must be an int of at least 1.")
     if clip_norm is not None and not (isinstance(clip_norm, Real) and float(clip_norm) > 0):
+        raise ValueError(f"clip_norm={clip_norm!r} must be a positive number or None.")
+    freezes = config.freeze is not None or config.layer_decay != 1
+    if freezes and _backbone(config, rows) == "linear":
         raise ValueError(
-            f"clip_norm={clip_norm!r} in net_params must be a positive number or None."
+            f"freeze={config.freeze!r} (layer_decay={config.layer_decay}) is for the layers of a "
+            "backbone, but X holds 2-D features, for which 'auto' has none; 'mlp' has."
+        )
+    augment = config.augment
+    image_changes = augment.needs_images if isinstance(augment, ImageAugmenter) else ()
+    if image_changes and isinstance(rows, FeatureRows):
+        raise ValueError(
+            f"augment has {', '.join(image_changes)}, which change images, but X holds "
+            "2-D features; only mixup is for them."
         )
 
 
-def _check_freeze(recipe: TrainingConfig, backbone: Any) -> None:
-    if backbone == "linear" and (recipe.freeze is not None or recipe.layer_decay != 1):
+def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    names = own.keys() | {field.name for field in fields(TrainingConfig)}
+    reserved = [
+        key for key in net_params if key in names or key.startswith(("iterator_", "train_split"))
+    ]
+    if reserved:
         raise ValueError(
-            f"freeze={recipe.freeze!r} (layer_decay={recipe.layer_decay}) is for the layers of a "
-            "backbone, but X holds 2-D features, for which 'auto' has none; 'mlp' has."
+            f"net_params sets {reserved}, which the classifier sets itself; use its own parameters "
+            "(lr, batch_size, max_epochs, ...) for that."
         )
 
 
 def _initialized(params: Mapping[str, Any], net_params: Mapping[str, Any]) -> AttributeNet:
-    """Return a net, or raise a ValueError that names the key of `net_params` it cannot take."""
+    """Return a net, or raise a ValueError that names the key of `net_params` at fault."""
     try:
         net = AttributeNet(MultiBranchNetwork, **{**params, **net_params})
         net.initialize()
@@ -190,57 +188,72 @@ def _initialized(params: Mapping[str, Any], net_params: Mapping[str, Any]) -> At
     return net
 
 
-def _backbone(backbone: Any, rows: Rows) -> Any:
-    if backbone != "auto":
-        return backbone
+def _network_params(
+    config: TrainingConfig, problem: TrainingProblem, dtype: torch.dtype
+) -> dict[str, Any]:
+    rows = problem.rows
+    return {
+        "module__backbone": _backbone(config, rows),
+        "module__layout": problem.layout,
+        "module__n_inputs": rows.array.shape[1] if isinstance(rows, FeatureRows) else None,
+        "module__image_size": config.image_size,
+        "module__weights": config.weights,
+        "module__branch_hidden": config.branch_hidden,
+        "module__n_conditions": problem.n_conditions,
+        "module__prior": problem.prior,
+        "module__untrained": problem.untrained,
+        "module__dtype": dtype,
+    }
+
+
+def _backbone(config: TrainingConfig, rows: Rows) -> Any:
+    if config.backbone != "auto":
+        return config.backbone
     return "linear" if rows.kind == "features" else "resnet18"
 
 
-def _optimizer(optimizer: Any) -> Any:
-    return OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+def _optimizer(config: TrainingConfig) -> Any:
+    name = config.optimizer
+    return OPTIMIZERS[name] if isinstance(name, str) else name
 
 
-def _fused(optimizer: Any, device: str, net_params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return that the optimizer takes a step in one kernel, if it can and no other was chosen."""
+def _optimizer_defaults(config: TrainingConfig, device: str) -> dict[str, Any]:
+    """Return parameters of the optimizer that `net_params` may replace."""
+    optimizer = _optimizer(config)
+    if optimizer is torch.optim.SGD:
+        # Not fused: its fused form has no momentum for parameters that are unfrozen later.
+        return {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
     others = {f"optimizer__{name}" for name in ("fused", "foreach", "capturable", "differentiable")}
-    # SGD: the fused form has no momentum for parameters that are thawed later.
-    adam = (torch.optim.AdamW, torch.optim.Adam)
-    can = optimizer in adam and torch.device(device).type in ("cpu", "cuda")
-    return {"optimizer__fused": True} if can and not others & net_params.keys() else {}
+    can_fuse = optimizer in (torch.optim.AdamW, torch.optim.Adam) and (
+        torch.device(device).type in ("cpu", "cuda")
+    )
+    return {"optimizer__fused": True} if can_fuse and not others & config.net_params.keys() else {}
 
 
-def _augmentation(augment: Any, rows: Rows) -> dict[str, Any]:
-    """Return the net's parameters for an augmentation."""
-    if not isinstance(augment, ImageAugmenter):
-        return {"augment": augment, "mixup": 0.0, "test_flip": False}
-    if augment.needs_images and isinstance(rows, FeatureRows):
-        raise ValueError(
-            f"augment has {', '.join(augment.needs_images)}, which change images, but X holds "
-            "2-D features; only mixup is for them."
-        )
-    return {"augment": augment, "mixup": augment.mixup, "test_flip": augment.test_flip}
-
-
-def _callbacks(recipe: TrainingConfig, n_steps: int, optimizer: Any) -> list[Any]:
+def _callbacks(config: TrainingConfig, n_train: int) -> list[Any]:
+    """Return the package's own callbacks, then those of the caller."""
+    n_steps = config.max_epochs * len(BatchIndexSampler(n_train, config.batch_size))
     callbacks: list[Any] = []
-    if recipe.lr_schedule == "onecycle":
-        own_momentum = {"optimizer__momentum", "optimizer__betas"} & recipe.net_params.keys()
-        has_momentum = optimizer in OPTIMIZERS.values() and not own_momentum
+    if config.lr_schedule == "onecycle":
+        # OneCycleLR also cycles the momentum, unless the caller chose one, and raises for an
+        # optimizer that has none.
+        sets_momentum = {"optimizer__momentum", "optimizer__betas"} & config.net_params.keys()
+        cycles_momentum = _optimizer(config) in OPTIMIZERS.values() and not sets_momentum
         schedule = {"policy": _one_cycle, "total_steps": n_steps}
-        schedule["cycle_momentum"] = has_momentum
+        schedule["cycle_momentum"] = cycles_momentum
         callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))
-    elif recipe.lr_schedule == "cosine":
+    elif config.lr_schedule == "cosine":
         schedule = {"policy": CosineAnnealingLR, "T_max": n_steps}
         callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))
-    if recipe.patience is not None:
+    if config.patience is not None:
         callbacks.append(
-            ("early_stopping", EarlyStopping(patience=recipe.patience, load_best=True))
+            ("early_stopping", EarlyStopping(patience=config.patience, load_best=True))
         )
-    if recipe.verbose == 1:
+    if config.verbose == 1:
         callbacks.append(("progress", ProgressBar(n_steps)))
-    elif recipe.verbose > 1:
+    elif config.verbose > 1:
         callbacks.append(("print_log", PrintLog()))
-    return callbacks + list(recipe.callbacks or [])
+    return callbacks + list(config.callbacks or [])
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:
@@ -249,4 +262,5 @@ def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:
     return OneCycleLR(optimizer, max_lr=peaks, **params)
 
 
+# event_name=None: skorch would record the learning rate in each batch's history.
 _BY_BATCH: dict[str, Any] = {"step_every": "batch", "event_name": None}

@@ -1,4 +1,4 @@
-"""What a fit shows while it runs."""
+"""Progress bar callback."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from tqdm.auto import tqdm
 
 
 class ProgressBar(Callback):
-    """One bar over all batches of all epochs, with the losses of the last epoch.
+    """Shows one bar over all training batches, with the losses of the last epoch.
 
     Parameters
     ----------
     n_steps : int
-        Batches of the whole fit.
+        Number of training batches in all epochs.
     """
 
     def __init__(self, n_steps: int) -> None:
@@ -38,7 +38,7 @@ class ProgressBar(Callback):
         self.close()
 
     def close(self) -> None:
-        """Close the bar, also of a fit that failed."""
+        """Close the bar; AttributeNet also calls this after an error."""
         if hasattr(self, "bar_"):
             self.bar_.close()
             del self.bar_

@@ -3,34 +3,9 @@
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-
-from skattr._inputs.rows import FeatureRows, Rows
-
-
-def resolve_precision(precision: str, device: str) -> str:
-    """Return the precision "auto" stands for: bfloat16 products on CUDA, else float32.
-
-    Examples
-    --------
-    >>> resolve_precision("auto", "cpu"), resolve_precision("auto", "cuda:1")
-    ('float32', 'bfloat16')
-    """
-    if precision != "auto":
-        return precision
-    return "bfloat16" if device.startswith("cuda") else "float32"
-
-
-def moved(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ...]:
-    """Return the tensors of a batch's inputs or targets on `device`."""
-    parts = (tensors,) if isinstance(tensors, Tensor) else tensors
-    if device == "cpu":  # where batches are made
-        return parts
-    # Elsewhere than from page-locked memory to CUDA, the batch may change before it is copied.
-    is_cuda = torch.device(device).type == "cuda"
-    return tuple(part.to(device, non_blocking=is_cuda) for part in parts)
-
 
 DTYPES = {
     "float32": torch.float32,
@@ -40,12 +15,12 @@ DTYPES = {
 
 
 def resolve_device(device: str) -> str:
-    """Return the device "auto" stands for: CUDA if there is one, else the CPU.
+    """Return the device for "auto", CUDA if available, else the CPU; check any other.
 
     Raises
     ------
     ValueError
-        If there is no such device here.
+        If the device is not available.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -59,20 +34,62 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _types(precision: str, rows: Rows, device: str) -> tuple[torch.dtype, torch.dtype | None]:
-    """Return the type of the parameters and, if it differs, that of the matrix products."""
-    if precision == "auto":
-        if isinstance(rows, FeatureRows):
-            return DTYPES[str(rows.array.dtype)], None
-        return torch.float32, torch.bfloat16 if device.startswith("cuda") else None
+def is_cuda(device: Any) -> bool:
+    """Whether a device, or its name, is a CUDA device."""
+    return torch.device(device).type == "cuda"
+
+
+def resolve_precision(
+    precision: str, device: str, feature_type: np.dtype[Any] | None = None
+) -> str:
+    """Return the precision for "auto": that of 2-D features, else bfloat16 on CUDA.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "float64", "bfloat16"}
+    device : str
+    feature_type : dtype, optional
+        The type of 2-D features, float32 or float64; None for images.
+
+    Examples
+    --------
+    >>> resolve_precision("auto", "cpu"), resolve_precision("auto", "cuda:1")
+    ('float32', 'bfloat16')
+    """
+    if precision != "auto":
+        return precision
+    if feature_type is not None:
+        return str(feature_type)
+    return "bfloat16" if is_cuda(device) else "float32"
+
+
+def resolve_dtypes(precision: str) -> tuple[torch.dtype, torch.dtype | None]:
+    """Return the type of parameters and, for mixed precision, the type to autocast to.
+
+    Examples
+    --------
+    >>> resolve_dtypes("bfloat16")
+    (torch.float32, torch.bfloat16)
+    """
     dtype = DTYPES[precision]
+    # Steps of an optimizer are often smaller than the rounding of a half type's parameters.
     return (torch.float32, dtype) if dtype.itemsize == 2 else (dtype, None)
 
 
 def autocast_context(
     dtype: torch.dtype | None, device: torch.device
 ) -> contextlib.AbstractContextManager[Any]:
-    """Return autocast to `dtype` on `device`, or nothing for None."""
+    """Return autocast to `dtype` on `device`, or a context without effect for None."""
     if dtype is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+def to_device(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ...]:
+    """Return the tensors of a batch's inputs or targets on `device`."""
+    parts = (tensors,) if isinstance(tensors, Tensor) else tensors
+    if device == "cpu":  # batches are loaded there: skip the calls, on each step
+        return parts
+    # Only copies from page-locked memory to CUDA are ordered before later work; elsewhere the
+    # memory of the batch could be reused before it is copied.
+    return tuple(part.to(device, non_blocking=is_cuda(device)) for part in parts)

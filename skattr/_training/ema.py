@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's weights."""
+"""Exponential moving average of a network's weights."""
 
 from collections.abc import Iterator
 
@@ -20,12 +20,13 @@ class EMAWeights:
     Parameters
     ----------
     network : Module
-        The average starts at its weights.
+        Network whose weights the average starts at.
     decay : float in [0, 1)
 
     Notes
     -----
-    It holds one set of tensors only: while the network holds the averages, it holds the weights.
+    One set of tensors is stored: the weights while the network holds the averages, else the
+    averages.
 
     Examples
     --------
@@ -48,11 +49,12 @@ class EMAWeights:
         self._tensors = [tensor.detach().clone() for tensor in _state(network)]
 
     def update(self, network: nn.Module) -> None:
-        """Take in the weights of `network` after a step."""
+        """Add the weights of `network` after a step."""
         decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
         pairs = list(zip(self._tensors, _state(network), strict=True))
         floats = [pair for pair in pairs if pair[0].is_floating_point()]
         averages, weights = zip(*floats, strict=True)
+        # torch's kernel averages all tensors at once.
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         average(averages, weights, self.n_steps)
         for copy, tensor in pairs:
@@ -62,11 +64,11 @@ class EMAWeights:
 
     @torch.no_grad()
     def exchange(self, network: nn.Module) -> None:
-        """Put the averages into `network` and keep its weights, or the other way round."""
-        for mine, its in zip(self._tensors, _state(network), strict=True):
-            kept = its.detach().clone()
-            its.copy_(mine)
-            mine.copy_(kept)
+        """Swap the stored tensors with those of `network`."""
+        for stored, tensor in zip(self._tensors, _state(network), strict=True):
+            previous = tensor.detach().clone()
+            tensor.copy_(stored)  # in place, as the optimizer holds the parameters
+            stored.copy_(previous)
         self.network_holds_averages = not self.network_holds_averages
 
 

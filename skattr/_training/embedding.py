@@ -1,4 +1,4 @@
-"""Images through a frozen network: tensors in, float32 rows of NumPy out."""
+"""Features of images from a frozen network (tensor to array conversion)."""
 
 import copy
 from collections.abc import Generator
@@ -11,39 +11,39 @@ from torch import Tensor, nn
 
 from skattr._inputs.rows import Rows
 from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import DTYPES, autocast_context, moved
-from skattr._training.inference import BatchHalver, most_at_once, quick_copy
+from skattr._training.devices import autocast_context, is_cuda, resolve_dtypes, to_device
+from skattr._training.inference import BatchHalver, max_images_at_once
 from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
-from skattr.nn._backbones.torchvision import naming_image_size
+from skattr.nn._backbones.torchvision import check_names, naming_image_size
+from skattr.nn._batchnorm_folding import with_folded_batchnorm
 from skattr.nn._embedding import (
     Backbone,
     EmbeddingNetwork,
-    check_names,
     identity_of_module,
     identity_of_weights,
 )
-from skattr.nn._random import use_generator
+from skattr.nn._random import make_generators, use_generators
 
 
 class FrozenNetwork:
     """The network of an embedder, built when it is first needed.
 
-    Pickles and copies hold the network on the CPU if it has been built, so that they need
-    neither its weights nor a device again.
+    Pickles and copies of a built network hold it on the CPU, so that loading them needs neither
+    its weight file nor its device.
 
     Parameters
     ----------
     backbone, weights, layer, image_size
         See :class:`~skattr.nn._embedding.EmbeddingNetwork`.
     seed : int
-        Of random initial weights.
+        Seed of random initial weights.
 
     Attributes
     ----------
     identity : str
-        Tells the backbone and its weights from any others. A callable tells nothing by its
-        name, so its network is built at once.
+        Identifies the backbone and its weights. The name of a callable says nothing of its
+        weights, so its network is built in the constructor.
 
     Raises
     ------
@@ -81,13 +81,13 @@ class FrozenNetwork:
         Raises
         ------
         ValueError
-            If the file of its weights has changed since, or what :class:`EmbeddingNetwork`
-            refuses.
+            If its weight file has changed since, or if :class:`EmbeddingNetwork` rejects the
+            parameters.
         """
         if self._module is None:
-            generator = torch.Generator().manual_seed(seed_of("initialization", self.seed))
+            generators = make_generators("cpu", seed_of("initialization", self.seed))
             naming_size = naming_image_size(self.backbone, None, self.image_size)
-            with use_generator(generator), naming_size:
+            with use_generators(*generators), naming_size:
                 module = EmbeddingNetwork(
                     self.backbone,
                     weights=self.weights,
@@ -95,14 +95,12 @@ class FrozenNetwork:
                     image_size=self.image_size,
                 )
             if not callable(self.backbone) and self._identity() != self.identity:
-                raise ValueError(
-                    f"weights={self.weights!r} are no longer those they were in fit; fit again."
-                )
+                raise ValueError(f"weights={self.weights!r} have changed since fit; fit again.")
             self._module = module
         return self._module
 
     def embed(
-        self, pixels: Tensor, device: str, precision: str, places: Any = slice(None)
+        self, pixels: Tensor, device: str, precision: str, positions: Any = slice(None)
     ) -> NDArray[np.float32]:
         """Compute the features of uint8 images.
 
@@ -111,37 +109,37 @@ class FrozenNetwork:
         pixels : Tensor of shape (n, H, W, 3), uint8
         device : str
         precision : {"float32", "float64", "bfloat16"}
-            Of parameters and results; of products alone for "bfloat16".
-        places : slice or list of int
+            Type of the parameters; for "bfloat16" the type of products alone.
+        positions : slice or list of int
             The images to compute; all by default.
 
         Returns
         -------
         ndarray of shape (n, n_features), float32
         """
-        dtype = DTYPES[precision]
-        is_half = dtype.itemsize == 2
+        dtype, autocast = resolve_dtypes(precision)
         target = torch.device(device)
-        module = self._ready(target, torch.float32 if is_half else dtype)
+        module = self._ready(target, dtype)
 
         def forward(part: Tensor) -> Tensor:
-            with autocast_context(dtype if is_half else None, target):
-                features: Tensor = module(*moved(part, target))
+            with autocast_context(autocast, target):
+                features: Tensor = module(*to_device(part, target))
             return features.float()
 
-        chosen = pixels[places]
-        size = (chosen.shape[1], chosen.shape[2])
+        images = pixels[positions]
+        size = (images.shape[1], images.shape[2])
         with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
-            features = BatchHalver(forward, most_at_once(size, target))(chosen)
+            features = BatchHalver(forward, max_images_at_once(size, target))(images)
         result: NDArray[np.float32] = features.cpu().numpy()
         return result
 
     def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """Return the network on a device, its batch normalisation folded into convolutions."""
+        """Return the network on a device, with batch normalization folded into convolutions."""
         if self._quick is None or self._quick[0] != (device, dtype):
             module = self.build().to(device, dtype)
-            quick = None if callable(self.backbone) else quick_copy(module, self.image_size)
-            self._quick = (device, dtype), module if quick is None else quick
+            if not callable(self.backbone):
+                module = with_folded_batchnorm(module, "features", self.image_size)
+            self._quick = (device, dtype), module
         return self._quick[1]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -155,7 +153,7 @@ class FrozenNetwork:
 def read_batches(
     rows: Rows, indices: NDArray[np.intp], *, batch_size: int, device: str, num_workers: int
 ) -> Generator[tuple[NDArray[np.intp], Tensor], None, None]:
-    """Read some rows of X, a batch at a time; without those it puts up with not being able to.
+    """Read some rows of X, a batch at a time, skipping unreadable ones if X does.
 
     Parameters
     ----------
@@ -164,9 +162,9 @@ def read_batches(
         The rows to read, in this order.
     batch_size : int
     device : str
-        That the images will be moved to.
+        Device the images will be moved to.
     num_workers : int
-        Processes that decode files.
+        Worker processes that decode files.
 
     Yields
     ------
@@ -174,8 +172,7 @@ def read_batches(
         The rows of the batch.
     pixels : Tensor of shape (m, H, W, 3), uint8
     """
-    is_pinned = torch.device(device).type == "cuda"
     dataset = AttributeDataset(rows, indices)
-    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_pinned)
+    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_cuda(device))
     for part in loader.read():
         yield part.indices, part.batch

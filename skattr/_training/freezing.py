@@ -1,4 +1,4 @@
-"""Which stages of a backbone are trained, and how fast each learns."""
+"""Freezing and layer-wise learning rates of the stages of a backbone."""
 
 import itertools
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Stage:
     ----------
     modules : list of Module
     parameters : list of Parameter
-        Of the modules; in the first stage also those of the backbone itself.
+        Parameters of the modules; in the first stage also those of the backbone itself.
     """
 
     modules: list[nn.Module] = field(default_factory=list)
@@ -33,15 +33,16 @@ def backbone_stages(backbone: nn.Module) -> list[Stage]:
     Parameters
     ----------
     backbone : Module
-        As :mod:`skattr.nn._backbones.build` builds it.
+        A backbone built by :mod:`skattr.nn._backbones.build`.
 
     Returns
     -------
     list of Stage
-        Together they hold all of the backbone. One with ``layer1`` to ``layer4`` has four, one
-        whose layers are in ``features`` has one per part of those with parameters, any other
-        one per part with parameters. What has none belongs to the stage before it, and so does
-        what follows ``features``; the stem of a ResNet belongs to its first stage.
+        Together they hold all modules of the backbone. A backbone with ``layer1`` to ``layer4``
+        has four stages. One whose layers are in ``features`` has a stage per child of it with
+        parameters, any other a stage per child with parameters. A module without parameters
+        belongs to the stage before it, and so do modules after ``features``; the stem of a
+        ResNet belongs to its first stage.
 
     Examples
     --------
@@ -50,9 +51,10 @@ def backbone_stages(backbone: nn.Module) -> list[Stage]:
     4
     """
     if any(isinstance(child, GlobalPooling) for child in backbone.children()):
-        backbone = backbone.get_submodule("0")  # of a callable
+        backbone = backbone.get_submodule("0")  # the wrapped network of a callable
     parts = _parts(backbone)
-    numbers = [max(count - 1, 0) for count in itertools.accumulate(opens for _, opens in parts)]
+    # Modules before the first that starts a stage, such as a stem, belong to stage 0 as well.
+    numbers = [max(count - 1, 0) for count in itertools.accumulate(starts for _, starts in parts)]
     stages = [Stage() for _ in range(max(numbers, default=-1) + 1)]
     for number, (module, _) in zip(numbers, parts, strict=True):
         stages[number].modules.append(module)
@@ -66,7 +68,7 @@ def backbone_stages(backbone: nn.Module) -> list[Stage]:
 
 
 def _parts(backbone: nn.Module) -> list[tuple[nn.Module, bool]]:
-    """Return the parts of a backbone in order, and whether each opens a stage."""
+    """Return the parts of a backbone in order, and whether each starts a stage."""
     children = dict(backbone.named_children())
     parts: list[tuple[nn.Module, bool]] = []
     after_features = False
@@ -88,8 +90,8 @@ def _has_parameters(module: nn.Module) -> bool:
 class Freezing:
     """Keeps the first stages of a backbone from being trained.
 
-    A frozen stage gets no gradients and stays in evaluation mode: its BatchNorm statistics are
-    kept, and it does not drop out.
+    A frozen stage gets no gradients and stays in evaluation mode, so its BatchNorm statistics do
+    not change and its dropout is off.
 
     Parameters
     ----------
@@ -97,12 +99,12 @@ class Freezing:
     freeze : {"backbone", "stages:N"} or None
         All stages, the first N, or none.
     unfreeze_every : int, optional
-        After every so many epochs the last stage that is still frozen is thawed.
+        Number of epochs after which the last stage that is still frozen is unfrozen.
 
     Raises
     ------
     ValueError
-        If there are fewer stages than are to be frozen.
+        If `freeze` freezes more stages than the backbone has.
     """
 
     def __init__(
@@ -121,25 +123,26 @@ class Freezing:
         self.stages = stages[:n_frozen]
         self.frozen = self.stages
         self.unfreeze_every = unfreeze_every
+        # Parameters that the caller froze are not unfrozen.
         self._trainable = [p for stage in self.stages for p in stage.parameters if p.requires_grad]
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze what is to be frozen in an epoch, counted from 0."""
-        n_thawed = 0 if self.unfreeze_every is None else epoch // self.unfreeze_every
+        """Freeze the stages of an epoch, counted from 0."""
+        n_unfrozen = 0 if self.unfreeze_every is None else epoch // self.unfreeze_every
         self.restore()
-        self.frozen = self.stages[: max(len(self.stages) - n_thawed, 0)]
+        self.frozen = self.stages[: max(len(self.stages) - n_unfrozen, 0)]
         for stage in self.frozen:
             for parameter in stage.parameters:
                 parameter.requires_grad_(False)
 
     def keep_in_evaluation_mode(self) -> None:
-        """Put the frozen stages into evaluation mode, after the network left it."""
+        """Put the frozen stages back into evaluation mode."""
         for stage in self.frozen:
             for module in stage.modules:
                 module.eval()
 
     def restore(self) -> None:
-        """Let all be trainable that was."""
+        """Make all parameters trainable that were so before."""
         for parameter in self._trainable:
             parameter.requires_grad_(True)
 
@@ -147,19 +150,19 @@ class Freezing:
 def parameter_groups(
     backbone: nn.Module, parameters: Iterable[nn.Parameter], lr: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """Return an optimizer's groups: a stage k stages before the branches has lr * layer_decay**k.
+    """Return an optimizer's groups; the k-th stage before the branches has lr * layer_decay**k.
 
     Parameters
     ----------
     backbone : Module
     parameters : iterable of Parameter
-        All that are trained; those outside the backbone have k = 0.
+        All parameters to train; those outside the backbone have k = 0.
     lr, layer_decay : float
 
     Returns
     -------
     list of dict
-        With "params" and "lr", the branches first.
+        Dicts with "params" and "lr", the branches first.
     """
     stages = reversed(backbone_stages(backbone))
     depth = {id(p): k for k, stage in enumerate(stages, start=1) for p in stage.parameters}

@@ -1,4 +1,4 @@
-"""The skorch net: several branches, masked losses, and no global random state."""
+"""The skorch net and its training loop."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -7,59 +7,39 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, EpochTimer, LRScheduler
-from torch import Tensor
+from skorch.callbacks import EarlyStopping, EpochTimer
 from torch.nn.modules.dropout import _DropoutNd
 
-from skattr._training.augmentation import Augmentation, ImageAugmenter
 from skattr._training.callbacks import ProgressBar
+from skattr._training.config import TrainingConfig
 from skattr._training.dataset import AttributeDataset, Batch
+from skattr._training.devices import is_cuda
 from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
-from skattr._training.seeds import forked_rng, seed_of
+from skattr._training.seeds import seed_of
 from skattr._training.steps import CallbackDispatcher, LossAccumulator, TrainStepMixin
 from skattr.exceptions import DivergedError, ImageReadError
-from skattr.nn._random import use_generator
+from skattr.nn._random import make_generators, use_generators
 
 
 class AttributeNet(TrainStepMixin, NeuralNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
-    What differs from :class:`skorch.NeuralNet`: it is fitted on an :class:`AttributeDataset`;
+    It differs from :class:`skorch.NeuralNet` in that it is fitted on an :class:`AttributeDataset`;
     losses stay on the device until the epoch ends, and no history of batches is kept; Ctrl-C is
     raised; the initial weights, the shuffling, the augmentation and dropout each draw from a
-    generator made of `seed`; a loss that is not finite is an error.
+    generator seeded by ``config.seed``; a loss that is not finite is an error.
 
     Parameters
     ----------
-    seed : int
-        Of all randomness.
-    augment : callable, optional
-        Maps a batch of images and a generator to images, in training only.
-    mixup : float
-        Rows are mixed by shares from Beta(mixup, mixup), in training only; 0 is off.
-    test_flip : bool
-        Predict from images and their mirror images. ``valid_loss`` is without.
-    ema_decay : float in [0, 1), optional
-        Of the average of the weights that validation and prediction use.
-    freeze : {"backbone", "stages:N"}, optional
-        What of the backbone is not trained.
-    unfreeze_every : int, optional
-        Epochs after which a frozen stage is thawed, the last first.
-    layer_decay : float in (0, 1]
-        What the learning rate is multiplied by from stage to stage, away from the branches.
-    clip_norm : float, optional
-        Largest norm of the gradient of all parameters together.
-    accumulate : int
-        Parts of about equal size, of two rows or more, that a batch is cut into to need less
-        memory. The step is that of the whole batch, but for what sees a part at a time:
-        BatchNorm, and losses that compare the rows of a batch.
+    config : TrainingConfig
+        The settings that skorch has no parameter for: `augment`, `ema_decay`, `clip_norm`,
+        `accumulate`, `freeze`, `unfreeze_every`, `layer_decay`, `num_workers` and `seed`. The
+        others are read from skorch's parameters (`lr`, `batch_size`, `module__backbone`, ...).
     autocast : torch.dtype, optional
-        The type matrix products and convolutions are computed in.
-    num_workers : int
-        Processes that decode files.
-    batch_history : bool
+        Type of matrix products and convolutions, if not that of the parameters.
+    batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
         the device.
     validation : AttributeDataset, optional
@@ -70,41 +50,21 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     average_: EMAWeights | None = None
     freezing_: Freezing | None = None
     epochs_before_ = 0
-    streams = False  # whether it was made to be trained chunk by chunk
+    streams = False  # whether it was built for partial_fit
     cuda_dependent_attributes_ = ["average_"]
 
     def __init__(
         self,
         *args: Any,
-        seed: int = 0,
-        augment: Augmentation | None = None,
-        mixup: float = 0.0,
-        test_flip: bool = False,
-        ema_decay: float | None = None,
-        freeze: str | None = None,
-        unfreeze_every: int | None = None,
-        layer_decay: float = 1.0,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
+        config: TrainingConfig,
         autocast: torch.dtype | None = None,
-        num_workers: int = 0,
         batch_history: bool = False,
         validation: AttributeDataset | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"train_split": None, **kwargs})
-        self.seed = seed
-        self.augment = augment
-        self.mixup = mixup
-        self.test_flip = test_flip
-        self.ema_decay = ema_decay
-        self.freeze = freeze
-        self.unfreeze_every = unfreeze_every
-        self.layer_decay = layer_decay
-        self.clip_norm = clip_norm
-        self.accumulate = accumulate
+        self.config = config
         self.autocast = autocast
-        self.num_workers = num_workers
         self.batch_history = batch_history
         self.validation = validation
 
@@ -113,19 +73,19 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def generator(self, purpose: str, device: str = "cpu") -> torch.Generator:
-        """Return a generator for one of the purposes that draw random numbers.
+        """Return a generator for a purpose of :func:`~skattr._training.seeds.seed_of`.
 
-        It is the same for the same `seed` and number of epochs before the present training.
+        It depends on the seed and on the number of epochs before the current training only.
         """
         return torch.Generator(device).manual_seed(self._seed_of(purpose))
 
     def _seed_of(self, purpose: str) -> int:
         is_first = purpose == "initialization"
-        return seed_of(purpose, self.seed, 0 if is_first else self.epochs_before_)
+        return seed_of(purpose, self.config.seed, 0 if is_first else self.epochs_before_)
 
     def initialize_module(self) -> "AttributeNet":
         """Build the module without touching the global random state."""
-        with use_generator(self.generator("initialization")):
+        with use_generators(*make_generators(self.device, self._seed_of("initialization"))):
             super().initialize_module()
         self.average_ = None
         return self
@@ -133,36 +93,34 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     def get_params_for_optimizer(
         self, prefix: str, named_parameters: Iterable[tuple[str, torch.nn.Parameter]]
     ) -> tuple[Any, dict[str, Any]]:
-        """Return the parameter groups, one per stage of the backbone if they learn unequally."""
+        """Return parameter groups: one, or one per stage of the backbone for `layer_decay`."""
         named = list(named_parameters)
         args, kwargs = super().get_params_for_optimizer(prefix, named)
-        if self.layer_decay == 1:
+        decay = self.config.layer_decay
+        if decay == 1:
             return args, kwargs
         if len(args[0]) > 1:
             raise ValueError(
-                f"layer_decay={self.layer_decay} makes parameter groups of its own; it goes with "
-                "no optimizer__param_groups."
+                f"layer_decay={decay} makes its own parameter groups and cannot be combined with "
+                "optimizer__param_groups."
             )
         parameters = [parameter for _, parameter in named]
         backbone: Any = self.module_.backbone
-        groups = parameter_groups(backbone, parameters, kwargs["lr"], self.layer_decay)
+        groups = parameter_groups(backbone, parameters, kwargs["lr"], decay)
         return (groups,), kwargs
 
     def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
-        """Compile the network in place, so that its state dict keeps its keys."""
+        """Compile the network in place.
+
+        skorch replaces it by a wrapper, which adds a prefix to the keys of its state dict.
+        """
         if self.compile and name == "module":
             module.compile(**self.get_params_for("compile"))
         return module
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return the training rows and the validation rows, split beforehand."""
-        dtype, validation = self.module_.branches.bias.dtype, self.validation
-
-        def arrange(codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-            labels: tuple[Tensor, Tensor] = self.criterion_.arranged(codes, weights.to(dtype))
-            return labels
-
-        return X.arranged(arrange), None if validation is None else validation.arranged(arrange)
+        return X, self.validation
 
     def get_iterator(self, dataset: AttributeDataset, training: bool = False) -> BatchLoader:
         """Return the batches of a dataset, shuffled in training."""
@@ -170,23 +128,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             dataset,
             self.batch_size,
             self.generator("shuffling") if training else None,
-            self.num_workers,
-            pin_memory=str(self.device).startswith("cuda"),
-            reuse_memory=training and self.device == "cpu" and not self._may_hold_batches(),
+            self.config.num_workers,
+            pin_memory=is_cuda(self.device),
         )
-
-    def _may_hold_batches(self) -> bool:
-        """Whether code of the user's sees batches, and may keep one: anything but its hooks."""
-        if not hasattr(self, "listeners_") or not isinstance(self.module__backbone, str):
-            return True
-        if self.augment is not None and not isinstance(self.augment, ImageAugmenter):
-            return True
-        if not type(self.criterion_).__module__.startswith("skattr."):
-            return True
-        events = ("on_batch_begin", "on_grad_computed", "on_batch_end")
-        heard = [method for event in events for method in self.listeners_.of(event)]
-        callbacks = [getattr(method, "__self__", None) for method in heard]
-        return not all(type(one) in (LRScheduler, ProgressBar) for one in callbacks)
 
     def run_single_epoch(
         self,
@@ -196,31 +140,33 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         step_fn: Callable[..., dict[str, Any]],
         **fit_params: Any,
     ) -> None:
-        """Go once over the batches and record the loss of the whole epoch."""
+        """Pass once over the batches and record the loss of the epoch."""
         if iterator is None:
             return
         if training:
             self._start_training()
-            self.history.new_batch()  # what callbacks record of batches, if no history is kept
+            # skorch begins a history row for each batch, also where nobody reads it. Here the
+            # batches of an epoch share one, in which callbacks may record.
+            self.history.new_batch()
         self._set_training(training)
         self.epoch_sums_ = LossAccumulator()
         n_batches = 0
         for batch in iterator:
             if self.batch_history and (n_batches or not training):
                 self.history.new_batch()
-            for listener in self.listeners_.of("on_batch_begin"):
-                listener(self, batch=batch, training=training)
+            for method in self.dispatcher_.methods("on_batch_begin"):
+                method(self, batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if self.batch_history:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            for listener in self.listeners_.of("on_batch_end"):
-                listener(self, batch=batch, training=training, **step)
+            for method in self.dispatcher_.methods("on_batch_end"):
+                method(self, batch=batch, training=training, **step)
             n_batches += 1
         if not n_batches:
-            raise ImageReadError(
-                f"No batch of the {prefix} rows is left: images that could be read when `fit` "
-                "began no longer can."
-            )
+            rows = "training" if training else "validation"
+            raise ImageReadError(f"All {rows} batches became unreadable during fit.")
+        # Sums of losses and weights add up over batches, so this is the loss of all rows, not a
+        # mean of batch means. One number is read from the device per epoch.
         loss = self.criterion_.total(*self.epoch_sums_.sums).detach()
         del self.epoch_sums_
         if training and self.average_ is not None:
@@ -228,7 +174,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         self._record(prefix, float(loss), n_batches)
 
     def _start_training(self) -> None:
-        """Freeze what the epoch freezes, and go on from the weights, not their averages."""
+        """Freeze the stages of this epoch, and restore the weights if averages replaced them."""
         if self.freezing_ is not None:
             self.freezing_.start_epoch(len(self.history) - 1)
         if self.average_ is not None and self.average_.network_holds_averages:
@@ -253,14 +199,14 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **_: Any) -> "AttributeNet":
         """Train for `max_epochs`; unlike skorch's, it does not swallow Ctrl-C.
 
-        Called again, it goes on: with other random numbers, from the weights, not the averages.
+        Another call continues with other random numbers, from the weights, not their averages.
         """
         if not self.initialized_:
             self.initialize()
         self.epochs_before_ = len(self.history)
-        if self.ema_decay is not None and self.average_ is None:
-            self.average_ = EMAWeights(self.module_, self.ema_decay)
-        self.listeners_ = CallbackDispatcher(self.callbacks_)
+        if self.config.ema_decay is not None and self.average_ is None:
+            self.average_ = EMAWeights(self.module_, self.config.ema_decay)
+        self.dispatcher_ = CallbackDispatcher(self.callbacks_)
         self.parameters_ = [parameter for _, parameter in self.get_all_learnable_params()]
         self.notify("on_train_begin", X=X, y=y)
         try:
@@ -271,39 +217,37 @@ class AttributeNet(TrainStepMixin, NeuralNet):
                 self._close_progress()
                 raise
         finally:
-            del self.listeners_, self.parameters_
+            del self.dispatcher_, self.parameters_
         self.notify("on_train_end", X=X, y=y)
         return self
 
     @contextlib.contextmanager
     def _training_randomness(self) -> Iterator[None]:
-        """Have generators for augmentation and dropout; compiled code takes only torch's own."""
+        """Have generators for augmentation, mixup, and networks that draw random numbers."""
+        # What a backbone of the user's draws cannot be seen from its layers.
         draws = callable(self.module__backbone) or any(
             isinstance(layer, _DropoutNd) or "StochasticDepth" in type(layer).__name__
             for layer in self.module_.modules()
         )
-        dropout = self.generator("dropout", str(self.device))
+        dropout = make_generators(self.device, self._seed_of("dropout")) if draws else []
         self.augmentation_generator_ = self.generator("augmentation", str(self.device))
         self.mixing_generator_ = np.random.default_rng(self._seed_of("mixup"))
-        self.dropout_generator_ = dropout if draws and not self.compile else None
+        self.dropout_generators_ = dropout
         try:
-            with (
-                forked_rng(dropout.initial_seed())
-                if draws and self.compile
-                else contextlib.nullcontext()
-            ):
-                yield
+            yield
         finally:
-            del self.augmentation_generator_, self.dropout_generator_, self.mixing_generator_
+            del self.augmentation_generator_, self.dropout_generators_, self.mixing_generator_
 
     @contextlib.contextmanager
     def _freezing(self) -> Iterator[None]:
-        """Freeze stages of the backbone, if asked for."""
-        if self.freeze is None:
+        """Freeze stages of the backbone for ``config.freeze``."""
+        if self.config.freeze is None:
             yield
             return
         backbone: Any = self.module_.backbone
-        self.freezing_ = freezing = Freezing(backbone, self.freeze, self.unfreeze_every)
+        self.freezing_ = freezing = Freezing(
+            backbone, self.config.freeze, self.config.unfreeze_every
+        )
         try:
             yield
         finally:
@@ -311,7 +255,10 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             self.freezing_ = None
 
     def release_training_state(self) -> None:
-        """Forget what only training needs: gradients, momenta, averages, validation rows."""
+        """Drop the state that only training needs, so that pickles are as large as the weights.
+
+        This is: gradients, momenta, averages, validation rows, schedules, saved weights.
+        """
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.validation = None
@@ -329,7 +276,9 @@ class AttributeNet(TrainStepMixin, NeuralNet):
 
 
 def _stopped_early(error: BaseException) -> bool:
-    """Tell skorch's EarlyStopping, which raises KeyboardInterrupt itself, from Ctrl-C."""
+    """Whether skorch's EarlyStopping raised the error."""
+    # It raises KeyboardInterrupt, as Ctrl-C does, and the error says nothing of its origin. Only
+    # the innermost frame tells them apart.
     traceback = error.__traceback__ if isinstance(error, KeyboardInterrupt) else None
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

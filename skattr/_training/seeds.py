@@ -1,24 +1,20 @@
-"""Seeds of all that draws random numbers in training."""
-
-import contextlib
-from collections.abc import Iterator
+"""Seeds of the random number generators of training."""
 
 import numpy as np
-import torch
 
 _PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup")
 
 
 def seed_of(purpose: str, seed: int, epochs_before: int = 0) -> int:
-    """Return the seed for a purpose: another for each, and for each time training goes on.
+    """Return a seed that differs between purposes and between continued trainings.
 
     Parameters
     ----------
     purpose : {"initialization", "shuffling", "augmentation", "dropout", "mixup"}
     seed : int
-        Of all randomness.
+        Seed of all randomness.
     epochs_before : int
-        Epochs trained before the present call.
+        Number of epochs trained before the current call.
 
     Examples
     --------
@@ -29,12 +25,5 @@ def seed_of(purpose: str, seed: int, epochs_before: int = 0) -> int:
     if epochs_before:
         entropy.append(epochs_before)
     sequence = np.random.SeedSequence(entropy)
+    # One bit less than 64: torch's generators take signed integers.
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-@contextlib.contextmanager
-def forked_rng(seed: int) -> Iterator[None]:
-    """Seed torch's own generators within the context only."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield

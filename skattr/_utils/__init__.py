@@ -1,1 +1,1 @@
-"""Threads, sorting and warnings, without anything of the domain."""
+"""Threads, sorting and warnings, independent of images and labels."""

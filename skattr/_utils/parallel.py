@@ -1,4 +1,4 @@
-"""Work on arrays on several threads, torch's own or as many as torch has."""
+"""Work on several threads, as many as torch uses."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,21 +15,20 @@ _Result = TypeVar("_Result")
 def thread_map(function: Callable[[int], _Result], n: int) -> list[_Result]:
     """Call a function with 0 to n - 1 on as many threads as torch computes with.
 
-    That is of use where other threads run meanwhile, as they do while images are decoded,
-    bytes are hashed and NumPy computes. In the worker processes of a DataLoader, and where
-    OMP_NUM_THREADS is 1, there is one thread: the caller's.
+    This is faster where the function releases the GIL, as decoding, hashing and NumPy do. In the
+    worker processes of a DataLoader, and if OMP_NUM_THREADS is 1, only the calling thread is used.
 
     Parameters
     ----------
     function : callable
-        What it raises is raised here, the call of the lowest number first; calls that have not
-        begun by then, or by an interrupt, never do.
+        An error in a call is raised here; of several errors, that of the lowest number. After an
+        error or an interrupt, calls that have not started are canceled.
     n : int
 
     Returns
     -------
     list
-        What the function returned, in the order of the numbers.
+        The results in the order of the numbers.
     """
     n_threads = min(torch.get_num_threads(), n)
     if n_threads < 2:
@@ -42,7 +41,9 @@ def thread_map(function: Callable[[int], _Result], n: int) -> list[_Result]:
 
 
 def sum_is_finite(values: Floats) -> bool:
-    """Whether the sum of all values is finite; if it is not, all of them may yet be.
+    """Whether the sum of all values is finite.
+
+    If it is, all values are finite. If it is not, they may be finite and their sum overflow.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def sum_is_finite(values: Floats) -> bool:
     >>> sum_is_finite(np.ones(3)), sum_is_finite(np.array([1.0, np.nan]))
     (True, False)
     """
-    if not values.flags.writeable or not values.flags.c_contiguous:  # torch warns of the first
+    # torch sums on all its threads, but warns of read-only arrays.
+    if not values.flags.writeable or not values.flags.c_contiguous:
         with np.errstate(over="ignore", invalid="ignore"):
             return bool(np.isfinite(values.sum()))
     return bool(torch.isfinite(torch.from_numpy(values).sum()))

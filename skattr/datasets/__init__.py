@@ -1,4 +1,4 @@
-"""Datasets: made ones, loaders of the field's own formats, and checks of their images."""
+"""Synthetic datasets, loaders of published annotation formats, and checks of image files."""
 
 from skattr.datasets._apascal import load_apascal as load_apascal
 from skattr.datasets._attribute_images import make_attribute_images as make_attribute_images

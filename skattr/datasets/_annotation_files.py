@@ -1,4 +1,8 @@
-"""Strict reading of annotations: a fault is named with its file and line, nothing is guessed."""
+"""Strict readers of annotation files.
+
+Nothing is guessed: every error names the file and the line, and codings are always explicit,
+because they differ between datasets (0 is a missing label in one and negative in another).
+"""
 
 import csv
 import json
@@ -16,24 +20,24 @@ from pandas.api.types import union_categoricals
 from skattr.exceptions import DatasetFormatError
 
 Folder = str | os.PathLike[str]
-# Says where a row of a file stands.
+# Describes the place of a row in its file, for error messages.
 Place = Callable[[int], str]
 Codes = NDArray[np.int8]
 
 BOX_COLUMNS = ["xmin", "ymin", "xmax", "ymax"]
 POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
-# Rows that are text at a time: a cell of text takes eight bytes, a category one.
-_CHUNK = 65536
+# Rows are converted to categories in chunks: a str takes eight bytes per cell, a category one.
+_CHUNK_SIZE = 65536
 
 
 def check_choice(name: str, value: Any, valid: Sequence[Any]) -> None:
-    """Raise a ValueError if a parameter has none of its valid values."""
-    if not any(value is one or (isinstance(value, str) and value == one) for one in valid):
+    """Raise a ValueError if a parameter does not have one of its valid values."""
+    if not any(value is v or (isinstance(value, str) and value == v) for v in valid):
         raise ValueError(f"{name} must be one of {list(valid)}, got {value!r}.")
 
 
 def read_text(path: str) -> str:
-    """Return the text of a UTF-8 file, without the byte order mark it may begin with."""
+    """Return the text of a UTF-8 file without its byte order mark, if any."""
     with open(path, "rb") as file:
         content = file.read()
     try:
@@ -51,7 +55,7 @@ def _not_utf8(path: str, line: int, error: UnicodeDecodeError) -> DatasetFormatE
 
 
 def text_lines(path: str) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file without their ends, which may be those of Windows."""
+    """Yield the lines of a UTF-8 file without their line ends (LF or CRLF)."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -60,8 +64,8 @@ def text_lines(path: str) -> Iterator[str]:
                 raise _not_utf8(path, number, error) from None
             if "\r" in text or "\0" in text:
                 raise DatasetFormatError(
-                    f"{path}, line {number}: a carriage return or a NUL stands within the line; "
-                    "lines must end with a line feed, or a carriage return and a line feed."
+                    f"{path}, line {number}: the line contains a carriage return or a NUL; "
+                    "lines must end with LF or CRLF."
                 )
             yield text
 
@@ -78,41 +82,42 @@ def read_json(path: str) -> Any:
 
 
 def read_names(path: str) -> list[str]:
-    """Return the names in a file of one name a line, each of them there once."""
+    """Return the names in a file with one distinct name per line."""
     names = [line.strip() for line in text_lines(path)]
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise DatasetFormatError(f"{path} holds no name; one name a line is expected.")
+        raise DatasetFormatError(f"{path} contains no name; one name per line is expected.")
     for row, name in enumerate(names):
         if not name or name in names[:row]:
-            raise DatasetFormatError(
-                f"{path}, line {row + 1}: expected a name that is not there yet, got {name!r}."
-            )
+            raise DatasetFormatError(f"{path}, line {row + 1}: expected a new name, got {name!r}.")
     return names
 
 
 def check_order(names: Sequence[str], official: str, where: str) -> None:
-    """Raise an error if names stand in another order than in `official`, parted by commas."""
+    """Raise an error if names are not in the order of `official`, which is comma-separated.
+
+    Rows of such files have no attribute names, so another order would mix up attributes silently.
+    """
     rank = {name: k for k, name in enumerate(official.split(","))}
     known = [name for name in names if name in rank]
     for name, following in pairwise(known):
         if rank[following] < rank[name]:
             raise DatasetFormatError(
-                f"{where}: the attribute {following!r} stands after {name!r}, but before it in "
-                "this format, whose rows name no attributes."
+                f"{where}: the attribute {following!r} comes after {name!r}, but before it in "
+                "this format, whose rows do not name attributes."
             )
 
 
 def line_of(path: str, first: int) -> Place:
-    """Return what says in which line a row stands, row 0 being in line `first`."""
+    """Return a function that describes the line of a row, where row 0 is in line `first`."""
     return lambda row: f"{path}, line {first + row}"
 
 
 def read_rows(
     path: str, width: int, *, separator: str | None = None, first: int = 1, text: Sequence[int] = ()
 ) -> pd.DataFrame:
-    """Read a file of one row a line.
+    """Read a file with one row per line.
 
     Parameters
     ----------
@@ -120,27 +125,27 @@ def read_rows(
     width : int
         Number of fields each line must have.
     separator : str, optional
-        One character that is in no field; None is any run of blanks and tabs.
+        One character that no field contains. None means any run of blanks and tabs.
     first : int
-        Number of the line in which the rows begin, from 1.
+        Number of the first line with a row, from 1.
     text : sequence of int
-        Columns to be read as str. All others become categoricals of str, which hold few levels.
+        Columns to be read as str. All others become categoricals of str, for few levels.
 
     Returns
     -------
     DataFrame
-        With one column a field, named from 0. Row i is found in line ``first + i``.
+        One column per field, named from 0. Row i is in line ``first + i``.
 
     Raises
     ------
     DatasetFormatError
-        If a line has another number of fields, or there is no row.
+        If a line has another number of fields, or the file has no row.
     """
     counts = np.fromiter((_width(line, separator) for line in text_lines(path)), dtype=np.int64)
     filled = np.flatnonzero(counts)
     counts = counts[first - 1 : filled[-1] + 1 if len(filled) else 0]
     if not len(counts):
-        raise DatasetFormatError(f"{path} holds no row; rows are expected from line {first} on.")
+        raise DatasetFormatError(f"{path} contains no row; rows are expected from line {first} on.")
     wrong = np.flatnonzero(counts != width)
     if len(wrong):
         raise DatasetFormatError(
@@ -153,21 +158,21 @@ def read_rows(
         header=None,
         names=list(range(width)),
         index_col=False,
-        # Not "category", for which some versions of pandas read numbers.
+        # With dtype="category" some versions of pandas would read numbers.
         dtype=object,
         skiprows=first - 1,
         nrows=len(counts),
         na_filter=False,
         quoting=csv.QUOTE_NONE,
         encoding="utf-8-sig",
-        chunksize=_CHUNK,
+        chunksize=_CHUNK_SIZE,
     )
     kinds = {field: "str" if field in text else "category" for field in range(width)}
-    return _stacked([chunk.astype(kinds) for chunk in chunks])
+    return _concat([chunk.astype(kinds) for chunk in chunks])
 
 
-def _stacked(chunks: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return the rows of all chunks, whose categoricals may have different categories."""
+def _concat(chunks: list[pd.DataFrame]) -> pd.DataFrame:
+    """Concatenate chunks whose categoricals may have different categories."""
     if len(chunks) == 1:
         return chunks[0]
     columns = {}
@@ -195,18 +200,18 @@ def translate(
     ----------
     column : Series of categorical dtype, whose categories are str
     name : str
-        For the message.
+        Name of the column, for the message.
     value_of : callable
-        From a cell to its value, None for a cell that may not be.
+        Maps a cell to its value, and an invalid cell to None.
     valid : str
-        The valid cells, for the message.
+        Description of the valid cells, for the message.
     place : callable
-        From a row to where it stands.
+        Maps a row to its place, for the message.
 
     Raises
     ------
     DatasetFormatError
-        If a cell may not be; the message names the first row of it, and the column.
+        If a cell is invalid. The message names its first row and the column.
     """
     codes = column.cat.codes.to_numpy()
     values = [value_of(level) for level in column.cat.categories]
@@ -222,7 +227,7 @@ def translate(
 def read_codes(
     table: pd.DataFrame, names: Sequence[str], coding: Mapping[str, int], place: Place
 ) -> Codes:
-    """Return the labels of binary attributes: 1 positive, 0 negative, -1 unknown.
+    """Return the labels of binary attributes: 1 positive, 0 negative, -1 missing.
 
     Parameters
     ----------
@@ -230,9 +235,9 @@ def read_codes(
     names : sequence of str
         The attributes.
     coding : mapping
-        From each valid cell to its code.
+        Maps each valid cell to its code.
     place : callable
-        From a row to where it stands.
+        Maps a row to its place, for the message.
 
     Returns
     -------
@@ -266,12 +271,11 @@ def _whole_number(cell: str) -> int | None:
 
 
 def check_unique(column: "pd.Series[Any]", name: str, place: Place) -> None:
-    """Raise an error if a value of a column that names each row is there twice."""
-    twice = column.duplicated().to_numpy()
-    if twice.any():
-        row = int(np.argmax(twice))
+    """Raise an error if a value occurs twice in a column of identifiers."""
+    is_repeated = column.duplicated().to_numpy()
+    if is_repeated.any():
+        row = int(np.argmax(is_repeated))
         earlier = int(np.argmax((column == column.iloc[row]).to_numpy()))
         raise DatasetFormatError(
-            f"{place(row)}: {name} {column.iloc[row]!r} is there already ({place(earlier)}), but "
-            "each may be there once."
+            f"{place(row)}: {name} {column.iloc[row]!r} occurs twice, first in {place(earlier)}."
         )

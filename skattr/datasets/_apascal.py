@@ -1,4 +1,4 @@
-"""The loader of aPascal and aYahoo."""
+"""Loader of aPascal and aYahoo."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ from skattr.datasets._annotation_files import (
 from skattr.datasets._bunch import (
     About,
     boolean_table,
-    bundle,
-    empty_boxes,
+    find_empty_boxes,
     join_paths,
-    warn_of_empty_boxes,
+    make_bunch,
+    warn_empty_boxes,
 )
 from skattr.exceptions import DatasetFormatError
 
@@ -37,13 +37,13 @@ _ABOUT = About(
     "http://host.robots.ox.ac.uk/pascal/VOC/voc2008/.",
     citation='A. Farhadi, I. Endres, D. Hoiem and D. Forsyth, "Describing Objects by their '
     'Attributes", CVPR 2009.',
-    licence="none stated by the source; the images of VOC 2008 come from flickr, whose terms of "
+    license="none stated by the source; the images of VOC 2008 come from flickr, whose terms of "
     "use apply.",
     layout="apascal_train.txt, apascal_test.txt, ayahoo_test.txt, attribute_names.txt and "
     "class_names.txt in one folder, the images of VOC 2008 in its folder JPEGImages, those of "
     "aYahoo in its folder ayahoo_test_images.",
 )
-# From subset to the file of annotations and the folder of images.
+# The annotation file and the image folder of each subset.
 _SUBSETS = {
     "train": ("apascal_train.txt", "JPEGImages"),
     "test": ("apascal_test.txt", "JPEGImages"),
@@ -71,16 +71,16 @@ def load_apascal(
     Parameters
     ----------
     folder : str or path-like
-        Holds ``apascal_train.txt``, ``apascal_test.txt``, ``ayahoo_test.txt``,
-        ``attribute_names.txt`` and ``class_names.txt``; the images are expected in its folders
+        Folder of ``apascal_train.txt``, ``apascal_test.txt``, ``ayahoo_test.txt``,
+        ``attribute_names.txt`` and ``class_names.txt``. The images are expected in its folders
         ``JPEGImages`` (VOC 2008) and ``ayahoo_test_images``.
     subset : {"train", "test", "ayahoo"}, default=None
         The part to load: 6,340, 6,355 and 2,644 objects. None loads all three.
     drop_empty : bool, default=False
-        Whether to leave out objects without any attribute, as some published protocols do. There
+        Whether to drop objects without any attribute, as some published protocols do. There
         are 25, 598 and 366 of them.
     existing_only : bool, default=False
-        Whether to leave out objects whose image is not in the folder.
+        Whether to drop objects whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -101,9 +101,9 @@ def load_apascal(
             The classes, in the order of ``class_names.txt``, whatever the subset: 20 of aPascal,
             12 of aYahoo.
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
@@ -116,12 +116,12 @@ def load_apascal(
     Warns
     -----
     DatasetWarning
-        If a box has no area in the file, its edges being equal. It is kept, one pixel wide or
-        high; two boxes of aYahoo are so.
+        If opposite edges of a box are equal in the file. The box is kept and is one pixel wide or
+        high. This is so for two boxes of aYahoo.
 
     Notes
     -----
-    Boxes of the files are those of VOC: 1-based, their last pixel included. They become
+    The boxes in the files are those of VOC: 1-based and inclusive. They become
     ``(xmin - 1, ymin - 1, xmax, ymax)``.
 
     Examples
@@ -139,11 +139,11 @@ def load_apascal(
     parts = [_read(folder, part, names, classes) for part in _SUBSETS if subset in (None, part)]
     data = pd.concat([rows for rows, _, _ in parts], ignore_index=True)
     codes = np.concatenate([codes for _, codes, _ in parts])
-    warn_of_empty_boxes([place for _, _, empty in parts for place in empty])
+    warn_empty_boxes([place for _, _, empty in parts for place in empty])
     if drop_empty:
         keep = (codes == POSITIVE).any(axis=1)
         data, codes = data[keep].reset_index(drop=True), codes[keep]
-    return bundle(
+    return make_bunch(
         _ABOUT,
         data,
         boolean_table(codes, names),
@@ -156,7 +156,7 @@ def load_apascal(
 def _read(
     folder: Folder, subset: str, names: list[str], classes: list[str]
 ) -> tuple[pd.DataFrame, Codes, list[str]]:
-    """Return the rows of a subset, their labels, and where boxes without area stand."""
+    """Return the rows of a subset, their labels, and the places of boxes without area."""
     file, images = _SUBSETS[subset]
     path = _ABOUT.file(folder, file)
     rows = read_rows(path, 6 + len(names), text=[0])
@@ -169,7 +169,7 @@ def _read(
         row = int(np.argmax(wrong))
         raise DatasetFormatError(
             f"{place(row)}: the box xmin, ymin, xmax, ymax is {boxes[row].tolist()}, but pixels "
-            "are counted from 1, and no edge may stand before its opposite."
+            "are counted from 1, and xmax and ymax must not be below xmin and ymin."
         )
     codes = read_codes(rows.iloc[:, 6:], names, {"0": NEGATIVE, "1": POSITIVE}, place)
     data = pd.DataFrame({"path": join_paths(folder, images, rows[0])})
@@ -177,4 +177,4 @@ def _read(
     data["category"] = pd.Series(category, dtype="str")
     data["group"] = rows[0]
     data["split"] = pd.Series(subset, index=data.index, dtype="str")
-    return data, codes, empty_boxes(boxes, place)
+    return data, codes, find_empty_boxes(boxes, place)

@@ -1,4 +1,4 @@
-"""Seeded images of shapes whose attributes are known exactly."""
+"""Synthetic images of shapes with exactly known attributes."""
 
 import colorsys
 import math
@@ -68,7 +68,7 @@ def make_attribute_images(
     """Make images of shapes together with a table of their attributes.
 
     Every image shows `count` copies of one `shape` in one `color` and `size`, plain or
-    `striped`. Place, angle, background, clutter and brightness are random, so that a linear
+    `striped`. Position, angle, background, clutter and brightness are random, so that a linear
     model on the pixels learns little of shape, texture and count.
 
     Parameters
@@ -78,29 +78,30 @@ def make_attribute_images(
     image_size : int or (int, int), default=32
         Side of the square images, or their (height, width), in pixels; at least 8.
     imbalance : float, default=0.0
-        Unevenness of the levels, in [0, 1]: level ``k`` (from 0) of each attribute has
+        Imbalance of the levels, in [0, 1]: level ``k`` (from 0) of each attribute has
         probability proportional to ``(1 - imbalance) ** k``, so 0 is balanced and 1 leaves
         only the first level.
     correlation : float, default=0.0
         Dependence between the attributes, in [0, 1]. Each image has a latent uniform
-        number. Each attribute's level is the quantile of its own distribution at that
-        latent with probability `correlation`, else at a uniform number of its own; the
-        distribution of each attribute is therefore the same for every `correlation`, and
-        two attributes follow the latent together with probability ``correlation ** 2``.
+        number. The level of each attribute is the quantile of its distribution at the
+        latent number with probability `correlation`, and at an independent uniform number
+        otherwise. So the distribution of each attribute does not depend on `correlation`,
+        and two attributes both follow the latent number with probability
+        ``correlation ** 2``.
     noise : float, default=0.05
         Standard deviation of the Gaussian noise added to each channel of each pixel, as a
         share of the range 0 to 255; in [0, 1].
     missing : float, default=0.0
-        Probability in [0, 1] that an entry of the table is unknown, for each entry by
-        itself. Images and known entries do not depend on it.
+        Probability in [0, 1] that a label is missing, independently for each label. Images and
+        known labels do not depend on it.
     folder : str or path-like, default=None
-        Directory to write the images to as ``00000.png`` and so on, made where needed;
-        files of these names are replaced. None keeps the images in memory.
+        Directory to write the images to as ``00000.png`` and so on, created where needed;
+        existing files of these names are replaced. None keeps the images in memory.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
     random_state : int, numpy.random.RandomState or None, default=None
-        Seed, or source of the seed. None takes fresh entropy from the operating system.
-        With one int, the rows of a smaller `n_samples` begin those of a larger one.
+        Seed, or source of the seed. None uses fresh entropy from the operating system.
+        For one int, the rows of a smaller `n_samples` are the first rows of a larger one.
 
     Returns
     -------
@@ -108,18 +109,18 @@ def make_attribute_images(
         With these entries:
 
         data : ndarray of shape (n_samples, height, width, 3), dtype uint8, or DataFrame
-            The RGB images; where `folder` is given, a DataFrame of shape (n_samples, 1)
+            The RGB images; if `folder` is given, a DataFrame of shape (n_samples, 1)
             whose column ``path`` (str) holds the path of each file.
         target : DataFrame of shape (n_samples, 5)
-            Columns ``color``, ``shape``, ``size`` (str, unknown is NaN), ``striped``
-            (boolean, unknown is NA) and ``count`` (Int64, unknown is NA).
+            Columns ``color``, ``shape``, ``size`` (str), ``striped`` (boolean) and ``count``
+            (Int64). Missing labels are NaN in the first three and NA in the others.
         attribute_kinds : dict
-            From column to ``"binary"``, ``"categorical"`` or ``("ordinal", levels)``, the
+            Maps columns to ``"binary"``, ``"categorical"`` or ``("ordinal", levels)``, the
             levels in rising order.
         DESCR : str
             Description of the dataset.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def make_attribute_images(
         raise TypeError(f"return_X_y must be True or False, got {return_X_y!r}.")
     directory = _check_folder(folder)
 
-    # One stream each, so that one setting never changes what another one draws.
+    # Each setting has its own stream, so that changing one does not change the others' draws.
     label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
     codes = _draw_codes(n_samples, imbalance, correlation, np.random.default_rng(label_seed))
     unknown = np.random.default_rng(unknown_seed).random((n_samples, len(_LEVELS))) < missing
@@ -171,7 +172,7 @@ def _check_number(
     message = f"{name} must be {valid}, got {value!r}."
     if not isinstance(value, types) or isinstance(value, bool):
         raise TypeError(message)
-    # A chain, as it is false for NaN.
+    # The chained comparison is false for NaN.
     if not minimum <= value <= maximum:
         raise ValueError(message)
 
@@ -216,7 +217,8 @@ def _draw_codes(
 ) -> NDArray[np.intp]:
     """Draw the level index of each attribute, shape (n_samples, n_attributes)."""
     n_attributes = len(_LEVELS)
-    # One row of numbers per image, whatever the settings, keeps smaller sets prefixes.
+    # Every image uses one row of numbers, whatever the settings, so that the images of a smaller
+    # n_samples are the first ones of a larger one.
     draws = rng.random((n_samples, 1 + 2 * n_attributes))
     latent, own, coin = np.split(draws, [1, 1 + n_attributes], axis=1)
     uniform = np.where(coin < correlation, latent, own)
@@ -273,8 +275,8 @@ def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
 
 def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """Draw a gradient of pale or dull colors with small clutter of any color."""
-    # Nodes of much the same hue: its weight in the mean color hides that of the shapes. More
-    # nodes than corners: else the color of the middle follows linearly from that of the edge.
+    # All nodes have nearly the same hue, whose weight in the mean color hides that of the shapes.
+    # With only the four corners the color of the middle would be linear in that of the edge.
     hue = rng.random()
     low, high = [hue + 0.8, 0.2, 0.2], [hue + 1.2, 0.7, 0.8]
     nodes = (256 * rng.uniform(low, high, size=(_NODES, _NODES, 3)) % 256).astype(np.uint8)
@@ -304,17 +306,17 @@ def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Gen
     for x, y in _place_shapes(levels["count"], radius, canvas.size, rng):
         angle = rng.uniform(0, 2 * math.pi)
         if levels["shape"] == "circle":
-            # A little smaller, as a circle fills its circumradius more than the others do.
+            # Smaller, because a circle fills its circumcircle more than the other shapes do.
             r = 0.85 * radius
             draw.ellipse((x - r, y - r, x + r, y + r), fill=255)
         else:
             turns = [(radius * r, angle + 2 * math.pi * t) for r, t in _OUTLINES[levels["shape"]]]
             draw.polygon([(x + r * math.cos(t), y + r * math.sin(t)) for r, t in turns], fill=255)
     canvas.paste(tuple(color.tolist()), mask=mask)
-    # Drawn even where unused, to keep the stream in step between plain and striped.
+    # Drawn even if unused, so that plain and striped images use the same random numbers.
     angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
     if levels["striped"]:
-        # Darker or lighter by chance, so that the mean brightness does not tell.
+        # Darker or lighter at random, so that the mean brightness does not reveal the stripes.
         shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
         stripes = _draw_stripes(canvas.size, 0.7 * radius, angle, phase)
         canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
@@ -323,13 +325,13 @@ def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Gen
 def _place_shapes(
     count: int, radius: float, size: tuple[int, int], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Choose centres, shape (count, 2), with the shapes inside the canvas and apart."""
+    """Choose centers, shape (count, 2), so that the shapes are in the canvas and apart."""
     high = np.array(size) - radius
     layouts = rng.uniform(radius, high, size=(_LAYOUT_TRIES, count, 2))
     first, second = np.triu_indices(count, k=1)
     gaps = np.linalg.norm(layouts[:, first] - layouts[:, second], axis=-1)
     closest = gaps.min(axis=1, initial=np.inf)
-    # The first layout without overlap, else the one that overlaps least.
+    # argmax finds the first layout without overlap, or else the one with the least overlap.
     best = np.argmax(np.minimum(closest, 2.0 * radius))
     return np.asarray(layouts[best])
 

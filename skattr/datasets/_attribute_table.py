@@ -1,4 +1,4 @@
-"""The loader of the user's own table."""
+"""Loader of an attribute table in a CSV or parquet file."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from skattr.datasets._annotation_files import (
     read_text,
     translate,
 )
-from skattr.datasets._bunch import boolean_table, count, existing_rows, join_paths
+from skattr.datasets._bunch import boolean_table, describe_counts, existing_rows, join_paths
 from skattr.exceptions import DatasetFormatError
 
 Cells = str | int | float | bool | Sequence[str | int | float | bool] | None
@@ -49,39 +49,39 @@ def load_attribute_table(
 ) -> Any:
     r"""Load a table of images and their attributes from a CSV or parquet file.
 
-    No value is guessed: a cell is what the coding says, or an error that names its line and
-    column. "NA", "None" and "nan" are levels like any others, unless `unknown` has them.
+    No value is guessed: a cell that is not in the coding is an error that names its line and
+    column. "NA", "None" and "nan" are ordinary levels, unless they are in `unknown`.
 
     Parameters
     ----------
     file : str or path-like
-        A parquet file, if its name ends in ``.parquet`` or ``.pq``; any other is read as UTF-8
-        text, whose first line names the columns. Fields may be quoted with ``"``.
+        A file whose name ends in ``.parquet`` or ``.pq`` is read as parquet, any other as UTF-8
+        text whose first line names the columns. Fields may be quoted with ``"``.
     attributes : list of str, or dict, default=None
-        The columns that are attributes. A dict gives their kinds, ``"binary"``,
+        The columns of attributes. A dict maps them to their kinds, ``"binary"``,
         ``"categorical"`` or ``("ordinal", levels)``, the levels in rising order. In a list all
-        are binary, if `positive` and `negative` are given, and else categorical. None takes all
-        columns that no other parameter names.
+        are binary if `positive` and `negative` are given, and categorical otherwise. None means
+        all columns that no other parameter names.
     positive, negative : scalar or list of scalars, default=None
-        The cells of binary attributes that mean true and false. Needed if there is a binary
-        attribute. Numbers and bools stand for the text that Python writes for them.
+        The cells of binary attributes that mean true and false. They are required if there is a
+        binary attribute. Numbers and bools are compared as Python formats them.
     unknown : scalar or list of scalars, default=("",)
-        The cells of any attribute, and of `category`, that mean that its value is not known. By
-        default the empty cell only.
+        The cells of any attribute, and of `category`, that mean that the value is missing. The
+        default is the empty cell only.
     path : str, default="path"
         The column of the paths of the images.
     folder : str or path-like, default=None
-        The folder that paths are relative to. None leaves them as they are.
+        The folder that paths are relative to. None leaves them unchanged.
     group, category, split : str, default=None
-        The columns of groups (as of the images of one person), of objects' categories, and of
-        prescribed splits.
+        The columns of groups (such as the person in each image), of object categories, and of
+        official splits.
     boxes : list of four str, default=None
         The columns of xmin, ymin, xmax and ymax: whole pixels, 0-based and half-open. Four empty
-        cells are the whole image.
+        cells mean the whole image.
     separator : str, default=","
         The character between the fields of a text file.
     existing_only : bool, default=False
-        Whether to leave out rows whose image is not there.
+        Whether to drop rows whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -91,36 +91,36 @@ def load_attribute_table(
         With these entries:
 
         data : DataFrame
-            Column ``path``, and where given ``xmin``, ``ymin``, ``xmax``, ``ymax``, ``category``,
+            Column ``path`` and, if given, ``xmin``, ``ymin``, ``xmax``, ``ymax``, ``category``,
             ``group`` and ``split``.
         target : DataFrame
             A column for each attribute: boolean where binary, str where categorical, and of its
-            levels' type (str or Int64) where ordinal. Unknown is NA or NaN.
+            levels' type (str or Int64) where ordinal. Missing labels are NA or NaN.
         attribute_kinds : dict
-            From attribute to kind.
+            Maps attributes to their kinds.
         category_names : list of str, or None
             The categories that occur, sorted.
         DESCR : str
-            The file, the coding, and the counts of this load.
+            The file, the coding and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     DatasetFormatError
         If a row has more or fewer fields than the first line, a cell is not in the coding, or a
-        path is empty; the message names the line and the column.
+        path is empty. The message names the line and the column.
     ImportError
-        If a parquet file is to be read and neither pyarrow nor fastparquet is installed.
+        If the file is parquet and neither pyarrow nor fastparquet is installed.
     ValueError, TypeError
         If a parameter has an invalid value.
 
     Notes
     -----
-    The cells of a parquet file are compared by the text that Python writes for them, such as
-    ``True``, ``1`` or ``1.0``; a null is the empty cell.
+    The cells of a parquet file are compared as Python formats them, such as ``True``, ``1`` or
+    ``1.0``. A null is the empty cell.
 
     Examples
     --------
@@ -139,9 +139,9 @@ def load_attribute_table(
     ...     )
     >>> labels.target
          hat color
-    0   True    red
-    1  False     NA
-    2   <NA>    red
+    0   True   red
+    1  False    NA
+    2   <NA>   red
     """
     name, table, place = _read(file, separator)
     roles = {"path": path, "category": category, "group": group, "split": split}
@@ -179,12 +179,14 @@ def load_attribute_table(
         target=target,
         attribute_kinds=kinds,
         category_names=None if category is None else sorted(data["category"].dropna().unique()),
-        DESCR="\n".join([f"Attributes read from {name}", "", *meanings, "", count(target)]),
+        DESCR="\n".join(
+            [f"Attributes read from {name}", "", *meanings, "", describe_counts(target)]
+        ),
     )
 
 
 def _read(file: Any, separator: str) -> tuple[str, pd.DataFrame, Place]:
-    """Return the name of a file, its columns as they are, and what says where a row stands."""
+    """Return the name of a file, its columns, and a function that describes the place of a row."""
     if not isinstance(file, str | os.PathLike):
         raise TypeError(f"file must be a str or a path-like object, got {file!r}.")
     name = os.fspath(file)
@@ -198,9 +200,9 @@ def _read(file: Any, separator: str) -> tuple[str, pd.DataFrame, Place]:
 
 
 def _read_text(name: str, separator: str) -> tuple[pd.DataFrame, list[int]]:
-    """Return the cells of a text file, and the line in which each row begins."""
+    """Return the cells of a text file and the first line of each row."""
     if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-        raise ValueError(f"separator must be one character, but no quote, got {separator!r}.")
+        raise ValueError(f"separator must be one character other than a quote, got {separator!r}.")
     reader = csv.reader(io.StringIO(read_text(name), newline=""), delimiter=separator, strict=True)
     rows, lines = [], []
     line = 1
@@ -217,11 +219,11 @@ def _read_text(name: str, separator: str) -> tuple[pd.DataFrame, list[int]]:
     while rows and not rows[-1]:
         rows.pop()
     if len(rows) < 2:
-        raise DatasetFormatError(f"{name} holds no row; line 1 must name the columns.")
+        raise DatasetFormatError(f"{name} contains no row; line 1 must name the columns.")
     header = rows[0]
     if len(set(header)) < len(header):
         raise DatasetFormatError(
-            f"{name}, line 1: expected the names of the columns, each of them once, got {header}."
+            f"{name}, line 1: expected the distinct names of the columns, got {header}."
         )
     for row, start in zip(rows, lines, strict=False):
         if len(row) != len(header):
@@ -237,7 +239,7 @@ def _read_parquet(name: str) -> pd.DataFrame:
         return pd.read_parquet(name, dtype_backend="numpy_nullable")
     except ImportError:
         raise ImportError(f"To read {name!r}, install pyarrow or fastparquet.") from None
-    # Arrow's own errors are of these; fastparquet is not so particular.
+    # pyarrow's errors are subclasses of the first two, fastparquet raises the others.
     except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
         raise DatasetFormatError(
             f"{name} cannot be read as a parquet file ({error}); it may be cut short."
@@ -245,12 +247,12 @@ def _read_parquet(name: str) -> pd.DataFrame:
 
 
 def _cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column as categories of text, with the empty text for a null."""
+    """Return a column as categories of text. A null becomes the empty text."""
     try:
         codes, levels = pd.factorize(column)
     except TypeError:
         raise DatasetFormatError(
-            f"The column {column.name!r} must hold texts, numbers or bools, but has lists."
+            f"The column {column.name!r} must contain text, numbers or bools, but has lists."
         ) from None
     texts = np.array([*map(str, levels), ""], dtype=object)
     return pd.Series(pd.Categorical(texts[codes]))
@@ -270,15 +272,17 @@ def _texts(name: str, cells: Any) -> list[str]:
 def _coding(positive: Any, negative: Any, unknown: Any) -> dict[str, int]:
     """Return the code of each cell that the parameters name."""
     if (positive is None) != (negative is None):
-        raise ValueError("positive and negative must be given together, or neither of them.")
+        raise ValueError("positive and negative must be given together or not at all.")
     coding: dict[str, int] = {}
     parameters = {"positive": positive, "negative": negative, "unknown": unknown}
     for (name, cells), code in zip(parameters.items(), (POSITIVE, NEGATIVE, UNKNOWN), strict=True):
         if cells is not None and name != "unknown" and not _texts(name, cells):
-            raise ValueError(f"{name} must hold at least one cell.")
+            raise ValueError(f"{name} must have at least one cell.")
         for cell in _texts(name, cells):
             if coding.setdefault(cell, code) != code:
-                raise ValueError(f"{name} has the cell {cell!r}, which has a meaning already.")
+                raise ValueError(
+                    f"{name} has the cell {cell!r}, which already has another meaning."
+                )
     return coding
 
 
@@ -289,7 +293,7 @@ def _kinds(attributes: Any, is_coded: bool) -> dict[str, Any]:
     names = list(attributes)
     if not names or "" in names or len(set(names)) < len(names):
         raise ValueError(
-            f"attributes must be columns with a name, at least one, each once, got {names}."
+            f"attributes must be at least one column, distinct and with a name, got {names}."
         )
     if isinstance(attributes, Mapping):
         kinds = {name: _kind(name, kind) for name, kind in attributes.items()}
@@ -308,7 +312,7 @@ def _kind(name: str, kind: Any) -> Any:
         return kind
     if isinstance(kind, tuple | list) and len(kind) == 2 and kind[0] == "ordinal":
         levels = list(kind[1]) if not isinstance(kind[1], str) else []
-        of_one_type = any(all(type(level) is one for level in levels) for one in (str, int))
+        of_one_type = any(all(type(level) is t for level in levels) for t in (str, int))
         if len(levels) > 1 and of_one_type and len(set(levels)) == len(levels):
             return ("ordinal", levels)
     raise ValueError(
@@ -333,10 +337,10 @@ def _data(
             [translate(cells[k], k, _edge, "a whole number or empty", place) for k in BOX_COLUMNS]
         )
         absent = np.isnan(edges)
-        torn = absent.any(axis=1) & ~absent.all(axis=1)
-        if torn.any():
+        is_partial = absent.any(axis=1) & ~absent.all(axis=1)
+        if is_partial.any():
             raise DatasetFormatError(
-                f"{place(int(np.argmax(torn)))}: the box must be four numbers or four empty cells."
+                f"{place(int(np.argmax(is_partial)))}: a box must be four numbers or empty."
             )
         data[BOX_COLUMNS] = edges if absent.any() else edges.astype(np.int64)
     for role in ("category", "group", "split"):

@@ -1,4 +1,4 @@
-"""What the loaders return: tables of rows and labels, and a description with counts."""
+"""Construction of the Bunch that a loader returns: tables, boxes, paths and the description."""
 
 import os
 import textwrap
@@ -18,19 +18,19 @@ from skattr.exceptions import DatasetWarning
 
 @dataclass(frozen=True)
 class About:
-    """Where a dataset comes from, and how its folder is laid out."""
+    """Source, license and folder layout of a dataset."""
 
     title: str
     source: str
     citation: str
-    licence: str
+    license: str
     layout: str
 
     def __str__(self) -> str:
         parts = {
             "Source": self.source,
             "Citation": self.citation,
-            "Licence": self.licence,
+            "License": self.license,
             "Layout": self.layout,
         }
         filled = [
@@ -52,7 +52,7 @@ class About:
         Raises
         ------
         FileNotFoundError
-            If there is none; the message says where the data comes from and how to lay it out.
+            If none of them exists. The message describes the source and the layout.
         """
         path = self.find(folder, *names)
         if path is None:
@@ -69,11 +69,11 @@ class About:
 def join_paths(folder: Folder, images: Folder, names: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return the paths of images in the folder `images`, which may be relative to `folder`.
 
-    Names that are absolute paths stay as they are.
+    Absolute paths in `names` are unchanged.
     """
     if not isinstance(images, str | os.PathLike):
         raise TypeError(f"images must be a str or a path-like object, got {images!r}.")
-    # The empty last part makes it end in a separator.
+    # The empty last part makes the path end in a separator.
     base = os.path.join(os.fspath(folder), os.fspath(images), "")
     names = names.astype("str")
     is_absolute = names.map(os.path.isabs).astype(bool)
@@ -81,7 +81,7 @@ def join_paths(folder: Folder, images: Folder, names: "pd.Series[Any]") -> "pd.S
 
 
 def boolean_table(codes: Codes, names: Sequence[str]) -> pd.DataFrame:
-    """Return a table of nullable booleans for a matrix of 1, 0 and -1 (unknown)."""
+    """Return a table of nullable booleans for a matrix of 1, 0 and -1 (missing)."""
     columns = {
         name: pd.arrays.BooleanArray(codes[:, j] == POSITIVE, codes[:, j] == UNKNOWN)
         for j, name in enumerate(names)
@@ -89,14 +89,17 @@ def boolean_table(codes: Codes, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def empty_boxes(boxes: NDArray[Any], place: Place) -> list[str]:
-    """Return where the boxes stand whose right edge is not above the left, or bottom and top."""
-    empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
-    return [place(row) for row in np.flatnonzero(empty).tolist()]
+def find_empty_boxes(boxes: NDArray[Any], place: Place) -> list[str]:
+    """Return the places of boxes without area."""
+    is_empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
+    return [place(row) for row in np.flatnonzero(is_empty).tolist()]
 
 
-def warn_of_empty_boxes(places: Sequence[str]) -> None:
-    """Warn the caller of a loader of boxes without area."""
+def warn_empty_boxes(places: Sequence[str]) -> None:
+    """Warn the caller of a loader about boxes without area.
+
+    They are kept: whether such a crop is useful is not for the loader to decide.
+    """
     if places:
         more = f" and {len(places) - 5} more" if len(places) > 5 else ""
         warnings.warn(
@@ -109,21 +112,21 @@ def warn_of_empty_boxes(places: Sequence[str]) -> None:
 def existing_rows(
     data: pd.DataFrame, target: pd.DataFrame, existing_only: bool, hint: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both tables, with `existing_only` only the rows whose image is there."""
+    """Return both tables; with `existing_only` only rows whose image file exists."""
     check_choice("existing_only", existing_only, (True, False))
     if not existing_only:
         return data, target
-    there = {path: os.path.isfile(path) for path in data["path"].unique()}
-    keep = data["path"].map(there).to_numpy(dtype=bool)
+    exists = {path: os.path.isfile(path) for path in data["path"].unique()}
+    keep = data["path"].map(exists).to_numpy(dtype=bool)
     if not keep.any():
         raise FileNotFoundError(
-            f"existing_only=True leaves no row: none of {len(there)} images is there, such as "
-            f"{next(iter(there))!r}.{hint}"
+            f"existing_only=True leaves no row: none of {len(exists)} images exists, such as "
+            f"{next(iter(exists))!r}.{hint}"
         )
     return data[keep].reset_index(drop=True), target[keep].reset_index(drop=True)
 
 
-def bundle(
+def make_bunch(
     about: About,
     data: pd.DataFrame,
     target: pd.DataFrame,
@@ -134,19 +137,19 @@ def bundle(
     return_X_y: bool = False,
     **more: Any,
 ) -> Any:
-    """Return the Bunch of a loader, or its data and target only.
+    """Return the Bunch of a loader, or only its data and target.
 
     Parameters
     ----------
     about : About
     data : DataFrame of n rows
-        With a column ``path``.
+        It has a column ``path``.
     target : DataFrame of n rows
     kinds : mapping, optional
         By default every attribute is binary.
     category_names : list of str, optional
     existing_only : bool
-        Whether to keep only the rows whose image is there.
+        Whether to keep only rows whose image file exists.
     return_X_y : bool
     **more : object
         Further entries of the Bunch.
@@ -160,31 +163,31 @@ def bundle(
         target=target,
         attribute_kinds=dict(kinds or dict.fromkeys(target.columns, "binary")),
         category_names=category_names,
-        DESCR=f"{about}\n{count(target)}",
+        DESCR=f"{about}\n{describe_counts(target)}",
         **more,
     )
 
 
-def count(target: pd.DataFrame) -> str:
-    """Return the counts of a table of labels, for the description."""
+def describe_counts(target: pd.DataFrame) -> str:
+    """Return the counts of a table of labels as text."""
     known = target.notna().to_numpy().sum()
     lines = {
         "rows": len(target),
         "attributes": target.shape[1],
         "known cells": known,
-        "unknown share": f"{(target.size - known) / max(target.size, 1):.4f}",
+        "missing share": f"{(target.size - known) / max(target.size, 1):.4f}",
     }
     binary = [name for name in target if target[name].dtype == "boolean"]
     if binary:
-        some = np.zeros(len(target), dtype=bool)
+        has_positive = np.zeros(len(target), dtype=bool)
         positives = []
         for name in binary:
             positive = target[name].to_numpy(dtype=bool, na_value=False)
-            some |= positive
+            has_positive |= positive
             positives.append(int(positive.sum()))
         lines |= {
             "positive cells": sum(positives),
-            "rows without a positive": int((~some).sum()),
+            "rows without a positive": int((~has_positive).sum()),
             "binary attributes without a positive": positives.count(0),
         }
     return "\n".join(["Counts of this load", *(f"{k:<38}{v}" for k, v in lines.items())]) + "\n"

@@ -1,4 +1,4 @@
-"""Seeded images of objects whose attributes are a matter of what the object is."""
+"""Synthetic images of objects whose attributes depend on the category of the object."""
 
 import math
 import os
@@ -25,8 +25,8 @@ from skattr.datasets._attribute_images import (
 )
 
 _ATTRIBUTES = ("blue", "striped", "large", "bright")
-# The usual place, P(blue), P(striped), and the middle of the sizes (radius as a share of the
-# shorter image side) and of the brightnesses.
+# The usual place, P(blue), P(striped), and the middle of the range of sizes (radius as a share of
+# the shorter image side) and of brightness.
 _CATEGORIES = {
     "seal": ("ice", 0.05, 0.05, 0.25, 0.45),
     "boat": ("sea", 0.5, 0.2, 0.31, 0.75),
@@ -47,8 +47,8 @@ _OTHER_HUES = (0, 30, 60, 110, 300)
 
 _DESCR = """\
 The seal and the sea. Each image shows an object in front of a smaller one of another
-category, in a place with a color and often stripes of its own. The table tells of the object
-in front only.
+category, in a place with a color and often stripes of its own. The labels are those of the
+object in front only.
 
 category: seal, boat, tuna, herring, buoy, ball
 
@@ -57,8 +57,9 @@ striped  binary  its pattern; waves and furrows are striped too
 large    binary  larger than the middle of its category
 bright   binary  brighter than the middle of its category
 
-Boats and balls are often blue, seals hardly ever. A large ball is smaller than a small boat. In
-outline a herring is a tuna and a ball is a buoy: what is large for one is small for the other.
+Boats and balls are often blue, seals hardly ever. A large ball is smaller than a small boat. A
+herring has the outline of a tuna and a ball that of a buoy, but a large herring is only about as
+large as a small tuna.
 """
 
 
@@ -74,11 +75,11 @@ def make_category_images(
 ) -> Any:
     """Make images of objects together with their categories and binary attributes.
 
-    "Blue" is no attribute of the seal but of the sea. Every image shows one object of each of
-    two categories in some place; category and attributes are those of the object in front.
-    Place and other object have colors, stripes and a size that say nothing of it, "large" and
-    "bright" are meant for an object of its category, and some categories are more often blue or
-    striped than others. What the object is, is therefore worth knowing.
+    Every image shows objects of two categories in some place. Category and attributes are those
+    of the object in front. The place and the other object have colors, stripes and sizes that
+    are independent of the labels ("blue" may be the sea instead of the seal), "large" and
+    "bright" are relative to the category, and some categories are more often blue or striped
+    than others. So the attributes are easier to predict if the category is known.
 
     Parameters
     ----------
@@ -89,19 +90,19 @@ def make_category_images(
     bias : float, default=0.5
         Probability in [0, 1] that the place is the usual one of the category (the sea for boat,
         tuna, herring and buoy, ice for the seal, a lawn for the ball); otherwise it is sea,
-        lawn, sand or ice with equal probabilities. Nothing else depends on it.
+        lawn, sand or ice with equal probabilities. Labels do not depend on it.
     noise : float, default=0.05
         Standard deviation of the Gaussian noise added to each channel of each pixel, as a
         share of the range 0 to 255; in [0, 1].
     missing : float, default=0.0
-        Probability in [0, 1] that an entry of the table is unknown, for each entry by
-        itself. Images, categories and known entries do not depend on it.
+        Probability in [0, 1] that a label is missing, independently for each label. Images,
+        categories and known labels do not depend on it.
     folder : str or path-like, default=None
-        Directory to write the images to as ``00000.png`` and so on, made where needed;
-        files of these names are replaced. None keeps the images in memory.
+        Directory to write the images to as ``00000.png`` and so on, created where needed;
+        existing files of these names are replaced. None keeps the images in memory.
     random_state : int, numpy.random.RandomState or None, default=None
-        Seed, or source of the seed. None takes fresh entropy from the operating system.
-        With one int, the rows of a smaller `n_samples` begin those of a larger one.
+        Seed, or source of the seed. None uses fresh entropy from the operating system.
+        For one int, the rows of a smaller `n_samples` are the first rows of a larger one.
 
     Returns
     -------
@@ -109,14 +110,15 @@ def make_category_images(
         With these entries:
 
         data : ndarray of shape (n_samples, height, width, 3), dtype uint8, or DataFrame
-            The RGB images; where `folder` is given, a DataFrame whose columns are ``path``
+            The RGB images; if `folder` is given, a DataFrame whose columns are ``path``
             (str), the path of each file, and ``category`` (str).
         category : Series of shape (n_samples,), dtype str
             Category of the object in front.
         target : DataFrame of shape (n_samples, 4)
-            Columns ``blue``, ``striped``, ``large`` and ``bright`` (boolean, unknown is NA).
+            Columns ``blue``, ``striped``, ``large`` and ``bright`` (boolean). Missing labels
+            are NA.
         attribute_kinds : dict
-            From column to ``"binary"``.
+            Every attribute is ``"binary"``.
         category_names : list of str
             ``seal``, ``boat``, ``tuna``, ``herring``, ``buoy`` and ``ball``, of equal
             probabilities.
@@ -147,7 +149,7 @@ def make_category_images(
         _check_number(name, value, _REALS, "a number in [0, 1]", 0, 1)
     directory = _check_folder(folder)
 
-    # One stream each, so that one setting never changes what another one draws.
+    # Each setting has its own stream, so that changing one does not change the others' draws.
     label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
     objects, traits = _draw_labels(n_samples, np.random.default_rng(label_seed))
     unknown = np.random.default_rng(unknown_seed).random(traits.shape) < missing
@@ -174,8 +176,9 @@ def make_category_images(
 def _draw_labels(
     n_samples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Draw the place of each category in the list, (n_samples,), and the attributes."""
-    # One row of numbers per image keeps smaller sets prefixes of larger ones.
+    """Draw the category codes, shape (n_samples,), and the attributes."""
+    # Every image uses one row of numbers, so that the images of a smaller n_samples are the first
+    # ones of a larger one.
     draws = rng.random((n_samples, 1 + len(_ATTRIBUTES)))
     objects = (len(_CATEGORIES) * draws[:, 0]).astype(np.intp)
     shares = np.array([_shares(category) for category in _CATEGORIES])
@@ -214,7 +217,7 @@ def _draw_images(
 def _draw_place(
     shape: tuple[int, int], category: str, bias: float, rng: np.random.Generator
 ) -> Image.Image:
-    """Draw a place that goes from one tone above to another below, half of them striped."""
+    """Draw a vertical gradient between two tones, striped with probability 1/2."""
     usual, place = _CATEGORIES[category][0], str(rng.choice(list(_PLACES)))
     hue, saturation, value = _PLACES[usual if rng.random() < bias else place]
     tones = [
@@ -224,7 +227,7 @@ def _draw_place(
     size = (_SUPERSAMPLING * shape[1], _SUPERSAMPLING * shape[0])
     column = np.array(tones, dtype=np.uint8)[:, np.newaxis]
     canvas = Image.fromarray(column).resize(size, Image.Resampling.BICUBIC)
-    # Nearly horizontal, as waves and furrows are.
+    # Nearly horizontal, like waves and furrows.
     period, angle = min(size) * rng.uniform(0.1, 0.25), math.pi / 2 + rng.uniform(-0.3, 0.3)
     stripes = _draw_stripes(size, period, angle, rng.random())
     if rng.random() < 0.5:
@@ -240,7 +243,7 @@ def _draw_object(
     scale: float,
     rng: np.random.Generator,
 ) -> None:
-    """Draw an outlined object, its centre `place` off the middle in shares of the sides."""
+    """Draw an outlined object with its center at `place`, relative to the middle of the image."""
     blue, striped, large, bright = traits
     *_, radius, value = _CATEGORIES[category]
     radius *= min(canvas.size) * scale * rng.uniform(*((1.1, 1.35) if large else (0.7, 0.9)))
@@ -256,10 +259,10 @@ def _draw_object(
         draw.polygon([tuple(point) for point in points.tolist()], fill=255)
     canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * _SUPERSAMPLING - 1)))
     canvas.paste(tuple(color.tolist()), mask=mask)
-    # Drawn even where unused, to keep the stream in step between plain and striped.
+    # Drawn even if unused, so that plain and striped images use the same random numbers.
     angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
     if striped:
-        # Darker or lighter by chance, so that the mean brightness does not tell.
+        # Darker or lighter at random, so that the mean brightness does not reveal the stripes.
         shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
         stripes = _draw_stripes(canvas.size, 0.12 * min(canvas.size), angle, phase)
         canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
@@ -275,7 +278,7 @@ _FISH = [
     np.array([(0.3, 0.0), (1.0, -0.5), (0.85, 0.0), (1.0, 0.5)]),
 ]
 _ROUND = [_ellipse(0.0, 0.0, 0.95, 0.95)]
-# The parts of each shape as polygons about the unit circle, y downwards.
+# The polygons of each shape, scaled to about the unit circle, with y downwards.
 _OUTLINES = {
     "seal": [
         _ellipse(-0.1, 0.25, 0.75, 0.42),

@@ -1,4 +1,4 @@
-"""The loader of CelebA."""
+"""Loader of CelebA."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ from skattr.datasets._annotation_files import (
 from skattr.datasets._bunch import (
     About,
     boolean_table,
-    bundle,
-    empty_boxes,
+    find_empty_boxes,
     join_paths,
-    warn_of_empty_boxes,
+    make_bunch,
+    warn_empty_boxes,
 )
 from skattr.exceptions import DatasetFormatError
 
@@ -35,7 +35,7 @@ _ABOUT = About(
     source="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html.",
     citation='Z. Liu, P. Luo, X. Wang and X. Tang, "Deep Learning Face Attributes in the Wild", '
     "ICCV 2015.",
-    licence="for non-commercial research only, as the source states.",
+    license="for non-commercial research only, as the source states.",
     layout="list_attr_celeba.txt, list_eval_partition.txt and, where wanted, identity_CelebA.txt "
     "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, the images in its "
     "folder img_align_celeba, or in the one that the parameter images names.",
@@ -65,17 +65,17 @@ def load_celeba(
     Parameters
     ----------
     folder : str or path-like
-        Holds ``list_attr_celeba.txt`` and ``list_eval_partition.txt``, itself or in its folders
-        ``Anno`` and ``Eval``.
+        Folder of ``list_attr_celeba.txt`` and ``list_eval_partition.txt``, which may be in its
+        folders ``Anno`` and ``Eval``.
     subset : {"train", "val", "test"}, default=None
-        The part of the prescribed partition to load. None loads all 202,599 faces.
+        The part of the official partition to load. None loads all 202,599 faces.
     images : str or path-like, default="img_align_celeba"
         Folder of the images, absolute or relative to `folder`.
     boxes : bool, default=False
         Whether to read the faces' boxes from ``list_bbox_celeba.txt``. They belong to the
         images "in the wild" (``img_celeba``), not to the aligned ones.
     existing_only : bool, default=False
-        Whether to leave out faces whose image is not there.
+        Whether to drop faces whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -86,17 +86,16 @@ def load_celeba(
 
         data : DataFrame
             Columns ``path``, with `boxes` also ``xmin``, ``ymin``, ``xmax``, ``ymax``
-            (half-open), ``group`` (the person, where ``identity_CelebA.txt`` is there) and
-            ``split``.
+            (half-open), ``group`` (the person, if ``identity_CelebA.txt`` exists) and ``split``.
         target : DataFrame
-            A boolean column for each attribute; every label is known, as -1 is negative.
+            A boolean column for each attribute. Every label is known: -1 means negative.
         attribute_kinds : dict
             Every attribute is ``"binary"``.
         category_names : None
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
@@ -104,8 +103,8 @@ def load_celeba(
         If a file is missing.
     DatasetFormatError
         If a line is malformed, attributes are not in their order, the count in the first line is
-        not the number of rows, or the files do not list the same images; the message names the
-        file and the line.
+        not the number of rows, or the files list different images. The message names the file
+        and the line.
 
     Warns
     -----
@@ -114,8 +113,8 @@ def load_celeba(
 
     Notes
     -----
-    The source does not say whether its boxes count from 0 or 1; ``x_1`` and ``y_1`` are taken as
-    they are, and ``xmax`` is ``x_1 + width``.
+    The source does not say whether boxes are 0-based or 1-based. ``x_1`` and ``y_1`` are used
+    unchanged, and ``xmax`` is ``x_1 + width``.
 
     Examples
     --------
@@ -136,28 +135,28 @@ def load_celeba(
     data = pd.DataFrame({"path": join_paths(folder, images, files)})
     if boxes:
         path = _ABOUT.file(folder, "list_bbox_celeba.txt", "Anno/list_bbox_celeba.txt")
-        listed = _beside(path, files, 5, first=3)
+        listed = _read_same_images(path, files, 5, first=3)
         _check_count(path, len(listed))
         place = line_of(path, 3)
         corners = read_numbers(listed.iloc[:, 1:], ["x_1", "y_1", "width", "height"], place)
         corners[:, 2:] += corners[:, :2]
         data[BOX_COLUMNS] = corners
-        warn_of_empty_boxes(empty_boxes(corners, place))
+        warn_empty_boxes(find_empty_boxes(corners, place))
     identity = _ABOUT.find(folder, "identity_CelebA.txt", "Anno/identity_CelebA.txt")
     if identity is not None:
-        data["group"] = _beside(identity, files, 2)[1].astype("str")
+        data["group"] = _read_same_images(identity, files, 2)[1].astype("str")
     path = _ABOUT.file(folder, "list_eval_partition.txt", "Eval/list_eval_partition.txt")
-    listed = _beside(path, files, 2)
+    listed = _read_same_images(path, files, 2)
     valid = "0 (train), 1 (val) or 2 (test)"
     split = translate(listed[1], "the partition", _SPLITS.get, valid, line_of(path, 1))
     data["split"] = pd.Series(split, dtype="str")
     if subset is not None:
         keep = split == subset
         if not keep.any():
-            raise DatasetFormatError(f"{path} puts no image into the subset {subset!r}.")
+            raise DatasetFormatError(f"{path} has no image in the subset {subset!r}.")
         data, codes = data[keep].reset_index(drop=True), codes[keep]
     target = boolean_table(codes, names)
-    return bundle(_ABOUT, data, target, existing_only=existing_only, return_X_y=return_X_y)
+    return make_bunch(_ABOUT, data, target, existing_only=existing_only, return_X_y=return_X_y)
 
 
 def _header(path: str) -> list[str]:
@@ -167,7 +166,7 @@ def _header(path: str) -> list[str]:
     names = next(lines, "").split()
     if not names or len(set(names)) < len(names):
         raise DatasetFormatError(
-            f"{path}, line 2: expected the names of the attributes, each of them once, got {names}."
+            f"{path}, line 2: expected the distinct names of the attributes, got {names}."
         )
     return names
 
@@ -181,13 +180,15 @@ def _check_count(path: str, rows: int) -> None:
         )
 
 
-def _beside(path: str, images: "pd.Series[Any]", width: int, first: int = 1) -> pd.DataFrame:
-    """Read a file that must list the same images in the same order."""
+def _read_same_images(
+    path: str, images: "pd.Series[Any]", width: int, first: int = 1
+) -> pd.DataFrame:
+    """Read a file that must list the given images in the same order."""
     rows = read_rows(path, width, first=first, text=[0])
-    both = min(len(rows), len(images))
-    differ = rows[0].to_numpy()[:both] != images.to_numpy()[:both]
-    if differ.any() or len(rows) != len(images):
-        row = int(np.argmax(differ)) if differ.any() else both
+    n_common = min(len(rows), len(images))
+    differs = rows[0].to_numpy()[:n_common] != images.to_numpy()[:n_common]
+    if differs.any() or len(rows) != len(images):
+        row = int(np.argmax(differs)) if differs.any() else n_common
         expected = repr(images[row]) if row < len(images) else "the end of the file"
         found = repr(rows[0][row]) if row < len(rows) else "it"
         raise DatasetFormatError(

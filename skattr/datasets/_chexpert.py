@@ -1,4 +1,4 @@
-"""The loader of CheXpert."""
+"""Loader of CheXpert."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from skattr.datasets._annotation_files import (
     read_rows,
     text_lines,
 )
-from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
+from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
@@ -27,7 +27,7 @@ _ABOUT = About(
     source="https://stanfordmlgroup.github.io/competitions/chexpert/.",
     citation='J. Irvin et al., "CheXpert: A Large Chest Radiograph Dataset with Uncertainty '
     'Labels and Expert Comparison", AAAI 2019.',
-    licence="Stanford University Dataset Research Use Agreement: for personal, non-commercial "
+    license="Stanford University Dataset Research Use Agreement: for personal, non-commercial "
     "research.",
     layout="train.csv, valid.csv and the folders train and valid of the images in one folder "
     "(CheXpert-v1.0 or CheXpert-v1.0-small).",
@@ -66,14 +66,14 @@ def load_chexpert(
     Parameters
     ----------
     folder : str or path-like
-        Holds ``train.csv``, ``valid.csv`` and the folders ``train`` and ``valid``.
+        Folder of ``train.csv``, ``valid.csv`` and the folders ``train`` and ``valid``.
     subset : {"train", "val"}, default=None
         The part to load. None loads both.
     uncertain : {"unknown", "positive", "negative"}, default="unknown"
-        What an uncertain label (-1) becomes: the policies U-Ignore, U-Ones and U-Zeros of the
-        paper.
+        How uncertain labels (-1) are coded. "unknown" makes them missing. The three values are
+        the policies U-Ignore, U-Ones and U-Zeros of the paper.
     existing_only : bool, default=False
-        Whether to leave out radiographs whose image is not in the folder.
+        Whether to drop radiographs whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -83,31 +83,30 @@ def load_chexpert(
         With these entries:
 
         data : DataFrame
-            Columns ``path``, ``group`` (the patient), ``split``, and as the file has them ``Sex``,
-            ``Age`` (a whole number), ``Frontal/Lateral`` and ``AP/PA`` (NaN where blank). The
-            latter describe the patient and the view; they are no attributes.
+            Columns ``path``, ``group`` (the patient), ``split``, and the columns ``Sex``, ``Age``
+            (a whole number), ``Frontal/Lateral`` and ``AP/PA`` (NaN where blank) of the file,
+            which describe the patient and the view and are not attributes.
         target : DataFrame
-            A boolean column for each observation: 1.0 is true, 0.0 false, and a blank unknown.
+            A boolean column for each observation: 1.0 is true, 0.0 false, and blank is missing.
         attribute_kinds : dict
             Every attribute is ``"binary"``.
         category_names : None
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
     FileNotFoundError
         If a file is missing.
     DatasetFormatError
-        If a line is malformed, or an image is there twice; the message names the file and the
-        line.
+        If a line is malformed or an image occurs twice. The message names the file and the line.
 
     Notes
     -----
-    ``Path`` in the files begins with the name of the archive, which is left out, so that the
-    folder may bear any name.
+    ``Path`` in the files begins with the name of the archive. It is removed, so that the folder
+    may have any name.
 
     Examples
     --------
@@ -118,7 +117,7 @@ def load_chexpert(
     check_choice("subset", subset, (None, *_FILES))
     check_choice("uncertain", uncertain, tuple(_POLICIES))
     parts = [_read(folder, part, _POLICIES[uncertain]) for part in _FILES if subset in (None, part)]
-    return bundle(
+    return make_bunch(
         _ABOUT,
         pd.concat([rows for rows, _ in parts], ignore_index=True),
         boolean_table(np.concatenate([codes for _, codes in parts]), _NAMES),

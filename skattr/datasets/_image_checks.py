@@ -1,4 +1,4 @@
-"""What is wrong with the images of a dataset, found before a network is trained on them."""
+"""Find unusable and doubtful images of a dataset before training."""
 
 import contextlib
 import hashlib
@@ -18,8 +18,9 @@ from tqdm.auto import tqdm
 
 from skattr._inputs.boxes import box_faults
 from skattr._inputs.checks import check_image_paths, infer_kind
-from skattr._inputs.rows import FileRows, read_image
-from skattr._targets.columns import label_columns
+from skattr._inputs.decoding import read_image
+from skattr._inputs.rows import FileRows
+from skattr._targets.columns import read_labels
 from skattr.exceptions import ImageReadError
 
 COLUMNS = ("row", "path", "problem", "severity", "detail")
@@ -39,15 +40,16 @@ SEVERITIES = {
     "animated": "note",
     "turned": "note",
 }
+_EXCEEDS = "exceeds the bounds of its image"
 _BOX_PROBLEMS = {"holds no pixel": "zero-area box", "starts outside its image": "outside box"}
-_SHOWN = 5
+_N_SHOWN = 5
 
 Finding = tuple[int, str, str]  # row, problem, detail
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What a file is: the size of the upright image and a digest of its bytes, or a problem."""
+class _Inspection:
+    """Findings on a file, the size of the upright image and a digest of its bytes."""
 
     findings: tuple[tuple[str, str], ...]
     size: tuple[float, float] = (np.nan, np.nan)  # width, height
@@ -57,44 +59,44 @@ class _Look:
 def check_images(
     data: Any, *, target: Any = None, min_side: int = 8, n_jobs: int | None = None, verbose: int = 0
 ) -> pd.DataFrame:
-    """Find the images of a dataset that cannot be used, or should be looked at.
+    """Find images of a dataset that are unusable or should be inspected.
 
-    Every file is decoded once, as :class:`~skattr.AttributeClassifier` decodes it: the rows with
-    a problem of severity "error" are those that it cannot read.
+    Every file is decoded once, as :class:`~skattr.AttributeClassifier` decodes it. Rows with a
+    problem of severity "error" are the unreadable rows of the classifier.
 
     Parameters
     ----------
     data : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
-        With columns ``xmin ymin xmax ymax`` the boxes are checked too.
+        If there are columns ``xmin ymin xmax ymax``, the boxes are checked, too.
     target : array-like of shape (n,) or (n, n_outputs), Series or DataFrame, default=None
-        Labels; tells duplicates whose known labels differ from others.
+        Labels, to find duplicates with conflicting labels.
     min_side : int, default=8
         Images, or crops, with fewer pixels on a side are "tiny".
     n_jobs : int, default=None
-        Threads that decode; None is 1 unless joblib is configured otherwise, -1 is all cores.
+        Number of threads. None means 1 unless joblib is configured otherwise, -1 all cores.
     verbose : int, default=0
         From 1, a progress bar.
 
     Returns
     -------
     DataFrame
-        One row a problem, in the order of `data`, with the columns ``row`` (position in `data`),
-        ``path`` (None where there is none), ``problem``, ``severity`` and ``detail`` (a
-        sentence). Problems are, by severity,
+        One row per problem, in the order of `data`, with the columns ``row`` (position in `data`),
+        ``path`` (None if it is missing), ``problem``, ``severity`` and ``detail`` (a sentence).
+        The problems of each severity are
 
-        - "error": "missing", "truncated", "not an image", "bomb" (more pixels than Pillow will
-          decode), "unreadable" (for another reason), "zero-area box", "outside box" (it leaves
-          its image), "malformed box";
-        - "warning": "tiny"; "duplicate" (the bytes of the file, and the box, are those of an
-          earlier row); "conflicting duplicate" (all rows with these bytes and this box, if known
-          labels of theirs differ);
-        - "note": "converted" (its mode is not RGB), "animated" (the first frame is taken),
-          "turned" (by its EXIF orientation).
+        - "error": "missing", "truncated", "not an image", "bomb" (more pixels than Pillow
+          decodes), "unreadable" (for another reason), "zero-area box", "outside box" (it exceeds
+          the bounds of its image), "malformed box";
+        - "warning": "tiny"; "duplicate" (file contents and box equal those of an earlier row);
+          "conflicting duplicate" (all rows with equal contents and box, if their known labels
+          differ);
+        - "note": "converted" (the mode is not RGB), "animated" (the first frame is used), "turned"
+          (by the EXIF orientation).
 
     Raises
     ------
     ValueError
-        If `data` holds no paths, `target` has another number of rows, or `min_side` is invalid.
+        If `data` has no paths, `target` has another number of rows, or `min_side` is invalid.
 
     Examples
     --------
@@ -117,22 +119,22 @@ def check_images(
     """
     if infer_kind(data) != "files":
         raise ValueError(
-            "data holds no paths of images; valid are a DataFrame with a 'path' column and "
+            "data has no paths of images; valid are a DataFrame with a 'path' column and "
             "optional box columns xmin ymin xmax ymax, or a sequence of paths."
         )
     _check_side(min_side)
     rows = check_image_paths(data, (1, 1), "warn")
     labels = None if target is None else _labels(target, len(rows))
-    looks = _look_at_all(rows.paths, n_jobs, verbose)
-    sizes = np.array([looks[path].size for path in rows.paths])
-    of_files = list(_of_files(rows, looks))
-    of_boxes = list(_of_boxes(rows, sizes))
-    of_boxes += _left_over(rows, of_files + of_boxes)
+    inspections = _inspect_all(rows.paths, n_jobs, verbose)
+    sizes = np.array([inspections[path].size for path in rows.paths])
+    file_findings = list(_check_files(rows, inspections))
+    box_findings = list(_check_boxes(rows, sizes))
+    box_findings += _other_unreadable(rows, file_findings + box_findings)
     is_bad = np.zeros(len(rows), dtype=bool)
-    is_bad[[row for row, _, _ in of_boxes]] = True
+    is_bad[[row for row, _, _ in box_findings]] = True
     tiny = _tiny(rows, sizes, is_bad, min_side)
-    duplicates = _duplicates(rows, looks, is_bad, labels)
-    return _table([*of_files, *of_boxes, *tiny, *duplicates], rows.paths)
+    duplicates = _duplicates(rows, inspections, is_bad, labels)
+    return _table([*file_findings, *box_findings, *tiny, *duplicates], rows.paths)
 
 
 def _check_side(min_side: Any) -> None:
@@ -141,30 +143,30 @@ def _check_side(min_side: Any) -> None:
 
 
 def _labels(target: Any, n_rows: int) -> pd.DataFrame:
-    columns, names = label_columns(target)
-    if len(columns[0]) != n_rows:
-        raise ValueError(f"target has {len(columns[0])} row(s), data {n_rows}.")
-    return pd.DataFrame(dict(zip(names, columns, strict=True)))
+    table = read_labels(target, what="target")
+    if len(table) != n_rows:
+        raise ValueError(f"target has {len(table)} row(s), data {n_rows}.")
+    return table.to_frame()
 
 
-def _look_at_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict[str, _Look]:
-    """Look at each distinct file."""
+def _inspect_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict[str, _Inspection]:
+    """Inspect each distinct file once."""
     distinct = list(dict.fromkeys(paths))
-    # Plain joblib: scikit-learn's wrapper sets the warning filters, which threads share.
-    looks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_look_at)(path) for path in distinct
+    # Not scikit-learn's Parallel: it sets the warning filters, which threads share.
+    inspections = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
+        delayed(_inspect)(path) for path in distinct
     )
-    bar = tqdm(looks, total=len(distinct), disable=verbose < 1, unit="image")
+    bar = tqdm(inspections, total=len(distinct), disable=verbose < 1, unit="image")
     return dict(zip(distinct, bar, strict=True))
 
 
-def _look_at(path: str) -> _Look:
+def _inspect(path: str) -> _Inspection:
     if not os.path.isfile(path):
-        return _Look((("missing", _what_is_there(path)),))
+        return _Inspection((("missing", _describe_missing(path)),))
     try:
         read_image(path, (1, 1))
     except ImageReadError as error:
-        return _Look(((_problem_of(error), str(error)),))
+        return _Inspection(((_problem_of(error), str(error)),))
     try:
         with Image.open(path) as opened:
             width, height = opened.size
@@ -172,19 +174,19 @@ def _look_at(path: str) -> _Look:
             notes = tuple(_notes(opened, orientation))
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
-    except Exception as error:  # it could be read a moment ago
-        return _Look((("unreadable", f"cannot read the image {path!r} again: {error}"),))
+    except Exception as error:  # the file changed since it was decoded
+        return _Inspection((("unreadable", f"cannot read the image {path!r} again: {error}"),))
     size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
-    return _Look(notes, size, digest)
+    return _Inspection(notes, size, digest)
 
 
-def _what_is_there(path: str) -> str:
+def _describe_missing(path: str) -> str:
     if os.path.isdir(path):
         return f"{path!r} is a folder."
     if os.path.islink(path):
-        return f"{path!r} is a link that leads to no file."
+        return f"{path!r} is a broken link."
     if os.path.exists(path):
-        return f"{path!r} is no regular file."
+        return f"{path!r} is not a regular file."
     return f"there is no file {path!r}."
 
 
@@ -202,7 +204,7 @@ def _problem_of(error: ImageReadError) -> str:
 def _notes(image: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
     mode = image.mode
     if image.has_transparency_data:
-        yield "converted", f"its transparency (mode {mode!r}) is laid on white."
+        yield "converted", f"its transparency (mode {mode!r}) is composited on white."
     elif mode.startswith("I"):
         yield "converted", f"its gray levels of 16 bits (mode {mode!r}) are scaled to 8."
     elif mode in ("1", "L"):
@@ -211,38 +213,39 @@ def _notes(image: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
         yield "converted", f"its mode {mode!r} is converted to RGB."
     if orientation in range(2, 9):
         yield "turned", f"it is turned upright, by its EXIF orientation {orientation}."
-    with contextlib.suppress(Exception):  # further frames, which nobody reads, may be broken
+    with contextlib.suppress(Exception):  # further frames, which are not read, may be broken
         if getattr(image, "is_animated", False):
-            yield "animated", "of its frames the first is taken."
+            yield "animated", "its first frame is used."
 
 
-def _of_files(rows: FileRows, looks: dict[str, _Look]) -> Iterator[Finding]:
+def _check_files(rows: FileRows, inspections: dict[str, _Inspection]) -> Iterator[Finding]:
     for row, path in enumerate(rows.paths):
-        for problem, detail in looks[path].findings:
-            if not path and rows.unreadable:  # what was given may be no path at all
+        for problem, detail in inspections[path].findings:
+            if not path and rows.unreadable:  # the value of the row is not a path
                 detail = rows.unreadable[row]
             yield row, problem, detail
 
 
-def _of_boxes(rows: FileRows, sizes: NDArray[np.float64]) -> Iterator[Finding]:
+def _check_boxes(rows: FileRows, sizes: NDArray[np.float64]) -> Iterator[Finding]:
     if rows.boxes is None:
         return
     is_named = np.zeros(len(rows), dtype=bool)
     faults = box_faults(rows.boxes)
-    faults["leaves its image"] = np.asarray((rows.boxes[:, 2:] > sizes).any(axis=1), dtype=bool)
+    is_too_large = (rows.boxes[:, 2:] > sizes).any(axis=1)
+    faults[_EXCEEDS] = np.asarray(is_too_large, dtype=bool)
     for reason, bad in faults.items():
         for row in np.flatnonzero(bad & ~is_named).tolist():
             detail = f"the box xmin, ymin, xmax, ymax = {rows.boxes[row].tolist()} {reason}"
-            if reason == "leaves its image":
+            if reason == _EXCEEDS:
                 width, height = sizes[row].astype(int).tolist()
-                yield row, "outside box", f"{detail}, which is {width} pixels wide, {height} high."
+                yield row, "outside box", f"{detail} ({width} x {height} pixels)."
             else:
                 yield row, _BOX_PROBLEMS.get(reason, "malformed box"), f"{detail}."
         np.logical_or(is_named, bad, out=is_named)
 
 
-def _left_over(rows: FileRows, findings: Iterable[Finding]) -> list[Finding]:
-    """Return rows that cannot be opened for what is seen neither in file nor numbers of the box."""
+def _other_unreadable(rows: FileRows, findings: Iterable[Finding]) -> list[Finding]:
+    """Return unreadable rows without another error, such as rows with text in a box column."""
     seen = {row for row, problem, _ in findings if SEVERITIES[problem] == "error"}
     unreadable = rows.unreadable or {}
     return [(row, "malformed box", unreadable[row]) for row in unreadable if row not in seen]
@@ -251,25 +254,25 @@ def _left_over(rows: FileRows, findings: Iterable[Finding]) -> list[Finding]:
 def _tiny(
     rows: FileRows, sizes: NDArray[np.float64], is_bad: NDArray[np.bool_], min_side: int
 ) -> Iterator[Finding]:
-    what = np.full(len(rows), "image", dtype=object)
+    kind = np.full(len(rows), "image", dtype=object)
     if rows.boxes is not None:
         has_box = ~np.isnan(rows.boxes[:, 0])
         sizes = np.where(has_box[:, np.newaxis], rows.boxes[:, 2:] - rows.boxes[:, :2], sizes)
-        what[has_box] = "crop"
+        kind[has_box] = "crop"
     for row in np.flatnonzero((sizes < min_side).any(axis=1) & ~is_bad).tolist():
         width, height = sizes[row].astype(int).tolist()
-        yield row, "tiny", f"the {what[row]} is {width} pixels wide and {height} high."
+        yield row, "tiny", f"the {kind[row]} is {width} pixels wide and {height} high."
 
 
 def _duplicates(
     rows: FileRows,
-    looks: dict[str, _Look],
+    inspections: dict[str, _Inspection],
     is_bad: NDArray[np.bool_],
     labels: pd.DataFrame | None,
 ) -> Iterator[Finding]:
     groups: dict[tuple[bytes, bytes], list[int]] = {}
     for row, path in enumerate(rows.paths):
-        digest = looks[path].digest
+        digest = inspections[path].digest
         if digest is not None and not is_bad[row]:
             is_whole = rows.boxes is None or np.isnan(rows.boxes[row, 0])
             box = b"" if is_whole or rows.boxes is None else rows.boxes[row].tobytes()
@@ -278,7 +281,7 @@ def _duplicates(
     for group, attributes in zip(repeated, _conflicts(repeated, labels), strict=True):
         if attributes:
             for row in group:
-                others = _listed([other for other in group if other != row])
+                others = _join_rows([other for other in group if other != row])
                 detail = f"known labels of {attributes} differ from those of the same image in"
                 yield row, "conflicting duplicate", f"{detail} row(s) {others}."
         else:
@@ -296,9 +299,9 @@ def _conflicts(groups: list[list[int]], labels: pd.DataFrame | None) -> list[lis
     return [[names[j] for j in np.flatnonzero(row > 1)] for row in counts.to_numpy()]
 
 
-def _listed(rows: list[int]) -> str:
-    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    return ", ".join(map(str, rows[:_SHOWN])) + more
+def _join_rows(rows: list[int]) -> str:
+    more = f" and {len(rows) - _N_SHOWN} more" if len(rows) > _N_SHOWN else ""
+    return ", ".join(map(str, rows[:_N_SHOWN])) + more
 
 
 def _table(findings: Iterable[Finding], paths: Sequence[str]) -> pd.DataFrame:

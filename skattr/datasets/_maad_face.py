@@ -1,4 +1,4 @@
-"""The loader of MAAD-Face."""
+"""Loader of MAAD-Face."""
 
 import os
 from typing import Any
@@ -16,7 +16,7 @@ from skattr.datasets._annotation_files import (
     read_rows,
     text_lines,
 )
-from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
+from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
@@ -26,7 +26,7 @@ _ABOUT = About(
     citation="P. Terhörst, D. Fährmann, J. N. Kolf, N. Damer, F. Kirchbuchner and A. Kuijper, "
     '"MAAD-Face: A Massively Annotated Attribute Dataset for Face Images", IEEE Transactions on '
     "Information Forensics and Security 16, 2021.",
-    licence="CC BY-SA 4.0 by the README of 2020; see the source for the present one.",
+    license="CC BY-SA 4.0 by the README of 2020; see the source for the current one.",
     layout="MAAD_Face.csv in one folder, the folders n000001, n000002, ... of VGGFace2, of its "
     "training and its test part alike, in the same folder, or in the one that the parameter "
     "images names.",
@@ -40,17 +40,17 @@ def load_maad_face(
     existing_only: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load MAAD-Face, 3.3 million faces with 47 binary attributes, a fifth of them undefined.
+    """Load MAAD-Face, 3.3 million faces with 47 binary attributes and a fifth of labels missing.
 
     Parameters
     ----------
     folder : str or path-like
-        The folder that holds ``MAAD_Face.csv``, or a file of its format.
+        The folder of ``MAAD_Face.csv``, or a file in its format.
     images : str or path-like, default=""
         Folder of the folders ``n000001`` and so on, absolute or relative to the folder of the
         file.
     existing_only : bool, default=False
-        Whether to leave out faces whose image is not there.
+        Whether to drop faces whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -62,21 +62,21 @@ def load_maad_face(
         data : DataFrame
             Columns ``path`` and ``group`` (the person).
         target : DataFrame
-            A boolean column for each attribute: 1 is true, -1 false, and 0 (undefined) unknown.
+            A boolean column for each attribute: 1 is true, -1 false, and 0 (undefined) missing.
         attribute_kinds : dict
             Every attribute is ``"binary"``.
         category_names : None
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
     FileNotFoundError
         If the file is missing.
     DatasetFormatError
-        If a line is malformed, or an image is there twice; the message names the line.
+        If a line is malformed or an image occurs twice. The message names the line.
 
     Examples
     --------
@@ -90,8 +90,8 @@ def load_maad_face(
     names = header[2:]
     if header[:2] != ["Filename", "Identity"] or not all(names) or len(set(names)) < len(names):
         raise DatasetFormatError(
-            f"{path}, line 1: expected Filename,Identity and the names of the attributes, each "
-            f"once, got {','.join(header)!r}."
+            f"{path}, line 1: expected Filename,Identity and the distinct names of the "
+            f"attributes, got {','.join(header)!r}."
         )
     rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
     place = line_of(path, 2)
@@ -104,7 +104,7 @@ def load_maad_face(
     coding = {"1": POSITIVE, "-1": NEGATIVE, "0": UNKNOWN}
     codes = read_codes(rows.iloc[:, 2:], names, coding, place)
     paths = join_paths(os.path.dirname(path), images, rows[0])
-    return bundle(
+    return make_bunch(
         _ABOUT,
         pd.DataFrame({"path": paths, "group": rows[1]}),
         boolean_table(codes, names),

@@ -1,4 +1,4 @@
-"""Strict reading of MATLAB files: structures, cells of text, matrices of whole numbers."""
+"""Strict readers of MATLAB files: structures, cell arrays of text, matrices of whole numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ from skattr.exceptions import DatasetFormatError
 
 
 def read_matlab(path: str) -> dict[str, Any]:
-    """Return the variables of a MATLAB file, as scipy gives them.
+    """Return the variables of a MATLAB file in SciPy's representation.
 
     Raises
     ------
     DatasetFormatError
-        If it is of version 7.3, cut short, or no such file at all.
+        If the file has version 7.3, is cut short or is not a MATLAB file.
     """
     try:
         variables: dict[str, Any] = loadmat(path)
@@ -25,7 +25,7 @@ def read_matlab(path: str) -> dict[str, Any]:
             f"{path} is a MATLAB file of version 7.3 (HDF5), which scipy cannot read; save it "
             "again in MATLAB with save(..., '-v7')."
         ) from None
-    # Whatever bytes it meets, scipy raises what comes to hand: ValueError, TypeError, zlib.error.
+    # For invalid bytes SciPy raises many kinds of errors: ValueError, TypeError, zlib.error.
     except Exception as error:
         raise DatasetFormatError(
             f"{path} cannot be read as a MATLAB file ({type(error).__name__}: {error}); it may be "
@@ -51,7 +51,7 @@ def structure(owner: Any, n_fields: int, name: str, path: str) -> list[Any]:
     names = owner.dtype.names if isinstance(owner, np.void) else None
     if names is None or len(names) < n_fields:
         raise DatasetFormatError(f"{path}: {name} must be a structure of {n_fields} fields.")
-    return [owner[one] for one in names]
+    return [owner[name] for name in names]
 
 
 def texts(cells: Any, name: str, path: str) -> list[str]:
@@ -82,7 +82,7 @@ def numbers(matrix: Any, name: str, path: str) -> NDArray[np.int64]:
 def labels(
     matrix: NDArray[np.int64], coding: dict[int, int], names: list[str], place: Callable[[int], str]
 ) -> NDArray[np.int8]:
-    """Return 1, 0 or -1 for the cells of a matrix, by the coding."""
+    """Return the codes 1, 0 or -1 of the values of a matrix."""
     codes = np.zeros(matrix.shape, dtype=np.int8, order="F")
     known = np.zeros(matrix.shape, dtype=bool)
     for value, code in coding.items():

@@ -1,4 +1,4 @@
-"""The loader of pedestrian attributes: PETA, PA-100K and RAP."""
+"""Loader of pedestrian attributes: PETA, PA-100K and RAP."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from skattr.datasets._annotation_files import (
     check_choice,
     check_unique,
 )
-from skattr.datasets._bunch import About, boolean_table, bundle, join_paths
+from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
 from skattr.datasets._matlab import field, labels, numbers, read_matlab, structure, texts
 from skattr.exceptions import DatasetFormatError
 
@@ -32,7 +32,7 @@ _ABOUT = {
         "by https://github.com/dangweili/pedestrian-attribute-recognition-pytorch.",
         citation='Y. Deng, P. Luo, C. C. Loy and X. Tang, "Pedestrian Attribute Recognition At '
         'Far Distance", ACM Multimedia 2014.',
-        licence="none stated with the annotations; the images come from ten public datasets "
+        license="none stated with the annotations; the images come from ten public datasets "
         "with terms of their own.",
         layout="PETA.mat in one folder, the images 00001.png to 19000.png in its folder images, "
         "or in the one that the parameter images names.",
@@ -42,7 +42,7 @@ _ABOUT = {
         source="https://github.com/xh-liu/HydraPlus-Net.",
         citation="X. Liu, H. Zhao, M. Tian, L. Sheng, J. Shao, S. Yi, J. Yan and X. Wang, "
         '"HydraPlus-Net: Attentive Deep Features for Pedestrian Analysis", ICCV 2017.',
-        licence="none stated by the source.",
+        license="none stated by the source.",
         layout="annotation.mat in one folder, the images 000001.jpg to 100000.jpg in its folder "
         "data, or in the one that the parameter images names.",
     ),
@@ -51,7 +51,7 @@ _ABOUT = {
         source="https://www.rapdataset.com/, on request.",
         citation='D. Li, Z. Zhang, X. Chen, H. Ling and K. Huang, "A Richly Annotated Dataset for '
         'Pedestrian Attribute Recognition", arXiv:1603.07054, 2016.',
-        licence="for academic research only, by agreement with the authors.",
+        license="for academic research only, by agreement with the authors.",
         layout=_RAP_LAYOUT,
     ),
     "rap2": About(
@@ -60,7 +60,7 @@ _ABOUT = {
         citation='D. Li, Z. Zhang, X. Chen and K. Huang, "A Richly Annotated Pedestrian Dataset '
         'for Person Retrieval in Real Surveillance Scenarios", IEEE Transactions on Image '
         "Processing 28, 2019.",
-        licence="for academic research only, by agreement with the authors.",
+        license="for academic research only, by agreement with the authors.",
         layout=_RAP_LAYOUT,
     ),
 }
@@ -72,7 +72,7 @@ _N_PARTITIONS = 5
 
 @dataclass
 class _Annotations:
-    """What a file says: images (n,), labels (n, n_names), and the part each image is in."""
+    """Contents of a file: images (n,), labels (n, n_names) and the split of each image."""
 
     images: list[str]
     names: list[str]
@@ -90,12 +90,12 @@ def load_pedestrian(
     existing_only: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    """Load PETA, PA-100K or RAP, pedestrians with the binary attributes that are evaluated.
+    """Load PETA, PA-100K or RAP, pedestrians with the binary attributes used for evaluation.
 
     Parameters
     ----------
     folder : str or path-like
-        Holds ``PETA.mat``, ``annotation.mat`` (PA-100K) or
+        Folder of ``PETA.mat``, ``annotation.mat`` (PA-100K) or
         ``RAP_annotation/RAP_annotation.mat``.
     dataset : {"peta", "pa100k", "rap", "rap2"}
         PETA (19,000 images, 35 attributes), PA-100K (100,000, 26), RAP (41,585, 51) or its
@@ -103,13 +103,13 @@ def load_pedestrian(
     subset : {"train", "val", "test"}, default=None
         The part to load; "rap" has no "val". None loads all images.
     partition : int, default=0
-        Which of the five random partitions that PETA and RAP prescribe is to tell the parts, from
-        0. PA-100K has one.
+        Which of the five official random partitions of PETA and RAP is used, from 0. PA-100K has
+        one.
     images : str or path-like, default=None
-        Folder of the images, absolute or relative to `folder`. None is ``images`` (PETA),
+        Folder of the images, absolute or relative to `folder`. None means ``images`` (PETA),
         ``data`` (PA-100K) or ``RAP_dataset``.
     existing_only : bool, default=False
-        Whether to leave out pedestrians whose image is not there.
+        Whether to drop pedestrians whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -119,33 +119,33 @@ def load_pedestrian(
         With these entries:
 
         data : DataFrame
-            Columns ``path`` and ``split``, and for RAP ``group``: the tracked person, which is
-            what stands before ``_frame`` in the image's name.
+            Columns ``path`` and ``split``, and for RAP ``group``: the tracked person, the part of
+            the file name before ``_frame``.
         target : DataFrame
-            A boolean column for each attribute. RAP's label 2 (uncertain) is unknown; elsewhere
-            every label is known.
+            A boolean column for each attribute. RAP's label 2 (uncertain) is missing; in the other
+            datasets every label is known.
         attribute_kinds : dict
             Every attribute is ``"binary"``.
         category_names : None
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
     FileNotFoundError
         If the file is missing.
     DatasetFormatError
-        If the file is of MATLAB 7.3, cut short or of another structure, a label is not 0 or 1 (2
-        in RAP), an image is there twice, or in no part or in two; the message says where.
+        If the file has MATLAB version 7.3, is cut short or has another structure, a label is not
+        0 or 1 (or 2 in RAP), or an image occurs twice, in no part or in two parts.
 
     Notes
     -----
-    The structures are those that the published readers of these files rely on, see the sources.
-    PETA does not say which images are of one person, so that its prescribed random partitions
-    share persons among their parts; PA-100K keeps the images of one tracked person together,
-    but does not name them.
+    The structures are those that the published readers of these files expect; see the sources.
+    PETA does not identify persons, and its official random partitions have the same persons in
+    different parts. PA-100K keeps the images of a tracked person in one part, but does not
+    identify persons either.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def load_pedestrian(
             raise ValueError(f"subset={subset!r}: {path} has only {sorted(set(found.split))}.")
         data, codes = data[keep].reset_index(drop=True), codes[keep]
     target = boolean_table(codes, found.names)
-    return bundle(about, data, target, existing_only=existing_only, return_X_y=return_X_y)
+    return make_bunch(about, data, target, existing_only=existing_only, return_X_y=return_X_y)
 
 
 def _place(path: str, row: int) -> str:
@@ -194,12 +194,12 @@ def _read_pa100k(path: str, partition: int) -> _Annotations:
     images, parts, sizes = [], [], []
     for part in ("train", "val", "test"):
         listed = f"{part}_images_name"
-        some = texts(field(mat, listed, path), listed, path)
+        part_images = texts(field(mat, listed, path), listed, path)
         matrix = numbers(field(mat, f"{part}_label", path), f"{part}_label", path)
-        _check_shape(matrix, len(some), len(names), f"{part}_label", path)
-        images += some
+        _check_shape(matrix, len(part_images), len(names), f"{part}_label", path)
+        images += part_images
         parts.append(matrix)
-        sizes.append(len(some))
+        sizes.append(len(part_images))
     return _annotations(
         path, images, names, np.concatenate(parts), _BINARY, np.repeat(_PARTS, sizes)
     )
@@ -209,7 +209,7 @@ def _read_peta(path: str, partition: int) -> _Annotations:
     fields = structure(field(read_matlab(path), "peta", path), 4, "peta", path)
     names = texts(fields[1], "the names of attributes", path)
     table = numbers(fields[0], "the table of labels", path)
-    # Four columns of other numbers come first.
+    # The first four columns are not labels.
     _check_shape(table, len(table), 4 + len(names), "the table of labels", path)
     images = [f"{number:05}.png" for number in range(1, len(table) + 1)]
     split = _split(fields[3], partition, _PARTS, len(table), path)
@@ -239,7 +239,7 @@ def _read_rap2(path: str, partition: int) -> _Annotations:
     columns = chosen.reshape(-1) - 1
     if columns.min(initial=0) < 0 or columns.max(initial=0) >= len(names):
         raise DatasetFormatError(
-            f"{path}: selected_attribute must hold numbers from 1 to {len(names)}."
+            f"{path}: selected_attribute must be numbers from 1 to {len(names)}."
         )
     partitions = field(annotation, "partition_attribute", path)
     split = _split(partitions, partition, _PARTS, len(images), path)
@@ -265,7 +265,7 @@ def _annotations(
     split: NDArray[Any],
 ) -> _Annotations:
     if len(set(names)) < len(names):
-        raise DatasetFormatError(f"{path}: an attribute's name is there twice in {names}.")
+        raise DatasetFormatError(f"{path}: the names of attributes are not distinct: {names}.")
     codes = labels(table, coding, names, lambda row: _place(path, row))
     return _Annotations(images, names, codes, split)
 
@@ -273,15 +273,15 @@ def _annotations(
 def _check_shape(matrix: NDArray[Any], rows: int, columns: int, name: str, path: str) -> None:
     if matrix.shape != (rows, columns):
         raise DatasetFormatError(
-            f"{path}: {name} has the shape {matrix.shape}, but must have {(rows, columns)}, by "
-            "the images and the names of attributes."
+            f"{path}: {name} has shape {matrix.shape}; expected {(rows, columns)}, the numbers "
+            "of images and attribute names."
         )
 
 
 def _split(
     partitions: Any, partition: int, parts: Sequence[str], n_rows: int, path: str
 ) -> NDArray[Any]:
-    """Return the part of each row, by a cell array of structures of row numbers from 1."""
+    """Return the part of each row, from a cell array of structures of 1-based row numbers."""
     cells = np.asarray(partitions, dtype=object).reshape(-1)
     if len(cells) <= partition:
         raise DatasetFormatError(f"{path}: there are only {len(cells)} partitions.")
@@ -292,12 +292,12 @@ def _split(
         index = (matrix[:, 0] if len(matrix) > 1 else matrix.reshape(-1)) - 1
         if index.min(initial=0) < 0 or index.max(initial=0) >= n_rows:
             raise DatasetFormatError(
-                f"{path}: {part} of {name} must hold numbers of rows, from 1 to {n_rows}."
+                f"{path}: {part} of {name} must be row numbers from 1 to {n_rows}."
             )
         if (split[index] != "").any() or len(np.unique(index)) < len(index):
             raise DatasetFormatError(f"{path}: a row is in two parts of {name}, or twice in one.")
         split[index] = part
     if (split == "").any():
         row = int(np.argmax(split == ""))
-        raise DatasetFormatError(f"{_place(path, row)}: it is in no part of {name}.")
+        raise DatasetFormatError(f"{_place(path, row)}: the image is in no part of {name}.")
     return split

@@ -1,4 +1,4 @@
-"""The loader of VAW, Visual Attributes in the Wild."""
+"""Loader of VAW, Visual Attributes in the Wild."""
 
 from functools import partial
 from typing import Any
@@ -22,20 +22,20 @@ from skattr.datasets._annotation_files import (
 from skattr.datasets._bunch import (
     About,
     boolean_table,
-    bundle,
-    empty_boxes,
+    find_empty_boxes,
     join_paths,
-    warn_of_empty_boxes,
+    make_bunch,
+    warn_empty_boxes,
 )
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
-    title="VAW (Visual Attributes in the Wild): objects with 620 attributes, most of them unknown",
+    title="VAW (Visual Attributes in the Wild): objects with 620 attributes, most labels missing",
     source="https://github.com/adobe-research/vaw_dataset; the images are those of Visual "
     "Genome 1.4, https://visualgenome.org/.",
     citation='K. Pham, K. Kafle, Z. Lin, Z. Ding, S. Cohen, Q. Tran and A. Shrivastava, "Learning '
     'To Predict Visual Attributes in the Wild", CVPR 2021.',
-    licence="Adobe Research License: for noncommercial research only.",
+    license="Adobe Research License: for noncommercial research only.",
     layout="train_part1.json, train_part2.json, val.json, test.json, attribute_index.json, "
     "head_tail.json and attribute_types.json in one folder or in its folder data, the images "
     "<image_id>.jpg of VG_100K and VG_100K_2 together in its folder images, or in the one that "
@@ -66,20 +66,20 @@ def load_vaw(
 ) -> Any:
     """Load VAW, objects of Visual Genome with 620 binary attributes.
 
-    Annotators said of some attributes that an object has them, and of some that it does not. All
-    others are unknown: about 616 of 620.
+    Annotators marked some attributes of each object as present and some as absent. All other
+    labels, about 616 of 620, are missing.
 
     Parameters
     ----------
     folder : str or path-like
-        Holds ``train_part1.json``, ``train_part2.json``, ``val.json``, ``test.json`` and
-        ``attribute_index.json``, itself or in its folder ``data``.
+        Folder of ``train_part1.json``, ``train_part2.json``, ``val.json``, ``test.json`` and
+        ``attribute_index.json``, which may be in its folder ``data``.
     subset : {"train", "val", "test"}, default=None
         The part to load. None loads all three, 260,895 objects.
     images : str or path-like, default="images"
         Folder of the images, ``<image_id>.jpg``, absolute or relative to `folder`.
     existing_only : bool, default=False
-        Whether to leave out objects whose image is not there.
+        Whether to drop objects whose image file does not exist.
     return_X_y : bool, default=False
         Whether to return the pair ``(data, target)`` instead of a Bunch.
 
@@ -96,26 +96,26 @@ def load_vaw(
         attribute_kinds : dict
             Every attribute is ``"binary"``.
         category_names : list of str
-            The names of the objects of this load, sorted.
+            The sorted names of the loaded objects.
         attribute_groups : dict of list, or None
-            The attributes in ``"head"``, ``"medium"`` and ``"tail"``, by how often they are
-            labelled, for ``vaw_metrics(groups=...)``. None where ``head_tail.json`` is not there.
+            The attributes in ``"head"``, ``"medium"`` and ``"tail"``, by the number of labels, for
+            ``vaw_metrics(groups=...)``. None if ``head_tail.json`` does not exist.
         attribute_types : dict of list, or None
-            The attributes of each type, such as ``"color"``. None where ``attribute_types.json``
-            is not there.
+            The attributes of each type, such as ``"color"``. None if ``attribute_types.json`` does
+            not exist.
         DESCR : str
-            Source, citation, licence, layout, and the counts of this load.
+            Source, citation, license, layout and the counts of the loaded rows.
     (data, target) : tuple
-        Only these two, where `return_X_y` is true.
+        Returned instead of the Bunch if `return_X_y` is true.
 
     Raises
     ------
     FileNotFoundError
         If a file is missing.
     DatasetFormatError
-        If a file is not JSON, or cut short, or an object lacks a field, names an attribute that
-        is not in ``attribute_index.json``, or both has and lacks an attribute; the message names
-        the file and the object.
+        If a file is not JSON or is cut short, an object lacks a field, names an attribute that is
+        not in ``attribute_index.json``, or has an attribute as both positive and negative. The
+        message names the file and the object.
 
     Warns
     -----
@@ -124,8 +124,8 @@ def load_vaw(
 
     Notes
     -----
-    Boxes ``[x, y, width, height]`` are fractions of pixels. Each edge is rounded to the nearest
-    whole pixel, and a box that would vanish is kept one pixel wide or high.
+    Edges of boxes ``[x, y, width, height]`` may be fractions of pixels. They are rounded to the
+    nearest whole pixel, but a box stays at least one pixel wide and high.
 
     Examples
     --------
@@ -148,19 +148,23 @@ def load_vaw(
             empty += flat
     data = pd.concat(tables, ignore_index=True)
     check_unique(data.pop("instance"), "instance_id", lambda row: _place(*places[row]))
-    warn_of_empty_boxes(empty)
+    warn_empty_boxes(empty)
     data.insert(0, "path", join_paths(folder, images, data["group"] + ".jpg"))
     groups_file = _ABOUT.find(folder, "head_tail.json", "data/head_tail.json")
     types_file = _ABOUT.find(folder, "attribute_types.json", "data/attribute_types.json")
-    return bundle(
+    return make_bunch(
         _ABOUT,
         data,
         boolean_table(np.concatenate(labels), names),
         category_names=sorted(data["category"].unique()),
         existing_only=existing_only,
         return_X_y=return_X_y,
-        attribute_groups=None if groups_file is None else _groups(groups_file, names, whole=True),
-        attribute_types=None if types_file is None else _groups(types_file, names, whole=False),
+        attribute_groups=None
+        if groups_file is None
+        else _groups(groups_file, names, is_partition=True),
+        attribute_types=None
+        if types_file is None
+        else _groups(types_file, names, is_partition=False),
     )
 
 
@@ -177,29 +181,28 @@ def _names(path: str, index: Any) -> list[str]:
     is_index = isinstance(index, dict) and all(type(number) is int for number in index.values())
     if not is_index or sorted(index.values()) != list(range(len(index))) or not index:
         raise DatasetFormatError(
-            f"{path}: expected an object of attributes and their numbers, each of 0, 1, 2, ... "
-            "once."
+            f"{path}: expected an object that maps attributes to the numbers 0, 1, 2, ..."
         )
     return sorted(index, key=index.__getitem__)
 
 
-def _groups(path: str, names: list[str], *, whole: bool) -> dict[str, list[str]]:
-    """Return groups of attributes; with `whole`, each attribute must be in one of them."""
+def _groups(path: str, names: list[str], *, is_partition: bool) -> dict[str, list[str]]:
+    """Return groups of attributes; with `is_partition`, each attribute is in exactly one."""
     groups = read_json(path)
     if not isinstance(groups, dict) or not all(isinstance(v, list) for v in groups.values()):
         raise DatasetFormatError(f"{path}: expected an object of groups, lists of attributes.")
     members = [name for group in groups.values() for name in group]
-    strange = [name for name in members if name not in set(names)]
-    if strange:
-        raise DatasetFormatError(f"{path}: {strange[0]!r} is not in attribute_index.json.")
-    if whole and sorted(members) != sorted(names):
+    unknown = [name for name in members if name not in set(names)]
+    if unknown:
+        raise DatasetFormatError(f"{path}: {unknown[0]!r} is not in attribute_index.json.")
+    if is_partition and sorted(members) != sorted(names):
         wrong = next(name for name in names if members.count(name) != 1)
-        raise DatasetFormatError(f"{path}: {wrong!r} must be in one group, and in one only.")
+        raise DatasetFormatError(f"{path}: {wrong!r} must be in exactly one group.")
     return groups
 
 
 def _read(path: str, names: list[str]) -> tuple[pd.DataFrame, Codes, list[str]]:
-    """Return the objects of a file, their labels, and where boxes without area stand."""
+    """Return the objects of a file, their labels, and the places of boxes without area."""
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise DatasetFormatError(f"{path}: expected a list of objects.")
@@ -211,9 +214,9 @@ def _read(path: str, names: list[str]) -> tuple[pd.DataFrame, Codes, list[str]]:
                 raise DatasetFormatError(f"{place(row)}: {field} is missing or of a wrong type.")
     columns = {field: [record[field] for record in records] for field in _FIELDS}
     boxes = _boxes(columns["instance_bbox"], place)
-    empty = empty_boxes(boxes, place)
+    empty = find_empty_boxes(boxes, place)
     edges = np.rint(boxes)
-    # Wherever the file has an area, so has what is left of it.
+    # Rounding must not make a box empty that has an area in the file.
     edges[:, 2:] = np.where(
         boxes[:, 2:] > boxes[:, :2], np.maximum(edges[:, 2:], edges[:, :2] + 1), edges[:, 2:]
     )
@@ -233,9 +236,9 @@ def _boxes(values: list[Any], place: Place) -> NDArray[np.float64]:
                 "height."
             )
     boxes = np.array(values, dtype=np.float64)
-    sane = (np.abs(boxes) < 1e9).all(axis=1)
-    if not sane.all():
-        row = int(np.argmin(sane))
+    is_valid = (np.abs(boxes) < 1e9).all(axis=1)
+    if not is_valid.all():
+        row = int(np.argmin(is_valid))
         raise DatasetFormatError(
             f"{place(row)}: instance_bbox is {values[row]}, but must be finite and below 1e9."
         )
@@ -248,8 +251,8 @@ def _codes(columns: dict[str, list[Any]], names: list[str], place: Place) -> Cod
     codes = np.full((len(columns["image_id"]), len(names)), UNKNOWN, dtype=np.int8, order="F")
     for field, code in {"positive_attributes": POSITIVE, "negative_attributes": NEGATIVE}.items():
         listed = columns[field]
-        rows = np.repeat(np.arange(len(listed)), [len(some) for some in listed])
-        flat = [name for some in listed for name in some]
+        rows = np.repeat(np.arange(len(listed)), [len(attributes) for attributes in listed])
+        flat = [name for attributes in listed for name in attributes]
         where = np.array([number.get(str(name), -1) for name in flat], dtype=np.intp)
         if (where < 0).any():
             first = int(np.argmax(where < 0))
@@ -257,9 +260,9 @@ def _codes(columns: dict[str, list[Any]], names: list[str], place: Place) -> Cod
                 f"{place(rows[first])}: {field} has {flat[first]!r}, which is not in "
                 "attribute_index.json."
             )
-        both = codes[rows, where] == 1 - code
-        if both.any():
-            first = int(np.argmax(both))
+        is_contradiction = codes[rows, where] == 1 - code
+        if is_contradiction.any():
+            first = int(np.argmax(is_contradiction))
             raise DatasetFormatError(
                 f"{place(rows[first])}: {flat[first]!r} is both a positive and a negative "
                 "attribute."

@@ -1,7 +1,7 @@
-"""Displays of what any multi-output classifier has learned, in scikit-learn's form.
+"""Displays for multi-output classifiers, with the interface of scikit-learn's displays.
 
-Each makes its data from an estimator or from predictions, keeps them as attributes, and draws
-them with `plot`; matplotlib is imported by `plot` only. Missing labels are left out.
+A display computes its data from an estimator or from predictions, stores them as attributes and
+draws them with `plot`. Only `plot` imports matplotlib. Missing labels are left out.
 """
 
 from skattr.inspection._attribute_scores import AttributeScoresDisplay as AttributeScoresDisplay

@@ -1,4 +1,4 @@
-"""Attributes ranked by a metric, with the uncertainty of each."""
+"""Attributes ranked by a metric, with bootstrap intervals."""
 
 import math
 import warnings
@@ -13,47 +13,51 @@ from sklearn.utils.validation import check_consistent_length
 
 from skattr._multioutput.classes import encoder_for
 from skattr._multioutput.scores import as_predict_proba
-from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.declarations import as_attributes
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
-from skattr.inspection._predictions import positions_of, score_estimator
+from skattr.inspection._predictions import attribute_positions, score_estimator
 from skattr.inspection._style import (
-    COLOURS,
-    GREY,
+    COLORS,
+    GRAY,
     PALE,
-    drawing,
-    inches_of,
-    name_ticks,
-    one_axes,
+    axes_size,
+    display_name,
+    get_axes,
+    hide_spines,
+    label_ticks,
+    make_figure,
+    plot_context,
     plural,
-    shown,
-    strip,
-    subfigure,
 )
 from skattr.metrics._bootstrap import BootstrapDraws
 
 Array = NDArray[Any]
-_BARS, _COLUMN = 16, 52  # attributes drawn as bars; dots under each other
+_BARS = 16  # attributes up to which bars are drawn, then dots
+_COLUMN = 52  # attributes up to which one column is high enough for all names
 
 
 class AttributeScoresDisplay:
-    """Scores of attributes, sorted: bars for up to 16, else dots, in columns of up to 52.
+    """Attributes sorted by their score.
+
+    Up to 16 attributes are drawn as bars, more as dots in columns of up to 52.
 
     Parameters
     ----------
     values : ndarray of shape (L,), float64
-        NaN where undefined; these stand last, without a mark.
+        Score of each attribute. Undefined scores (NaN) are listed last, without a mark.
     low, high : ndarray of shape (L,), float64, or None
-        Ends of the intervals.
+        Limits of the intervals.
     names : list of length L
     metric_name : str
         Label of the axis.
     confidence : float, default=None
-        Of the intervals, for the label.
+        Confidence level of the intervals, for the label.
 
     Attributes
     ----------
     order : ndarray of shape (L,), int
-        From the highest score to the lowest, undefined ones last.
+        Positions from the highest to the lowest score; undefined scores are last.
     ax_ : Axes, or ndarray of Axes if there are several columns
     figure_ : Figure or SubFigure
 
@@ -86,7 +90,7 @@ class AttributeScoresDisplay:
 
     @property
     def order(self) -> NDArray[np.intp]:
-        """Positions of the attributes from the highest score to the lowest."""
+        """Positions of the attributes from the highest to the lowest score."""
         return np.argsort(-self.values, kind="stable")
 
     @classmethod
@@ -111,12 +115,12 @@ class AttributeScoresDisplay:
         Parameters
         ----------
         estimator : fitted multi-output classifier
-            It gives labels, or scores if `metric` takes scores.
+            Its labels are used, or its scores if `metric` takes scores.
         X : n rows as the classifier takes them
-            Rows that it could not read (``on_bad_image="warn"``) do not count.
+            Rows that it cannot read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
-            One more value of y that means unknown; None reads the estimator's own.
+            Additional value of y that marks a missing label. None uses the estimator's own.
         metric, confidence, n_bootstrap, groups, random_state, select, ax, **kwargs
             As for :meth:`from_predictions`.
 
@@ -128,27 +132,19 @@ class AttributeScoresDisplay:
         options: dict[str, Any] = {"missing_label": encoder.missing_label}
         if takes_scores(metric_of(metric)):
             scored = score_estimator(estimator, X, y, "auto", missing_label)
-            lost = check_predicted_rows(estimator, scored.scores)
-            answer = as_predict_proba(scored.scores, encoder)
-            pairs = list(zip(scored.names, encoder.kinds_, encoder.classes_, strict=True))
-            options["attributes"] = {
-                name: ("ordinal", labels.tolist())
-                for name, kind, labels in pairs
-                if kind == "ordinal"
-            }
-            options["classes"] = {
-                name: labels.tolist() for name, kind, labels in pairs if kind != "ordinal"
-            }
+            unreadable = check_predicted_rows(estimator, scored.scores)
+            predicted = as_predict_proba(scored.scores, encoder)
+            options["attributes"] = as_attributes(scored.names, encoder.kinds_, encoder.classes_)
         else:
-            answer = estimator.predict(X)
-            lost = check_predicted_rows(estimator, answer)
-        if lost.any():
-            rows = np.flatnonzero(~lost)
-            y, answer = _safe_indexing(y, rows), rows_of(answer, rows)
+            predicted = estimator.predict(X)
+            unreadable = check_predicted_rows(estimator, predicted)
+        if unreadable.any():
+            rows = np.flatnonzero(~unreadable)
+            y, predicted = _safe_indexing(y, rows), select_response(predicted, rows)
             groups = None if groups is None else _safe_indexing(groups, rows)
         return cls.from_predictions(
             y,
-            answer,
+            predicted,
             metric=metric,
             confidence=confidence,
             n_bootstrap=n_bootstrap,
@@ -181,29 +177,29 @@ class AttributeScoresDisplay:
         Parameters
         ----------
         y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-            Missing labels do not count.
+            Missing labels are left out.
         y_pred : array-like of shape (n, L), or list of ndarray of shape (n, n_classes)
             Labels, or scores if `metric` takes scores.
         metric : str or callable, default="f1"
-            A function of :mod:`skattr.metrics` that takes an `average`, its name, or its name
-            without "_score"; or any function of ``(y_true, y_pred, average=None,
-            sample_weight=...)`` that returns a value per attribute.
+            A function of :mod:`skattr.metrics` with a parameter `average`, its name, or its name
+            without "_score". Any other function is called as ``metric(y_true, y_pred,
+            average=None, sample_weight=...)`` and must return one value per attribute.
         metric_params : dict, default=None
-            Further arguments of `metric`, such as `attributes` and `classes`, or the `beta` of
+            Further arguments of `metric`, such as `attributes`, or the `beta` of
             "fbeta".
         confidence : float, default=0.95
-            Of the intervals; None draws none.
+            Confidence level of the intervals. None draws no intervals.
         n_bootstrap : int, default=200
-            Resamples of the rows. The interval lies between their quantiles.
+            Number of resamples of the rows. The limits of an interval are their quantiles.
         groups : array-like of shape (n,), default=None
-            Rows of one group, such as the images of one person, are drawn together.
+            Rows of one group, such as the images of one person, are resampled together.
         random_state : int, RandomState or None, default=0
         select : sequence of names or positions, default=None
-            The attributes to draw; None draws all.
+            The attributes to draw. None draws all.
         ax : Axes, default=None
-            None makes a figure, in columns if attributes are many.
+            None makes a figure, with several columns for many attributes.
         **kwargs : dict
-            Of the bars or dots.
+            Properties of the bars or dots.
 
         Returns
         -------
@@ -212,39 +208,41 @@ class AttributeScoresDisplay:
         Raises
         ------
         ValueError
-            If the metric is unknown or returns something else, or `confidence`, `n_bootstrap` or
-            `groups` is invalid.
+            If the metric is unknown or does not return one value per attribute, or if
+            `confidence`, `n_bootstrap` or `groups` is invalid.
 
         Notes
         -----
-        Resamples weigh rows instead of copying them, so that all classes stay known. A resample
-        in which an attribute is undefined does not count for it.
+        A resample weights the rows instead of copying them, so that every resample has all
+        classes. A resample in which the metric of an attribute is undefined is not used for it.
         """
         function = metric_of(metric)
         params = {"average": None, **(metric_params or {})}
         if confidence is not None and not 0 < confidence < 1:
-            raise ValueError(f"`confidence` must lie between 0 and 1, got {confidence!r}.")
+            raise ValueError(f"`confidence` must be between 0 and 1; got {confidence!r}.")
         if confidence is not None and n_bootstrap < 2:
-            raise ValueError(f"`n_bootstrap` must be 2 or more, got {n_bootstrap!r}.")
+            raise ValueError(f"`n_bootstrap` must be 2 or more; got {n_bootstrap!r}.")
         values = np.atleast_1d(np.asarray(function(y_true, y_pred, **params), dtype=np.float64))
         names = names_of(y_true, len(values))
         low = high = None
         if confidence is not None:
             draws = BootstrapDraws(len(y_true), confidence, n_bootstrap, groups, random_state)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a resample may lack what an attribute needs
-                drawn = [
+                # Rare classes are missing from some resamples; such a warning per resample and
+                # attribute would only repeat what the wide interval shows.
+                warnings.simplefilter("ignore")
+                resampled = [
                     np.atleast_1d(function(y_true, y_pred, sample_weight=weight, **params))
                     for weight in draws.times
                 ]
-            low, high = draws.limits(np.array(drawn, dtype=np.float64))
-        chosen = positions_of(select, names)
+            low, high = draws.limits(np.array(resampled, dtype=np.float64))
+        drawn = attribute_positions(select, names)
         title = metric if isinstance(metric, str) else getattr(metric, "__name__", "score")
         display = cls(
-            values[chosen],
-            None if low is None else low[chosen],
-            None if high is None else high[chosen],
-            [names[j] for j in chosen],
+            values[drawn],
+            None if low is None else low[drawn],
+            None if high is None else high[drawn],
+            [names[j] for j in drawn],
             metric_name=title_of(title),
             confidence=confidence,
         )
@@ -268,9 +266,9 @@ class AttributeScoresDisplay:
         ----------
         values : array-like of shape (L,), Series or dict by name
         low, high : array-like of shape (L,), default=None
-            Ends of the intervals; both or neither.
+            Limits of the intervals. Give both or neither.
         names : sequence of length L, default=None
-            None takes the index of a Series, the keys of a dict, or "y0", "y1", ...
+            None uses the index of a Series, the keys of a dict, or "y0", "y1", ...
         metric_name : str, default="Score"
             Label of the axis.
         ax, **kwargs
@@ -283,17 +281,17 @@ class AttributeScoresDisplay:
         Raises
         ------
         ValueError
-            If lengths differ, or only one end of the intervals is given.
+            If lengths differ, or only one of `low` and `high` is given.
         """
         series = pd.Series(values)
         if names is None:
             is_named = isinstance(values, pd.Series | dict)
             names = list(series.index) if is_named else [f"y{j}" for j in range(len(series))]
         if (low is None) != (high is None):
-            raise ValueError("Pass both ends of the intervals, `low` and `high`, or neither.")
+            raise ValueError("Pass both limits of the intervals, `low` and `high`, or neither.")
         check_consistent_length(series, names, low, high)
         if not len(series):
-            raise ValueError("There is no score to draw.")
+            raise ValueError("`values` is empty; there is no score to draw.")
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return cls(numbers, low, high, names, metric_name=metric_name).plot(ax, **kwargs)
 
@@ -304,32 +302,32 @@ class AttributeScoresDisplay:
         ----------
         ax : Axes, default=None
         **kwargs : dict
-            Of the bars or dots.
+            Properties of the bars or dots.
 
         Returns
         -------
         AttributeScoresDisplay
-            Itself, with `ax_` and `figure_`.
+            The display itself, with `ax_` and `figure_`.
         """
         n = len(self.names)
-        with drawing("AttributeScoresDisplay") as plt:
+        with plot_context("AttributeScoresDisplay") as plt:
             if n <= _COLUMN or ax is not None:
                 height = 1.0 + max(n * 0.17, 0.5)
-                self.ax_ = one_axes(plt, ax, (4.6, height))
+                self.ax_ = get_axes(plt, ax, (4.6, height))
                 self.figure_ = self.ax_.figure
-                inches = height - 0.8 if ax is None else inches_of(self.ax_)[1]
+                inches = height - 0.8 if ax is None else axes_size(self.ax_)[1]
                 self._draw(self.ax_, self.order, inches, kwargs)
-                self._explain(self.ax_.set_xlabel)
+                self._label_scores(self.ax_.set_xlabel)
                 return self
             columns = min(4, math.ceil(n / _COLUMN))
             depth = math.ceil(n / columns)
             height = min(9.5, 1.0 + depth * 0.15)
-            figure = subfigure(plt, None, (2.6 * columns + 0.4, height))
+            figure = make_figure(plt, None, (2.6 * columns + 0.4, height))
             axes = figure.subplots(1, columns, sharex=True)
             for i, panel in enumerate(axes):
                 part = self.order[i * depth : (i + 1) * depth]
                 self._draw(panel, part, height - 0.8, kwargs, depth, i == 0)
-            self._explain(figure.supxlabel)
+            self._label_scores(figure.supxlabel)
             self.ax_, self.figure_ = axes, figure
         return self
 
@@ -340,33 +338,33 @@ class AttributeScoresDisplay:
         inches: float,
         kwargs: dict[str, Any],
         depth: int | None = None,
-        names_mean: bool = True,
+        label_mean: bool = True,
     ) -> None:
         rows = np.arange(len(order))
         values = self.values[order]
         is_bar = len(self.names) <= _BARS
         if self.low is not None and self.high is not None:
             low, high = self.low[order], self.high[order]
-            ax.hlines(rows, low, high, color="black" if is_bar else GREY, linewidth=1, zorder=3)
+            ax.hlines(rows, low, high, color="black" if is_bar else GRAY, linewidth=1, zorder=3)
         if is_bar:
             ax.barh(rows, values, **{"height": 0.7, "color": "#9CC7E4", **kwargs})
         else:
             ax.hlines(rows, 0, 1, transform=ax.get_yaxis_transform(), color=PALE, linewidth=0.4)
-            ax.plot(values, rows, "o", zorder=4, **{"color": COLOURS[0], "markersize": 3, **kwargs})
+            ax.plot(values, rows, "o", zorder=4, **{"color": COLORS[0], "markersize": 3, **kwargs})
         for row in rows[np.isnan(values)]:
             ax.text(
                 0.01, row, "undefined", transform=ax.get_yaxis_transform(), va="center",
-                fontsize=6.5, color=GREY,
+                fontsize=6.5, color=GRAY,
             )  # fmt: skip
         self._scale(ax, is_bar)
         ax.set_ylim((depth or len(order)) - 0.4, -0.6)
         if not np.isnan(self.values).all():
             mean = float(np.nanmean(self.values))
-            ax.axvline(mean, color=COLOURS[1], linewidth=0.9, linestyle="--", zorder=2)
-            if names_mean:
+            ax.axvline(mean, color=COLORS[1], linewidth=0.9, linestyle="--", zorder=2)
+            if label_mean:
                 ax.text(
                     mean, 1, f"mean {mean:.2f}", transform=ax.get_xaxis_transform(),
-                    color=COLOURS[1], ha="center", va="bottom",
+                    color=COLORS[1], ha="center", va="bottom",
                 )  # fmt: skip
         labels = [self.names[i] for i in order]
         if is_bar:
@@ -378,28 +376,28 @@ class AttributeScoresDisplay:
                         va="center", annotation_clip=False,
                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
                     )  # fmt: skip
-            ax.set_yticks(rows, [shown(name) for name in labels])
+            ax.set_yticks(rows, [display_name(name) for name in labels])
             ax.tick_params(axis="y", length=0)
         else:
-            name_ticks(ax.yaxis, labels, inches * len(order) / (depth or len(order)))
-        strip(ax)
+            label_ticks(ax.yaxis, labels, inches * len(order) / (depth or len(order)))
+        hide_spines(ax)
 
     def _scale(self, ax: Any, is_bar: bool) -> None:
-        """Begin bars at 0; end at 1 what lies in [0, 1]."""
-        ends = [self.values, *(part for part in (self.low, self.high) if part is not None)]
-        found = np.concatenate(ends)
-        found = found[np.isfinite(found)]
-        low, high = (found.min(), found.max()) if len(found) else (0.0, 1.0)
+        """Set the range of the scores: bars start at 0, and scores within [0, 1] end at 1."""
+        ends = [part for part in (self.values, self.low, self.high) if part is not None]
+        values = np.concatenate(ends)
+        values = values[np.isfinite(values)]
+        low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
         if low >= 0 and high <= 1:
             start = 0.0 if is_bar or low < 0.4 else max(0.0, math.floor(low * 10 - 0.5) / 10)
             ax.set_xlim(start, 1.0 + 0.02 * (1 - start) * (not is_bar))
         elif is_bar:
             ax.set_xlim(min(0.0, low * 1.05), max(0.0, high * 1.05))
 
-    def _explain(self, write: Callable[..., Any]) -> None:
+    def _label_scores(self, set_label: Callable[..., Any]) -> None:
         text = self.metric_name
         if self.low is not None and self.confidence is not None:
-            text += f" and its {self.confidence:.0%} bootstrap interval"
-        write(
-            text if len(self.names) <= _BARS else f"{text}, {plural(len(self.names), 'attribute')}"
-        )
+            text += f" with {self.confidence:.0%} bootstrap interval"
+        if len(self.names) > _BARS:
+            text += f", {plural(len(self.names), 'attribute')}"
+        set_label(text)

@@ -1,4 +1,4 @@
-"""Which attributes, and which errors, go together."""
+"""Heat maps of co-occurring attributes and of correlated errors."""
 
 from typing import Any, Self
 
@@ -8,32 +8,38 @@ from numpy.typing import NDArray
 
 from skattr._multioutput.scores import column_names
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
-from skattr.inspection._heatmap import diverging, places_of, square_map, without_diagonal
+from skattr.inspection._heatmap import (
+    HeatmapStyle,
+    SquareHeatmapDisplay,
+    diverging_scale,
+    mask_diagonal,
+)
 from skattr.inspection._predictions import (
     Declared,
     EvaluatedLabels,
-    Levels,
-    judge,
-    judged,
-    positions_of,
+    attribute_positions,
+    evaluate_estimator,
+    evaluate_predictions,
 )
-from skattr.inspection._style import drawing
 
 Array = NDArray[Any]
 _KINDS = ("conditional", "count", "correlation")
 
 
-class CooccurrenceDisplay:
-    """How often attributes occur together, over the rows in which both are known.
+class CooccurrenceDisplay(SquareHeatmapDisplay):
+    """Heat map of how often two attributes occur together.
+
+    Each pair of attributes is counted over the rows in which both labels are known.
 
     Parameters
     ----------
     matrix : DataFrame of shape (L, L), float64
-        NaN where undefined.
+        Value of each pair, NaN if undefined.
     kind : {"conditional", "count", "correlation"}, default="conditional"
-        What it holds.
+        Kind of the values; see :meth:`from_labels`.
     order : {"given", "cluster"}, default="given"
-        "cluster" puts attributes that go together next to each other.
+        "given" is the column order of y. "cluster" places attributes that often occur together
+        next to each other.
 
     Attributes
     ----------
@@ -67,29 +73,29 @@ class CooccurrenceDisplay:
         order: str = "given",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the co-occurrence of labels, true or predicted.
+        """Draw the co-occurrence of true or predicted labels.
 
         Parameters
         ----------
         y : array-like of shape (n,) or (n, L), Series or DataFrame
             An attribute that is not binary has a row and a column for each of its classes.
         kind : {"conditional", "count", "correlation"}, default="conditional"
-            The probability of the column given the row; the number of rows in which both hold;
-            or the phi coefficient, Pearson's correlation of two binary variables.
+            "conditional" is the probability of the column's attribute given the row's. "count"
+            is the number of rows in which both are positive. "correlation" is the phi
+            coefficient, Pearson's correlation of two binary variables.
         order : {"given", "cluster"}, default="given"
         select : sequence of names or positions, default=None
-            The attributes to draw; None draws all.
-        attributes, classes, missing_label : default=None
-            How y is read; see :class:`skattr.AttributeEncoder`.
+            The attributes to draw. None draws all.
+        attributes, missing_label : default=None
+            Parameters of the :class:`skattr.AttributeEncoder` that reads y.
         ax : Axes, default=None
             None makes a figure.
         **kwargs : dict
-            Of the heat map.
+            Arguments of ``imshow``.
 
         Returns
         -------
@@ -101,66 +107,53 @@ class CooccurrenceDisplay:
             If `kind` or `order` is invalid, or a name is unknown.
         """
         if kind not in _KINDS:
-            raise ValueError(f"`kind` must be one of {list(_KINDS)}, got {kind!r}.")
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y)
-        chosen = positions_of(select, encoder.output_names_)
-        known, holds, names = _indicators(encoder, encoder.transform(y), chosen)
-        values = _pairs(known, holds, kind)
+            raise ValueError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
+        encoder = AttributeEncoder(attributes, missing_label).fit(y)
+        chosen = attribute_positions(select, encoder.output_names_)
+        known, positive, names = _indicators(encoder, encoder.transform(y), chosen)
+        values = _pairwise(known, positive, kind)
         frame = pd.DataFrame(values, index=names, columns=names)
         return cls(frame, kind=kind, order=order).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, order: str | None = None, **kwargs: Any) -> Self:
-        """Draw the heat map.
+    @property
+    def _table(self) -> pd.DataFrame:
+        return self.matrix
 
-        Parameters
-        ----------
-        ax : Axes, default=None
-        order : {"given", "cluster"}, default=None
-            None is that of the constructor.
-        **kwargs : dict
-            Of the heat map.
-
-        Returns
-        -------
-        CooccurrenceDisplay
-            Itself, with `ax_` and `figure_`.
-        """
-        values = self.matrix.to_numpy()
-        places = places_of(values, order or self.order)
-        drawn, log = values[np.ix_(places, places)], False
+    def _style(self, values: Array) -> HeatmapStyle:
         if self.kind == "correlation":
-            drawn = without_diagonal(drawn)
-            look, label = diverging(drawn), "Correlation φ (gray: none)"
-        elif self.kind == "count":
-            look, label = {"cmap": "viridis", "vmin": 0}, "Rows"
-            positive = drawn[drawn > 0]
-            log = len(positive) > 0 and positive.max() / positive.min() > 100
-            if log:
-                drawn = np.where(drawn > 0, drawn, np.nan)
-                look, label = {"cmap": "viridis"}, "Rows, logarithmic (gray: none)"
-        else:
-            look = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-            label = "P(column | row) (gray: undefined)"
-        names = [self.matrix.index[i] for i in places]
-        with drawing("CooccurrenceDisplay") as plt:
-            self.ax_ = square_map(plt, ax, drawn, names, {**look, **kwargs}, label, log=log)
-            if self.kind == "conditional":
-                self.ax_.set(xlabel="is there as well (column)", ylabel="where this is there (row)")
-        self.figure_ = self.ax_.figure
-        return self
+            values = mask_diagonal(values)
+            return HeatmapStyle(values, diverging_scale(values), "Correlation φ (gray: none)")
+        if self.kind == "count":
+            positive = values[values > 0]
+            # Counts of rare and frequent attributes differ by orders of magnitude: on a linear
+            # scale all but the most frequent would have one color.
+            if len(positive) and positive.max() / positive.min() > 100:
+                values = np.where(values > 0, values, np.nan)
+                label = "Rows, logarithmic (gray: none)"
+                return HeatmapStyle(values, {"cmap": "viridis", "norm": "log"}, label)
+            return HeatmapStyle(values, {"cmap": "viridis", "vmin": 0}, "Rows")
+        return HeatmapStyle(
+            values,
+            {"cmap": "viridis", "vmin": 0, "vmax": 1},
+            "P(column | row) (gray: undefined)",
+            xlabel="Attribute that occurs too (column)",
+            ylabel="Given attribute (row)",
+        )
 
 
-class ErrorCorrelationDisplay:
-    """Which attributes are wrong in the same rows: the phi coefficient of their errors.
+class ErrorCorrelationDisplay(SquareHeatmapDisplay):
+    """Heat map of the correlation (phi coefficient) of the errors of two attributes.
 
     Parameters
     ----------
     correlation : DataFrame of shape (L, L), float64
-        NaN where one of the two is never, or always, wrong over the rows where both are known.
+        Correlation of each pair over the rows in which both labels are known. It is NaN if one
+        of the two attributes is never or always wrong in these rows.
     n_rows : DataFrame of shape (L, L), int
-        Rows where both are known.
+        Number of rows in which both labels are known.
     order : {"given", "cluster"}, default="given"
-        "cluster" puts attributes whose errors go together next to each other.
+        "given" is the column order of y. "cluster" places attributes with correlated errors next
+        to each other.
 
     Attributes
     ----------
@@ -198,16 +191,16 @@ class ErrorCorrelationDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw the correlations of a fitted classifier's errors.
+        """Draw the correlations of the errors of a fitted classifier.
 
         Parameters
         ----------
         estimator : fitted multi-output classifier
         X : n rows as the classifier takes them
-            Rows that it could not read (``on_bad_image="warn"``) are left out.
+            Rows that it cannot read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
-            One more value of y that means unknown; None reads the estimator's own.
+            Additional value of y that marks a missing label. None uses the estimator's own.
         order, select, ax, **kwargs
             As for :meth:`from_predictions`.
 
@@ -215,7 +208,9 @@ class ErrorCorrelationDisplay:
         -------
         ErrorCorrelationDisplay
         """
-        return cls._of(judge(estimator, X, y, missing_label), order, select, ax, kwargs)
+        return cls._of(
+            evaluate_estimator(estimator, X, y, missing_label), order, select, ax, kwargs
+        )
 
     @classmethod
     def from_predictions(
@@ -234,16 +229,16 @@ class ErrorCorrelationDisplay:
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n, L) or DataFrame
-            Labels. Where the true one is unknown there is no error.
+            True and predicted labels. Rows with a missing true label are left out.
         order : {"given", "cluster"}, default="given"
         select : sequence of names or positions, default=None
-            The attributes to draw; None draws all.
+            The attributes to draw. None draws all.
         missing_label : scalar, default=None
-            One more value that means unknown.
+            Additional value that marks a missing label.
         ax : Axes, default=None
             None makes a figure.
         **kwargs : dict
-            Of the heat map.
+            Arguments of ``imshow``.
 
         Returns
         -------
@@ -252,82 +247,72 @@ class ErrorCorrelationDisplay:
         Raises
         ------
         ValueError
-            If shapes differ, a prediction is missing, or a name is unknown.
+            If shapes differ, the prediction of a known label is missing, or a name is unknown.
         """
-        return cls._of(judged(y_true, y_pred, missing_label), order, select, ax, kwargs)
+        return cls._of(
+            evaluate_predictions(y_true, y_pred, missing_label), order, select, ax, kwargs
+        )
 
     @classmethod
     def _of(cls, rows: EvaluatedLabels, order: str, select: Any, ax: Any, kwargs: Any) -> Self:
-        chosen = positions_of(select, rows.names)
+        chosen = attribute_positions(select, rows.names)
         names = [rows.names[j] for j in chosen]
         known = (rows.codes[:, chosen] != UNKNOWN).astype(np.float64)
-        values = _pairs(known, rows.wrong[:, chosen].astype(np.float64), "correlation")
+        values = _pairwise(known, rows.wrong[:, chosen].astype(np.float64), "correlation")
         correlation = pd.DataFrame(values, index=names, columns=names)
         n_rows = pd.DataFrame((known.T @ known).astype(np.int64), index=names, columns=names)
         return cls(correlation, n_rows, order=order).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, order: str | None = None, **kwargs: Any) -> Self:
-        """Draw the heat map.
+    @property
+    def _table(self) -> pd.DataFrame:
+        return self.correlation
 
-        Parameters
-        ----------
-        ax : Axes, default=None
-        order : {"given", "cluster"}, default=None
-            None is that of the constructor.
-        **kwargs : dict
-            Of the heat map.
-
-        Returns
-        -------
-        ErrorCorrelationDisplay
-            Itself, with `ax_` and `figure_`.
-        """
-        values = self.correlation.to_numpy()
-        places = places_of(values, order or self.order)
-        drawn = without_diagonal(values[np.ix_(places, places)])
-        names = [self.correlation.index[i] for i in places]
+    def _style(self, values: Array) -> HeatmapStyle:
+        values = mask_diagonal(values)
         label = "Correlation of errors, φ (gray: none)"
-        with drawing("ErrorCorrelationDisplay") as plt:
-            self.ax_ = square_map(plt, ax, drawn, names, {**diverging(drawn), **kwargs}, label)
-        self.figure_ = self.ax_.figure
-        return self
+        return HeatmapStyle(values, diverging_scale(values), label)
 
 
 def _indicators(
     encoder: AttributeEncoder, codes: Array, chosen: list[int]
 ) -> tuple[Array, Array, list[Any]]:
-    """Return what is known and what holds, (n, n_columns) float64 each, and the columns' names."""
-    known, holds, names = [], [], []
-    two = is_binary(encoder)
+    """Return two (n, n_columns) indicator matrices, known and positive, and the column names.
+
+    A binary attribute has one column, any other attribute one column per class.
+    """
+    known, positive, names = [], [], []
+    binary = is_binary(encoder)
     for j in chosen:
         name, kind, labels = encoder.output_names_[j], encoder.kinds_[j], encoder.classes_[j]
-        levels = [1] if two[j] else range(len(labels))
-        names += [name] if two[j] else list(column_names([name], [labels], [kind]))
+        levels = [1] if binary[j] else range(len(labels))
+        names += [name] if binary[j] else list(column_names([name], [labels], [kind]))
         for level in levels:
             known.append(codes[:, j] != UNKNOWN)
-            holds.append(codes[:, j] == level)
-    return np.array(known, dtype=float).T, np.array(holds, dtype=float).T, names
+            positive.append(codes[:, j] == level)
+    return np.array(known, dtype=float).T, np.array(positive, dtype=float).T, names
 
 
-def _pairs(known: Array, holds: Array, kind: str) -> NDArray[np.float64]:
-    """Count pairs of columns over the rows where both are known.
+def _pairwise(known: Array, positive: Array, kind: str) -> NDArray[np.float64]:
+    """Return a value for each pair of columns, over the rows in which both are known.
 
-    With a, b, c and d rows in which both hold, only the first, only the second or none, phi is
+    Let a, b, c and d be the numbers of rows in which both, only the first, only the second or
+    neither is positive. The phi coefficient is
     ``(ad - bc) / sqrt((a + b)(c + d)(a + c)(b + d))``.
     """
-    a = holds.T @ holds
+    a = positive.T @ positive
     if kind == "count":
         return np.asarray(a)
-    first = holds.T @ known  # the row holds, the column is known
+    first = positive.T @ known  # a + b: the row's attribute is positive, the column's is known
     if kind == "conditional":
         return _ratio(a, first)
     b, c = first - a, first.T - a
     d = known.T @ known - a - b - c
+    # the product of four roots: the product of the counts could exceed float64's exact integers
     root = np.sqrt(a + b) * np.sqrt(c + d) * np.sqrt(a + c) * np.sqrt(b + d)
     return _ratio(a * d - b * c, root)
 
 
-def _ratio(above: Array, below: Array) -> NDArray[np.float64]:
-    result = np.full(above.shape, np.nan)
-    np.divide(above, below, out=result, where=below > 0)
+def _ratio(numerator: Array, denominator: Array) -> NDArray[np.float64]:
+    result = np.full(numerator.shape, np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
     return result

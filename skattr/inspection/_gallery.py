@@ -1,4 +1,4 @@
-"""Images with what is right and what is wrong about them."""
+"""Gallery of images with their correct and wrong predictions."""
 
 import math
 from typing import Any, Self
@@ -10,30 +10,44 @@ from PIL import ExifTags, Image
 from sklearn.utils import check_random_state
 
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
-from skattr._inputs.rows import FileRows, read_image
+from skattr._inputs.decoding import read_image
+from skattr._inputs.rows import FileRows
 from skattr._targets.encoder import UNKNOWN, is_binary
-from skattr.inspection._predictions import EvaluatedLabels, judge, judged, positions_of
-from skattr.inspection._style import GREY, RIGHT, WRONG, drawing, key, shown, subfigure
+from skattr.inspection._predictions import (
+    EvaluatedLabels,
+    attribute_positions,
+    evaluate_estimator,
+    evaluate_predictions,
+)
+from skattr.inspection._style import (
+    GRAY,
+    RIGHT,
+    WRONG,
+    display_name,
+    figure_legend,
+    make_figure,
+    plot_context,
+)
 
 Array = NDArray[Any]
 Line = tuple[str, str]  # text and color
 _ORDERS = ("worst", "best", "random")
-_SIDE = 320  # pixels of the longer side of an image that is read from a file
-_CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: an image, the key, a line of a caption
-_TURNED = (5, 6, 7, 8)  # orientations of EXIF that change width and height
+_SIDE = 320  # pixels to which the longer side of an image file is reduced; the figure shows less
+_CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: an image, the legend, a line of a caption
+_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 class GalleryDisplay:
-    """Images in a grid, each with its right and wrong attributes.
+    """Grid of images, each with its correctly and wrongly predicted attributes.
 
-    Right ones have a check mark and are blue, wrong ones a cross and are vermilion, with the
-    true label in brackets. Missing labels are not mentioned.
+    Correct predictions are blue with a check mark. Wrong predictions are vermilion with a cross
+    and have the true label in parentheses. Attributes with a missing label are not listed.
 
     Parameters
     ----------
     images : list of ndarray of shape (height, width) or (height, width, 3), uint8
     rows : ndarray of shape (len(images),), int
-        Their positions in X.
+        Positions of the images in X.
     captions : list of list of (text, color)
         The lines below each image.
 
@@ -74,16 +88,16 @@ class GalleryDisplay:
         ax: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Draw what a fitted classifier says about images.
+        """Draw images with the predictions of a fitted classifier.
 
         Parameters
         ----------
         estimator : fitted multi-output classifier of images
         X : images as for :meth:`from_predictions`
-            Those that it could not read (``on_bad_image="warn"``) are left out.
+            Images that it cannot read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
         missing_label : scalar, default=None
-            One more value of y that means unknown; None reads the estimator's own.
+            Additional value of y that marks a missing label. None uses the estimator's own.
         order, n_images, max_lines, select, random_state, ax, **kwargs
             As for :meth:`from_predictions`.
 
@@ -91,7 +105,7 @@ class GalleryDisplay:
         -------
         GalleryDisplay
         """
-        rows = judge(estimator, X, y, missing_label)
+        rows = evaluate_estimator(estimator, X, y, missing_label)
         options = (order, n_images, max_lines, select, random_state)
         return cls._of(rows, X, *options).plot(ax, **kwargs)
 
@@ -116,26 +130,26 @@ class GalleryDisplay:
         Parameters
         ----------
         y_true, y_pred : array-like of shape (n,) or (n, L), Series or DataFrame
-            Labels. Rows without a known label are left out.
+            True and predicted labels. Rows without a known label are left out.
         X : array-like of shape (n, height, width) or (n, height, width, 3), uint8; or paths
             Paths are a sequence, or a DataFrame with a "path" column and optional box columns.
-            Only the images that are drawn are read.
+            Only the images that are drawn are opened.
         order : {"worst", "best", "random"}, default="worst"
-            By the share of a row's known labels that is wrong.
+            "worst" and "best" sort by the share of known labels that are predicted wrongly.
         n_images : int, default=12
         max_lines : int, default=6
-            Attributes named below an image: the wrong ones, then the right ones that are there.
-            What is left is counted.
+            Number of lines below an image. Wrong attributes come first, then correct attributes
+            with a positive label. The last line counts the attributes that do not fit.
         select : sequence of names or positions, default=None
-            The attributes that count; None takes all.
+            The attributes to compare. None uses all.
         missing_label : scalar, default=None
-            One more value that means unknown.
+            Additional value that marks a missing label.
         random_state : int, RandomState or None, default=0
-            For ``order="random"``.
+            Used if ``order="random"``.
         ax : Axes of a grid, default=None
             None makes a figure.
         **kwargs : dict
-            Of the images, as for ``imshow``.
+            Arguments of ``imshow``.
 
         Returns
         -------
@@ -144,9 +158,9 @@ class GalleryDisplay:
         Raises
         ------
         ValueError
-            If X is no images or of another length, or a parameter is invalid.
+            If X is not images or has another length than y, or a parameter is invalid.
         """
-        rows = judged(y_true, y_pred, missing_label)
+        rows = evaluate_predictions(y_true, y_pred, missing_label)
         options = (order, n_images, max_lines, select, random_state)
         return cls._of(rows, X, *options).plot(ax, **kwargs)
 
@@ -162,24 +176,24 @@ class GalleryDisplay:
         random_state: Any,
     ) -> Self:
         if order not in _ORDERS:
-            raise ValueError(f"`order` must be one of {list(_ORDERS)}, got {order!r}.")
+            raise ValueError(f"`order` must be one of {list(_ORDERS)}; got {order!r}.")
         for name, value in (("n_images", n_images), ("max_lines", max_lines)):
             if value < 1:
-                raise ValueError(f"`{name}` must be 1 or more, got {value!r}.")
+                raise ValueError(f"`{name}` must be 1 or more; got {value!r}.")
         if len(X) != len(table.codes):
             raise ValueError(f"X has {len(X)} images, y has {len(table.codes)} rows.")
-        attributes = positions_of(select, table.names)
-        known = (table.codes[:, attributes] != UNKNOWN).sum(axis=1)
+        attributes = attribute_positions(select, table.names)
+        n_known = (table.codes[:, attributes] != UNKNOWN).sum(axis=1)
         n_wrong = table.wrong[:, attributes].sum(axis=1)
-        rows = np.flatnonzero(known)
+        rows = np.flatnonzero(n_known)
         if not len(rows):
             raise ValueError("No image has a known label.")
-        share = n_wrong[rows] / known[rows]
+        share = n_wrong[rows] / n_known[rows]
         if order == "random":
             rows = check_random_state(random_state).permutation(rows)
-        else:  # of equal shares the one with more labels says more
+        else:  # between equal shares, the row with more known labels is the stronger case
             sign = -1 if order == "worst" else 1
-            rows = rows[np.lexsort((-known[rows], sign * share))]
+            rows = rows[np.lexsort((-n_known[rows], sign * share))]
         rows = rows[:n_images]
         captions = [_caption(table, int(row), attributes, max_lines) for row in rows]
         return cls(_images(X, rows), rows, captions)
@@ -191,20 +205,20 @@ class GalleryDisplay:
         ----------
         ax : Axes of a grid, default=None
         **kwargs : dict
-            Of the images, as for ``imshow``.
+            Arguments of ``imshow``.
 
         Returns
         -------
         GalleryDisplay
-            Itself, with `ax_` and `figure_`.
+            The display itself, with `ax_` and `figure_`.
         """
         n = len(self.images)
         columns = min(n, max(3, math.ceil(math.sqrt(1.3 * n))), 5)
         n_rows = math.ceil(n / columns)
         below = _PITCH * max(len(caption) for caption in self.captions) + 0.12
         size = (_CELL * columns, n_rows * (_CELL * 0.85 + below) + _TOP)
-        with drawing("GalleryDisplay") as plt:
-            figure = subfigure(plt, ax, size, layout=None)
+        with plot_context("GalleryDisplay") as plt:
+            figure = make_figure(plt, ax, size, layout=None)
             width, height = (side / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
             cell = width / columns, (height - _TOP) / n_rows
             axes = []
@@ -218,83 +232,77 @@ class GalleryDisplay:
                 panel.set_axis_off()
                 for line, (text, color) in enumerate(caption):
                     panel.annotate(
-                        shown(text, int(cell[0] * 17)),
-                        (0, 0),
-                        (0, -4 - 72 * _PITCH * line),
-                        xycoords="axes fraction",
-                        textcoords="offset points",
-                        va="top",
-                        fontsize=7,
-                        color=color,
-                        fontfamily="DejaVu Sans",
-                        annotation_clip=False,
-                    )
+                        display_name(text, int(cell[0] * 17)), (0, 0), (0, -4 - 72 * _PITCH * line),
+                        xycoords="axes fraction", textcoords="offset points", va="top", fontsize=7,
+                        color=color, fontfamily="DejaVu Sans", annotation_clip=False,
+                    )  # fmt: skip
                 axes.append(panel)
             marks = {"linestyle": "none", "markersize": 6}
-            key(
+            figure_legend(
                 figure,
-                [
-                    ("right", {"marker": "$✓$", "color": RIGHT, **marks}),
-                    ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
-                ],
+                ("correct", {"marker": "$✓$", "color": RIGHT, **marks}),
+                ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
             )
         self.ax_, self.figure_ = np.array(axes), figure
         return self
 
 
 def _caption(table: EvaluatedLabels, row: int, attributes: list[int], max_lines: int) -> list[Line]:
-    """Return the lines below an image: wrong attributes, then right ones that are there."""
-    two = is_binary(table.encoder)
+    """Return the lines below an image: wrong attributes, then correct positive ones."""
+    binary = is_binary(table.encoder)
     known = [j for j in attributes if table.codes[row, j] != UNKNOWN]
     wrong = [j for j in known if table.wrong[row, j]]
     right = [j for j in known if not table.wrong[row, j]]
-    right.sort(key=lambda j: bool(two[j]) and table.codes[row, j] == 0)  # absent ones last
-    named = [*wrong, *right]
-    if len(named) > max_lines:
-        named = named[: max_lines - 1]
+    right.sort(key=lambda j: bool(binary[j]) and table.codes[row, j] == 0)  # negatives last
+    listed = [*wrong, *right]
+    if len(listed) > max_lines:
+        listed = listed[: max_lines - 1]
     lines = []
-    for j in named:
-        name, guess = str(table.names[j]), table.guesses[j][row]
+    for j in listed:
+        name, is_yes_no = str(table.names[j]), bool(binary[j])
+        predicted = _label_text(table.guesses[j][row], is_yes_no)
         if table.wrong[row, j]:
-            truth = table.encoder.classes_[j][table.codes[row, j]]
-            words = _word(guess, bool(two[j])), _word(truth, bool(two[j]))
-            lines.append((f"✗ {name}: {words[0]} ({words[1]})", WRONG))
+            true = _label_text(table.encoder.classes_[j][table.codes[row, j]], is_yes_no)
+            lines.append((f"✗ {name}: {predicted} ({true})", WRONG))
         else:
-            lines.append((f"✓ {name}: {_word(guess, bool(two[j]))}", RIGHT))
-    if len(named) < len(known):
-        hidden = [sum(j not in named for j in group) for group in (wrong, right)]
+            lines.append((f"✓ {name}: {predicted}", RIGHT))
+    if len(listed) < len(known):
+        hidden = [sum(j not in listed for j in group) for group in (wrong, right)]
         parts = [f"{n} {what}" for n, what in zip(hidden, ("✗", "✓"), strict=True) if n]
-        lines.append((f"and {', '.join(parts)}", GREY))
+        lines.append((f"and {', '.join(parts)}", GRAY))
     return lines
 
 
-def _word(label: Any, two: bool) -> str:
+def _label_text(label: Any, is_yes_no: bool) -> str:
+    """Return a label as text: "yes" or "no" for 0, 1 and bools of binary attributes."""
     value = label.item() if isinstance(label, np.generic) else label
-    if two and isinstance(value, bool | int | float) and value in (0, 1):
+    if is_yes_no and isinstance(value, bool | int | float) and value in (0, 1):
         return "yes" if value else "no"
+    # a column of integers with a missing label is float, and 2 must not become "2.0"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
 
 
 def _images(X: Any, rows: Array) -> list[Array]:
+    """Return the images in some rows of X."""
     kind = infer_kind(X)
     if kind == "pixels":
         array = check_image_array(X, (1, 1)).array
         return [array[row] for row in rows]
     if kind == "features":
-        raise ValueError("X holds features, not images; pass the images, or their paths, in `X`.")
-    few: Any
+        raise ValueError("X contains features, not images; pass images or their paths as `X`.")
+    selected: Any
     if isinstance(X, pd.DataFrame | pd.Series):
-        few = X.iloc[rows]
+        selected = X.iloc[rows]
     else:
-        few = [np.ravel(np.asarray(X, dtype=object))[row] for row in rows]
-    files = check_image_paths(few, (1, 1))
+        selected = [np.ravel(np.asarray(X, dtype=object))[row] for row in rows]
+    files = check_image_paths(selected, (1, 1))
     return [_read(files, i) for i in range(len(files))]
 
 
 def _read(files: FileRows, row: int) -> Array:
-    """Read an image, or its crop, without changing its aspect ratio."""
+    """Read an image or its crop, keeping the aspect ratio."""
     box = None
     if files.boxes is not None and not np.isnan(files.boxes[row, 0]):
         xmin, ymin, xmax, ymax = (int(edge) for edge in files.boxes[row])
@@ -312,7 +320,7 @@ def _size_of(path: str) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            is_turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
-    except Exception:  # reading it raises the error that names the path
+            is_rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in _ROTATED
+    except Exception:  # `read_image` raises for this file, with an error that names the path
         return 1, 1
-    return (height, width) if is_turned else (width, height)
+    return (height, width) if is_rotated else (width, height)

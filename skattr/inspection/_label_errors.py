@@ -1,4 +1,4 @@
-"""Labels that contradict confident predictions."""
+"""Detection of label errors by confident learning."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._targets.encoder import is_binary
-from skattr.inspection._predictions import Declared, Levels, positions_of, score_predictions
+from skattr.inspection._predictions import Declared, attribute_positions, score_predictions
 
 Array = NDArray[Any]
 _COLUMNS = ["row", "attribute", "given", "predicted", "probability", "given_probability", "margin"]
@@ -21,44 +21,44 @@ def suspected_label_errors(
     sort_by: str = "margin",
     select: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> pd.DataFrame:
-    """List the known labels that confident predictions contradict.
+    """List the known labels that contradict confident predictions.
 
-    Confident learning [1]_: the threshold of a class is the mean probability that rows with
-    this label have for it. A row's confident class is the most probable of the classes whose
-    threshold it reaches; a label that is another class is a suspect. This needs no threshold of
-    one's own, and asks more of classes that are easy to tell.
+    The method is confident learning [1]_. The threshold of a class is the mean predicted
+    probability of that class over the rows labeled with it. The confident class of a row is the
+    most probable among the classes whose threshold it reaches. A label is suspected if it differs
+    from the confident class. No threshold has to be chosen, and classes that are easy to
+    recognize have higher thresholds.
 
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, L), Series or DataFrame
-        Missing labels are never suspects, and do not count.
+        Missing labels are never suspected and have no influence.
     y_score : ndarray of shape (n, L), or list of ndarray of shape (n, n_classes)
-        Probabilities by classifiers that were not trained on the row, as of
-        :func:`skattr.model_selection.cross_val_predict_proba`: others have learned the wrong
-        labels too.
+        Out-of-fold probabilities, such as those of
+        :func:`skattr.model_selection.cross_val_predict_proba`. A classifier that was trained on
+        a row may have learned its wrong label.
     sort_by : {"margin", "given_probability", "probability"}, default="margin"
-        Which suspects come first: those with the largest margin, the least probable label, or
-        the most probable other class.
+        Sort by the largest margin, the least probable given label, or the most probable
+        predicted class.
     select : sequence of names or positions, default=None
-        The attributes to look at; None looks at all.
-    attributes, classes, missing_label : default=None
-        How y_true is read; see :class:`skattr.AttributeEncoder`.
+        The attributes to check. None checks all.
+    attributes, missing_label : default=None
+        Parameters of the :class:`skattr.AttributeEncoder` that reads y_true.
 
     Returns
     -------
     DataFrame
-        One row per suspect, the first most suspicious: "row", its position; "attribute";
-        "given", its label, and "predicted", the confident class; "probability" of the
-        predicted class and "given_probability" of the label; "margin", the difference of the
-        two. The index of a DataFrame or Series y_true is the index; else it counts from 0.
+        One row per suspected label, the most suspicious first. Its columns are "row" (position
+        in y_true), "attribute", "given" (the label), "predicted" (the confident class),
+        "probability" (of the predicted class), "given_probability" (of the label) and "margin"
+        (the difference of the two). The index is that of y_true if it is a DataFrame or Series.
 
     Raises
     ------
     ValueError
-        If shapes differ, scores are no probabilities, or a name or `sort_by` is unknown.
+        If shapes differ, scores are not probabilities, or a name or `sort_by` is unknown.
 
     References
     ----------
@@ -75,16 +75,16 @@ def suspected_label_errors(
     0    4     0         1         0.95
     """
     if sort_by not in _ORDERS:
-        raise ValueError(f"`sort_by` must be one of {list(_ORDERS)}, got {sort_by!r}.")
-    scored = score_predictions(y_true, y_score, attributes, classes, missing_label)
+        raise ValueError(f"`sort_by` must be one of {list(_ORDERS)}; got {sort_by!r}.")
+    scored = score_predictions(y_true, y_score, attributes, missing_label)
     if not scored.scores.is_proba:
-        raise ValueError("y_score holds no probabilities: some lie outside of [0, 1].")
-    two = is_binary(scored.encoder)
+        raise ValueError("y_score does not contain probabilities: some values are outside [0, 1].")
+    binary = is_binary(scored.encoder)
     parts = []
-    for j in positions_of(select, scored.names):
+    for j in attribute_positions(select, scored.names):
         rows = np.flatnonzero(scored.codes[:, j] >= 0)
         codes, scores = scored.known(j)
-        if two[j]:
+        if binary[j]:
             scores = np.stack([1 - scores, scores], axis=1)
         at, predicted = _suspects(codes, scores)
         labels = scored.encoder.classes_[j]
@@ -100,26 +100,27 @@ def suspected_label_errors(
                 }
             )
         )
-    found = pd.concat(parts, ignore_index=True)
-    found["margin"] = found["probability"] - found["given_probability"]
-    found = found.sort_values(
+    suspects = pd.concat(parts, ignore_index=True)
+    suspects["margin"] = suspects["probability"] - suspects["given_probability"]
+    suspects = suspects.sort_values(
         sort_by, ascending=sort_by == "given_probability", kind="stable", ignore_index=True
     )
     if isinstance(y_true, pd.DataFrame | pd.Series):
-        found.index = y_true.index[found["row"]]
-    return found[_COLUMNS]
+        suspects.index = y_true.index[suspects["row"]]
+    return suspects[_COLUMNS]
 
 
 def _suspects(codes: Array, scores: Array) -> tuple[Array, Array]:
-    """Return the rows with a confident class that is not theirs, and this class."""
+    """Return the rows whose label differs from their confident class, and that class."""
     if not len(codes):
         return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp)
     n_classes = scores.shape[1]
     counts = np.bincount(codes, minlength=n_classes)
     own = scores[np.arange(len(codes)), codes]
     total = np.bincount(codes, own, minlength=n_classes)
-    # a class nobody has been given has no threshold, so that nothing reaches it
+    # a class without a labeled row has no threshold, so no row may reach it
     thresholds = np.divide(total, counts, out=np.full(n_classes, np.inf), where=counts > 0)
+    # 1e-12: if all rows of a class have equal scores, rounding must not lift the mean above them
     confident = np.where(scores >= thresholds - 1e-12, scores, -1.0)
     best = confident.argmax(axis=1)
     at = np.flatnonzero((confident.max(axis=1) >= 0) & (best != codes))

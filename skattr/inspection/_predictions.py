@@ -1,7 +1,7 @@
-"""Labels and scores of any multi-output classifier, as the displays need them."""
+"""True labels with the scores or predictions of any multi-output classifier."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import classes_per_output, encoder_for, missing_label_of
+from skattr._multioutput.classes import (
+    classes_of_columns,
+    classes_per_output,
+    encoder_for,
+    missing_label_of,
+)
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
@@ -21,12 +26,12 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import check_predicted_rows
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.metrics import UndefinedAttributeWarning
 
 Array = NDArray[Any]
 Declared = Mapping[Any, Any] | None
-Levels = Mapping[Any, Any] | Sequence[Any] | None
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class ScoredLabels:
     encoder : AttributeEncoder
         Names, kinds and classes of the L attributes.
     codes : ndarray of shape (n, L), int
-        -1 where unknown.
+        Class codes of the true labels, -1 if missing.
     scores : Scores
     """
 
@@ -53,10 +58,10 @@ class ScoredLabels:
 
     def part(self, attribute: int) -> Array:
         """Return an attribute's scores: (n,) if it is binary, else (n, n_classes)."""
-        two = is_binary(self.encoder)
-        if two[attribute]:
-            return np.asarray(self.scores.binary[:, two[:attribute].sum()])
-        return self.scores.others[int((~two[:attribute]).sum())]
+        binary = is_binary(self.encoder)
+        if binary[attribute]:
+            return np.asarray(self.scores.binary[:, binary[:attribute].sum()])
+        return self.scores.others[int((~binary[:attribute]).sum())]
 
     def known(self, attribute: int) -> tuple[Array, Array]:
         """Return the codes and the scores of the rows whose label is known."""
@@ -65,9 +70,9 @@ class ScoredLabels:
 
 
 def score_predictions(
-    y_true: Any, y_score: Any, attributes: Declared, classes: Levels, missing_label: Any
+    y_true: Any, y_score: Any, attributes: Declared, missing_label: Any
 ) -> ScoredLabels:
-    """Read labels and scores that are given.
+    """Combine true labels with given scores.
 
     Raises
     ------
@@ -75,19 +80,21 @@ def score_predictions(
         If shapes or columns differ, or a known label has no score.
     """
     check_same_columns(y_score, y_true, "y_score", "y_true")
-    encoder = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
+    encoder = AttributeEncoder(attributes, missing_label)
+    codes = encoder.fit_transform(read_labels(y_true, missing_label, "y_true"))
     response = _response(y_score)
-    single = [np.sort(encoder.classes_[0])] if encoder.n_outputs_ == 1 else None
-    scored = _checked(encoder, y_true, align_scores(response, True, encoder, single))
+    classes = classes_of_columns(response, encoder)
+    scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):
-        scored = _checked(encoder, y_true, align_scores(response, False, encoder, single))
+        scored = _checked(encoder, codes, align_scores(response, False, encoder, classes))
     warn_class_order(scored.scores, scored.codes, encoder)
     return scored
 
 
 def _response(y_score: Any) -> Array | list[Array]:
-    """Return one array, or a list of arrays if there is one for each output."""
+    """Return one array, or a list of arrays with one per output."""
+    reject_masked(y_score, "y_score")
     is_list = isinstance(y_score, list | tuple)
     if is_list and any(np.ndim(part) == 2 or hasattr(part, "shape") for part in y_score):
         return [np.asarray(part, dtype=np.float64) for part in y_score]
@@ -97,31 +104,33 @@ def _response(y_score: Any) -> Array | list[Array]:
 def score_estimator(
     estimator: Any, X: Any, y: Any, response_method: str, missing_label: Any
 ) -> ScoredLabels:
-    """Ask a fitted classifier for its scores; labels of rows it could not read become unknown.
+    """Combine true labels with the scores of a classifier; unreadable rows lose their labels.
 
     Raises
     ------
     ValueError
-        If its outputs are not those of y.
+        If the outputs of the classifier differ from those of y.
     """
     encoder = encoder_for(estimator, y, missing_label)
     inner = estimator
     if response_method == "auto" and getattr(estimator, "response_method", "") == (
         "decision_function"
     ):
-        # its thresholds are of decisions, although it may pass probabilities on
+        # its thresholds refer to decisions, although it may also return probabilities
         inner, response_method = getattr(estimator, "estimator_", estimator), "decision_function"
     response, is_proba = get_response(inner, X, response_method)
     scores = align_scores(response, is_proba, encoder, classes_per_output(estimator, encoder))
-    return _checked(encoder, y, scores, check_predicted_rows(estimator, scores))
+    return _checked(encoder, encoder.transform(y), scores, check_predicted_rows(estimator, scores))
 
 
 def _checked(
-    encoder: AttributeEncoder, y: Any, scores: Scores, lost: NDArray[np.bool_] | None = None
+    encoder: AttributeEncoder,
+    codes: NDArray[np.int64],
+    scores: Scores,
+    lost: NDArray[np.bool_] | None = None,
 ) -> ScoredLabels:
-    codes = encoder.transform(y)
     if len(scores) != len(codes):
-        raise ValueError(f"y has {len(codes)} rows, the scores have {len(scores)}.")
+        raise ValueError(f"y has {len(codes)} rows, but the scores have {len(scores)}.")
     if lost is not None:
         codes[lost] = UNKNOWN
     scored = ScoredLabels(encoder, codes, scores)
@@ -137,91 +146,93 @@ def _checked(
     return scored
 
 
-def positions_of(select: Any, names: list[Any], parameter: str = "select") -> list[int]:
-    """Return the positions of the selected attributes; a whole number may be a position.
+def attribute_positions(select: Any, names: list[Any], parameter: str = "select") -> list[int]:
+    """Return the positions of the selected attributes, given by name or position.
 
     Raises
     ------
     ValueError
-        If one is no attribute, or none is selected.
+        If an item is not an attribute, or nothing is selected.
     """
     if select is None:
         return list(range(len(names)))
-    wanted = [select] if isinstance(select, str) or not isinstance(select, Iterable) else [*select]
-    found = []
-    for item in wanted:
+    is_single = isinstance(select, str) or not isinstance(select, Iterable)
+    positions = []
+    for item in [select] if is_single else select:
         is_position = isinstance(item, Integral) and not isinstance(item, bool)
         if item in names:
-            found.append(names.index(item))
+            positions.append(names.index(item))
         elif is_position and 0 <= int(item) < len(names):
-            found.append(int(item))
+            positions.append(int(item))
         else:
-            raise ValueError(f"`{parameter}` names {item!r}, which is no attribute; y has {names}.")
-    if not found:
-        raise ValueError(f"`{parameter}` is empty; name one attribute or more of {names}.")
-    return list(dict.fromkeys(found))
+            raise ValueError(f"`{parameter}` names {item!r}, which is not an attribute of {names}.")
+    if not positions:
+        raise ValueError(f"`{parameter}` is empty; it must name one or more of {names}.")
+    return list(dict.fromkeys(positions))
 
 
-def binary_positions(scored: ScoredLabels, select: Any, what: str) -> list[int]:
+def binary_positions(scored: ScoredLabels, select: Any) -> list[int]:
     """Return the positions of the selected attributes, or of all binary ones.
 
     Raises
     ------
     ValueError
-        If a selected one is not binary, or none is.
+        If a selected attribute is not binary, or no attribute is.
     """
-    two, names = is_binary(scored.encoder), scored.names
-    if not two.any():
-        raise ValueError(f"y has no binary attribute, and {what} only those; it has {names}.")
+    binary, names = is_binary(scored.encoder), scored.names
+    if not binary.any():
+        raise ValueError(f"Thresholds need a binary attribute, but y has none; it has {names}.")
     if select is None:
-        return [int(j) for j in np.flatnonzero(two)]
-    found = positions_of(select, names)
-    for j in found:
-        if not two[j]:
+        return [int(j) for j in np.flatnonzero(binary)]
+    positions = attribute_positions(select, names)
+    for j in positions:
+        if not binary[j]:
             raise ValueError(
                 f"`select` names {names[j]!r}, which has {len(scored.encoder.classes_[j])} "
-                f"class(es); {what} only binary attributes."
+                "class(es); only binary attributes have thresholds."
             )
-    return found
+    return positions
 
 
-def leave_out(names: list[Any], why: str, left: int) -> None:
-    """Warn of the attributes that cannot be drawn, or raise if there is no other.
+def warn_left_out(names: list[Any], reason: str, n_drawn: int) -> None:
+    """Warn about the attributes that cannot be drawn.
 
     Raises
     ------
     ValueError
-        If `left` is 0.
+        If no attribute can be drawn.
     """
-    if not left:
-        raise ValueError(f"Nothing can be drawn: every attribute has {why}.")
+    if not n_drawn:
+        raise ValueError(f"Nothing can be drawn: every attribute has {reason}.")
     if names:
         warnings.warn(
-            f"{len(names)} attribute(s) with {why} are left out: {names}.",
+            f"{len(names)} attribute(s) with {reason} are left out: {names}.",
             UndefinedAttributeWarning,
             stacklevel=5,
         )
 
 
-def thresholds_of(estimator: Any) -> Any:
-    """Return the thresholds a classifier, or the last step of a pipeline, has found, or None."""
+def get_thresholds(estimator: Any) -> Any:
+    """Return the fitted thresholds of a classifier or of a pipeline's last step, or None."""
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[-1][1]
     return getattr(estimator, "best_threshold_", None)
 
 
-def cuts_of(thresholds: Any, scored: ScoredLabels, positions: list[int]) -> NDArray[np.float64]:
+def chosen_thresholds(
+    thresholds: Any, scored: ScoredLabels, positions: list[int]
+) -> NDArray[np.float64]:
     """Return the threshold of each drawn attribute.
 
     Parameters
     ----------
     thresholds : None, number, dict or Series by name, or array-like
-        Array-likes have an entry per attribute, per binary attribute, or per drawn one.
+        Array-likes have one entry per attribute, per binary attribute, or per drawn attribute.
 
     Raises
     ------
     ValueError
-        If one is missing, or they are of another number.
+        If a threshold is missing or NaN, or their number is wrong.
     """
     names = scored.names
     drawn = [names[j] for j in positions]
@@ -230,24 +241,24 @@ def cuts_of(thresholds: Any, scored: ScoredLabels, positions: list[int]) -> NDAr
     if isinstance(thresholds, pd.Series) and set(drawn) <= set(thresholds.index):
         thresholds = thresholds.to_dict()
     if isinstance(thresholds, Mapping):
-        positions_of(thresholds, names, "thresholds")
+        attribute_positions(thresholds, names, "thresholds")
         absent = [name for name in drawn if name not in thresholds]
         if absent:
-            raise ValueError(f"`thresholds` has none for {absent}.")
+            raise ValueError(f"`thresholds` has no value for {absent}.")
         values = np.array([thresholds[name] for name in drawn], dtype=np.float64)
     else:
         values = np.asarray(thresholds, dtype=np.float64)
-        two = is_binary(scored.encoder)
+        binary = is_binary(scored.encoder)
         if values.ndim == 0:
             values = np.full(len(positions), float(values))
-        elif values.shape == two.shape:
+        elif values.shape == binary.shape:
             values = values[positions]
-        elif values.shape == (two.sum(),):
-            values = values[[int(two[:j].sum()) for j in positions]]
+        elif values.shape == (binary.sum(),):
+            values = values[[int(binary[:j].sum()) for j in positions]]
         elif values.shape != (len(positions),):
             raise ValueError(
-                f"`thresholds` has the shape {values.shape}; it must be a number, a dict by name, "
-                f"or have one number for each of the {two.sum()} binary attribute(s)."
+                f"`thresholds` has shape {values.shape}; expected a number, a dict by name, or one "
+                f"number for each of the {binary.sum()} binary attribute(s)."
             )
     if np.isnan(values).any():
         raise ValueError(f"The threshold of {drawn[int(np.isnan(values).argmax())]!r} is NaN.")
@@ -263,9 +274,9 @@ class EvaluatedLabels:
     encoder : AttributeEncoder
         Of the true labels.
     codes : ndarray of shape (n, L), int
-        -1 where unknown.
+        Class codes of the true labels, -1 if missing.
     wrong : ndarray of shape (n, L), bool
-        False where unknown.
+        Whether the prediction of a known label is wrong; False for missing labels.
     guesses : list of ndarray of shape (n,)
         Predicted labels of each attribute, in a native dtype.
     """
@@ -281,22 +292,22 @@ class EvaluatedLabels:
         return list(self.encoder.output_names_)
 
 
-def judged(
+def evaluate_predictions(
     y_true: Any, y_pred: Any, missing_label: Any, lost: NDArray[np.bool_] | None = None
 ) -> EvaluatedLabels:
-    """Compare true and predicted labels; those of the lost rows become unknown.
+    """Compare true and predicted labels; the labels of unreadable rows become missing.
 
     Raises
     ------
     ValueError
-        If shapes or columns differ, or a prediction is missing where the label is known.
+        If shapes or columns differ, or the prediction of a known label is missing.
     """
     check_same_columns(y_pred, y_true, "y_pred", "y_true")
-    truth = AttributeEncoder(missing_label=missing_label).fit(y_true)
-    guess = AttributeEncoder(missing_label=missing_label).fit(y_pred)
-    codes, answers = truth.transform(y_true), guess.transform(y_pred)
+    truth, guess = AttributeEncoder(), AttributeEncoder()
+    codes = truth.fit_transform(read_labels(y_true, missing_label, "y_true"))
+    answers = guess.fit_transform(read_labels(y_pred, missing_label, "y_pred"))
     if codes.shape != answers.shape:
-        raise ValueError(f"y_true has the shape {codes.shape}, y_pred {answers.shape}.")
+        raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {answers.shape}.")
     if lost is not None:
         codes[lost] = UNKNOWN
     absent = (answers == UNKNOWN) & (codes != UNKNOWN)
@@ -316,9 +327,11 @@ def judged(
     return EvaluatedLabels(truth, codes, wrong, guesses)
 
 
-def judge(estimator: Any, X: Any, y: Any, missing_label: Any) -> EvaluatedLabels:
-    """Compare true labels with what a fitted classifier predicts."""
+def evaluate_estimator(estimator: Any, X: Any, y: Any, missing_label: Any) -> EvaluatedLabels:
+    """Compare true labels with the predictions of a fitted classifier."""
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     predicted = estimator.predict(X)
-    return judged(y, predicted, missing_label, check_predicted_rows(estimator, predicted))
+    return evaluate_predictions(
+        y, predicted, missing_label, check_predicted_rows(estimator, predicted)
+    )

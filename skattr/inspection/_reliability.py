@@ -1,4 +1,4 @@
-"""Calibration curves: whether probabilities mean what they say."""
+"""Calibration curves of predicted probabilities."""
 
 from typing import Any, Self
 
@@ -7,67 +7,71 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
 from skattr._targets.encoder import is_binary
+from skattr.inspection._heatmap import rounded_up
 from skattr.inspection._predictions import (
     Declared,
-    Levels,
     ScoredLabels,
-    leave_out,
-    positions_of,
+    attribute_positions,
     score_estimator,
     score_predictions,
+    warn_left_out,
 )
 from skattr.inspection._style import (
-    COLOURS,
-    DIRECT,
-    FEW,
-    GREY,
+    COLORS,
+    DASHED,
+    GRAY,
     MARKERS,
+    MAX_LABELED_LINES,
+    MAX_LINES,
+    MAX_PANELS,
     PALE,
-    SOME,
-    drawing,
-    inches_of,
-    key,
-    label_ends,
-    legend_beside,
-    n_columns,
-    name_ticks,
-    panels,
-    shown,
-    strip,
-    subfigure,
+    add_colorbar,
+    display_name,
+    figure_legend,
+    grid_columns,
+    hide_spines,
+    label_line_ends,
+    label_ticks,
+    legend_right,
+    make_figure,
+    make_panels,
+    make_row_figure,
+    plot_context,
     unit_ticks,
 )
 
 Array = NDArray[Any]
 _X, _Y = "Mean predicted probability", "Observed frequency"
+_EDGES = np.linspace(0, 1, 21)  # of the histograms
 
 
 class ReliabilityDisplay:
-    """Calibration curves: how often what is predicted with some probability is so.
+    """Calibration curves: observed frequency as a function of the predicted probability.
 
-    Of a binary attribute it is the probability of the positive class, of any other the highest
-    probability of a row and how often its class is the right one. Up to six attributes are
-    drawn in one panel over the histograms of their probabilities; up to 48 in small multiples;
-    more as a heat map of observed minus predicted, the worst calibrated first.
+    For a binary attribute the curve uses the probability of the positive class. For any other
+    attribute it uses the highest probability of a row and the frequency with which that class is
+    correct. Up to six attributes are drawn in one panel above the histograms of their
+    probabilities. Up to 48 are drawn as small multiples. More are drawn as a heat map of observed
+    minus predicted values, with the worst calibrated attribute first.
 
     Parameters
     ----------
     names : list of length L
     prob_true, prob_pred : list of ndarray of shape (n_bins,), float64
-        Of the bins that are not empty: how often it was so, and the mean probability.
+        Observed frequency and mean predicted probability of the bins that are not empty.
     counts : list of ndarray of shape (n_bins,), int
-        Known labels in these bins.
-    places : list of ndarray of shape (n_bins,), int
-        Which bins these are.
+        Number of known labels in these bins.
+    bins : list of ndarray of shape (n_bins,), int
+        Indices of these bins.
     y_prob : list of ndarray
-        Probabilities of the known entries.
+        Probabilities of the known labels.
     n_bins : int, default=10
     strategy : {"uniform", "quantile"}, default="uniform"
 
     Attributes
     ----------
     errors : ndarray of shape (L,), float64
-        Expected calibration error: the mean of ``|prob_true - prob_pred|`` over known entries.
+        Expected calibration error: the mean of ``|prob_true - prob_pred|`` over known labels.
     ax_ : Axes, or ndarray of Axes if there are several panels
     figure_ : Figure or SubFigure
 
@@ -87,7 +91,7 @@ class ReliabilityDisplay:
         prob_true: list[Array],
         prob_pred: list[Array],
         counts: list[Array],
-        places: list[Array],
+        bins: list[Array],
         y_prob: list[Array],
         *,
         n_bins: int = 10,
@@ -97,7 +101,7 @@ class ReliabilityDisplay:
         self.prob_true = prob_true
         self.prob_pred = prob_pred
         self.counts = counts
-        self.places = places
+        self.bins = bins
         self.y_prob = y_prob
         self.n_bins = n_bins
         self.strategy = strategy
@@ -128,13 +132,13 @@ class ReliabilityDisplay:
         ----------
         estimator : fitted multi-output classifier with `predict_proba`
         X : n rows as the classifier takes them
-            Rows that it could not read (``on_bad_image="warn"``) are left out.
+            Rows that it cannot read (``on_bad_image="warn"``) are left out.
         y : array-like of shape (n,) or (n, L), Series or DataFrame
             Missing labels are left out, attribute by attribute.
         n_bins, strategy, select, ax, **kwargs
             As for :meth:`from_predictions`.
         missing_label : scalar, default=None
-            One more value of y that means unknown; None reads the estimator's own.
+            Additional value of y that marks a missing label. None uses the estimator's own.
 
         Returns
         -------
@@ -153,7 +157,6 @@ class ReliabilityDisplay:
         strategy: str = "uniform",
         select: Any = None,
         attributes: Declared = None,
-        classes: Levels = None,
         missing_label: Any = None,
         ax: Any = None,
         **kwargs: Any,
@@ -167,15 +170,15 @@ class ReliabilityDisplay:
         y_prob : ndarray of shape (n, L), or list of ndarray of shape (n, n_classes)
         n_bins : int, default=10
         strategy : {"uniform", "quantile"}, default="uniform"
-            Bins of equal width, or of equal numbers of known entries.
+            Bins of equal width, or with equal numbers of known labels.
         select : sequence of names or positions, default=None
-            The attributes to draw; None draws all.
-        attributes, classes, missing_label : default=None
-            How y_true is read; see :class:`skattr.AttributeEncoder`.
+            The attributes to draw. None draws all.
+        attributes, missing_label : default=None
+            Parameters of the :class:`skattr.AttributeEncoder` that reads y_true.
         ax : Axes, default=None
-            None makes a figure; else it must be in a grid, as it is divided.
+            None makes a figure. The axes must be part of a grid, as they are divided.
         **kwargs : dict
-            Of the curves, or of the heat map.
+            Properties of the curves, or arguments of ``imshow``.
 
         Returns
         -------
@@ -184,14 +187,14 @@ class ReliabilityDisplay:
         Raises
         ------
         ValueError
-            If shapes differ, a name is unknown, or scores are no probabilities.
+            If shapes differ, a name is unknown, or scores are not probabilities.
 
         Warns
         -----
         UndefinedAttributeWarning
             If attributes without any known label are left out.
         """
-        scored = score_predictions(y_true, y_prob, attributes, classes, missing_label)
+        scored = score_predictions(y_true, y_prob, attributes, missing_label)
         return cls._of(scored, n_bins, strategy, select, ax, kwargs)
 
     @classmethod
@@ -199,24 +202,25 @@ class ReliabilityDisplay:
         cls, scored: ScoredLabels, n_bins: int, strategy: str, select: Any, ax: Any, kwargs: Any
     ) -> Self:
         if not scored.scores.is_proba:
-            raise ValueError("The scores are no probabilities: some lie outside of [0, 1].")
-        positions = positions_of(select, scored.names)
-        kept = [j for j in positions if (scored.codes[:, j] >= 0).any()]
-        absent = [scored.names[j] for j in positions if j not in set(kept)]
-        leave_out(absent, "no known label", len(kept))
-        two = is_binary(scored.encoder)
+            raise ValueError("The scores are not probabilities: some are outside [0, 1].")
+        positions = attribute_positions(select, scored.names)
+        has_labels = (scored.codes >= 0).sum(axis=0) > 0
+        drawn = [j for j in positions if has_labels[j]]
+        left_out = [scored.names[j] for j in positions if not has_labels[j]]
+        warn_left_out(left_out, "no known label", len(drawn))
+        binary = is_binary(scored.encoder)
         parts = []
-        for j in kept:
+        for j in drawn:
             codes, part = scored.known(j)
-            so = codes == 1 if two[j] else part.argmax(axis=1) == codes
-            prob = np.clip(part if two[j] else part.max(axis=1), 0, 1)
+            event = codes == 1 if binary[j] else part.argmax(axis=1) == codes
+            prob = np.clip(part if binary[j] else part.max(axis=1), 0, 1)
             true, pred = calibration_curve(
-                so, prob, n_bins=n_bins, strategy=strategy, pos_label=True
+                event, prob, n_bins=n_bins, strategy=strategy, pos_label=True
             )
-            places, counts = _bins(prob, n_bins, strategy)
-            parts.append((true, pred, counts, places, prob))
+            bins, counts = _nonempty_bins(prob, n_bins, strategy)
+            parts.append((true, pred, counts, bins, prob))
         values: list[list[Array]] = [list(part) for part in zip(*parts, strict=True)]
-        names = [scored.names[j] for j in kept]
+        names = [scored.names[j] for j in drawn]
         return cls(names, *values, n_bins=n_bins, strategy=strategy).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
@@ -225,83 +229,27 @@ class ReliabilityDisplay:
         Parameters
         ----------
         ax : Axes of a grid, default=None
+            None makes a figure.
         **kwargs : dict
-            Of the curves, or of the heat map.
+            Properties of the curves, or arguments of ``imshow``.
 
         Returns
         -------
         ReliabilityDisplay
-            Itself, with `ax_` and `figure_`.
+            The display itself, with `ax_` and `figure_`.
         """
         n = len(self.names)
-        with drawing("ReliabilityDisplay") as plt:
-            if n <= FEW:
+        with plot_context("ReliabilityDisplay") as plt:
+            if n <= MAX_LINES:
                 self._plot_few(plt, ax, kwargs)
-            elif n <= SOME:
-                self._plot_some(plt, ax, kwargs)
+            elif n <= MAX_PANELS:
+                self._plot_panels(plt, ax, kwargs)
             else:
                 self._plot_many(plt, ax, kwargs)
         return self
 
-    def _plot_few(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
-        figure = subfigure(plt, ax, (4.4, 4.4))
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        unit_ticks(upper)
-        upper.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
-        ends = []
-        edges = np.linspace(0, 1, 21)
-        for i, name in enumerate(self.names):
-            text = f"{shown(name)}, ECE {self.errors[i]:.3f}"
-            look = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4, "label": text}
-            [line] = upper.plot(
-                self.prob_pred[i], self.prob_true[i], clip_on=False, **{**look, **kwargs}
-            )
-            x, y = float(self.prob_pred[i][-1]), float(self.prob_true[i][-1])
-            ends.append((x, y, text.replace(", ", "\n"), line.get_color()))
-            counts, _ = np.histogram(self.y_prob[i], edges)
-            lower.stairs(counts, edges, color=line.get_color(), fill=len(self.names) == 1)
-        if len(ends) <= DIRECT:
-            label_ends(upper, ends)
-        else:
-            legend_beside(upper)
-        upper.set_ylabel(_Y)
-        lower.set(xlabel=_X, ylabel="Known labels")
-        lower.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        lower.yaxis.get_major_locator().set_params(nbins=3)
-        strip(upper)
-        strip(lower)
-        self.ax_, self.figure_ = np.array([upper, lower]), figure
-
-    def _plot_some(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
-        n = len(self.names)
-        columns = n_columns(n)
-        size = (columns * 1.15, -(-n // columns) * 1.2 + 0.6)
-        figure = subfigure(plt, ax, size)
-        axes = panels(figure, n, columns)
-        edges = np.linspace(0, 1, 21)
-        for i, (panel, name) in enumerate(zip(axes, self.names, strict=True)):
-            unit_ticks(panel)
-            counts, _ = np.histogram(self.y_prob[i], edges)
-            panel.stairs(0.35 * counts / counts.max(), edges, fill=True, color=PALE, zorder=0)
-            panel.plot([0, 1], [0, 1], color=GREY, linewidth=0.7, linestyle=(0, (4, 2)), zorder=1)
-            look = {"color": COLOURS[0], "marker": "o", "markersize": 2.5, "linewidth": 1, **kwargs}
-            panel.plot(self.prob_pred[i], self.prob_true[i], clip_on=False, **look)
-            panel.set_title(f"{shown(name, 11)}  {self.errors[i]:.2f}", pad=3, fontsize=7)
-            strip(panel)
-        figure.supxlabel(_X)
-        figure.supylabel(_Y)
-        key(
-            figure,
-            [
-                ("curve, its calibration error in the title", {"color": COLOURS[0], "marker": "o"}),
-                ("perfect", {"color": GREY, "linestyle": (0, (4, 2))}),
-                ("histogram", {"color": PALE, "linewidth": 5}),
-            ],
-        )
-        self.ax_, self.figure_ = np.array(axes), figure
-
     def differences(self) -> NDArray[np.float64]:
-        """Return observed minus predicted for each bin.
+        """Return the observed frequency minus the predicted probability of each bin.
 
         Returns
         -------
@@ -309,20 +257,73 @@ class ReliabilityDisplay:
             NaN for empty bins.
         """
         result = np.full((len(self.names), self.n_bins), np.nan)
-        parts = zip(result, self.prob_true, self.prob_pred, self.places, strict=True)
-        for row, true, pred, places in parts:
-            row[places] = true - pred
+        parts = zip(result, self.prob_true, self.prob_pred, self.bins, strict=True)
+        for row, true, pred, bins in parts:
+            row[bins] = true - pred
         return result
+
+    def _plot_few(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
+        figure = make_figure(plt, ax, (4.4, 4.4))
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        unit_ticks(upper)
+        upper.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, linestyle=DASHED, zorder=0)
+        ends = []
+        for i, name in enumerate(self.names):
+            text = f"{display_name(name)}, ECE {self.errors[i]:.3f}"
+            look = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4, "label": text}
+            [line] = upper.plot(
+                self.prob_pred[i], self.prob_true[i], clip_on=False, **{**look, **kwargs}
+            )
+            x, y = float(self.prob_pred[i][-1]), float(self.prob_true[i][-1])
+            ends.append((x, y, text.replace(", ", "\n"), line.get_color()))
+            counts, _ = np.histogram(self.y_prob[i], _EDGES)
+            lower.stairs(counts, _EDGES, color=line.get_color(), fill=len(self.names) == 1)
+        if len(ends) <= MAX_LABELED_LINES:
+            label_line_ends(upper, ends)
+        else:
+            legend_right(upper)
+        upper.set_ylabel(_Y)
+        lower.set(xlabel=_X, ylabel="Known labels")
+        lower.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        lower.yaxis.get_major_locator().set_params(nbins=3)
+        hide_spines(upper)
+        hide_spines(lower)
+        self.ax_, self.figure_ = np.array([upper, lower]), figure
+
+    def _plot_panels(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
+        n = len(self.names)
+        columns = grid_columns(n)
+        figure = make_figure(plt, ax, (columns * 1.15, -(-n // columns) * 1.2 + 0.6))
+        axes = make_panels(figure, n, columns)
+        for i, (panel, name) in enumerate(zip(axes, self.names, strict=True)):
+            unit_ticks(panel)
+            counts, _ = np.histogram(self.y_prob[i], _EDGES)
+            panel.stairs(0.35 * counts / counts.max(), _EDGES, fill=True, color=PALE, zorder=0)
+            panel.plot([0, 1], [0, 1], color=GRAY, linewidth=0.7, linestyle=DASHED, zorder=1)
+            look = {"color": COLORS[0], "marker": "o", "markersize": 2.5, "linewidth": 1, **kwargs}
+            panel.plot(self.prob_pred[i], self.prob_true[i], clip_on=False, **look)
+            title = f"{display_name(name, 11)}  {self.errors[i]:.2f}"
+            panel.set_title(title, pad=3, fontsize=7)
+            hide_spines(panel)
+        figure.supxlabel(_X)
+        figure.supylabel(_Y)
+        figure_legend(
+            figure,
+            ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
+            ("perfect", {"color": GRAY, "linestyle": DASHED}),
+            ("histogram", {"color": PALE, "linewidth": 5}),
+        )
+        self.ax_, self.figure_ = np.array(axes), figure
 
     def _plot_many(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
         n = len(self.names)
-        height = min(9.0, 1.2 + 0.12 * n)
-        figure = subfigure(plt, ax, (6.2, height))
+        figure, inches = make_row_figure(plt, ax, 6.2, n)
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1.4])
         errors = self.errors
         order = np.argsort(-errors, kind="stable")
         values = self.differences()[order]
-        limit = max(0.05, float(np.ceil(np.nanpercentile(abs(values), 95) * 20) / 20))
+        # a percentile, as a bin with few labels would otherwise set the scale for all
+        limit = rounded_up(float(np.nanpercentile(abs(values), 95)))
         left.set_facecolor(PALE)
         is_uniform = self.strategy == "uniform"
         span = (0.0, 1.0) if is_uniform else (0.5, self.n_bins + 0.5)
@@ -333,30 +334,27 @@ class ReliabilityDisplay:
         left.set_xlabel("Predicted probability" if is_uniform else "Quantile of the probabilities")
         if is_uniform:
             left.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        inches = height - 1.0 if ax is None else inches_of(ax)[1]
-        name_ticks(left.yaxis, [self.names[i] for i in order], inches)
+        label_ticks(left.yaxis, [self.names[i] for i in order], inches)
         left.set_ylabel(f"{n} attributes, the worst calibrated first")
         right.hlines(np.arange(n), 0, errors[order], color=PALE, linewidth=0.8)
-        right.plot(errors[order], np.arange(n), "o", color=COLOURS[0], markersize=2.5)
+        right.plot(errors[order], np.arange(n), "o", color=COLORS[0], markersize=2.5)
         right.set(xlabel="Expected calibration error", xlim=(0, None), ylim=(n - 0.5, -0.5))
         right.tick_params(axis="y", length=0, labelleft=False)
-        bar = figure.colorbar(
-            image, ax=left, location="top", fraction=0.03, pad=0.01, extend="both"
-        )
-        bar.set_label("Observed − predicted (red: too cautious; gray: empty)")
-        bar.outline.set_visible(False)
-        strip(left)
-        strip(right)
+        label = "Observed − predicted (red: underconfident; gray: empty)"
+        place = {"location": "top", "fraction": 0.03, "pad": 0.01, "extend": "both"}
+        add_colorbar(figure, image, left, label, **place)
+        hide_spines(left)
+        hide_spines(right)
         self.ax_, self.figure_ = np.array([left, right]), figure
 
 
-def _bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Array]:
-    """Return which bins are not empty and how many entries they hold.
+def _nonempty_bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Array]:
+    """Return the indices and the counts of the bins that are not empty.
 
     The bins are those of :func:`sklearn.calibration.calibration_curve`.
     """
     steps = np.linspace(0.0, 1.0, n_bins + 1)
     edges = steps if strategy == "uniform" else np.percentile(prob, steps * 100)
     counts = np.bincount(np.searchsorted(edges[1:-1], prob), minlength=n_bins)
-    places = np.flatnonzero(counts)
-    return places, counts[places]
+    bins = np.flatnonzero(counts)
+    return bins, counts[bins]

@@ -1,33 +1,36 @@
-"""How alike categories are."""
+"""Heat map of the similarity of categories."""
 
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from skattr.inspection._heatmap import (
+    HeatmapStyle,
+    SquareHeatmapDisplay,
     check_square,
-    diverging,
-    places_of,
-    square_map,
-    without_diagonal,
+    diverging_scale,
+    mask_diagonal,
 )
-from skattr.inspection._style import drawing
+
+Array = NDArray[Any]
 
 
-class SimilarityDisplay:
-    """Heat map of how alike categories are.
+class SimilarityDisplay(SquareHeatmapDisplay):
+    """Heat map of the similarity of categories.
 
     Parameters
     ----------
     similarity : DataFrame of shape (L, L)
-        With the same labels on both sides, such as
-        :func:`skattr.metrics.profile_similarity` and
-        :func:`skattr.metrics.embedding_similarity` return.
+        Table with the same labels on both sides, such as the result of
+        :func:`skattr.metrics.profile_similarity` or
+        :func:`skattr.metrics.embedding_similarity`.
     order : {"given", "cluster"}, default="given"
-        "cluster" puts similar categories next to each other, by average linkage.
+        "given" is the order of the table. "cluster" places similar categories next to each
+        other, by average linkage.
     label : str, default="Similarity"
-        Of the color bar.
+        Label of the color bar.
 
     Attributes
     ----------
@@ -67,11 +70,11 @@ class SimilarityDisplay:
         Parameters
         ----------
         similarity, order, label
-            As for the class.
+            As for the constructor.
         ax : Axes, default=None
             None makes a figure.
         **kwargs : dict
-            Of the heat map.
+            Arguments of ``imshow``.
 
         Returns
         -------
@@ -80,39 +83,23 @@ class SimilarityDisplay:
         Raises
         ------
         TypeError, ValueError
-            If it is no square DataFrame with the same labels on both sides, or `order` is
-            invalid.
+            If `similarity` is not a square DataFrame with the same labels on both sides, or
+            `order` is invalid.
         """
         check_square(similarity, "similarity")
         return cls(similarity, order=order, label=label).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, order: str | None = None, **kwargs: Any) -> Self:
-        """Draw the heat map.
+    @property
+    def _table(self) -> pd.DataFrame:
+        return self.similarity
 
-        Parameters
-        ----------
-        ax : Axes, default=None
-        order : {"given", "cluster"}, default=None
-            None is that of the constructor.
-        **kwargs : dict
-            Of the heat map.
-
-        Returns
-        -------
-        SimilarityDisplay
-            Itself, with `ax_` and `figure_`.
-        """
-        check_square(self.similarity, "similarity")
-        values = self.similarity.to_numpy(dtype=np.float64, na_value=np.nan)
-        places = places_of(values, order or self.order)
-        drawn = without_diagonal(values[np.ix_(places, places)])
-        names = [self.similarity.index[i] for i in places]
-        look: dict[str, Any] = {"cmap": "viridis"}
-        low, high = (0, 1) if np.isnan(drawn).all() else (np.nanmin(drawn), np.nanmax(drawn))
-        if low < -0.25 * abs(high):
-            look = diverging(drawn)
-        label = f"{self.label} (gray: none)"
-        with drawing("SimilarityDisplay") as plt:
-            self.ax_ = square_map(plt, ax, drawn, names, {**look, **kwargs}, label)
-        self.figure_ = self.ax_.figure
-        return self
+    def _style(self, values: Array) -> HeatmapStyle:
+        values = mask_diagonal(values)
+        options: dict[str, Any] = {"cmap": "viridis"}
+        if not np.isnan(values).all():
+            low, high = np.nanmin(values), np.nanmax(values)
+            # Slightly negative values are noise; a scale that is centered at 0 would waste half
+            # of its colors on them.
+            if low < -0.25 * abs(high):
+                options = diverging_scale(values)
+        return HeatmapStyle(values, options, f"{self.label} (gray: none)")

@@ -1,4 +1,4 @@
-"""Metrics of tables of attributes in which some labels are unknown."""
+"""Metrics of attributes, with support for missing labels."""
 
 from skattr.metrics._averages import UndefinedAttributeWarning as UndefinedAttributeWarning
 from skattr.metrics._classification import accuracy_score as accuracy_score

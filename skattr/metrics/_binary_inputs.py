@@ -8,50 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.encoder import check_any_known
 from skattr.exceptions import SkattrWarning
 
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
-_NUMBERS = bool | np.bool_ | int | float | np.integer | np.floating
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Known cells by what they are and were predicted to be; arrays of shape (L,), float64."""
-
-    tp: Floats
-    fp: Floats
-    tn: Floats
-    fn: Floats
-
-    @property
-    def positives(self) -> Floats:
-        """True positives and false negatives."""
-        return self.tp + self.fn
-
-    @property
-    def negatives(self) -> Floats:
-        """True negatives and false positives."""
-        return self.tn + self.fp
-
-    @property
-    def predicted(self) -> Floats:
-        """True and false positives."""
-        return self.tp + self.fp
-
-    def take(self, columns: NDArray[np.intp]) -> "Counts":
-        """Return the counts of some attributes."""
-        return Counts(self.tp[columns], self.fp[columns], self.tn[columns], self.fn[columns])
-
-    def total(self) -> "Counts":
-        """Return the sums over attributes, as arrays of shape (1,)."""
-        parts = (self.tp, self.fp, self.tn, self.fn)
-        return Counts(*(part.sum(keepdims=True) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -94,16 +60,6 @@ class BinaryTable:
         said = f"{self.named(where)} without a {lack} are left out of {means} (a mean over the "
         return [f"{said}other {others})."] if where.any() else []
 
-    def counts(self, predicted: Mask) -> Counts:
-        """Count the known cells of each attribute."""
-        sides = (
-            self.positive & predicted,
-            self.negative & predicted,
-            self.negative & ~predicted,
-            self.positive & ~predicted,
-        )
-        return Counts(*(side.sum(axis=0).astype(np.float64) for side in sides))
-
 
 def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> BinaryTable:
     """Check labels and scores.
@@ -129,15 +85,13 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
         If shapes or names differ, a label is neither 0 nor 1, none is known, or a score is not
         finite.
     """
-    labels, names = _labels(y_true)
-    if len(labels) == 0:
-        raise ValueError("y_true is empty: found 0 sample(s) while a minimum of 1 is required.")
-    known = ~np.isnan(labels)
-    if not known.any():
-        raise ValueError("None of the labels in y_true is known; there is nothing to measure.")
+    table = read_labels(y_true, what="y_true")
+    labels, names = table.indicators(), table.names
+    known = labels >= 0
+    check_any_known(known, "y_true")
     scores = _scores(y_score, labels.shape)
     columns = list(y_score.columns) if isinstance(y_score, pd.DataFrame) else None
-    if columns is not None and isinstance(y_true, pd.DataFrame):
+    if columns is not None and table.is_named:
         if set(columns) & set(names) and columns != names:
             raise ValueError(
                 f"The columns of y_score are {shown(columns)}, those of y_true {shown(names)}; "
@@ -174,19 +128,6 @@ def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Float
     if np.isnan(array).any():
         raise ValueError(f"`threshold` must not be NaN, got {threshold!r}.")
     return float(array) if array.ndim == 0 else array
-
-
-def ratio(part: Any, whole: Any, undefined: float = 0.0) -> Floats:
-    """Divide, with `undefined` where the whole is 0."""
-    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
-    result: Floats = np.divide(part, whole, out=np.full(whole.shape, undefined), where=whole != 0)
-    return result
-
-
-def harmonic(one: Any, other: Any) -> Any:
-    """Return the harmonic mean, 0 where both are 0 and NaN where one is NaN."""
-    one, other = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    return ratio(2 * one * other, one + other)
 
 
 def average_precisions(table: BinaryTable, ap: str = "sklearn") -> Floats:
@@ -285,80 +226,9 @@ def shown(names: Sequence[Any], limit: int = 10) -> str:
     return f"[{listed}]" if len(names) <= limit else f"[{listed}, ... {len(names)} in all]"
 
 
-def refuse_masked_and_sparse(values: Any, what: str) -> None:
-    """Raise a TypeError for what numpy would read wrongly."""
-    if values is None:
-        raise ValueError(f"{what} is None.")
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError(
-            f"{what} is a masked array, whose mask most of numpy and scikit-learn ignores; write "
-            "NaN for unknown instead."
-        )
-    if scipy.sparse.issparse(values):
-        raise TypeError(f"{what} is sparse; pass a dense array, in which unknown is NaN.")
-
-
-def _labels(y_true: Any) -> tuple[Floats, list[Any]]:
-    """Return labels as floats, NaN where unknown, and the attributes' names."""
-    refuse_masked_and_sparse(y_true, "y_true")
-    if isinstance(y_true, pd.Series):
-        y_true = y_true.to_frame("y0" if y_true.name is None else y_true.name)
-    if isinstance(y_true, pd.DataFrame):
-        if y_true.columns.has_duplicates:
-            twice = y_true.columns[y_true.columns.duplicated()].tolist()
-            raise ValueError(f"y_true has the column names {twice} more than once.")
-        frame, names = y_true, list(y_true.columns)
-    else:
-        array = np.asarray(y_true, dtype=object) if isinstance(y_true, list) else y_true
-        array = np.asarray(array)
-        array = array[:, np.newaxis] if array.ndim == 1 else array
-        if array.ndim != 2:
-            raise ValueError(f"y_true should be of shape (n,) or (n, L), got {array.shape}.")
-        names = [f"y{j}" for j in range(array.shape[1])]
-        if array.dtype.kind in "biuf":
-            values = array.astype(np.float64)
-            _refuse_other_labels(values, ~np.isnan(values), array, names)
-            return values, names
-        frame = pd.DataFrame(array)
-    if frame.shape[1] == 0:
-        raise ValueError("y_true has no column; pass one column per attribute.")
-    columns = [_label_column(frame.iloc[:, j], name) for j, name in enumerate(names)]
-    return np.stack(columns, axis=1), names
-
-
-def _label_column(column: pd.Series, name: Any) -> Floats:
-    known = column.notna().to_numpy(dtype=bool)
-    values = np.full(len(column), np.nan)
-    if pd.api.types.is_any_real_numeric_dtype(column.dtype) or column.dtype in ("bool", "boolean"):
-        values[known] = column[known].to_numpy(dtype=np.float64)
-    else:
-        found = column[known].to_numpy(dtype=object)
-        is_number = [isinstance(label, _NUMBERS) for label in found]
-        if not all(is_number):  # the string "1" would become a number
-            first = is_number.index(False)
-            raise ValueError(_no_label(np.flatnonzero(known)[first], name, found[first]))
-        values[known] = found.astype(np.float64)
-    _refuse_other_labels(values[:, np.newaxis], known[:, np.newaxis], values[:, np.newaxis], [name])
-    return values
-
-
-def _refuse_other_labels(values: Floats, known: Mask, given: Array, names: list[Any]) -> None:
-    bad = known & (values != 0) & (values != 1)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise ValueError(_no_label(row, names[column], given[row, column].item()))
-
-
-def _no_label(row: Any, name: Any, label: Any) -> str:
-    return (
-        f"y_true: row {row}, attribute {name!r}: the label {label!r} is neither 0 nor 1; write "
-        "NaN where a label is unknown."
-    )
-
-
 def _scores(y_score: Any, shape: tuple[int, ...]) -> Floats:
     """Return the scores of the positive class, (n, L)."""
-    refuse_masked_and_sparse(y_score, "y_score")
+    reject_masked(y_score, "y_score")
     if isinstance(y_score, list | tuple) and any(np.ndim(part) == 2 for part in y_score):
         parts = [np.asarray(part) for part in y_score]
         for j, part in enumerate(parts):

@@ -1,26 +1,22 @@
 """Bootstrap intervals: each sample weighs the rows by how often it draws them."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skattr.metrics._averages import mean_per_attribute
+from skattr.metrics._counts import Confusion, cells_of, count_cells
+from skattr.metrics._inputs import Inputs
+from skattr.metrics._label_scores import LabelMetric
+from skattr.metrics._rates import Counts, divide
+
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-_ENTRIES = 1 << 22  # drawn rows looked at together
-
-
-class Labels(Protocol):
-    """What is needed of rows."""
-
-    codes: Array
-    predicted: Array
-    scores: list[Array] | None
-    levels: list[Array]
-    two: NDArray[np.bool_]
-    weights: Array | None
+_ENTRIES = 1 << 22  # drawn rows looked at together: 32 MB
+_COLUMNS = 64  # binary attributes counted together
 
 
 class BootstrapDraws:
@@ -29,9 +25,11 @@ class BootstrapDraws:
     Parameters
     ----------
     n : int
+        Number of rows.
     confidence : float
-        Of the intervals, which are between percentiles.
+        Confidence of the percentile intervals.
     n_bootstrap : int
+        Number of samples.
     groups : array-like of shape (n,), or None
         Rows of one group are drawn together.
     random_state : int, RandomState or None
@@ -45,9 +43,9 @@ class BootstrapDraws:
         self, n: int, confidence: float, n_bootstrap: int, groups: Any, random_state: Any
     ) -> None:
         if not 0 < confidence < 1:
-            raise ValueError(f"confidence must be between 0 and 1, got {confidence!r}.")
+            raise ValueError(f"confidence must be between 0 and 1; got {confidence!r}.")
         if n_bootstrap < 1:
-            raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap!r}.")
+            raise ValueError(f"n_bootstrap must be at least 1; got {n_bootstrap!r}.")
         self.confidence = confidence
         unit = np.arange(n)
         if groups is not None:
@@ -55,11 +53,13 @@ class BootstrapDraws:
                 raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
             unit = pd.factorize(pd.Series(groups), use_na_sentinel=False)[0]
         n_units = int(unit.max()) + 1
-        generator: Any = np.random.default_rng()  # fresh entropy, not the global state
+        # check_random_state(None) would draw from numpy's global generator and advance it.
+        generator: Any = np.random.default_rng()
         if random_state is not None:
             generator = check_random_state(random_state)
-        shares = np.full(n_units, 1 / n_units)
-        drawn = generator.multinomial(n_units, shares, size=n_bootstrap)
+        # Counts of a multinomial instead of drawn row numbers: weighting rows costs one matrix
+        # product for all samples, and no class vanishes from the labels that are read.
+        drawn = generator.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
         self.times = drawn[:, unit].astype(np.float64)
 
     def take(self, rows: Array) -> "BootstrapDraws":
@@ -72,119 +72,105 @@ class BootstrapDraws:
         """Return the percentiles of values (n_bootstrap, n) that are the intervals' limits."""
         tail = (1 - self.confidence) / 2
         low, high = np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-        some = ~np.isnan(values).all(axis=0)
-        low[some], high[some] = np.nanquantile(values[:, some], [tail, 1 - tail], axis=0)
+        defined = ~np.isnan(values).all(axis=0)
+        low[defined], high[defined] = np.nanquantile(values[:, defined], [tail, 1 - tail], axis=0)
         return low, high
 
+    def limits_with_mean(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the limits of each attribute, and last those of the mean over attributes."""
+        mean = mean_per_attribute(values, np.zeros(values.shape[1], dtype=np.intp), 1)
+        return self.limits(np.concatenate([values, mean], axis=1))
 
-def intervals(
-    labels: Labels, draws: BootstrapDraws, metrics: list[str]
+
+def label_intervals(
+    inputs: Inputs, draws: BootstrapDraws, metrics: dict[str, LabelMetric]
 ) -> dict[str, tuple[Floats, Floats]]:
-    """Return the limits of each metric: of each attribute, and last of their mean.
+    """Return the limits of metrics of labels, each of shape (n_attributes + 1,).
 
-    Parameters
-    ----------
-    labels : Labels
-    draws : BootstrapDraws
-    metrics : list of str
-        Of labels: "accuracy", "precision", "recall", "f1", "balanced_accuracy"; or of scores:
-        "average_precision", "roc_auc".
-
-    Returns
-    -------
-    dict of {metric: (low, high)}, each of shape (n_attributes + 1,)
+    The last is that of the mean over attributes.
     """
-    values = {name: np.empty((len(draws.times), len(labels.levels))) for name in metrics}
-    for j, levels in enumerate(labels.levels):
-        known = np.flatnonzero(labels.codes[:, j] >= 0)
-        size = len(levels)
-        cells = labels.codes[known, j] * size + labels.predicted[known, j]
-        member = np.zeros((len(known), size * size))
-        member[np.arange(len(known)), cells] = (
-            1 if labels.weights is None else labels.weights[known]
-        )
-        matrices = (draws.times[:, known] @ member).reshape(-1, size, size)
-        found = _metrics_of(matrices, bool(labels.two[j]))
-        if labels.scores is not None:
-            found |= _ranked(labels, draws, j, known)
-        for name in metrics:
-            values[name][:, j] = found[name]
-    result = {}
-    for name in metrics:
-        some = ~np.isnan(values[name]).all(axis=1)
-        mean = np.full(len(values[name]), np.nan)
-        mean[some] = np.nanmean(values[name][some], axis=1)
-        result[name] = draws.limits(np.column_stack([values[name], mean]))
-    return result
+    confusion = resampled_confusion(inputs, draws)
+    return {
+        name: draws.limits_with_mean(metric.per_attribute(confusion))
+        for name, metric in metrics.items()
+    }
 
 
-def _ranked(
-    labels: Labels, draws: BootstrapDraws, attribute: int, known: Array
-) -> dict[str, Floats]:
+def resampled_confusion(inputs: Inputs, draws: BootstrapDraws) -> Confusion:
+    """Return the confusion counts of each bootstrap sample, along the first axis."""
+    assert inputs.predicted is not None
+    columns = np.flatnonzero(inputs.two)
+    parts = [Counts(*np.zeros((4, len(draws.times), 0)))]
+    for start in range(0, len(columns), _COLUMNS):
+        block = columns[start : start + _COLUMNS]
+        weights = inputs.weights
+        if weights is not None and weights.shape[1] > 1:
+            weights = weights[:, block]
+
+        def total(cells: Array, weights: Array | None = weights) -> Array:
+            weighted = cells.astype(np.float64) if weights is None else cells * weights
+            return np.asarray(draws.times @ weighted)
+
+        codes, predicted = inputs.codes[:, block], inputs.predicted[:, block]
+        parts.append(count_cells(codes == 1, codes == 0, predicted == 1, total))
+    binary = Counts(*(np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True)))
+    others = []
+    for j in np.flatnonzero(~inputs.two):
+        known, cells, n_classes = cells_of(inputs, j)
+        member = np.zeros((len(known), n_classes**2))
+        weights = inputs.weight_of(j, known)
+        member[np.arange(len(known)), cells] = 1 if weights is None else weights
+        matrices = draws.times[:, known] @ member
+        others.append(matrices.reshape(-1, n_classes, n_classes))
+    return Confusion(inputs.names, inputs.two, binary, others)
+
+
+def ranking_intervals(inputs: Inputs, draws: BootstrapDraws) -> dict[str, tuple[Floats, Floats]]:
+    """Return the limits of average precision and ROC AUC, each of shape (n_attributes + 1,)."""
+    assert inputs.scores is not None
+    binary, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
+    values = np.empty((2, len(draws.times), len(inputs.names)))
+    for j, is_binary in enumerate(inputs.two):
+        scores = next(binary)[:, np.newaxis] if is_binary else next(others)
+        values[:, :, j] = _ranked(inputs, draws, j, scores)
+    return {
+        name: draws.limits_with_mean(part)
+        for name, part in zip(("average_precision", "roc_auc"), values, strict=True)
+    }
+
+
+def _ranked(inputs: Inputs, draws: BootstrapDraws, attribute: int, scores: Array) -> Floats:
     """Return average precision and ROC AUC of each sample, the mean over present classes."""
-    assert labels.scores is not None
-    codes, scores = labels.codes[known, attribute], labels.scores[attribute][known]
-    classes = np.array([1]) if labels.two[attribute] else np.unique(codes)
+    known = np.flatnonzero(inputs.codes[:, attribute] >= 0)
+    codes, scores = inputs.codes[known, attribute], scores[known]
+    weights = inputs.weight_of(attribute, known)
+    # A binary attribute has one column of scores, that of class 1.
+    first = 1 if inputs.two[attribute] else 0
     parts = []
-    for label in classes:
-        order = np.argsort(-scores[:, label])
-        ranked, is_positive = scores[order, label], codes[order] == label
-        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # ties come together
-        weights = 1.0 if labels.weights is None else labels.weights[known][order]
-        found = []
+    for column in range(scores.shape[1]):
+        order = np.argsort(-scores[:, column])
+        ranked, is_positive = scores[order, column], codes[order] == column + first
+        # Entries with tied scores come in together.
+        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)])
         size = max(1, _ENTRIES // max(len(order), 1))
+        blocks = []
         for start in range(0, len(draws.times), size):
-            drawn = draws.times[start : start + size, known[order]] * weights
-            found.append(_of_ranking(drawn, is_positive, last))
-        parts.append(np.concatenate(found, axis=1))
-    if not parts:
-        parts = [np.full((2, len(draws.times)), np.nan)]
-    precision, area = (
-        _mean_over_present(np.stack(part, axis=1)) for part in zip(*parts, strict=True)
-    )
-    return {"average_precision": precision, "roc_auc": area}
+            drawn = draws.times[start : start + size, known[order]]
+            drawn = drawn if weights is None else drawn * weights[order]
+            blocks.append(_values_of_ranking(drawn, is_positive, last))
+        parts.append(np.concatenate(blocks, axis=1))
+    units = np.stack(parts, axis=-1)
+    return mean_per_attribute(units, np.zeros(units.shape[-1], dtype=np.intp), 1)[..., 0]
 
 
-def _of_ranking(drawn: Floats, is_positive: Array, last: Array) -> Floats:
+def _values_of_ranking(drawn: Floats, is_positive: Array, last: Array) -> Floats:
     """Return average precision and ROC AUC, (2, n_samples), of falling scores."""
+    if not len(last):
+        return np.full((2, len(drawn)), np.nan)
     tp = np.cumsum(drawn * is_positive, axis=1)[:, last]
     fp = np.cumsum(drawn * ~is_positive, axis=1)[:, last]
     P, N = tp[:, -1], fp[:, -1]
-    gained, lost = np.diff(tp, axis=1, prepend=0), np.diff(fp, axis=1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(tp + fp > 0, tp / (tp + fp), 0)
-        average = np.where(P > 0, (precision * gained).sum(axis=1) / P, np.nan)
-        area = np.where(N > 0, (lost * (tp - gained / 2)).sum(axis=1) / (P * N), np.nan)
-    return np.stack([average, np.where(P > 0, area, np.nan)])
-
-
-def _metrics_of(matrices: Floats, two: bool) -> dict[str, Floats]:
-    """Return metrics of confusion matrices (n, K, K), true classes down."""
-    right = np.diagonal(matrices, axis1=1, axis2=2)
-    true, said = matrices.sum(axis=2), matrices.sum(axis=1)
-    total = true.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        recalls = right / true
-        f1 = 2 * right / (true + said)
-        precisions = np.where(true + said > 0, np.where(said > 0, right / said, 0), np.nan)
-        result = {"accuracy": right.sum(axis=1) / total}
-    pick = (lambda part: part[:, 1]) if two else _mean_over_present
-    recall_filled = np.where((true == 0) & (said > 0), 0, recalls)
-    result["precision"] = pick(precisions)
-    result["recall"] = recalls[:, 1] if two else _mean_over_present(recall_filled)
-    result["f1"] = pick(f1)
-    result["balanced_accuracy"] = _mean_over_present(recalls)
-    if two:
-        no_positive = true[:, 1] == 0
-        for name in ("precision", "recall", "f1"):
-            result[name] = np.where(no_positive, np.nan, result[name])
-        both = (true > 0).all(axis=1)
-        result["balanced_accuracy"] = np.where(both, result["balanced_accuracy"], np.nan)
-    return result
-
-
-def _mean_over_present(values: Floats) -> Floats:
-    some = ~np.isnan(values).all(axis=1)
-    result = np.full(len(values), np.nan)
-    result[some] = np.nanmean(values[some], axis=1)
-    return result
+    new_tp, new_fp = np.diff(tp, axis=1, prepend=0), np.diff(fp, axis=1, prepend=0)
+    average = divide((divide(tp, tp + fp, 0.0) * new_tp).sum(axis=1), P)
+    area = divide((new_fp * (tp - new_tp / 2)).sum(axis=1), P * N)
+    return np.stack([average, area])

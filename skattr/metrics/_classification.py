@@ -1,75 +1,58 @@
-"""Metrics of predicted labels, over known entries only.
+"""Metrics of predicted labels that support missing labels.
 
-All but those of rows follow from one confusion matrix per attribute. A binary attribute has one
-*unit*, its positive class; another has one for each class that is present, against the rest.
+All but `subset_accuracy` follow from the confusion counts of each attribute.
 """
 
 from numbers import Real
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from skattr._multioutput.scores import exact_match
-from skattr.metrics._averages import shared_parameters
-from skattr.metrics._counts import (
-    ONE_CLASS,
-    accuracy,
-    balanced_accuracy,
-    f1,
-    matrix_score,
-    matthews,
-    precision,
-    share_score,
-    units_of,
+from skattr.metrics._counts import confusion_of
+from skattr.metrics._inputs import label_inputs
+from skattr.metrics._label_scores import (
+    ACCURACY_METRIC,
+    BALANCED_ACCURACY_METRIC,
+    F1_METRIC,
+    HAMMING_METRIC,
+    JACCARD_METRIC,
+    MATTHEWS_METRIC,
+    PRECISION_METRIC,
+    RECALL_METRIC,
+    ClassRateMetric,
 )
-from skattr.metrics._inputs import Declared, Levels, label_inputs
+from skattr.metrics._options import Options, documented
+from skattr.metrics._rates import f_beta
+
+_AVERAGE_OF_ENTRIES = """{"macro", "micro", "weighted", "samples"} or None, default=<default>
+    Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
+    a row's known labels; or one value per attribute."""
+_AVERAGE_OF_CLASSES = """{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over attributes; value of all entries pooled, each class of an attribute that is not
+    binary against the rest; mean weighted by known entries; or one value per attribute."""
+_COUNTS = """DataFrame
+    Columns "TP", "FN", "FP" and "TN", integers without weights. There is one row for the positive
+    class of each binary attribute, and one for each present class of any other attribute against
+    the rest. The index holds attribute and class."""
 
 
-@shared_parameters
+@documented()
 def precision_score(
     y_true: Any,
     y_pred: Any,
     *,
     average: str | None = "macro",
     zero_division: Any = "warn",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Share of the predicted positives that are positive, TP / (TP + FP).
 
     The precision of an attribute that is not binary is the mean over its classes present in
     y_true or y_pred, each against the rest, as scikit-learn's ``average="macro"`` has it.
 
-    Parameters
-    ----------
-    y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; unknown ones are left out.
-    y_pred : array-like of the shape of y_true
-        Predicted labels, none of them missing where the true one is known.
-    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
-        The mean over attributes; the value of all entries pooled, each class of an attribute
-        that is not binary counting against the rest; the mean over all units by their known
-        positives; the mean over rows of the value of a row's known labels; or one value per
-        attribute.
-    zero_division : {"warn", 0, 1, nan}, default="warn"
-        The value of 0 / 0, as in scikit-learn. "warn" is 0 with a warning, and leaves attributes
-        without a known positive out of recall, F-scores and Jaccard.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-        NaN where undefined; averages are over the defined ones, with one
-        ``UndefinedAttributeWarning`` that lists the others.
-
-    Raises
-    ------
-    ValueError
-        If shapes, columns or parameters do not fit, or a prediction is missing.
+    {sections}
 
     Examples
     --------
@@ -77,36 +60,25 @@ def precision_score(
     >>> precision_score([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]], average=None)
     array([0.66666667, 0.5       ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return share_score("Precision", precision, inputs, average, zero_division)
+    inputs = label_inputs(y_true, y_pred, **options)
+    return PRECISION_METRIC.score(inputs, average, zero_division)
 
 
-@shared_parameters
+@documented()
 def recall_score(
     y_true: Any,
     y_pred: Any,
     *,
     average: str | None = "macro",
     zero_division: Any = "warn",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Share of the known positives that are predicted, TP / (TP + FN).
 
-    Parameters
-    ----------
-    y_true, y_pred, average, zero_division
-        As for :func:`precision_score`.
-    {shared}
+    The recall of an attribute that is not binary is the mean over its classes present in y_true
+    or y_pred.
 
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -114,13 +86,10 @@ def recall_score(
     >>> recall_score([[1, None], [1, 1], [1, 0]], [[1, 0], [1, 0], [0, 1]], average=None)
     array([0.66666667, 0.        ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return share_score("Recall", lambda tp, fn, fp: (tp, tp + fn), inputs, average, zero_division)
+    return RECALL_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@shared_parameters
+@documented(beta="float\n    A finite number of at least 0.")
 def fbeta_score(
     y_true: Any,
     y_pred: Any,
@@ -128,25 +97,11 @@ def fbeta_score(
     beta: Any,
     average: str | None = "macro",
     zero_division: Any = "warn",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
-    """Weighted harmonic mean of precision and recall, recall weighing beta squared.
+    """Weighted harmonic mean of precision and recall, recall having the weight beta squared.
 
-    Parameters
-    ----------
-    y_true, y_pred, average, zero_division
-        As for :func:`precision_score`.
-    beta : float
-        At least 0, finite.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -155,43 +110,26 @@ def fbeta_score(
     0.8333333333333334
     """
     if not isinstance(beta, Real) or not 0 <= float(beta) < np.inf:
-        raise ValueError(f"`beta` must be a finite number of at least 0, got {beta!r}.")
-    square = float(beta) ** 2
-
-    def share(tp: Any, fn: Any, fp: Any) -> tuple[Any, Any]:
-        return (1 + square) * tp, (1 + square) * tp + square * fn + fp
-
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return share_score("F-score", share, inputs, average, zero_division)
+        raise ValueError(f"`beta` must be a finite number of at least 0; got {beta!r}.")
+    metric = ClassRateMetric("F-score", f_beta(float(beta)))
+    return metric.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@shared_parameters
+@documented()
 def f1_score(
     y_true: Any,
     y_pred: Any,
     *,
     average: str | None = "macro",
     zero_division: Any = "warn",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Harmonic mean of precision and recall, 2 TP / (2 TP + FN + FP).
 
-    Parameters
-    ----------
-    y_true, y_pred, average, zero_division
-        As for :func:`precision_score`. ``average="macro"`` is the mean of the attributes' F1,
-        not the harmonic mean of mean precision and mean recall.
-    {shared}
+    The macro average is the mean of the attributes' F1, not the harmonic mean of mean precision
+    and mean recall.
 
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -202,36 +140,21 @@ def f1_score(
     >>> f1_score(y, predicted, attributes={"age": "categorical"})
     0.6666666666666666
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return share_score("F1", f1, inputs, average, zero_division)
+    return F1_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@shared_parameters
+@documented()
 def jaccard_score(
     y_true: Any,
     y_pred: Any,
     *,
     average: str | None = "macro",
     zero_division: Any = "warn",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Intersection over union of predicted and known positives, TP / (TP + FN + FP).
 
-    Parameters
-    ----------
-    y_true, y_pred, average, zero_division
-        As for :func:`precision_score`.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -239,39 +162,18 @@ def jaccard_score(
     >>> jaccard_score([1, 1, 0, None], [1, 0, 0, 1])
     0.5
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return share_score(
-        "Jaccard", lambda tp, fn, fp: (tp, tp + fn + fp), inputs, average, zero_division
-    )
+    return JACCARD_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@shared_parameters
+@documented(average=_AVERAGE_OF_ENTRIES)
 def accuracy_score(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Share of the known labels that are predicted.
 
-    scikit-learn's function of this name is :func:`subset_accuracy` for several labels.
+    For several labels scikit-learn's function of this name is :func:`subset_accuracy`.
 
-    Parameters
-    ----------
-    y_true, y_pred, average
-        As for :func:`precision_score`; "weighted" is by known entries, which is "micro".
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -279,35 +181,16 @@ def accuracy_score(
     >>> accuracy_score([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]], average=None)
     array([0.66666667, 0.5       ])
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return accuracy("Accuracy", inputs, average)
+    return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@shared_parameters
+@documented(average=_AVERAGE_OF_ENTRIES)
 def hamming_accuracy(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "micro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are predicted: `accuracy_score`, pooled by default.
 
-    Parameters
-    ----------
-    y_true, y_pred, average
-        As for :func:`accuracy_score`, but for the default, "micro".
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -315,35 +198,16 @@ def hamming_accuracy(
     >>> hamming_accuracy([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]])
     0.6
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return accuracy("Hamming accuracy", inputs, average)
+    return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@shared_parameters
+@documented(average=_AVERAGE_OF_ENTRIES)
 def hamming_loss(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "micro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are not predicted.
 
-    Parameters
-    ----------
-    y_true, y_pred, average
-        As for :func:`hamming_accuracy`.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -351,38 +215,21 @@ def hamming_loss(
     >>> hamming_loss([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]])
     0.4
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return accuracy("Hamming loss", inputs, average, is_loss=True)
+    return HAMMING_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@shared_parameters
-def subset_accuracy(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
-) -> float:
+@documented(returns="float")
+def subset_accuracy(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> float:
     """Share of the rows all of whose known labels are predicted.
 
     Rows without a known label do not count. This is what scikit-learn's `accuracy_score` and
     the classifiers' `score` return for several labels.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        As for :func:`precision_score`.
-    {shared}
-        Here an entry whose `label_weight` is 0 is as good as unknown, and any other counts.
+    {sections}
 
-    Returns
-    -------
-    float
+    Notes
+    -----
+    An entry whose `label_weight` is 0 counts as missing; other label weights have no effect.
 
     Examples
     --------
@@ -390,9 +237,7 @@ def subset_accuracy(
     >>> subset_accuracy([[1, None], [0, 1], [1, 0]], [[1, 1], [0, 1], [1, 1]])
     0.6666666666666666
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, **options)
     codes = inputs.codes
     if inputs.weights is not None:
         codes = np.where(inputs.weights > 0, codes, -1)
@@ -402,33 +247,15 @@ def subset_accuracy(
     return exact_match(codes, inputs.predicted, inputs.row_weights)
 
 
-@shared_parameters
+@documented(average=_AVERAGE_OF_CLASSES)
 def balanced_accuracy_score(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Mean over an attribute's known classes of the share of each that is predicted.
 
     Undefined where fewer than two classes are known; scikit-learn's is the recall of the one.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        As for :func:`precision_score`.
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        The mean over attributes; of all units' entries pooled; the mean by known entries.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -436,37 +263,18 @@ def balanced_accuracy_score(
     >>> balanced_accuracy_score([1, 1, 0, None], [1, 0, 0, 1])
     0.75
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return matrix_score("Balanced accuracy", balanced_accuracy, inputs, average, ONE_CLASS)
+    return BALANCED_ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@shared_parameters
+@documented(average=_AVERAGE_OF_CLASSES)
 def matthews_corrcoef(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Correlation of predicted and known labels, for several classes Gorodkin's R_K.
 
-    Undefined where fewer than two classes are known; 0 where one class only is predicted.
+    Undefined where fewer than two classes are known; 0 where only one class is predicted.
 
-    Parameters
-    ----------
-    y_true, y_pred, average
-        As for :func:`balanced_accuracy_score`.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     References
     ----------
@@ -479,37 +287,14 @@ def matthews_corrcoef(
     >>> matthews_corrcoef([1, 1, 0, None], [1, 0, 0, 1])
     0.5
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return matrix_score("Matthews' correlation", matthews, inputs, average, ONE_CLASS)
+    return MATTHEWS_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@shared_parameters
-def confusion_counts(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
-) -> pd.DataFrame:
+@documented(returns=_COUNTS)
+def confusion_counts(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> pd.DataFrame:
     """Return true and false positives and negatives among the known entries.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        As for :func:`precision_score`.
-    {shared}
-
-    Returns
-    -------
-    DataFrame
-        Columns "TP", "FN", "FP" and "TN", integers without weights; a row for the positive class
-        of each binary attribute and for each present class of any other, against the rest,
-        indexed by attribute and class.
+    {sections}
 
     Examples
     --------
@@ -520,11 +305,9 @@ def confusion_counts(
     0        y0      1   2   0   1   0
     1        y1      1   1   0   1   0
     """
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    units = units_of(inputs)
-    counts = np.stack([units.tp, units.fn, units.fp, units.tn], axis=1)
+    inputs = label_inputs(y_true, y_pred, **options)
+    units = confusion_of(inputs).units
+    counts = np.stack(units.counts, axis=1)
     if inputs.weights is None:
         counts = counts.astype(np.int64)
     labels = [

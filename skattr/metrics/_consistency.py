@@ -1,4 +1,4 @@
-"""Whether labels obey logical rules."""
+"""Share of rows whose labels satisfy logical constraints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,85 +7,77 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from skattr._targets.columns import reject_masked
 from skattr._targets.constraints import parse_constraints, violations
+from skattr._targets.declarations import Declared
 from skattr._targets.encoder import AttributeEncoder
-from skattr.metrics._inputs import Declared, Levels, _refuse_containers, _zero_one
 
 
 def consistency_score(
     y: Any,
     constraints: Mapping[str, Any] | None,
     *,
-    per_rule: bool = False,
+    per_constraint: bool = False,
     sample_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Any:
-    """Share of the rows of a table of labels, true or predicted, that break no logical rule.
+    """Share of the rows of a table of labels, true or predicted, that satisfy all constraints.
 
     Parameters
     ----------
     y : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        Labels. A rule that unknown ones leave open is not broken, so a row without known labels
-        breaks none.
+        Labels. A constraint that missing labels leave open counts as satisfied, so a row without
+        known labels satisfies all of them.
     constraints : dict, or None
-        The rules, as of :class:`skattr.AttributeClassifier`: "at_most_one" and "exactly_one",
-        lists of groups of names, and "implies", a list of pairs of names. They are of binary
-        attributes, whose positive class (the second of two) is meant by a name. Attributes of
-        an array are named "y0", "y1", ... or by their position.
-    per_rule : bool, default=False
-        Return one share per rule.
+        Constraints as for :class:`skattr.AttributeClassifier`: "at_most_one" and "exactly_one",
+        lists of groups of names, and "implies", a list of pairs of names. A name refers to the
+        positive class (the second of two) of a binary attribute. Attributes of an array are
+        named "y0", "y1", ... or by their position.
+    per_constraint : bool, default=False
+        Whether to return one share per constraint.
     sample_weight : array-like of shape (n,), default=None
         Weight of each row.
     attributes : dict of {name: kind}, default=None
         Kinds that are not to be read from y, as for :class:`skattr.AttributeEncoder`.
-    classes : dict of {name: levels} or list of levels per attribute, default=None
-        All labels an attribute may take; needed for a binary attribute of strings of which y
-        holds one only.
     missing_label : scalar, default=None
-        One more value, beside NaN, None and pandas.NA, that means unknown.
+        A value that marks a missing label, besides NaN, None and pandas.NA.
 
     Returns
     -------
-    float, or Series of shape (n_rules,)
-        From 0 to 1, the higher the better. The index of the Series holds the rules in words; those
-        of "at_most_one" come first, then "exactly_one", then "implies".
+    float, or Series of shape (n_constraints,)
+        From 0 to 1, higher is better. The index of the Series describes the constraints: first
+        those of "at_most_one", then "exactly_one", then "implies".
 
     Raises
     ------
     ValueError
-        If y cannot be read, the rules are not valid or contradict each other, or lengths or
-        weights are not valid.
+        If y cannot be read, the constraints are invalid or contradict each other, or lengths or
+        weights are invalid.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from skattr.metrics import consistency_score
     >>> y = pd.DataFrame({"goatee": [1, 1, 0, 1], "beard": [1, 0, 0, None], "young": [0, 0, 1, 1]})
-    >>> rules = {"implies": [("goatee", "beard")], "at_most_one": [["young", "goatee"]]}
-    >>> consistency_score(y, rules)
+    >>> constraints = {"implies": [("goatee", "beard")], "at_most_one": [["young", "goatee"]]}
+    >>> consistency_score(y, constraints)
     0.5
-    >>> consistency_score(y, rules, per_rule=True)
+    >>> consistency_score(y, constraints, per_constraint=True)
     at most one of young, goatee    0.75
     goatee -> beard                 0.75
     dtype: float64
     """
-    _refuse_containers(y, "y")
-    table = _zero_one(y, missing_label) if attributes is None and classes is None else None
-    if table is None:
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y)
-        names, kinds, levels = encoder.output_names_, encoder.kinds_, encoder.classes_
-        codes = encoder.transform(y)
-    else:
-        names, kinds, levels, codes = table
-    rules = parse_constraints(constraints, names, kinds, [len(labels) for labels in levels])
+    encoder = AttributeEncoder(attributes, missing_label)
+    codes = encoder.fit_transform(y)
+    n_classes = [len(labels) for labels in encoder.classes_]
+    parsed = parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
     weights = np.ones(len(codes))
     if sample_weight is not None:
-        _refuse_containers(sample_weight, "sample_weight")
+        reject_masked(sample_weight, "sample_weight")
         check_consistent_length(codes, sample_weight)
         weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
-    kept = ~violations(codes[:, rules.columns], rules)
-    if per_rule:
-        return pd.Series(weights @ kept / weights.sum(), index=rules.rule_names)
-    return float(weights @ kept.all(axis=1) / weights.sum())
+    satisfied = ~violations(codes[:, parsed.columns], parsed)
+    if per_constraint:
+        return pd.Series(weights @ satisfied / weights.sum(), index=parsed.rule_names)
+    return float(weights @ satisfied.all(axis=1) / weights.sum())

@@ -1,33 +1,26 @@
 """One place that reads what the metrics are given, and one that averages over attributes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from skattr._multioutput.class_order import warn_class_order
+from skattr._multioutput.classes import classes_of_columns
 from skattr._multioutput.scores import Scores, align_scores
-from skattr._targets.encoder import (
-    UNKNOWN,
-    AttributeEncoder,
-    by_attribute_name,
-    classes_per_name,
-    is_binary,
-)
+from skattr._targets.columns import LabelTable, read_labels, reject_masked
+from skattr._targets.declarations import Declared as Declared
+from skattr._targets.declarations import infer_kind, parse_attributes
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder, check_any_known, is_binary
 from skattr._targets.weights import check_label_weights
 from skattr.exceptions import UnseenLabelError
 
 Array = NDArray[Any]
-Declared = Mapping[Any, Any] | None
-Levels = Mapping[Any, Any] | Sequence[Any] | None
-Function = TypeVar("Function")
-_BLOCK = 1 << 20  # entries looked at together
+_BLOCK = 1 << 20  # entries, whose temporaries of a few MB are allocated at a time
 
 
 class _Table(NamedTuple):
@@ -114,45 +107,40 @@ def label_inputs(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
 ) -> Inputs:
     """Read true and predicted labels.
 
     A label that is only predicted becomes a class, unless the attribute's classes are declared.
-    What is predicted where the true label is unknown has no influence.
+    Predictions have no influence where the true label is missing.
 
     Raises
     ------
     ValueError
         If shapes or columns differ, a prediction is missing where the label is known, or y_true
         holds no known label.
-    TypeError
-        If masked or sparse arrays are passed.
     UnseenLabelError
         If a label is not among the declared classes.
     """
-    for name, value in (("y_true", y_true), ("y_pred", y_pred)):
-        _refuse_containers(value, name)
     _check_columns(y_true, y_pred, "y_pred")
-    plain = attributes is None and classes is None
-    truth = _zero_one(y_true, missing_label) if plain else None
-    guess = _zero_one(y_pred, missing_label) if truth is not None else None
-    if truth is None or guess is None:
-        truth, predicted = _encode_both(y_true, y_pred, attributes, classes, missing_label)
+    true = read_labels(y_true, missing_label, "y_true")
+    pred = read_labels(y_pred, missing_label, "y_pred")
+    table = _indicators(true) if attributes is None else None
+    predicted = pred.integer_codes(1) if table is not None else None
+    if table is None or predicted is None:
+        table, predicted = _encode_both(true, pred, attributes)
     else:
-        _check_shapes(truth.codes, guess.codes, "y_pred")
-        predicted = guess.codes
-    _check_any_known(truth.codes)
-    for rows in row_blocks(*truth.codes.shape):
-        missing = (predicted[rows] < 0) & (truth.codes[rows] >= 0)
+        _check_shapes(table.codes, predicted, "y_pred")
+    _check_labels(table.codes)
+    for rows in row_blocks(*table.codes.shape):
+        missing = (predicted[rows] < 0) & (table.codes[rows] >= 0)
         if missing.any():
             row, column = np.argwhere(missing)[0]
             raise ValueError(
-                f"y_pred of row {rows.start + row}, attribute {truth.names[column]!r}, is "
+                f"y_pred of row {rows.start + row}, attribute {table.names[column]!r}, is "
                 "missing, but the label is known; predict a label for it."
             )
-    return _weighted(truth, predicted, None, sample_weight, label_weight)
+    return _weighted(table, predicted, None, sample_weight, label_weight)
 
 
 def score_inputs(
@@ -161,7 +149,6 @@ def score_inputs(
     sample_weight: Any = None,
     label_weight: Any = None,
     attributes: Declared = None,
-    classes: Levels = None,
     missing_label: Any = None,
     *,
     is_proba: bool = False,
@@ -172,49 +159,37 @@ def score_inputs(
     ------
     ValueError
         If shapes differ, a score of a known entry is NaN, or, with `is_proba`, is no
-        probability, or if `classes` are neither sorted nor those of an ordinal attribute.
+        probability.
     TypeError
-        If masked or sparse arrays are passed.
+        If scores are masked or sparse.
     """
-    for name, value in (("y_true", y_true), ("y_score", y_score)):
-        _refuse_containers(value, name)
+    reject_masked(y_score, "y_score")
     _check_columns(y_true, y_score, "y_score")
+    true = read_labels(y_true, missing_label, "y_true")
     scores = _float_scores(y_score)
     is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
-    plain = attributes is None and classes is None and not is_mixed
-    table, encoder = _zero_one(y_true, missing_label) if plain else None, None
+    table, encoder = _indicators(true) if attributes is None and not is_mixed else None, None
     if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
         matrix = scores.reshape(len(scores), -1)[:, -len(table.names) :]
         found = Scores(matrix, (), is_proba)
     elif table is not None:
         pair = pd.DataFrame([[0] * len(table.names), [1] * len(table.names)], columns=table.names)
-        found = _aligned(scores, AttributeEncoder().fit(pair), None)
+        found = _aligned(scores, AttributeEncoder().fit(pair))
     else:
-        encoder = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
+        encoder = AttributeEncoder(attributes)
+        codes = encoder.fit_transform(true)
         _give_classes_to_unknown(encoder, scores)
-        names = encoder.output_names_
-        table = _Table(names, encoder.kinds_, encoder.classes_, encoder.transform(y_true))
-        found = _aligned(scores, encoder, classes)
+        table = _Table(encoder.output_names_, encoder.kinds_, encoder.classes_, codes)
+        found = _aligned(scores, encoder)
     if any(len(part) != len(table.codes) for part in (found.binary, *found.others)):
         lengths = [len(part) for part in (found.binary, *found.others)]
         raise ValueError(f"y_true has {len(table.codes)} rows, y_score {sorted(set(lengths))}.")
-    _check_any_known(table.codes)
+    _check_labels(table.codes)
     inputs = _weighted(table, None, found, sample_weight, label_weight)
     _check_scores(inputs, is_proba)
     if encoder is not None:
         warn_class_order(found, table.codes, encoder)
     return inputs
-
-
-def _refuse_containers(value: Any, name: str) -> None:
-    parts = value if isinstance(value, list | tuple) else [value]
-    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
-        raise TypeError(
-            f"{name} is a masked array, and most functions would read the data under its mask; "
-            "write NaN or None where a label is unknown instead."
-        )
-    if any(scipy.sparse.issparse(part) for part in parts):
-        raise TypeError(f"{name} is sparse; pass a dense array, in which unknown is NaN.")
 
 
 def _check_columns(y_true: Any, other: Any, name: str) -> None:
@@ -235,79 +210,41 @@ def _check_shapes(codes: Array, other: Array, name: str) -> None:
         )
 
 
-def _check_any_known(codes: Array) -> None:
-    if not any((codes[rows] >= 0).any() for rows in row_blocks(*codes.shape)):
-        raise ValueError("y_true holds no known label: all of its entries are unknown.")
+def _check_labels(codes: Array) -> None:
+    known = [(codes[rows] >= 0).any() for rows in row_blocks(*codes.shape)]
+    check_any_known(np.array(known), "y_true")
 
 
-def _zero_one(y: Any, missing_label: Any) -> _Table | None:
-    """Read a numeric table of zeros and ones without pandas, or return None if it is another."""
-    is_bool = isinstance(missing_label, bool | np.bool_)
-    if missing_label is not None and (is_bool or not isinstance(missing_label, Real)):
-        return None
-    names: list[Any] | None = None
-    if isinstance(y, pd.DataFrame):
-        if y.columns.has_duplicates or len(set(y.dtypes)) != 1:
-            return None
-        names, y = list(y.columns), y.to_numpy() if isinstance(y.dtypes.iloc[0], np.dtype) else None
-    elif isinstance(y, pd.Series):
-        names = ["y0" if y.name is None else y.name]
-        y = y.to_numpy() if isinstance(y.dtype, np.dtype) else None
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "biuf" or y.ndim not in (1, 2):
-        return None
-    table = y if y.ndim == 2 else y[:, np.newaxis]
-    codes = _zero_one_codes(table, missing_label) if table.size else None
+def _indicators(true: LabelTable) -> _Table | None:
+    """Return a numeric table of zeros and ones, read without pandas, None of any other."""
+    codes = true.integer_codes(1)
     if codes is None:
         return None
-    names = names or [f"y{j}" for j in range(table.shape[1])]
-    labels = np.array([0, 1]).astype(table.dtype)
-    return _Table(names, ["binary"] * len(names), [labels] * len(names), codes)
+    labels = np.array([0, 1]).astype(true.data.dtype.newbyteorder("="))
+    n = len(true.names)
+    return _Table(true.names, ["binary"] * n, [labels] * n, codes)
 
 
-def _zero_one_codes(table: Array, missing_label: Any) -> Array | None:
-    if table.dtype.kind == "b":
-        return table.view(np.int8)
-    codes = np.empty(table.shape, dtype=np.int8)
-    for rows in row_blocks(*table.shape):
-        block = table[rows]
-        unknown = np.isnan(block) if table.dtype.kind == "f" else np.zeros(block.shape, bool)
-        if missing_label is not None:
-            unknown |= block == missing_label
-        positive = block == 1
-        if not (positive | (block == 0) | unknown).all():
-            return None
-        positive &= ~unknown
-        np.subtract(positive.view(np.int8), unknown.view(np.int8), out=codes[rows])
-    return codes
-
-
-def _encode_both(
-    y_true: Any, y_pred: Any, attributes: Any, classes: Any, missing_label: Any
-) -> tuple[_Table, Array]:
-    truth = AttributeEncoder(attributes, classes, missing_label).fit(y_true)
-    codes = truth.transform(y_true)
-    guess = AttributeEncoder(missing_label=missing_label)
-    try:
-        predicted = guess.fit(y_pred).transform(y_pred)
-    except ValueError as error:
-        raise type(error)(f"y_pred cannot be read. {error}") from error
+def _encode_both(true: LabelTable, pred: LabelTable, attributes: Any) -> tuple[_Table, Array]:
+    truth, guess = AttributeEncoder(attributes), AttributeEncoder()
+    codes, predicted = truth.fit_transform(true), guess.fit_transform(pred)
     _check_shapes(codes, predicted, "y_pred")
     names = truth.output_names_
-    declared = by_attribute_name(attributes, names, "attributes")
-    levels = by_attribute_name(classes_per_name(classes, names), names, "classes")
+    declared = parse_attributes(attributes, names)
     table = _Table(names, list(truth.kinds_), list(truth.classes_), codes)
     for j, name in enumerate(names):
         known = (codes[:, j] >= 0) & (predicted[:, j] >= 0)
         seen = guess.classes_[j][np.unique(predicted[known, j])]
-        have = truth.classes_[j]
-        labels = _joined(have, seen, name, truth.kinds_[j] == "ordinal" or name in levels)
+        have, kind = truth.classes_[j], declared[name].kind if name in declared else None
+        is_closed = name in declared and declared[name].levels is not None
+        labels = _joined(have, seen, name, truth.kinds_[j] == "ordinal" or is_closed)
         if len(labels) != len(have):
-            if declared.get(name) == "binary" and len(labels) > 2:
+            if kind == "binary" and len(labels) > 2:
                 raise ValueError(f"Attribute {name!r} is declared binary; y_pred adds {labels}.")
             table.classes[j] = labels
-            table.kinds[j] = declared.get(name) or ("binary" if len(labels) == 2 else "categorical")
-            codes[:, j] = _moved(codes[:, j], have, labels)
-        predicted[:, j] = _moved(predicted[:, j], guess.classes_[j], labels)
+            table.kinds[j] = kind or infer_kind(labels)
+            codes[:, j] = _recode(codes[:, j], have, labels)
+        predicted[:, j] = _recode(predicted[:, j], guess.classes_[j], labels)
     return table, predicted
 
 
@@ -328,8 +265,8 @@ def _joined(have: Array, seen: Array, name: Any, is_closed: bool) -> Array:
     return np.unique(np.concatenate([have, seen])) if extra else have
 
 
-def _moved(codes: Array, old: Array, new: Array) -> Array:
-    """Return codes that stand for positions in other classes, -1 for a class that is not there."""
+def _recode(codes: Array, old: Array, new: Array) -> Array:
+    """Return codes as positions in other classes, -1 for a class that is not among them."""
     position = {label: j for j, label in enumerate(new.tolist())}
     table = np.array([position.get(label, UNKNOWN) for label in old.tolist()] + [UNKNOWN])
     return np.asarray(table[codes])
@@ -343,7 +280,7 @@ def _weighted(
     label_weight: Any,
 ) -> Inputs:
     for name, value in (("sample_weight", sample_weight), ("label_weight", label_weight)):
-        _refuse_containers(value, name)
+        reject_masked(value, name)
     codes, weights, row_weights = table.codes, None, None
     if sample_weight is not None:
         check_consistent_length(codes, sample_weight)
@@ -396,24 +333,14 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
                 encoder.kinds_[j] = "categorical"
 
 
-def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: Any) -> Scores:
-    """Bring scores into one form; the columns of a single output are in sorted order."""
-    names = encoder.output_names_
-    levels = by_attribute_name(classes_per_name(classes, names), names, "classes")
-    for name, kind, labels in zip(names, encoder.kinds_, encoder.classes_, strict=True):
-        if name in levels and kind != "ordinal" and list(levels[name]) != labels.tolist():
-            raise ValueError(
-                f"`classes` of {name!r} are {list(levels[name])}, which are not sorted, so it is "
-                "not clear which column of y_score belongs to which; sort them, or declare the "
-                "attribute as ('ordinal', [levels in order]) in `attributes`."
-            )
-    given = [np.sort(labels) for labels in encoder.classes_] if len(names) == 1 else None
+def _aligned(scores: Array | list[Array], encoder: AttributeEncoder) -> Scores:
+    """Convert scores to a common format."""
     try:
-        found = align_scores(scores, True, encoder, given)
+        found = align_scores(scores, True, encoder, classes_of_columns(scores, encoder))
     except ValueError as error:
         raise ValueError(
             f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "
-            "`classes`."
+            "`attributes`."
         ) from error
     others = tuple(
         np.concatenate([1 - part, part], axis=1)
@@ -425,7 +352,7 @@ def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, classes: An
 
 
 def _check_scores(inputs: Inputs, is_proba: bool) -> None:
-    """Refuse scores of known entries that are NaN, or no probabilities."""
+    """Reject scores of known entries that are NaN, or no probabilities."""
     scores = inputs.scores
     assert scores is not None
     codes = inputs.binary_codes()
@@ -434,13 +361,13 @@ def _check_scores(inputs: Inputs, is_proba: bool) -> None:
         if bad.any() and (bad & (codes[rows] >= 0)).any():
             row, column = np.argwhere(bad & (codes[rows] >= 0))[0]
             name = inputs.names[np.flatnonzero(inputs.two)[column]]
-            _refuse_score(rows.start + row, name, scores.binary[rows][row, column], is_proba)
+            _reject_score(rows.start + row, name, scores.binary[rows][row, column], is_proba)
     for j, part in zip(np.flatnonzero(~inputs.two), scores.others, strict=True):
         known = inputs.codes[:, j] >= 0
         bad = _is_bad(part, is_proba) & known[:, np.newaxis]
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            _refuse_score(row, inputs.names[j], part[row, column], is_proba)
+            _reject_score(row, inputs.names[j], part[row, column], is_proba)
         total = part.sum(axis=1)
         off = known & ~np.isclose(total, 1, rtol=np.sqrt(np.finfo(part.dtype).eps))
         if is_proba and off.any():
@@ -455,6 +382,6 @@ def _is_bad(scores: Array, is_proba: bool) -> Array:
     return ~((scores >= 0) & (scores <= 1)) if is_proba else np.isnan(scores)
 
 
-def _refuse_score(row: Any, name: Any, score: Any, is_proba: bool) -> None:
+def _reject_score(row: Any, name: Any, score: Any, is_proba: bool) -> None:
     rule = "probabilities lie in [0, 1]" if is_proba else "a known label needs a score"
     raise ValueError(f"y_score of row {row}, attribute {name!r}, is {score}; {rule}.")

@@ -1,45 +1,34 @@
-"""Metrics of ordinal attributes, whose levels have an order, over known entries only."""
+"""Metrics of ordinal attributes, whose levels have an order."""
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from skattr.metrics._averages import average_units, check_average, shared_parameters
-from skattr.metrics._counts import confusion_matrices
-from skattr.metrics._inputs import Array, Declared, Inputs, Levels, label_inputs
+from skattr.metrics._averages import UnitScores, check_average
+from skattr.metrics._counts import confusion_of
+from skattr.metrics._inputs import Array, Inputs, label_inputs
+from skattr.metrics._options import Options, documented
+from skattr.metrics._rates import divide
+
+_RAISES = """ValueError
+    If no attribute is ordinal, shapes or parameters do not fit, or a prediction is missing where
+    the label is known."""
 
 
-@shared_parameters
+@documented(
+    average="""{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over ordinal attributes; over their known entries ("micro" and "weighted"); or one value
+    per attribute, NaN for those that are not ordinal.""",
+    raises=_RAISES,
+)
 def mean_absolute_error(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Mean number of levels between the predicted and the known label.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        As for :func:`precision_score`. Attributes that are not ordinal are left out.
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        The mean over ordinal attributes; over their known entries ("micro" and "weighted"); or
-        one value per attribute, NaN for those that are not ordinal.
-    {shared}
+    Attributes that are not ordinal are left out.
 
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-
-    Raises
-    ------
-    ValueError
-        If no attribute is ordinal.
+    {sections}
 
     Examples
     --------
@@ -49,49 +38,30 @@ def mean_absolute_error(
     1.0
     """
     check_average(average, "macro", "micro", "weighted")
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, **options)
     matrices = _ordinal_matrices(inputs)
-    sums = np.array([np.sum(matrix * _distance(matrix)) for matrix in matrices.values()])
-    return _over_ordinal(
-        "Mean absolute error", sums, matrices, inputs, average, is_sum=True, why="no known label"
-    )
+    values = [
+        divide(np.sum(matrix * _distance(matrix)), matrix.sum()) for matrix in matrices.values()
+    ]
+    average = "weighted" if average == "micro" else average
+    return _average("Mean absolute error", values, matrices, inputs, average, "no known label")
 
 
-@shared_parameters
+@documented(
+    average="""{"macro", "weighted"} or None, default=<default>
+    Mean over ordinal attributes; mean weighted by their known entries; or one value per
+    attribute, NaN for those that are not ordinal.""",
+    raises=_RAISES,
+)
 def quadratic_kappa(
-    y_true: Any,
-    y_pred: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
-    """Agreement beyond chance, levels apart counting by their squared distance (Cohen, 1968).
+    """Agreement beyond chance, weighted by squared distances between levels (Cohen, 1968).
 
-    Undefined where one level is both the only known and the only predicted one.
+    Undefined where one level is both the only known and the only predicted one. Attributes that
+    are not ordinal are left out.
 
-    Parameters
-    ----------
-    y_true, y_pred
-        As for :func:`mean_absolute_error`.
-    average : {"macro", "weighted"} or None, default="macro"
-        The mean over ordinal attributes; the mean by their known entries; or one value per
-        attribute, NaN for those that are not ordinal.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-
-    Raises
-    ------
-    ValueError
-        If no attribute is ordinal.
+    {sections}
 
     Examples
     --------
@@ -102,27 +72,23 @@ def quadratic_kappa(
     0.8
     """
     check_average(average, "macro", "weighted")
-    inputs = label_inputs(
-        y_true, y_pred, sample_weight, label_weight, attributes, classes, missing_label
-    )
+    inputs = label_inputs(y_true, y_pred, **options)
     matrices = _ordinal_matrices(inputs)
-    values = np.array([_kappa(matrix) for matrix in matrices.values()])
-    return _over_ordinal(
-        "Kappa", values, matrices, inputs, average, is_sum=False, why="one level only"
-    )
+    values = [_kappa(matrix) for matrix in matrices.values()]
+    return _average("Kappa", values, matrices, inputs, average, "one level only")
 
 
 def _ordinal_matrices(inputs: Inputs) -> dict[int, Array]:
     """Return the confusion matrices of the ordinal attributes by position."""
-    found = [j for j, kind in enumerate(inputs.kinds) if kind == "ordinal"]
-    if not found:
+    positions = [j for j, kind in enumerate(inputs.kinds) if kind == "ordinal"]
+    if not positions:
         raise ValueError(
             f"None of the attributes {inputs.names} is ordinal; declare the order of levels in "
             "`attributes`, as in {'age': ('ordinal', ['young', 'old'])}, or pass an ordered "
             "categorical."
         )
-    matrices = confusion_matrices(inputs)
-    return {j: matrices[j] for j in found}
+    confusion = confusion_of(inputs)
+    return {j: confusion.matrix(j) for j in positions}
 
 
 def _distance(matrix: Array) -> Array:
@@ -135,28 +101,23 @@ def _kappa(matrix: Array) -> float:
         return float("nan")
     disagreement = _distance(matrix) ** 2
     chance = np.outer(matrix.sum(axis=1), matrix.sum(axis=0)) / matrix.sum()
-    expected = np.sum(disagreement * chance)
-    return float(1 - np.sum(disagreement * matrix) / expected) if expected > 0 else float("nan")
+    return float(1 - divide(np.sum(disagreement * matrix), np.sum(disagreement * chance)))
 
 
-def _over_ordinal(
+def _average(
     metric: str,
-    values: Array,
+    values: list[Any],
     matrices: dict[int, Array],
     inputs: Inputs,
     average: str | None,
-    *,
-    is_sum: bool,
-    why: str,
+    reason: str,
 ) -> Any:
-    known = np.array([matrix.sum() for matrix in matrices.values()])
-    if is_sum:
-        values = np.divide(values, known, out=np.full(len(values), np.nan), where=known > 0)
     names = [inputs.names[j] for j in matrices]
-    average = "weighted" if average == "micro" else average
-    result = average_units(values, np.arange(len(names)), known, average, names, metric, why)
+    known = np.array([matrix.sum() for matrix in matrices.values()])
+    scores = UnitScores(metric, names, np.array(values), np.arange(len(names)), known, reason)
+    result = scores.average(average)
     if average is not None:
         return result
-    all_values = np.full(len(inputs.names), np.nan)
-    all_values[list(matrices)] = result
-    return all_values
+    per_attribute = np.full(len(inputs.names), np.nan)
+    per_attribute[list(matrices)] = result
+    return per_attribute

@@ -1,66 +1,46 @@
-"""Metrics of predicted probabilities, over known entries only."""
+"""Metrics of predicted probabilities: log loss, Brier score and calibration error."""
 
 from collections.abc import Callable, Iterator
 from numbers import Integral
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from skattr.metrics._averages import average_units, check_average, shared_parameters
-from skattr.metrics._inputs import (
-    Array,
-    Declared,
-    Inputs,
-    Levels,
-    row_blocks,
-    score_inputs,
-    weighted_sum,
-)
+from skattr.metrics._averages import UnitScores, check_average
+from skattr.metrics._inputs import Array, Inputs, row_blocks, score_inputs, weighted_sum
+from skattr.metrics._options import Options, documented
+from skattr.metrics._rates import divide
 
 _AVERAGES = ("macro", "micro", "weighted")
 _NO_LABEL = "no known label"
-# from probabilities and codes of a binary block, or of the rows of another attribute
+# From probabilities and codes to losses: of a block of binary attributes, and of the rows of
+# another attribute.
 Losses = tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
 
+_Y_SCORE = """list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
+    Probabilities of the classes as `predict_proba` returns them, or of the positive classes if
+    all attributes are binary; for one attribute (n,) or (n, n_classes)."""
+_AVERAGE = """{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over attributes; over all known entries ("micro" and "weighted"); or one value per
+    attribute."""
+_RAISES = """ValueError
+    If shapes or parameters do not fit, or the score of a known entry is not a probability."""
 
-@shared_parameters
+
+@documented(y_score=_Y_SCORE, average=_AVERAGE, raises=_RAISES)
 def log_loss(
     y_true: Any,
     y_score: Any,
     *,
     average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Mean negative log of the probability of the known label.
 
-    Probabilities are clipped to [eps, 1 - eps], eps being that of their dtype, as in scikit-learn.
+    Probabilities are clipped to [eps, 1 - eps] with the machine epsilon of their dtype, as in
+    scikit-learn.
 
-    Parameters
-    ----------
-    y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; unknown ones are left out.
-    y_score : list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
-        Probabilities of the classes as `predict_proba` returns them, or of the positive classes
-        if all attributes are binary; for one attribute (n,) or (n, n_classes).
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        The mean over attributes; over all known entries ("micro" and "weighted"); or one value
-        per attribute.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-        NaN without a known label; averages are over the others, with one
-        ``UndefinedAttributeWarning``.
-
-    Raises
-    ------
-    ValueError
-        If shapes or parameters do not fit, or what is given for a known entry is no probability.
+    {sections}
 
     Examples
     --------
@@ -68,46 +48,29 @@ def log_loss(
     >>> log_loss([[1, None], [0, 1]], [[0.5, 0.3], [0.5, 1.0]], average=None).round(3)
     array([0.693, 0.   ])
     """
-    inputs = score_inputs(
-        y_true,
-        y_score,
-        sample_weight,
-        label_weight,
-        attributes,
-        classes,
-        missing_label,
-        is_proba=True,
-    )
+    inputs = score_inputs(y_true, y_score, **options, is_proba=True)
     return _mean_loss("Log loss", (_binary_log, _class_log), inputs, average)
 
 
-@shared_parameters
+@documented(
+    y_score=_Y_SCORE,
+    average=_AVERAGE,
+    scale_by_half="""bool or "auto", default=<default>
+    Whether to halve the sum over classes, so that it lies in [0, 1] and not in [0, 2]; "auto"
+    halves where there are two classes, as in scikit-learn.""",
+    raises=_RAISES,
+)
 def brier_score_loss(
     y_true: Any,
     y_score: Any,
     *,
     average: str | None = "macro",
     scale_by_half: Any = "auto",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Mean squared difference of probabilities and labels (Brier, 1950).
 
-    Parameters
-    ----------
-    y_true, y_score, average
-        As for :func:`log_loss`.
-    scale_by_half : bool or "auto", default="auto"
-        Whether to halve the sum over classes, so that it lies in [0, 1] and not in [0, 2];
-        "auto" halves where there are two classes, as in scikit-learn.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     Examples
     --------
@@ -116,7 +79,7 @@ def brier_score_loss(
     array([0.25, 0.  ])
     """
     if scale_by_half not in (True, False, "auto"):
-        raise ValueError(f"`scale_by_half` must be True, False or 'auto', got {scale_by_half!r}.")
+        raise ValueError(f"`scale_by_half` must be True, False or 'auto'; got {scale_by_half!r}.")
 
     def of_binary(p: Array, codes: Array) -> Array:
         return np.asarray((1 if scale_by_half else 2) * (p - (codes == 1)) ** 2)
@@ -126,20 +89,25 @@ def brier_score_loss(
         squares = ((p - (codes[:, np.newaxis] == np.arange(p.shape[1]))) ** 2).sum(axis=1)
         return np.asarray(squares / 2 if is_halved else squares)
 
-    inputs = score_inputs(
-        y_true,
-        y_score,
-        sample_weight,
-        label_weight,
-        attributes,
-        classes,
-        missing_label,
-        is_proba=True,
-    )
+    inputs = score_inputs(y_true, y_score, **options, is_proba=True)
     return _mean_loss("Brier score", (of_binary, of_classes), inputs, average)
 
 
-@shared_parameters
+@documented(
+    y_score=_Y_SCORE,
+    n_bins="""int, default=<default>
+    Number of bins; empty ones do not count.""",
+    strategy="""{"uniform", "quantile"}, default=<default>
+    Bins of equal width, or of equal numbers of known entries. A bin contains its upper edge, not
+    its lower one, as in :func:`sklearn.calibration.calibration_curve`.""",
+    norm="""{"l1", "l2", "max"}, default=<default>
+    Mean absolute difference over bins, root of the mean squared difference (both weighted by the
+    entries of a bin), or largest difference.""",
+    average="""{"macro", "micro", "weighted"} or None, default=<default>
+    Mean over attributes; value of one calibration curve of all known entries; mean weighted by
+    known entries; or one value per attribute.""",
+    raises=_RAISES,
+)
 def calibration_error(
     y_true: Any,
     y_score: Any,
@@ -148,37 +116,15 @@ def calibration_error(
     strategy: str = "uniform",
     norm: str = "l1",
     average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    **options: Unpack[Options],
 ) -> Any:
     """Difference of mean probability and frequency within bins of probabilities.
 
-    Of binary attributes the probability of the positive class is compared with its frequency; of
-    others the highest probability of a row with how often its class is the known one.
+    For binary attributes the probability of the positive class is compared with its frequency.
+    For others the highest probability of a row is compared with how often its class is the known
+    one.
 
-    Parameters
-    ----------
-    y_true, y_score
-        As for :func:`log_loss`.
-    n_bins : int, default=15
-        Empty bins do not count.
-    strategy : {"uniform", "quantile"}, default="uniform"
-        Bins of equal width, or of equal numbers of known entries. A bin has its upper edge, not
-        its lower one, as in :func:`sklearn.calibration.calibration_curve`.
-    norm : {"l1", "l2", "max"}, default="l1"
-        Over the bins: the mean absolute difference, the root of the mean squared one, each bin
-        with the weight of its entries, or the largest.
-    average : {"macro", "micro", "weighted"} or None, default="macro"
-        The mean over attributes; one calibration curve of all known entries; the mean by known
-        entries; or one value per attribute.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
+    {sections}
 
     References
     ----------
@@ -195,38 +141,42 @@ def calibration_error(
     """
     check_average(average, *_AVERAGES)
     if isinstance(n_bins, bool) or not isinstance(n_bins, Integral) or int(n_bins) < 1:
-        raise ValueError(f"`n_bins` must be an integer of at least 1, got {n_bins!r}.")
+        raise ValueError(f"`n_bins` must be an integer of at least 1; got {n_bins!r}.")
     if strategy not in ("uniform", "quantile"):
-        raise ValueError(f"`strategy` must be 'uniform' or 'quantile', got {strategy!r}.")
+        raise ValueError(f"`strategy` must be 'uniform' or 'quantile'; got {strategy!r}.")
     if norm not in ("l1", "l2", "max"):
-        raise ValueError(f"`norm` must be 'l1', 'l2' or 'max', got {norm!r}.")
-    inputs = score_inputs(
-        y_true,
-        y_score,
-        sample_weight,
-        label_weight,
-        attributes,
-        classes,
-        missing_label,
-        is_proba=True,
-    )
-    n_bins = int(n_bins)
+        raise ValueError(f"`norm` must be 'l1', 'l2' or 'max'; got {norm!r}.")
+    inputs = score_inputs(y_true, y_score, **options, is_proba=True)
+    bins = calibration_bins(inputs, int(n_bins), strategy, is_pooled=average == "micro")
+    if average == "micro":
+        return gap(bins.sum(axis=0), norm)
+    return calibration_units(inputs, bins, norm).average(average)
+
+
+def calibration_bins(
+    inputs: Inputs, n_bins: int = 15, strategy: str = "uniform", *, is_pooled: bool = False
+) -> Array:
+    """Return the sums of :func:`bin_sums` for each attribute, (L, 3, n_bins).
+
+    With `is_pooled` the bins have the same edges for all attributes, so that their sums are the
+    bins of all entries.
+    """
     pooled = None
-    if average == "micro" and strategy == "quantile":
+    if is_pooled and strategy == "quantile":
         pooled = np.concatenate([confidence for confidence, _, _ in _confidences(inputs)])
-    bins = np.stack(
+    return np.stack(
         [
             bin_sums(*entry, bin_edges(entry[0] if pooled is None else pooled, n_bins, strategy))
             for entry in _confidences(inputs)
         ]
     )
-    if average == "micro":
-        return _gap(bins.sum(axis=0), norm)
-    values = np.array([_gap(part, norm) for part in bins])
+
+
+def calibration_units(inputs: Inputs, bins: Array, norm: str = "l1") -> UnitScores:
+    """Return the calibration error of each attribute."""
+    values = np.array([gap(part, norm) for part in bins])
     owner, weights = np.arange(len(values)), bins[:, 2].sum(axis=1)
-    return average_units(
-        values, owner, weights, average, inputs.names, "Calibration error", _NO_LABEL
-    )
+    return UnitScores("Calibration error", inputs.names, values, owner, weights, _NO_LABEL)
 
 
 def bin_edges(confidence: Array, n_bins: int, strategy: str) -> Array:
@@ -259,7 +209,8 @@ def bin_sums(confidence: Array, hit: Array, weights: Array | None, inner: Array)
     return np.stack([np.bincount(place, column, len(inner) + 1) for column in columns])
 
 
-def _gap(sums: Array, norm: str) -> float:
+def gap(sums: Array, norm: str = "l1") -> float:
+    """Return the calibration error of the sums of :func:`bin_sums`, NaN without an entry."""
     confidence, hits, weights = sums[:, sums[2] > 0]
     if not len(weights):
         return float("nan")
@@ -274,12 +225,12 @@ def _gap(sums: Array, norm: str) -> float:
 def _confidences(inputs: Inputs) -> Iterator[tuple[Array, Array, Array | None]]:
     """Yield each attribute's probabilities, whether they came true, and weights, where known."""
     assert inputs.scores is not None
-    binary, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
-    for j, two in enumerate(inputs.two):
+    columns, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
+    for j, is_binary in enumerate(inputs.two):
         rows = np.flatnonzero(inputs.codes[:, j] >= 0)
         codes, weights = inputs.codes[rows, j], inputs.weight_of(j, rows)
-        if two:
-            yield next(binary)[rows].astype(np.float64), codes == 1, weights
+        if is_binary:
+            yield next(columns)[rows].astype(np.float64), codes == 1, weights
         else:
             part = next(others)[rows]
             yield part.max(axis=1).astype(np.float64), part.argmax(axis=1) == codes, weights
@@ -298,23 +249,23 @@ def _mean_loss(metric: str, losses: Losses, inputs: Inputs, average: str | None)
     check_average(average, *_AVERAGES)
     assert inputs.scores is not None
     is_log = losses[0] is _binary_log
-    sums, two, codes = np.zeros(len(inputs.names)), inputs.two, inputs.binary_codes()
+    sums, binary, codes = np.zeros(len(inputs.names)), inputs.two, inputs.binary_codes()
     matrix = inputs.scores.binary
     eps = np.finfo(matrix.dtype).eps if is_log else 0
     for rows in row_blocks(*codes.shape):
         known = codes[rows] >= 0
         p = np.where(known, matrix[rows], 0.5).astype(np.float64)
         loss = losses[0](np.clip(p, eps, 1 - eps), codes[rows])
-        sums[two] += weighted_sum(np.where(known, loss, 0), inputs.binary_weights(), rows)
-    for j, part in zip(np.flatnonzero(~two), inputs.scores.others, strict=True):
-        chosen = np.flatnonzero(inputs.codes[:, j] >= 0)
+        sums[binary] += weighted_sum(np.where(known, loss, 0), inputs.binary_weights(), rows)
+    for j, part in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
+        rows_known = np.flatnonzero(inputs.codes[:, j] >= 0)
         eps = np.finfo(part.dtype).eps if is_log else 0
-        p = np.clip(part[chosen].astype(np.float64), eps, 1 - eps)
-        loss, weights = losses[1](p, inputs.codes[chosen, j]), inputs.weight_of(j, chosen)
+        p = np.clip(part[rows_known].astype(np.float64), eps, 1 - eps)
+        loss, weights = losses[1](p, inputs.codes[rows_known, j]), inputs.weight_of(j, rows_known)
         sums[j] = loss.sum() if weights is None else loss @ weights
     known_weight = inputs.known_weight()
-    has_any = known_weight > 0
-    values = np.divide(sums, known_weight, out=np.full(len(sums), np.nan), where=has_any)
-    owner = np.arange(len(sums))
+    values, owner = divide(sums, known_weight), np.arange(len(sums))
+    # Pooling the entries is weighing each attribute's mean loss by its known entries.
     average = "weighted" if average == "micro" else average
-    return average_units(values, owner, known_weight, average, inputs.names, metric, _NO_LABEL)
+    scores = UnitScores(metric, inputs.names, values, owner, known_weight, _NO_LABEL)
+    return scores.average(average)

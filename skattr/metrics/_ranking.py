@@ -1,34 +1,34 @@
-"""Metrics of the order of scores, over known entries only.
+"""Metrics of the order of scores: average precision and ROC AUC.
 
-Blocks of columns are sorted at once. A cut matters only where it takes in a positive: of each
-distinct score of a positive are counted the positives that have it, those at or above it, and the
-negatives at or above it.
+Blocks of columns are sorted at once. A threshold matters only where it takes in a positive. For
+each distinct score of a positive these are counted: the positives that have it, those at or above
+it, and the negatives at or above it.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from skattr._utils.sorting import UNKNOWN_KEY, sort_keys
-from skattr.metrics._averages import average_units, check_average, shared_parameters, warn
-from skattr.metrics._inputs import Array, Declared, Inputs, Levels, score_inputs
+from skattr.metrics._averages import UnitScores, check_average, warn
+from skattr.metrics._inputs import Array, Inputs, score_inputs
+from skattr.metrics._options import Options, documented
 
-_AVERAGES = ("macro", "micro", "weighted", "samples")
-_ENTRIES = 1 << 22  # entries sorted together
+_ENTRIES = 1 << 22  # entries sorted together: 16 MB of keys
+
+_Y_SCORE = """list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
+    Scores of the classes as `predict_proba` returns them, or of the positive classes if all
+    attributes are binary; for one attribute (n,) or (n, n_classes). Scores of entries with a
+    missing label may be anything. The positive class is the second in sorted order."""
+_RAISES = """ValueError
+    If shapes or parameters do not fit, or the score of a known entry is NaN."""
 
 
-@shared_parameters
+@documented(y_score=_Y_SCORE, raises=_RAISES)
 def average_precision_score(
-    y_true: Any,
-    y_score: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_score: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Mean of the precisions at the positives, as scikit-learn defines it.
 
@@ -36,31 +36,7 @@ def average_precision_score(
     entries come in together. For an attribute that is not binary it is the mean over the classes
     that are present, each against the rest.
 
-    Parameters
-    ----------
-    y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; unknown ones are left out.
-    y_score : list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
-        Scores of the classes as `predict_proba` returns them, or of the positive classes if all
-        attributes are binary; for one attribute (n,) or (n, n_classes). Scores of unknown
-        entries may be anything. The positive class is the second in sorted order.
-    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
-        The mean over attributes; the value of all entries pooled, each class of an attribute
-        that is not binary against the rest; the mean over all positive classes by their known
-        positives; the mean over rows of the order of a row's known labels; or one value per
-        attribute.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-        NaN without a known positive; averages are over the defined ones, with one
-        ``UndefinedAttributeWarning`` that lists the others.
-
-    Raises
-    ------
-    ValueError
-        If shapes or parameters do not fit, or the score of a known entry is NaN.
+    {sections}
 
     Examples
     --------
@@ -69,39 +45,20 @@ def average_precision_score(
     >>> average_precision_score(y, [[0.9, 0.3], [0.8, 0.6], [0.7, 0.2]], average=None)
     array([0.83333333, 1.        ])
     """
-    inputs = score_inputs(
-        y_true, y_score, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return _ranked("Average precision", _average_precision, inputs, average, "no known positive")
+    return AVERAGE_PRECISION.score(score_inputs(y_true, y_score, **options), average)
 
 
-@shared_parameters
+@documented(y_score=_Y_SCORE, raises=_RAISES)
 def roc_auc_score(
-    y_true: Any,
-    y_score: Any,
-    *,
-    average: str | None = "macro",
-    sample_weight: Any = None,
-    label_weight: Any = None,
-    attributes: Declared = None,
-    classes: Levels = None,
-    missing_label: Any = None,
+    y_true: Any, y_score: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Probability that a positive scores higher than a negative, ties counting one half.
 
-    For an attribute that is not binary it is the mean over the classes that are present, each
-    against the rest (``multi_class="ovr"`` in scikit-learn); scores need not sum to one.
+    Undefined without a known positive or without a known negative. For an attribute that is not
+    binary it is the mean over the classes that are present, each against the rest
+    (``multi_class="ovr"`` in scikit-learn); scores need not sum to one.
 
-    Parameters
-    ----------
-    y_true, y_score, average
-        As for :func:`average_precision_score`.
-    {shared}
-
-    Returns
-    -------
-    float, or ndarray of shape (n_attributes,)
-        NaN without a known positive or without a known negative.
+    {sections}
 
     Examples
     --------
@@ -110,14 +67,11 @@ def roc_auc_score(
     >>> roc_auc_score(y, [[0.9, 0.3], [0.8, 0.6], [0.7, 0.2]], average=None)
     array([0.5, 1. ])
     """
-    inputs = score_inputs(
-        y_true, y_score, sample_weight, label_weight, attributes, classes, missing_label
-    )
-    return _ranked("ROC AUC", _area, inputs, average, "no known positive or no known negative")
+    return ROC_AUC.score(score_inputs(y_true, y_score, **options), average)
 
 
-class ThresholdSet(NamedTuple):
-    """The distinct scores of positives, in any order.
+class RankedCounts(NamedTuple):
+    """Counts at the distinct scores of positives, in any order.
 
     Attributes
     ----------
@@ -140,7 +94,7 @@ class ThresholdSet(NamedTuple):
 
 
 class _Block(NamedTuple):
-    """Columns that are ranked each for itself; weights are (n, 1), (n, width) or None."""
+    """Columns that are ranked independently; weights are (n, 1), (n, width) or None."""
 
     scores: Array
     codes: Array
@@ -148,60 +102,115 @@ class _Block(NamedTuple):
     owner: Array
 
 
-Value = Callable[[ThresholdSet], float]
+@dataclass(frozen=True)
+class RankingMetric:
+    """A metric of the order of scores.
+
+    Attributes
+    ----------
+    name : str
+        In warnings.
+    value : callable
+        From `RankedCounts` to the metric, NaN where undefined.
+    reason : str
+        When it is undefined.
+    """
+
+    name: str
+    value: Callable[[RankedCounts], float]
+    reason: str
+
+    def score(self, inputs: Inputs, average: str | None) -> Any:
+        """Return the average of read labels and scores, as the public functions do."""
+        check_average(average, "macro", "micro", "weighted", "samples")
+        if average == "samples":
+            return _mean_of_rows(self, inputs)
+        if average != "micro":
+            return ranked_units([self], inputs)[0].average(average)
+        [result] = ranked_pooled([self], inputs)
+        if np.isnan(result):
+            warn(f"{self.name} of all entries pooled is undefined ({self.reason}).")
+        return result
 
 
-def _average_precision(cuts: ThresholdSet) -> float:
-    if cuts.P <= 0:
+def _average_precision(counts: RankedCounts) -> float:
+    if counts.P <= 0:
         return float("nan")
-    return float(np.sum(cuts.hits * (cuts.tp / (cuts.tp + cuts.fp))) / cuts.P)
+    return float(np.sum(counts.hits * (counts.tp / (counts.tp + counts.fp))) / counts.P)
 
 
-def _area(cuts: ThresholdSet) -> float:
-    if cuts.P <= 0 or cuts.N <= 0:
+def _area(counts: RankedCounts) -> float:
+    if counts.P <= 0 or counts.N <= 0:
         return float("nan")
-    beaten = np.sum(cuts.hits * (cuts.N - cuts.fp + cuts.tied / 2))
-    return float(beaten / (cuts.P * cuts.N))
+    outranked = np.sum(counts.hits * (counts.N - counts.fp + counts.tied / 2))
+    return float(outranked / (counts.P * counts.N))
 
 
-def cuts_of_keys(keys: Array, n_known: int) -> ThresholdSet:
-    """Return the cuts of one column of sorted keys.
+AVERAGE_PRECISION = RankingMetric("Average precision", _average_precision, "no known positive")
+ROC_AUC = RankingMetric("ROC AUC", _area, "no known positive or no known negative")
+
+
+def ranked_units(metrics: Sequence[RankingMetric], inputs: Inputs) -> list[UnitScores]:
+    """Return the values of several metrics for each positive class, from one sort."""
+    values, support, owner = [], [], []
+    for block in _blocks(inputs):
+        for counts, attribute in zip(_counts_of_block(block), block.owner, strict=True):
+            values.append([metric.value(counts) for metric in metrics])
+            support.append(counts.P)
+            owner.append(attribute)
+    columns = np.array(values).reshape(-1, len(metrics)).T
+    attributes, weights = np.array(owner, dtype=np.intp), np.array(support)
+    return [
+        UnitScores(metric.name, inputs.names, column, attributes, weights, metric.reason)
+        for metric, column in zip(metrics, columns, strict=True)
+    ]
+
+
+def ranked_pooled(metrics: Sequence[RankingMetric], inputs: Inputs) -> list[float]:
+    """Return the values of several metrics for all entries as one column, from one sort."""
+    [counts] = _counts_of_block(_pooled(inputs))
+    return [metric.value(counts) for metric in metrics]
+
+
+def counts_of_keys(keys: Array, n_known: int) -> RankedCounts:
+    """Return the counts of one column of sorted keys.
 
     Parameters
     ----------
     keys : ndarray of shape (n,), uint32
-        The bits of a score that is not negative, moved up by one, and a 1 for negatives; the
-        unknown entries after all others.
+        The bits of a score that is not negative, shifted left by one, plus 1 for negatives.
+        Entries with a missing label come last.
     n_known : int
 
     Returns
     -------
-    ThresholdSet
+    RankedCounts
     """
     keys = keys[:n_known]
     at = np.flatnonzero((keys & np.uint32(1)) == 0)
     n_positive = len(at)
-    cut = keys[at]
-    fresh = cut[1:] != cut[:-1]
-    if fresh.all():
+    score = keys[at]
+    is_new = score[1:] != score[:-1]
+    if is_new.all():
         first, last, start = np.arange(n_positive), at, at
         hits: Array = np.ones(n_positive)
     else:
-        first = np.flatnonzero(np.concatenate([[True], fresh]))
+        first = np.flatnonzero(np.concatenate([[True], is_new]))
         hits = np.diff(first, append=n_positive).astype(np.float64)
-        start, last, cut = at[first], at[np.append(first[1:], n_positive) - 1], cut[first]
+        start, last, score = at[first], at[np.append(first[1:], n_positive) - 1], score[first]
     tp = n_positive - first
     tied = np.zeros(len(first))
-    follows = last + 1 < n_known
-    follows[follows] = keys[last[follows] + 1] == cut[follows] + np.uint32(1)
-    if follows.any():
-        end = np.searchsorted(keys, cut[follows] + np.uint32(1), side="right")
-        tied[follows] = end - last[follows] - 1
-    return ThresholdSet(hits, tp, n_known - start - tp, tied, n_positive, n_known - n_positive)
+    # Negatives with the score of a positive sort right behind it: their key is larger by one.
+    has_tie = last + 1 < n_known
+    has_tie[has_tie] = keys[last[has_tie] + 1] == score[has_tie] + np.uint32(1)
+    if has_tie.any():
+        end = np.searchsorted(keys, score[has_tie] + np.uint32(1), side="right")
+        tied[has_tie] = end - last[has_tie] - 1
+    return RankedCounts(hits, tp, n_known - start - tp, tied, n_positive, n_known - n_positive)
 
 
-def cuts_apart(positives: Array, negatives: Array) -> ThresholdSet:
-    """Return the cuts of one column, given the scores of positives and negatives."""
+def counts_of_sides(positives: Array, negatives: Array) -> RankedCounts:
+    """Return the counts of one column, given the scores of positives and negatives."""
     positives, negatives = np.sort(positives), np.sort(negatives)
     first = np.flatnonzero(positives[1:] != positives[:-1]) + 1
     first = np.concatenate([np.zeros(min(len(positives), 1), dtype=first.dtype), first])
@@ -209,11 +218,11 @@ def cuts_apart(positives: Array, negatives: Array) -> ThresholdSet:
     below = np.searchsorted(negatives, positives[first])
     tied = np.searchsorted(negatives, positives[first], side="right") - below
     hits = np.diff(first, append=n_positive).astype(np.float64)
-    return ThresholdSet(hits, n_positive - first, n_negative - below, tied, n_positive, n_negative)
+    return RankedCounts(hits, n_positive - first, n_negative - below, tied, n_positive, n_negative)
 
 
-def cuts_weighted(scores: Array, labels: Array, weights: Array) -> ThresholdSet:
-    """Return the cuts of one column whose entries have weights; `labels` are 0 or 1."""
+def weighted_counts(scores: Array, labels: Array, weights: Array) -> RankedCounts:
+    """Return the counts of one column whose entries have weights; `labels` are 0 or 1."""
     order = np.argsort(scores)[::-1]
     ranked, labels, weights = scores[order], labels[order], weights[order]
     last = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], np.ones(1, bool)]))
@@ -222,37 +231,38 @@ def cuts_weighted(scores: Array, labels: Array, weights: Array) -> ThresholdSet:
     tp = np.cumsum(weights * (labels == 1), dtype=np.float64)[last]
     fp = np.cumsum(weights * (labels == 0), dtype=np.float64)[last]
     hits, tied = np.diff(tp, prepend=0), np.diff(fp, prepend=0)
-    keep = hits > 0
+    has_hit = hits > 0
     P, N = (tp[-1], fp[-1]) if len(last) else (0.0, 0.0)
-    return ThresholdSet(hits[keep], tp[keep], fp[keep], tied[keep], float(P), float(N))
+    return RankedCounts(hits[has_hit], tp[has_hit], fp[has_hit], tied[has_hit], float(P), float(N))
 
 
-def _cuts_of_block(block: _Block) -> Iterator[ThresholdSet]:
-    """Yield the cuts of a block's columns."""
+def _counts_of_block(block: _Block) -> Iterator[RankedCounts]:
+    """Yield the counts of a block's columns."""
     scores, codes, weights, _ = block
     if weights is None and scores.dtype == np.float32:
-        found = _sorted_keys(scores, codes)
-        if found is not None:
-            for keys, n_known in zip(*found, strict=True):
-                yield cuts_of_keys(keys, int(n_known))
+        # Sorting integers that hold score and label is several times faster than an argsort.
+        sorted_keys = _sorted_keys(scores, codes)
+        if sorted_keys is not None:
+            for keys, n_known in zip(*sorted_keys, strict=True):
+                yield counts_of_keys(keys, int(n_known))
             return
     for j in range(scores.shape[1]):
         score, label = np.ascontiguousarray(scores[:, j]), np.ascontiguousarray(codes[:, j])
         if weights is None:
-            yield cuts_apart(score[label == 1], score[label == 0])
+            yield counts_of_sides(score[label == 1], score[label == 0])
         else:
             known = label >= 0
             weight = weights[:, min(j, weights.shape[1] - 1)]
-            yield cuts_weighted(score[known], label[known], weight[known])
+            yield weighted_counts(score[known], label[known], weight[known])
 
 
 def _sorted_keys(scores: Array, codes: Array) -> tuple[Array, Array] | None:
-    """Return each column's sorted keys and known entries, or None if a known score is negative."""
+    """Return sorted keys and numbers of known entries, or None if a known score is negative."""
 
     def read(rows: slice) -> tuple[Array, Array | None]:
         code = np.ascontiguousarray(codes[rows].T)
-        unknown = code < 0
-        return code == 0, unknown if unknown.any() else None
+        missing = code < 0
+        return code == 0, missing if missing.any() else None
 
     keys = np.empty(scores.shape[::-1], dtype=np.uint32)
     if not sort_keys(scores, read, keys):
@@ -260,37 +270,17 @@ def _sorted_keys(scores: Array, codes: Array) -> tuple[Array, Array] | None:
     return keys, np.array([np.searchsorted(column, UNKNOWN_KEY) for column in keys])
 
 
-def _ranked(metric: str, value: Value, inputs: Inputs, average: str | None, why: str) -> Any:
-    check_average(average, *_AVERAGES)
-    if average == "samples":
-        return _mean_of_rows(metric, value, inputs, why)
-    if average == "micro":
-        [cuts] = _cuts_of_block(_pooled(inputs))
-        result = value(cuts)
-        if np.isnan(result):
-            warn(f"{metric} of all entries pooled is undefined ({why}).")
-        return result
-    values, support, owner = [], [], []
-    for block in _blocks(inputs):
-        for cuts, attribute in zip(_cuts_of_block(block), block.owner, strict=True):
-            values.append(value(cuts))
-            support.append(cuts.P)
-            owner.append(attribute)
-    arrays = np.array(values), np.array(owner, dtype=np.intp), np.array(support)
-    return average_units(*arrays, average, inputs.names, metric, why)
-
-
 def _blocks(inputs: Inputs, width: int | None = None) -> Iterator[_Block]:
     """Yield the positive class of each binary attribute and every class of the others."""
     assert inputs.scores is not None
-    two, codes, weights = inputs.two, inputs.binary_codes(), inputs.binary_weights()
-    n, matrix, places = len(codes), inputs.scores.binary, np.flatnonzero(two)
+    binary, codes, weights = inputs.two, inputs.binary_codes(), inputs.binary_weights()
+    n, matrix, places = len(codes), inputs.scores.binary, np.flatnonzero(binary)
     width = width or max(1, _ENTRIES // max(n, 1))
     for start in range(0, len(places), width):
         part = slice(start, start + width)
         weight = weights if weights is None or weights.shape[1] == 1 else weights[:, part]
         yield _Block(matrix[:, part], codes[:, part], weight, places[part])
-    for j, scores in zip(np.flatnonzero(~two), inputs.scores.others, strict=True):
+    for j, scores in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
         labels = inputs.codes[:, [j]]
         weight = inputs.weights
         if weight is not None and weight.shape[1] > 1:
@@ -319,8 +309,8 @@ def _pooled(inputs: Inputs) -> _Block:
     return _Block(score, code, None if inputs.weights is None else weight, np.zeros(1, np.intp))
 
 
-def _mean_of_rows(metric: str, value: Value, inputs: Inputs, why: str) -> float:
-    """Average the values of the rows that have one."""
+def _mean_of_rows(metric: RankingMetric, inputs: Inputs) -> float:
+    """Average the values of the rows of which the metric is defined."""
     blocks = list(_blocks(inputs, width=max(len(inputs.names), 1)))
     n = len(inputs.codes)
     values = np.empty(n)
@@ -334,14 +324,14 @@ def _mean_of_rows(metric: str, value: Value, inputs: Inputs, why: str) -> float:
         if inputs.weights is not None and inputs.weights.shape[1] > 1:
             spread = [np.broadcast_to(b.weights[rows], b.codes[rows].shape) for b in blocks]  # type: ignore[index]
             weights = np.concatenate(spread, axis=1).T
-        turned = _Block(scores.T, codes.T, weights, np.arange(len(scores)))
-        values[rows] = [value(cuts) for cuts in _cuts_of_block(turned)]
+        transposed = _Block(scores.T, codes.T, weights, np.arange(len(scores)))
+        values[rows] = [metric.value(counts) for counts in _counts_of_block(transposed)]
     labelled = (inputs.codes >= 0).any(axis=1)
     defined = ~np.isnan(values)
     if (labelled & ~defined).any():
         warn(
-            f"{metric} is undefined in {(labelled & ~defined).sum()} of {labelled.sum()} rows "
-            f"({why}); the average is over the other {defined.sum()}."
+            f"{metric.name} is undefined in {(labelled & ~defined).sum()} of {labelled.sum()} rows "
+            f"({metric.reason}); the average is over the other {defined.sum()}."
         )
     if not defined.any():
         return float("nan")

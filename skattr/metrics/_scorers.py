@@ -1,4 +1,4 @@
-"""Scorers for scikit-learn's tools, at home with missing labels and mixed attributes."""
+"""Scorers that support missing labels and mixed attribute types."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,8 @@ from sklearn.utils.validation import _check_method_params
 
 from skattr._multioutput.classes import classes_per_output, encoder_for
 from skattr._multioutput.scores import align_scores, as_predict_proba, get_response
-from skattr._multioutput.unreadable import check_predicted_rows, rows_of
+from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.declarations import as_attributes
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
@@ -36,24 +37,24 @@ Metric = Callable[..., Any]
 _PREDICTED, _PROBA, _SCORE = "predict", "predict_proba", "score"
 
 
-class _Whole(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier whose answer reaches a scorer as it is.
+class _UncutResponse(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Wrapper whose methods return the complete response of a classifier to a scorer.
 
-    Of the ``predict_proba`` of what has the classes 0 and 1 scikit-learn hands on one column only,
-    which of two labels is the second. It does so, and keeps answers for others, by the name of
-    the method: these have names of their own.
+    scikit-learn's scorers select methods, and cache their output, by name. From the
+    ``predict_proba`` of a classifier with the classes 0 and 1 they pass on one column only, which
+    for two binary labels is the second label. Hence the methods here have other names.
     """
 
-    classes_ = np.array([0, 1])  # which are looked at, to no effect
+    classes_ = np.array([0, 1])  # scikit-learn reads them, and ignores them for these methods
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def whole_predict_proba(self, X: Any) -> Any:
+    def uncut_predict_proba(self, X: Any) -> Any:
         """Return the probabilities."""
         return get_response(self.estimator, X, "predict_proba")[0]
 
-    def whole_decision_function(self, X: Any) -> Any:
+    def uncut_decision_function(self, X: Any) -> Any:
         """Return the decisions."""
         return get_response(self.estimator, X, "decision_function")[0]
 
@@ -61,9 +62,9 @@ class _Whole(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 class AttributeScorer(_BaseScorer):  # type: ignore[misc]
     """A callable ``(estimator, X, y) -> float`` made by :func:`make_attribute_scorer`.
 
-    With one number per attribute it returns a dict, which cross_validate and GridSearchCV take
-    for several metrics. Rows that a classifier with ``on_bad_image="warn"`` could not read do
-    not count, as in its `score`.
+    With one number per attribute it returns a dict, which cross_validate and GridSearchCV treat
+    as several metrics. Rows that a classifier with ``on_bad_image="warn"`` could not read do not
+    count, as in its `score`.
     """
 
     def __init__(
@@ -80,33 +81,26 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         self.name = name or getattr(score_func, "__name__", "score")
 
     def __repr__(self) -> str:
-        """Show the metric and what it is given."""
+        """Show the metric and its response method."""
         return f"AttributeScorer({self.name}, response_method={self._response_method!r})"
 
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float | dict[str, float]:
         encoder = encoder_for(estimator, y_true)
-        names, kinds = encoder.output_names_, encoder.kinds_
-        levels = dict(zip(names, encoder.classes_, strict=True))
-        attributes = {
-            name: ("ordinal", levels.pop(name).tolist()) if kind == "ordinal" else kind
-            for name, kind in zip(names, kinds, strict=True)
-        }
-        attributes = {name: kind for name, kind in attributes.items() if kind != "binary"}
-        response, lost = self._response(method_caller, estimator, X, encoder)
-        if lost.any():
-            rows = np.flatnonzero(~lost)
-            kwargs = _check_method_params(lost, kwargs, indices=rows)
-            y_true, response = _safe_indexing(y_true, rows), rows_of(response, rows)
-        given = {
-            "attributes": attributes,
-            "classes": levels,
+        names = encoder.output_names_
+        response, is_unpredicted = self._response(method_caller, estimator, X, encoder)
+        if is_unpredicted.any():
+            rows = np.flatnonzero(~is_unpredicted)
+            kwargs = _check_method_params(is_unpredicted, kwargs, indices=rows)
+            y_true, response = _safe_indexing(y_true, rows), select_response(response, rows)
+        params = {
+            "attributes": as_attributes(names, encoder.kinds_, encoder.classes_),
             "missing_label": encoder.missing_label,
             **self._kwargs,
             **kwargs,
         }
-        values = self._score_func(y_true, response, **given)
+        values = self._score_func(y_true, response, **params)
         if not self.per_attribute:
             return float(self._sign * values)
         return {
@@ -115,20 +109,22 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         }
 
     def as_metric(self) -> Metric:
-        """Return the scorer's metric of labels, for a search of thresholds.
+        """Return the scorer's metric of labels, as the objective of a threshold search.
 
         Returns
         -------
         callable
-            ``(y_true, y_pred, sample_weight=None) -> float``, the higher the better.
+            ``(y_true, y_pred, sample_weight=None) -> float``, higher is better.
 
         Raises
         ------
         ValueError
-            If it is of scores, or gives a number per attribute.
+            If the scorer uses scores, or returns a number per attribute.
         """
         if self._response_method != _PREDICTED or self.per_attribute:
-            raise ValueError(f"{self!r} has no threshold: it is of scores, or of each attribute.")
+            raise ValueError(
+                f"{self!r} has no threshold: it uses scores, or returns a number per attribute."
+            )
 
         def metric(y_true: Any, y_pred: Any, sample_weight: Any = None) -> float:
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -139,9 +135,9 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
     def _response(
         self, method_caller: Any, estimator: Any, X: Any, encoder: Any
     ) -> tuple[Any, NDArray[np.bool_]]:
-        """Return labels, or scores whose columns are the encoder's classes, and what is missing.
+        """Return labels, or scores in the order of the encoder's classes, and unpredicted rows.
 
-        That is the rows that the classifier could not read.
+        The second array marks the rows that the classifier could not read.
         """
         method = self._response_method
         if method == _SCORE:
@@ -150,18 +146,18 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         if method == "predict":
             labels = method_caller(estimator, method, X)
             return labels, check_predicted_rows(estimator, labels)
-        response = method_caller(_Whole(estimator), f"whole_{method}", X)
+        response = method_caller(_UncutResponse(estimator), f"uncut_{method}", X)
         classes = classes_per_output(estimator, encoder)
         scores = align_scores(response, method == "predict_proba", encoder, classes)
-        lost = check_predicted_rows(estimator, scores)
+        is_unpredicted = check_predicted_rows(estimator, scores)
         if method == "predict_proba":
-            return as_predict_proba(scores, encoder), lost
+            return as_predict_proba(scores, encoder), is_unpredicted
         if scores.others:
             raise ValueError(
-                "Decisions of attributes that are not binary cannot be scored; the classifier "
-                "needs predict_proba."
+                "Decision values of attributes that are not binary cannot be scored; the "
+                "classifier needs predict_proba."
             )
-        return scores.binary, lost
+        return scores.binary, is_unpredicted
 
 
 def make_attribute_scorer(
@@ -173,22 +169,23 @@ def make_attribute_scorer(
     name: str | None = None,
     **kwargs: Any,
 ) -> AttributeScorer:
-    """Make a scorer of a metric of this package.
+    """Make a scorer from a metric of this package.
 
     Parameters
     ----------
     metric : callable
-        ``metric(y_true, y_pred, **kwargs)``, or of scores; it is also given `attributes`,
-        `classes` and `missing_label` as they are for the classifier.
+        ``metric(y_true, y_pred, **kwargs)``, or ``metric(y_true, y_score, **kwargs)``. It also
+        receives `attributes` and `missing_label` of the classifier.
     response_method : {"predict", "predict_proba", "score"}, default="predict"
-        What the metric is of; "score" is probabilities or, for want of them, decisions.
+        Input of the metric. "score" stands for probabilities or, if the classifier has none,
+        decision values.
     greater_is_better : bool, default=True
-        Otherwise the sign is turned.
+        Whether the metric is a score. The sign of a loss is flipped.
     per_attribute : bool, default=False
-        Return a dict with a number per attribute, such as ``f1_score__hat``; the metric is called
-        with ``average=None``.
+        Whether to return a dict with a number per attribute, such as ``f1_score__hat``; the
+        metric is called with ``average=None``.
     name : str, default=None
-        In place of the metric's own name.
+        Name of the scorer; None takes that of the metric.
     **kwargs : dict
         Further arguments of the metric.
 
@@ -209,7 +206,7 @@ def make_attribute_scorer(
     """
     if response_method not in (_PREDICTED, _PROBA, _SCORE):
         raise ValueError(
-            "response_method must be 'predict', 'predict_proba' or 'score', got "
+            "response_method must be 'predict', 'predict_proba' or 'score'; got "
             f"{response_method!r}."
         )
     if per_attribute:
@@ -218,25 +215,25 @@ def make_attribute_scorer(
     return AttributeScorer(metric, sign, kwargs, response_method, per_attribute, name)
 
 
-def instance_metric(y_true: Any, y_pred: Any, *, key: str, **given: Any) -> float:
-    """Return a number of :func:`pedestrian_metrics` of predicted labels.
+def instance_metric(y_true: Any, y_pred: Any, *, key: str, **options: Any) -> float:
+    """Return one of the :func:`pedestrian_metrics` of predicted labels.
 
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n, n_attributes) or DataFrame
-        Of binary attributes.
+        Labels of binary attributes.
     key : {"mA", "accuracy", "precision", "recall", "f1"}
-    **given : dict
-        `attributes`, `classes` and `missing_label`, as for the metrics.
+    **options : dict
+        `attributes` and `missing_label`, as for the metrics.
 
     Returns
     -------
     float
     """
-    inputs = label_inputs(y_true, y_pred, **given)
+    inputs = label_inputs(y_true, y_pred, **options)
     if not inputs.two.all():
-        other = [name for name, two in zip(inputs.names, inputs.two, strict=True) if not two]
-        raise ValueError(f"The protocol is of binary attributes; {other} are not.")
+        other = [inputs.names[j] for j in np.flatnonzero(~inputs.two)]
+        raise ValueError(f"The protocol is defined for binary attributes; {other} are not.")
     codes = np.where(inputs.codes < 0, np.nan, inputs.codes)
     predicted = np.asarray(inputs.predicted, dtype=np.float64)
     return pedestrian_metrics(codes, predicted, threshold=0.5)[key]
@@ -290,15 +287,16 @@ _SCORERS: dict[str, dict[str, Any]] = (
         for key in ("accuracy", "precision", "recall", "f1")
     }
 )
-_WHOLE = ("subset_accuracy", "hamming_accuracy", "neg_hamming_loss")  # no number per attribute
+_OF_ROWS = ("subset_accuracy", "hamming_accuracy", "neg_hamming_loss")  # no value per attribute
 
 
 def get_scorer_names() -> list[str]:
-    """Return the names :func:`get_scorer` knows.
+    """Return the names of all scorers.
 
     Returns
     -------
     list of str
+        Valid arguments of :func:`get_scorer`.
 
     Examples
     --------
@@ -312,19 +310,23 @@ def get_scorer_names() -> list[str]:
 def get_scorer(scoring: str, *, per_attribute: bool = False) -> AttributeScorer:
     """Return a scorer by its name.
 
-    It works in cross_validate, GridSearchCV and wherever else scikit-learn takes a scorer, with
-    missing labels, attributes of different kinds and different numbers of classes.
+    It works in cross_validate, GridSearchCV and wherever else scikit-learn takes a scorer. Labels
+    may be missing, and attributes may have different kinds and numbers of classes.
 
     Parameters
     ----------
     scoring : str
-        One of :func:`get_scorer_names`: an average ("macro", "micro", "weighted", "samples")
-        before "precision", "recall", "f1" or "jaccard"; "accuracy", "balanced_accuracy", "mcc",
-        "mean_roc_auc", "mean_average_precision" and others, the means over attributes;
-        "mean_accuracy", the mA of pedestrian attribute recognition; "instance_f1" and the like,
-        its means over rows; losses with their sign turned, such as "neg_hamming_loss".
+        One of :func:`get_scorer_names`:
+
+        - an average ("macro", "micro", "weighted", "samples"), an underscore and "precision",
+          "recall", "f1" or "jaccard";
+        - "accuracy", "balanced_accuracy", "mcc", "mean_roc_auc", "mean_average_precision" and
+          others: macro averages;
+        - "mean_accuracy": the mA of pedestrian attribute recognition;
+        - "instance_f1" and similar: its means over rows;
+        - losses with flipped sign, such as "neg_hamming_loss".
     per_attribute : bool, default=False
-        Return a number per attribute instead of an average, as "test_f1__hat".
+        Whether to return a number per attribute instead of an average, as "test_f1__hat".
 
     Returns
     -------
@@ -349,9 +351,9 @@ def get_scorer(scoring: str, *, per_attribute: bool = False) -> AttributeScorer:
     ['test_macro_f1', 'test_neg_hamming_loss']
     """
     if scoring not in _SCORERS:
-        raise ValueError(f"There is no scorer {scoring!r}; there are {get_scorer_names()}.")
+        raise ValueError(f"scoring must be one of {get_scorer_names()}; got {scoring!r}.")
     params = dict(_SCORERS[scoring])
     kwargs = params.pop("kwargs")
-    if per_attribute and (scoring in _WHOLE or scoring.startswith("instance_")):
-        raise ValueError(f"{scoring!r} is of whole rows; it has no number per attribute.")
+    if per_attribute and (scoring in _OF_ROWS or scoring.startswith("instance_")):
+        raise ValueError(f"{scoring!r} averages over rows; it has no value per attribute.")
     return make_attribute_scorer(**params, per_attribute=per_attribute, **kwargs)

@@ -1,4 +1,4 @@
-"""How alike categories of objects are, by their attributes and by their embeddings."""
+"""Similarity of categories, by their attributes and by their embeddings."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,9 +9,11 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
-from skattr.metrics._binary_inputs import Floats, check_option, ratio, refuse_masked_and_sparse
+from skattr.metrics._binary_inputs import Floats, check_option
+from skattr.metrics._rates import divide
 
 
 def attribute_profiles(
@@ -26,32 +28,33 @@ def attribute_profiles(
     Parameters
     ----------
     y : array-like of shape (n,) or (n, L), Series or DataFrame
-        Attributes as for `AttributeClassifier`; NaN, None and pandas.NA are unknown.
+        Attributes as for `AttributeClassifier`; NaN, None and pandas.NA are missing labels.
     category : array-like of shape (n,)
-        The category of each row ("dog", "bus"); rows where it is unknown are left out.
+        Category of each row ("dog", "bus"). Rows with a missing category are left out.
     attributes : dict of {name: kind}, default=None
         Kinds that are not to be read from y, see :class:`skattr.AttributeEncoder`.
     missing_label : scalar, default=None
-        One more value of y that means unknown.
+        A value that marks a missing label, besides NaN, None and pandas.NA.
 
     Returns
     -------
     DataFrame of shape (n_categories, n_columns), float64
         One row per category, in sorted order or that of a pandas categorical. A binary attribute
         has one column, the share of its positive class (the second of two) among the known
-        labels; any other has one per level, such as "color=red". NaN where none is known.
-        ``attrs["n_rows"]`` holds the rows of each category, ``attrs["n_known"]`` the known labels
-        of each attribute in each.
+        labels. Any other attribute has one column per level, such as "color=red". NaN without a
+        known label. ``attrs["n_rows"]`` holds the number of rows of each category,
+        ``attrs["n_known"]`` the number of known labels of each attribute in each category.
 
     Raises
     ------
     ValueError, TypeError
-        If lengths differ, no category is known, or y has no valid form.
+        If lengths differ, no category is known, y is invalid, or two columns would have the same
+        name.
 
     Warns
     -----
     SkattrWarning
-        If categories are unknown; it says how many.
+        If categories are missing; the message has their number.
 
     Examples
     --------
@@ -61,39 +64,52 @@ def attribute_profiles(
     >>> profiles = attribute_profiles(y, ["dog", "dog", "dog", "bus"])
     >>> profiles.round(2)
          furry  color=blue  color=gray  color=red
-    bus    0.0          1.0         0.00        0.00
-    dog    1.0          0.0         0.33        0.67
+    bus    0.0         1.0        0.00       0.00
+    dog    1.0         0.0        0.33       0.67
     >>> profiles.attrs["n_known"]["furry"]
     {'bus': 1, 'dog': 2}
     """
     encoder = AttributeEncoder(attributes=attributes, missing_label=missing_label).fit(y)
     codes = encoder.transform(y)
     members, names = _members(category, len(codes))
-    parts, columns, n_known = [], [], {}
+    parts, n_known = [], {}
+    columns: dict[Any, tuple[Any, Any]] = {}  # attribute and level by column name
     for j, name in enumerate(encoder.output_names_):
         known = members @ (codes[:, j] >= 0).astype(np.float64)
         levels = range(len(encoder.classes_[j]))
         is_binary = encoder.kinds_[j] == "binary" and len(levels) == 2
         for level in [1] if is_binary else levels:
             share = members @ (codes[:, j] == level).astype(np.float64)
-            parts.append(ratio(share, known, np.nan))
-            columns.append(name if is_binary else f"{name}={encoder.classes_[j][level]}")
+            parts.append(divide(share, known))
+            label = None if is_binary else encoder.classes_[j][level].item()
+            column = name if is_binary else f"{name}={label}"
+            if column in columns:
+                raise ValueError(
+                    f"Two columns of the profiles would be called {column!r}: "
+                    f"{_describe(*columns[column])} and {_describe(name, label)}; rename one."
+                )
+            columns[column] = name, label
         n_known[name] = dict(zip(names.tolist(), known.astype(int).tolist(), strict=True))
-    profiles = pd.DataFrame(np.stack(parts, axis=1), index=names, columns=columns)
+    profiles = pd.DataFrame(np.stack(parts, axis=1), index=names, columns=list(columns))
     profiles.attrs = {"n_rows": _row_counts(members, names), "n_known": n_known}
     return profiles
+
+
+def _describe(name: Any, label: Any) -> str:
+    level = "" if label is None else f"the level {label!r} of "
+    return f"{level}the attribute {name!r}"
 
 
 def profile_similarity(
     profiles: pd.DataFrame, metric: Literal["cosine", "correlation"] = "cosine"
 ) -> pd.DataFrame:
-    """Return how alike the profiles of any two categories are.
+    """Return the similarity of the profiles of any two categories.
 
     Parameters
     ----------
     profiles : DataFrame of shape (n_categories, n_columns)
-        As of :func:`attribute_profiles`. Two rows are compared over the columns that are NaN in
-        neither.
+        Profiles as returned by :func:`attribute_profiles`. Two rows are compared over the columns
+        that are NaN in neither of them.
     metric : {"cosine", "correlation"}, default="cosine"
         Cosine of the angle, or Pearson's correlation.
 
@@ -105,12 +121,12 @@ def profile_similarity(
     Raises
     ------
     ValueError, TypeError
-        If profiles are no DataFrame of finite numbers and NaN.
+        If profiles are not a DataFrame of finite numbers and NaN.
 
     Warns
     -----
     SkattrWarning
-        If a similarity is not defined and so NaN: one of the two rows is all zero (or constant,
+        If a similarity is undefined and NaN, because one of the two rows is all zero (constant
         for the correlation) over the columns they share.
 
     Examples
@@ -125,7 +141,7 @@ def profile_similarity(
     """
     check_option("metric", metric, ("cosine", "correlation"))
     if not isinstance(profiles, pd.DataFrame):
-        raise TypeError(f"`profiles` must be a DataFrame, got {type(profiles).__name__}.")
+        raise TypeError(f"`profiles` must be a DataFrame; got {type(profiles).__name__}.")
     values = profiles.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         row, column = np.argwhere(np.isinf(values))[0]
@@ -134,19 +150,19 @@ def profile_similarity(
             "finite."
         )
     known = ~np.isnan(values)
-    centre = metric == "correlation"
+    center = metric == "correlation"
     if known.all():
-        units = _units(values, known, centre)
+        units = _units(values, known, center)
         similarity = units @ units.T
     else:
-        similarity = np.stack([_against(i, values, known, centre) for i in range(len(values))])
+        similarity = np.stack([_against(i, values, known, center) for i in range(len(values))])
     undefined = np.isnan(similarity)
     if undefined.any():
         row, column = np.argwhere(undefined)[0]
         warnings.warn(
-            f"{int(undefined.sum())} of {undefined.size} similarities are not defined and NaN, "
-            f"such as that of {profiles.index[row]!r} and {profiles.index[column]!r}: over the "
-            f"columns both know one is {'constant' if centre else 'all zero'}.",
+            f"{int(undefined.sum())} of {undefined.size} similarities are undefined and NaN, such "
+            f"as that of {profiles.index[row]!r} and {profiles.index[column]!r}: over the columns "
+            f"they share one of them is {'constant' if center else 'all zero'}.",
             SkattrWarning,
             stacklevel=2,
         )
@@ -159,30 +175,30 @@ def embedding_similarity(embeddings: Any, category: Any, *, center: bool = False
     Parameters
     ----------
     embeddings : array-like of shape (n, n_features)
-        Rows that are NaN throughout (not embedded) are left out.
+        Embedding of each row. Rows of all NaN (not embedded) are left out.
     category : array-like of shape (n,)
-        The category of each row; rows where it is unknown are left out.
+        Category of each row. Rows with a missing category are left out.
     center : bool, default=False
-        Subtract the mean of all rows first. Features that are never negative, such as those
-        behind a ReLU, make all cosines high otherwise.
+        Whether to subtract the mean of all rows first. Without it all cosines are high if
+        features are never negative, such as those after a ReLU.
 
     Returns
     -------
     DataFrame of shape (n_categories, n_categories), float64
         Symmetric, 1 on the diagonal; NaN for a category whose mean embedding is zero. In
-        ``attrs``: "n_rows", the rows of each category; "within", the mean cosine of two rows of
-        each category (NaN with fewer than two); "between", the mean cosine of two rows of
-        different categories. Rows that are all zero have no cosine and count in neither.
+        ``attrs``: "n_rows", the number of rows of each category; "within", the mean cosine of two
+        rows of each category (NaN with fewer than two); "between", the mean cosine of two rows
+        of different categories. Rows of all zeros have no cosine and count in neither.
 
     Raises
     ------
     ValueError, TypeError
-        If lengths differ, no category is known, or an embedding is not finite in part.
+        If lengths differ, no category is known, or an embedding is partly not finite.
 
     Warns
     -----
     SkattrWarning
-        If rows are left out; it says how many.
+        If rows are left out; the message has their number.
 
     Examples
     --------
@@ -196,22 +212,22 @@ def embedding_similarity(embeddings: Any, category: Any, *, center: bool = False
     >>> round(similarity.attrs["within"]["cat"], 3), similarity.attrs["between"]
     (0.333, 0.0)
     """
-    refuse_masked_and_sparse(embeddings, "`embeddings`")
+    reject_masked(embeddings, "`embeddings`")
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(
-            f"`embeddings` should be of shape (n, n_features) and not empty, got {rows.shape}."
+            f"`embeddings` must have shape (n, n_features) and not be empty; got {rows.shape}."
         )
     embedded = np.asarray(~np.isnan(rows).all(axis=1))
-    bad = embedded & ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise ValueError(f"`embeddings`: row {int(np.argmax(bad))} is not finite.")
+    is_invalid = embedded & ~np.isfinite(rows).all(axis=1)
+    if is_invalid.any():
+        raise ValueError(f"`embeddings`: row {int(np.argmax(is_invalid))} is not finite.")
     members, names = _members(category, len(rows), embedded)
     used = np.asarray(members.sum(axis=0)).ravel() > 0
     members, rows = members[:, used], rows[used]
     if center:
         rows = rows - rows.mean(axis=0)
-    sums = np.asarray(members @ rows)  # parallel to the means
+    sums = np.asarray(members @ rows)  # the cosines of sums are those of means
     units = _units(sums, np.isfinite(sums))
     similarity = _square(units @ units.T, names)
     within, between = _within_and_between(members, _units(rows, np.isfinite(rows)))
@@ -227,7 +243,7 @@ def _members(
     category: Any, n: int, usable: NDArray[np.bool_] | None = None
 ) -> tuple[Any, "pd.Index[Any]"]:
     """Return a sparse (n_categories, n) matrix of ones, and the categories' names."""
-    refuse_masked_and_sparse(category, "`category`")
+    reject_masked(category, "`category`")
     values = category if isinstance(category, pd.Series) else pd.Series(category)
     if len(values) != n:
         raise ValueError(f"`category` has {len(values)} entries, but there are {n} rows.")
@@ -235,19 +251,19 @@ def _members(
     known = values.notna().to_numpy(dtype=bool)
     left_out = [
         f"{int(unusable.sum())} of {n} rows are left out: {why}."
-        for unusable, why in ((~known, "their category is unknown"), (~usable, "they are all NaN"))
+        for unusable, why in ((~known, "their category is missing"), (~usable, "they are all NaN"))
         if unusable.any()
     ]
-    keep = known & usable
-    if not keep.any():
+    used = known & usable
+    if not used.any():
         raise ValueError(f"No row is left with a known category. {' '.join(left_out)}".strip())
     if left_out:
         warnings.warn(" ".join(left_out), SkattrWarning, stacklevel=3)
-    groups = pd.Categorical(values[keep]).remove_unused_categories()
-    at = groups.codes.astype(np.intp), np.flatnonzero(keep)
+    groups = pd.Categorical(values[used]).remove_unused_categories()
+    at = groups.codes.astype(np.intp), np.flatnonzero(used)
     shape = (len(groups.categories), n)
     names = pd.Index(groups.categories, name=values.name)
-    return scipy.sparse.csr_array((np.ones(int(keep.sum())), at), shape=shape), names
+    return scipy.sparse.csr_array((np.ones(int(used.sum())), at), shape=shape), names
 
 
 def _row_counts(members: Any, names: "pd.Index[Any]") -> dict[Any, int]:
@@ -255,42 +271,45 @@ def _row_counts(members: Any, names: "pd.Index[Any]") -> dict[Any, int]:
     return dict(zip(names.tolist(), counts, strict=True))
 
 
-def _units(rows: Floats, known: NDArray[np.bool_], centre: bool = False) -> Floats:
-    """Scale the known part of rows to length 1, 0 elsewhere; NaN for rows of no length."""
+def _units(rows: Floats, known: NDArray[np.bool_], center: bool = False) -> Floats:
+    """Scale the known part of rows to length 1, 0 elsewhere; NaN for rows of length 0."""
     rows = np.where(known, rows, 0.0)
-    if centre:
-        level = ratio(rows.sum(axis=1), known.sum(axis=1))
+    if center:
+        level = divide(rows.sum(axis=1), known.sum(axis=1), 0.0)
         highest = np.where(known, rows, -np.inf).max(axis=1)
-        varies = highest > np.where(known, rows, np.inf).min(axis=1)  # not a matter of rounding
+        # Subtracting the mean of a constant row leaves rounding errors, which would be scaled.
+        varies = highest > np.where(known, rows, np.inf).min(axis=1)
         rows = np.where(known & varies[:, np.newaxis], rows - level[:, np.newaxis], 0.0)
-    scale = np.abs(rows).max(axis=1, keepdims=True)  # squares of small numbers would underflow
+    # The squares of small numbers would underflow.
+    scale = np.abs(rows).max(axis=1, keepdims=True)
     rows = np.divide(rows, scale, out=np.full(rows.shape, np.nan), where=scale > 0)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _against(i: int, values: Floats, known: NDArray[np.bool_], centre: bool) -> Floats:
-    """Return the similarity of row i with every row, over the columns both know."""
+def _against(i: int, values: Floats, known: NDArray[np.bool_], center: bool) -> Floats:
+    """Return the similarity of row i with every row, over the columns both have."""
     shared = known & known[i]
-    ours = _units(np.broadcast_to(values[i], values.shape), shared, centre)
-    return np.asarray((ours * _units(values, shared, centre)).sum(axis=1))
+    ours = _units(np.broadcast_to(values[i], values.shape), shared, center)
+    return np.asarray((ours * _units(values, shared, center)).sum(axis=1))
 
 
 def _square(similarity: Floats, names: "pd.Index[Any]") -> pd.DataFrame:
-    """Label a similarity, and take off what rounding adds beyond 1."""
+    """Label a similarity matrix, and remove what rounding adds beyond 1."""
     similarity = np.clip((similarity + similarity.T) / 2, -1.0, 1.0)
-    on = np.diagonal(similarity)
-    np.fill_diagonal(similarity, np.where(np.isnan(on), np.nan, 1.0))
+    diagonal = np.diagonal(similarity)
+    np.fill_diagonal(similarity, np.where(np.isnan(diagonal), np.nan, 1.0))
     return pd.DataFrame(similarity, index=names, columns=names)
 
 
 def _within_and_between(members: Any, units: Floats) -> tuple[Floats, float]:
-    """Return mean cosines of pairs: the square of a sum of units is the sum of their cosines."""
+    """Return the mean cosine of pairs of rows within each category, and across categories."""
+    # The squared length of a sum of unit vectors is the sum of the cosines of all their pairs.
     has_length = ~np.isnan(units).any(axis=1)
     members, units = members[:, has_length], units[has_length]
     n = np.asarray(members.sum(axis=1)).ravel()
     sums = np.asarray(members @ units)
     squares = (sums**2).sum(axis=1)
-    within = ratio(squares - n, n * (n - 1), np.nan)
+    within = divide(squares - n, n * (n - 1))
     pairs = n.sum() ** 2 - (n**2).sum()
     all_sums = (sums.sum(axis=0) ** 2).sum() - squares.sum()
-    return np.clip(within, -1.0, 1.0), float(np.clip(ratio(all_sums, pairs, np.nan), -1.0, 1.0))
+    return np.clip(within, -1.0, 1.0), float(np.clip(divide(all_sums, pairs), -1.0, 1.0))

@@ -49,6 +49,7 @@ from skattr._multioutput.scores import (
     get_response,
 )
 from skattr._multioutput.unreadable import unpredicted_rows
+from skattr._targets.columns import fill_masked
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._targets.weights import check_label_weights
@@ -215,8 +216,9 @@ class BaseMultiOutputCV(
         missing_label = self.missing_label
         if missing_label is None:
             missing_label = missing_label_of(self.estimator)
-        encoder = AttributeEncoder(missing_label=missing_label).fit(y)
-        codes = encoder.transform(y)
+        encoder = AttributeEncoder(missing_label=missing_label)
+        codes = encoder.fit_transform(y)
+        y = fill_masked(y)
         check_label_weights(X, codes, sample_weight, label_weight, encoder.output_names_)
         self._check_parameters(encoder)
         fit_params, split_params = self._route(sample_weight, label_weight, params)

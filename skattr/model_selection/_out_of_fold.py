@@ -14,6 +14,8 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from skattr._multioutput.classes import classes_per_output, missing_label_of
 from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
+from skattr._targets.columns import fill_masked
+from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
     MultilabelStratifiedKFold,
@@ -112,13 +114,15 @@ def cross_val_predict_proba(
     X, y, groups = indexable(X, y, groups)
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    encoder = AttributeEncoder(missing_label=missing_label).fit(y)
-    splits = make_splits(cv, X, y, encoder.transform(y), random_state=random_state, groups=groups)
+    encoder = AttributeEncoder(missing_label=missing_label)
+    codes = encoder.fit_transform(y)
+    y = fill_masked(y)
+    splits = make_splits(cv, X, y, codes, random_state=random_state, groups=groups)
     predictions = predict_folds(
         estimator, X, y, splits, response_method="predict_proba", n_jobs=n_jobs, params=params
     )
     encoder = _encoder_of_folds(encoder, predictions, y)
-    scores, _ = collect_out_of_fold(predictions, encoder, len(y))
+    scores, _ = collect_out_of_fold(predictions, encoder, len(codes))
     return as_predict_proba(scores, encoder)
 
 
@@ -326,23 +330,15 @@ def _encoder_of_folds(
     classes_per_fold = [
         classes_per_output(prediction.estimator, encoder) for prediction in predictions
     ]
-    attributes: dict[Any, Any] = {}
-    declared: dict[Any, Any] = {}
-    for name, kind, seen, fold_classes in zip(
-        encoder.output_names_,
-        encoder.kinds_,
-        encoder.classes_,
-        zip(*classes_per_fold, strict=True),
-        strict=True,
+    kinds, all_classes = [], []
+    for kind, seen, *fold_classes in zip(
+        encoder.kinds_, encoder.classes_, *classes_per_fold, strict=True
     ):
         longest = max(fold_classes, key=len)
         union = np.unique(np.concatenate([seen, *fold_classes]))
         is_complete = not len(np.setdiff1d(union, longest))
-        classes = longest if is_complete else union
-        is_sorted = np.array_equal(classes, np.unique(classes))
-        # "ordinal" is the declaration that keeps an order; sorted binary classes stay binary.
-        if is_complete and not (kind == "binary" and is_sorted):
-            attributes[name] = ("ordinal", classes.tolist())
-        else:
-            declared[name] = classes
-    return AttributeEncoder(attributes, declared, encoder.missing_label).fit(y)
+        all_classes.append(longest if is_complete else union)
+        is_ordinal = kind == "ordinal" and is_complete
+        kinds.append(kind if is_ordinal else infer_kind(all_classes[-1]))
+    attributes = as_attributes(encoder.output_names_, kinds, all_classes)
+    return AttributeEncoder(attributes, encoder.missing_label).fit(y)

@@ -10,6 +10,7 @@ from sklearn.model_selection import BaseShuffleSplit, ShuffleSplit
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold
 from sklearn.utils import _safe_indexing, check_array, check_random_state, indexable
 
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
 from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
@@ -319,11 +320,11 @@ def multilabel_train_test_split(
 
 
 def _codes(y: Any) -> NDArray[np.integer[Any]]:
-    """Return the class of each label, -1 where it is unknown."""
-    is_plain = isinstance(y, np.ndarray) and y.ndim == 2 and y.dtype.kind in "biu" and y.size > 0
-    if is_plain and y.min() >= 0 and y.max() <= 1:  # what the encoder gives, many times faster
-        return np.asarray(y, dtype=np.int8)
-    codes: NDArray[np.int64] = AttributeEncoder().fit(y).transform(y)
+    """Return the class of each label, -1 where it is missing."""
+    table = read_labels(y)
+    codes = table.integer_codes(1)
+    if codes is None or codes.max() < 0:
+        return AttributeEncoder().fit_transform(table)
     return codes
 
 

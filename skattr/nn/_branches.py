@@ -102,7 +102,7 @@ class FusedBranches(nn.Module):
             _draw(weight, is_drawn[block.branches], self.n_hidden)
 
     @contextlib.contextmanager
-    def kept(self, attributes: Collection[int]) -> Iterator[None]:
+    def preserve_attributes(self, attributes: Collection[int]) -> Iterator[None]:
         """Put back what belongs to the branches of some attributes when the context is left.
 
         The optimizer changes what has no gradient, too: it decays it, or its momentum goes on.

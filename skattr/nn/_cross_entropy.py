@@ -1,20 +1,17 @@
 """Losses over all branches at once, with missing labels masked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from skattr.nn._cross_entropy_kernels import cross_entropies_of, log_probabilities
+from skattr.nn._cross_entropy_kernels import log_probabilities, make_cross_entropies
 from skattr.nn._layout import Block, BranchLayout
 
 Unknown = Literal["ignore", "negative", "selective"]
-
-_TINY = {dtype: torch.finfo(dtype).tiny for dtype in (torch.float32, torch.float64)}
 
 
 class SummedCrossEntropy(nn.Module):
@@ -73,7 +70,7 @@ class SummedCrossEntropy(nn.Module):
     7.337
     """
 
-    order: Tensor
+    order: Tensor | None
     is_binary: Tensor
     loss_table: Tensor | None
     mean_table: Tensor | None
@@ -102,22 +99,14 @@ class SummedCrossEntropy(nn.Module):
         self.unknown = unknown
         self.top_k = top_k
         binary = [block.is_binary for block in layout.blocks for _ in range(block.n_branches)]
-        self.cross_entropies = nn.ModuleList(cross_entropies_of(layout, padded=not label_smoothing))
-        own = type(self).label_losses is not SummedCrossEntropy.label_losses
-        self._is_plain = not (own or label_smoothing or loss_factors is not None)
-        # What a module holds is slow to look up, once for every batch.
-        self._parts: list[Any] = list(self.cross_entropies)
-        self._has_means = mean_factors is not None
-        self._is_weighted = attribute_weights is not None
-        # Bare is a loss of single logits in which nothing but labels and attributes is weighed.
-        forms = [part.block.form for part in self._parts]
-        is_bare = self._is_plain and not self._has_means and forms == ["sigmoid"]
-        self._is_bare = is_bare and unknown == "ignore"
+        # Smoothing needs the log probabilities of all classes, not those of the targets alone, so
+        # that blocks of different widths cannot share one padded softmax.
+        parts = make_cross_entropies(layout, padded=not label_smoothing)
+        self.cross_entropies = nn.ModuleList(parts)
         is_learned = isinstance(attribute_weights, str)
-        is_own = type(self) is SummedCrossEntropy
-        self.gives_gradient = self._is_bare and is_own and not is_learned
-        self._is_ordered = layout.order == tuple(range(len(layout.n_classes)))
-        self.register_buffer("order", torch.tensor(layout.order, dtype=torch.long))
+        is_ordered = layout.order == tuple(range(len(layout.n_classes)))
+        order = None if is_ordered else torch.tensor(layout.order, dtype=torch.long)
+        self.register_buffer("order", order)
         self.register_buffer("is_binary", torch.tensor(binary, dtype=torch.bool))
         for name, factors in (("loss", loss_factors), ("mean", mean_factors)):
             table = _table(layout, f"{name}_factors", factors)
@@ -158,7 +147,15 @@ class SummedCrossEntropy(nn.Module):
 
         Both add up over batches, so the loss of a whole epoch is :meth:`total` of their sums.
         """
-        return self.arranged_sums(logits, *self.arranged(codes, weights.to(logits.dtype)))
+        codes, weights = self._in_layout_order(codes, weights.to(logits.dtype))
+        weight_sums = self._weight_sums(codes, weights)
+        if self.unknown == "selective":
+            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
+        losses = self.entry_losses(logits, codes)
+        if type(self).label_losses is not SummedCrossEntropy.label_losses:
+            # Cross-entropies are finite. Another loss may not be, and 0 * inf would be NaN.
+            losses = losses.masked_fill(weights <= 0, 0)
+        return (losses * weights).sum(0), weight_sums
 
     def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
         """Return the second of :meth:`sums` alone, in the dtype of `weights`.
@@ -166,59 +163,19 @@ class SummedCrossEntropy(nn.Module):
         It does not depend on the logits: a missing label counts in it wherever it may count as a
         negative, even if the selective policy ignores it in the end.
         """
-        return self.arranged_weight_sums(*self.arranged(codes, weights))
+        return self._weight_sums(*self._in_layout_order(codes, weights))
 
-    def arranged(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return labels in the order of the layout, with weight 0 where one counts nothing.
-
-        It looks at each label by itself, so that it can be done once for all batches. Codes may
-        come back in the type of the weights.
-        """
-        if not self._is_ordered:
-            order = self.order.to(codes.device)
-            codes, weights = codes.index_select(1, order), weights.index_select(1, order)
+    def _in_layout_order(self, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels in the order of the layout, with weight 0 for those that are ignored."""
+        if self.order is not None:
+            codes, weights = codes.index_select(1, self.order), weights.index_select(1, self.order)
         is_ignored = codes < 0
         if self.unknown != "ignore":
-            is_ignored = is_ignored & ~self.is_binary.to(codes.device)
-        if self._is_bare:
-            codes = codes.to(weights.dtype).clamp(min=0)
+            is_ignored = is_ignored & ~self.is_binary
         return codes, weights.masked_fill(is_ignored, 0)
 
-    def arranged_sums(
-        self, logits: Tensor, codes: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the :meth:`sums` of labels that are :meth:`arranged`."""
-        divisors = self.arranged_weight_sums(codes, weights)
-        if self._is_bare:
-            return self._parts[0].sums(logits, codes, weights), divisors
-        if not self._parts:  # every attribute is constant
-            return logits.sum(0), divisors
-        if self.unknown == "selective":
-            weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
-        if not self._is_plain:
-            losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
-            return (losses * weights).sum(0), divisors
-        parts = self._by_part(logits, codes, weights)
-        sums = [part.sums(z, targets.clamp(min=0), w) for part, z, targets, w in parts]
-        return (sums[0] if len(sums) == 1 else torch.cat(sums)), divisors
-
-    def arranged_gradient(
-        self, logits: Tensor, codes: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return the loss, its gradient in the logits, and the :meth:`arranged_sums`.
-
-        Only where `gives_gradient` says so: for attributes of one logit, with nothing but the
-        attributes weighed. It is what autograd gives, in fewer steps.
-        """
-        losses = binary_cross_entropy_with_logits(logits, codes, weights, reduction="none")
-        loss_sums, weight_sums = losses.sum(0), weights.sum(0)
-        factors = self._factors(weight_sums)
-        gradient = logits.sigmoid().sub_(codes).mul_(weights).mul_(factors)
-        return loss_sums.dot(factors), gradient, loss_sums, weight_sums
-
-    def arranged_weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
-        """Return the :meth:`weight_sums` of labels that are :meth:`arranged`."""
-        if self._has_means and self.mean_table is not None:
+    def _weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
+        if self.mean_table is not None:
             weights = weights * self.mean_table.gather(0, codes.clamp(min=0))
         return weights.sum(0)
 
@@ -234,18 +191,15 @@ class SummedCrossEntropy(nn.Module):
             weight sums of the whole, and their shares sum to one, so do their totals to the
             whole batch's.
         """
-        factors = self._factors(weight_sums)
-        if not self._is_weighted or self.log_variances is None:
+        weight_sums = weight_sums.to(loss_sums.dtype)
+        # An attribute without a known label has two sums of 0, and must add 0 / tiny, not 0 / 0.
+        factors = weight_sums.clamp(min=torch.finfo(weight_sums.dtype).tiny).reciprocal()
+        if self.attribute_weights is not None:
+            factors = factors * self.attribute_weights
+        if self.log_variances is None:
             return loss_sums.dot(factors)
         constants = (self.log_variances * (share / 2)).masked_fill(weight_sums <= 0, 0)
         return loss_sums.dot(factors * torch.exp(-self.log_variances)) + constants.sum()
-
-    def _factors(self, weight_sums: Tensor) -> Tensor:
-        """Return what sums of losses are multiplied by."""
-        factors = weight_sums.clamp(min=_TINY[weight_sums.dtype]).reciprocal()
-        if self._is_weighted and self.attribute_weights is not None:
-            return factors * self.attribute_weights
-        return factors
 
     def entry_losses(self, logits: Tensor, codes: Tensor) -> Tensor:
         """Return the loss of every label, (n, n branches), in the order of the layout.
@@ -256,19 +210,15 @@ class SummedCrossEntropy(nn.Module):
         codes : Tensor of shape (n, n branches), int64
             Targets; what is returned at a negative one is the loss of target 0.
         """
-        losses = [self._losses_of(*part) for part in self._by_part(logits, codes)]
-        return losses[0] if len(losses) == 1 else torch.cat([logits[:, :0], *losses], dim=1)
-
-    def _by_part(self, logits: Tensor, *labels: Tensor) -> Iterator[tuple[Any, ...]]:
-        """Yield each part of the cross-entropies with its columns of logits and labels."""
-        parts = self._parts
-        if len(parts) == 1:
-            yield (parts[0], logits, *labels)
-            return
-        n_columns = [part.block.columns.stop - part.block.columns.start for part in parts]
-        n_branches = [part.block.n_branches for part in parts]
-        branches = (values.split_with_sizes(n_branches, dim=1) for values in labels)
-        yield from zip(parts, logits.split_with_sizes(n_columns, dim=1), *branches, strict=True)
+        if len(self.cross_entropies) == 1:  # spares the split and the concatenation
+            return self._part_losses(self.cross_entropies[0], logits, codes)
+        blocks = [part.block for part in self.cross_entropies]
+        n_columns = [block.columns.stop - block.columns.start for block in blocks]
+        columns = logits.split_with_sizes(n_columns, dim=1)
+        branches = codes.split_with_sizes([block.n_branches for block in blocks], dim=1)
+        parts = zip(self.cross_entropies, columns, branches, strict=True)
+        # The empty tensor keeps the graph where every attribute is constant and no part is left.
+        return torch.cat([logits[:, :0], *(self._part_losses(*part) for part in parts)], dim=1)
 
     def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
         """Return the loss of labels whose cross-entropies are given: these themselves.
@@ -287,7 +237,7 @@ class SummedCrossEntropy(nn.Module):
         """
         return cross_entropies
 
-    def _losses_of(self, part: Any, logits: Tensor, codes: Tensor) -> Tensor:
+    def _part_losses(self, part: Any, logits: Tensor, codes: Tensor) -> Tensor:
         """Return the loss of every label of a block, (n, branches)."""
         block: Block = part.block
         targets = codes.clamp(min=0)

@@ -82,16 +82,7 @@ class CrossEntropies(nn.Module):
                 logits, targets.to(logits.dtype), reduction="none"
             )
         scores = log_probabilities(self.block, logits)
-        of_targets: Tensor = scores.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-        return -of_targets.clamp(min=torch.finfo(scores.dtype).min)
-
-    def sums(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return their weighted sums over the rows, (branches,), in fewer operations."""
-        if self.block.form != "sigmoid":
-            losses: Tensor = self(logits, targets)
-            return (losses * weights).sum(0)
-        result: Tensor = _SigmoidSums.apply(logits, targets, weights)
-        return result
+        return _minus_chosen(scores, targets, dim=-1)
 
 
 class SoftmaxCrossEntropies(CrossEntropies):
@@ -132,71 +123,41 @@ class SoftmaxCrossEntropies(CrossEntropies):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return finite cross-entropies, (n, branches)."""
-        result: Tensor = _SoftmaxLosses.apply(logits, targets, None, self)
-        return result
-
-    def sums(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        """Return their weighted sums over the rows, (branches,), in fewer operations."""
-        result: Tensor = _SoftmaxLosses.apply(logits, targets, weights, self)
-        return result
-
-    def gathered(self, logits: Tensor) -> Tensor:
-        """Return logits (n, n_logits) as (n, width, branches), padded with minus infinity."""
-        padded = logits.index_select(1, self.columns)
+        padded: Tensor = _Pad.apply(logits, self.columns, self.places)
         padded = padded.view(len(logits), self.block.width, self.block.n_branches)
-        return (
-            padded if self.is_padding is None else padded.masked_fill_(self.is_padding, -torch.inf)
-        )
-
-    def scattered(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of gathered logits as that of the logits."""
-        return gradient.flatten(1).index_select(1, self.places)
+        if self.is_padding is not None:
+            padded = padded.masked_fill(self.is_padding, -torch.inf)
+        return _minus_chosen(padded.log_softmax(dim=1), targets, dim=1)
 
 
-class _SigmoidSums(Function):
-    """Weighted sums over rows of the cross-entropies of single logits."""
+class _Pad(Function):
+    """Columns of the logits at their places among padded branches.
+
+    Autograd would add gradients up in :meth:`Tensor.index_add_`, whose order on CUDA is not
+    fixed. Here every logit has one place, so that its gradient is only fetched from there.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        targets = targets.to(logits.dtype)
-        ctx.save_for_backward(logits, targets, weights)
-        return functional.binary_cross_entropy_with_logits(
-            logits, targets, weights, reduction="none"
-        ).sum(0)
+    def forward(ctx: Any, logits: Tensor, columns: Tensor, places: Tensor) -> Tensor:
+        ctx.places = places
+        return logits.index_select(1, columns)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        logits, targets, weights = ctx.saved_tensors
-        by_logit: Tensor = logits.sigmoid()
-        return by_logit.sub_(targets).mul_(weights).mul_(gradient), None, None
+        return gradient.index_select(1, ctx.places), None, None
 
 
-class _SoftmaxLosses(Function):
-    """Cross-entropies of softmax branches, or their weighted sums over rows."""
+def _minus_chosen(scores: Tensor, targets: Tensor, dim: int) -> Tensor:
+    """Return minus the log probabilities of targets along an axis, bounded to be finite.
 
-    @staticmethod
-    def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None, part: Any
-    ) -> Tensor:
-        scores = part.gathered(logits).log_softmax(dim=1)
-        chosen = targets.unsqueeze(1)
-        of_targets: Tensor = scores.gather(1, chosen).clamp_(min=torch.finfo(scores.dtype).min)
-        ctx.part = part
-        ctx.save_for_backward(scores, chosen, of_targets, weights)
-        of_targets = of_targets.squeeze(1)
-        return -of_targets if weights is None else (of_targets * weights).sum(0).neg_()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        scores, chosen, of_targets, weights = ctx.saved_tensors
-        gradient = gradient if weights is None else gradient * weights
-        by_logit = scores.exp().scatter_(1, chosen, of_targets.expm1())
-        return ctx.part.scattered(by_logit.mul_(gradient.unsqueeze(1))), None, None, None
+    An infinite loss would make a loss of NaN even if its weight is 0.
+    """
+    chosen: Tensor = scores.gather(dim, targets.unsqueeze(dim)).squeeze(dim)
+    return -chosen.clamp(min=torch.finfo(scores.dtype).min)
 
 
-def cross_entropies_of(layout: BranchLayout, *, padded: bool = True) -> list[CrossEntropies]:
+def make_cross_entropies(layout: BranchLayout, *, padded: bool = True) -> list[CrossEntropies]:
     """Return modules that together give the cross-entropies of all branches, in their order.
 
     Parameters

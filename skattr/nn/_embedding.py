@@ -9,11 +9,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from skattr.nn._backbones.build import (
-    PixelNormalization,
-    build_image_backbone,
-    load_backbone_weights,
-)
+from skattr.nn._backbones.build import PixelNormalization, build_image_backbone
 
 Backbone = str | Callable[[], nn.Module]
 POOL = "pool"
@@ -58,18 +54,12 @@ class EmbeddingNetwork(nn.Module):
         image_size: tuple[int, int] = (224, 224),
     ) -> None:
         super().__init__()
-        check_names(backbone, weights)
-        is_file = weights is not None and Path(weights).is_file()
-        model, self.n_features = build_image_backbone(
-            backbone, None if is_file else weights, image_size
-        )
-        own = model.get_submodule("0" if callable(backbone) else "")
-        if is_file and weights is not None:
-            load_backbone_weights(own, weights)
+        model, self.n_features = build_image_backbone(backbone, weights, image_size)
         self.normalization = PixelNormalization()
         self.features: nn.Module = model
         if layer != POOL:
-            self.features, self.n_features = _layer_of(own.eval(), layer, image_size)
+            own = model.get_submodule("0") if callable(backbone) else model
+            self.features, self.n_features = _build_layer(own.eval(), layer, image_size)
         self.eval().requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
@@ -81,26 +71,6 @@ class EmbeddingNetwork(nn.Module):
         """Return features (n, n_features) in the type of the parameters."""
         features: Tensor = self.features(self.normalization(pixels))
         return features
-
-
-def check_names(backbone: Backbone, weights: str | None) -> None:
-    """Raise a ValueError if the name of a backbone, or of its weights, is unknown."""
-    if callable(backbone):
-        return
-    names = torchvision.models.list_models(module=torchvision.models)
-    if backbone not in names:
-        raise ValueError(
-            f"backbone={backbone!r} is unknown; it must be a callable or one of torchvision's "
-            f"classification models: {', '.join(names)}."
-        )
-    if weights is None or Path(weights).is_file():
-        return
-    valid = [member.name for member in torchvision.models.get_model_weights(backbone)]
-    if weights not in ("DEFAULT", *valid):
-        raise ValueError(
-            f"weights={weights!r} is neither a file nor weights of {backbone!r}; valid names are "
-            f"'DEFAULT', {', '.join(map(repr, valid))}."
-        )
 
 
 def identity_of_weights(backbone: str, weights: str | None, seed: int) -> str:
@@ -166,7 +136,7 @@ class _LayerFeatures(nn.Module):
         return None
 
 
-def _layer_of(
+def _build_layer(
     model: nn.Module, layer: str, image_size: tuple[int, int]
 ) -> tuple[_LayerFeatures, int]:
     """Return the part of a model up to a layer, and its number of features."""

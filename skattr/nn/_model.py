@@ -1,7 +1,6 @@
-"""One backbone, many branches."""
+"""Networks with one shared backbone and one branch per attribute."""
 
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from skattr.nn._backbones.build import (
     PixelNormalization,
     build_feature_backbone,
     build_image_backbone,
-    load_backbone_weights,
 )
 from skattr.nn._branches import BranchGroups, CategoryFiLM, FusedBranches
 from skattr.nn._layout import BranchLayout
@@ -28,7 +26,7 @@ class MultiBranchNetwork(nn.Module):
         For images the name of a torchvision classification model or a callable without
         arguments; for features "linear", "mlp" or a callable that takes their number.
     layout : BranchLayout
-        Where the logits of each attribute stand.
+        Positions of the logits of each attribute.
     n_inputs : int, optional
         Columns of 2-D features; None for images.
     image_size : (height, width)
@@ -39,17 +37,17 @@ class MultiBranchNetwork(nn.Module):
     branch_hidden : int, optional
         Hidden units of each branch.
     dropout : float
-        Probability to drop a shared feature, and a hidden unit of a branch, in training.
+        Probability of dropping a shared feature, or a hidden unit of a branch, in training.
     n_conditions : int
-        If positive, the category of the object, one of so many, is an input too and modulates
+        Number of object categories. If positive, the category is a second input that modulates
         the shared features.
     prior : Tensor of shape (n_logits,), optional
-        What the network predicts before it is trained: exactly for features, about so for
-        images, for which :meth:`FusedBranches.init_weights` starts the branches at random.
+        Prediction of the untrained network: exact for features, approximate for images, whose
+        branches are initialized at random by :meth:`FusedBranches.init_weights`.
     untrained : collection of int
-        Attributes that there is nothing to learn of, whose prior is exact for images too.
+        Attributes without a label to learn from. Their prior is exact for images too.
     dtype : torch.dtype
-        Of parameters and results.
+        Type of parameters and outputs.
     """
 
     def __init__(
@@ -71,22 +69,15 @@ class MultiBranchNetwork(nn.Module):
         self.n_inputs = n_inputs
         self.n_conditions = n_conditions
         self.normalization: nn.Module
-        is_file = weights is not None and Path(weights).is_file()
         if n_inputs is None:
             self.normalization = PixelNormalization()
-            self.backbone, self.n_features = build_image_backbone(
-                backbone, None if is_file else weights, image_size
-            )
+            self.backbone, self.n_features = build_image_backbone(backbone, weights, image_size)
         else:
             if weights is not None:
                 raise ValueError(f"weights={weights!r} needs images, but X holds 2-D features.")
             self.normalization = nn.Identity()
             self.backbone, self.n_features = build_feature_backbone(backbone, n_inputs)
-        if is_file and weights is not None:
-            own = self.backbone.get_submodule("0" if callable(backbone) else "")
-            load_backbone_weights(own, weights)
-        self._is_linear = n_inputs is not None and backbone == "linear"  # what does nothing is slow
-        self._drops_out = dropout > 0
+        self._is_linear = n_inputs is not None and backbone == "linear"
         self.modulation = CategoryFiLM(n_conditions, self.n_features) if n_conditions else None
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         branches = FusedBranches(self.n_features, layout, branch_hidden, dropout)
@@ -95,24 +86,29 @@ class MultiBranchNetwork(nn.Module):
         self.branches: FusedBranches | BranchGroups = branches
         self.to(dtype)
         if n_inputs is None:
+            # Images arrive channels last, and convolutions on the CPU are faster so.
             self.backbone.to(memory_format=torch.channels_last)
         if prior is not None:
             branches.set_prior(prior)
 
     @property
     def propagates_non_finite(self) -> bool:
-        """Whether an input that is NaN or infinite makes an output so: it is a linear map."""
+        """Whether non-finite inputs always produce non-finite outputs.
+
+        A linear map does, while ReLU, pooling and normalization can hide them. Rows of a linear
+        network need no check of their own then, which would read X once more.
+        """
         groups = getattr(self.branches, "groups", [self.branches])
         is_linear = self._is_linear and all(one.n_hidden is None for one in groups)
         return is_linear and self.branches.layout.n_logits > 0 and self.modulation is None
 
     @property
     def layout(self) -> Any:
-        """Where the logits of each attribute stand."""
+        """Positions of the logits of each attribute."""
         return self.branches.layout
 
     def grow(self, branches: FusedBranches) -> None:
-        """Add branches to those that are there, which stay as they are to the bit."""
+        """Append branches; the logits of those that are there stay bit-identical."""
         self.branches = BranchGroups(self.branches, branches)
 
     def forward_features(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
@@ -123,22 +119,20 @@ class MultiBranchNetwork(nn.Module):
         inputs : Tensor
             uint8 images (n, H, W, 3), or features (n, n_inputs).
         category : Tensor of shape (n,), int64, optional
-            With `n_conditions`: the category of each object, -1 where unknown.
+            With `n_conditions`: the category of each object, -1 where it is unknown.
         """
         if self.n_inputs is None:
             inputs = self.normalization(inputs)
         elif inputs.dtype is not (dtype := self.branches.bias.dtype):
             inputs = inputs.to(dtype)
-        features: Tensor = inputs if self._is_linear else self.backbone(inputs)
+        features: Tensor = self.backbone(inputs)
         if self.modulation is not None:
             features = self.modulation(features, category)
         return features
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
-        if self._drops_out:
-            features = self.dropout(features)
-        logits: Tensor = self.branches(features)
+        logits: Tensor = self.branches(self.dropout(features))
         return logits
 
     def forward(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
@@ -152,7 +146,8 @@ class MultiBranchResNet(MultiBranchNetwork):
     Parameters
     ----------
     n_classes : sequence of int
-        Classes per attribute; two make one logit with ``binary_head="sigmoid"``.
+        Number of classes of each attribute. Two classes have one logit with
+        ``binary_head="sigmoid"``.
     backbone : str or callable, default="resnet18"
         See :class:`MultiBranchNetwork`.
     binary_head : {"sigmoid", "softmax"}, default="sigmoid"

@@ -1,120 +1,91 @@
-"""Randomness from a generator of our own, where torch's layers know only the global one."""
+"""Run torch's random operations with generators of our own."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-_DRAWS = frozenset(
-    {
-        "bernoulli",
-        "bernoulli_",
-        "kaiming_normal_",
-        "kaiming_uniform_",
-        "multinomial",
-        "normal",
-        "normal_",
-        "orthogonal_",
-        "rand",
-        "randint",
-        "randn",
-        "random_",
-        "randperm",
-        "sparse_",
-        "trunc_normal_",
-        "uniform_",
-        "xavier_normal_",
-        "xavier_uniform_",
-    }
-)
-# Axes of a single sample, for those that take one; 0 where the first axis is always the batch.
-_CHANNEL_DROPOUTS = {functional.dropout1d: 2, functional.dropout2d: 0, functional.dropout3d: 4}
-_SELU_FLOOR = -1.7580993408473766  # -scale * alpha of the SELU, to which alpha dropout sets
+# Layers of torch and of users draw from torch's default generators, which all threads share. Only
+# the thread that holds this lock may borrow them. It may be taken again by the same thread, as a
+# backbone may build a network inside of its forward pass.
+_LOCK = threading.RLock()
 
 
-class use_generator(TorchFunctionMode):
-    """Context in which torch draws from `generator` instead of the global one.
+@contextlib.contextmanager
+def use_generators(*generators: torch.Generator) -> Iterator[None]:
+    """Let torch draw from `generators` in place of its default generators.
 
-    The initialisation of torch's layers and dropout take no generator from outside. Seeding the
-    global one, or forking it, is seen by other threads; a function mode is not.
+    The state of the default generator of each device is saved, replaced by that of our generator
+    and restored when the context is left, also after an error. Our generators then go on from
+    where the draws ended. All that draws is covered: initialization, dropout, the dropout inside
+    of recurrent layers and attention, and functions such as :func:`torch.randn_like`.
+
+    Threads that enter the context take turns, so that fits in several threads of one process draw
+    what they would draw one after the other, but run what is inside of the context one at a time.
+    A thread that draws from torch's default generators on its own at such a moment draws from
+    ours: its numbers, and ours, are then not reproducible.
 
     Parameters
     ----------
-    generator : torch.Generator
+    *generators : torch.Generator
+        At most one per device.
 
     Examples
     --------
     >>> import torch
     >>> state = torch.get_rng_state()
-    >>> with use_generator(torch.Generator().manual_seed(0)):
+    >>> with use_generators(torch.Generator().manual_seed(0)):
     ...     layer = torch.nn.Linear(2, 3)
     >>> torch.equal(state, torch.get_rng_state())
     True
     """
+    with _LOCK:
+        defaults = [_default_generator(generator.device) for generator in generators]
+        states = [default.get_state() for default in defaults]
+        try:
+            for default, generator in zip(defaults, generators, strict=True):
+                default.set_state(generator.get_state())
+            yield
+        finally:
+            for default, generator, state in zip(defaults, generators, states, strict=True):
+                generator.set_state(default.get_state())
+                default.set_state(state)
 
-    def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()
-        self.generator = generator
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Call `func`, with the generator added if it draws."""
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if name in _DRAWS and kwargs.get("generator") is None:
-            kwargs = {**kwargs, "generator": self.generator}
-        elif func is functional.dropout:
-            return self._dropout(*args, **kwargs)
-        elif func in _CHANNEL_DROPOUTS:
-            return self._dropout(*args, **{**kwargs, "unbatched": _CHANNEL_DROPOUTS[func]})
-        elif func is functional.alpha_dropout:
-            return self._alpha_dropout(*args, **kwargs)
-        elif func is functional.feature_alpha_dropout:
-            return self._alpha_dropout(*args, **{**kwargs, "whole_channels": True})
-        return func(*args, **kwargs)
+def make_generators(device: torch.device | str, seed: int) -> list[torch.Generator]:
+    """Return seeded generators for all that a network on `device` may draw.
 
-    def _dropout(
-        self,
-        input: Tensor,
-        p: float = 0.5,
-        training: bool = True,
-        inplace: bool = False,
-        unbatched: int | None = None,
-    ) -> Tensor:
-        if not training or p == 0:
-            return input
-        mask = self._mask(input, p, unbatched)
-        return input * mask / (1 - p) if p < 1 else input * mask
+    Parameters
+    ----------
+    device : torch.device or str
+    seed : int
 
-    def _alpha_dropout(
-        self,
-        input: Tensor,
-        p: float = 0.5,
-        training: bool = False,
-        inplace: bool = False,
-        whole_channels: bool = False,
-    ) -> Tensor:
-        if not training or p == 0:
-            return input
-        mask = self._mask(input, p, 0 if whole_channels else None)
-        if p == 1:
-            return input * mask
-        scale = ((1 - p) * (1 + p * _SELU_FLOOR**2)) ** -0.5
-        result: Tensor = scale * (input * mask + _SELU_FLOOR * (1 - mask) - _SELU_FLOOR * p)
-        return result
+    Returns
+    -------
+    list of torch.Generator
+        One for the CPU, and one for `device` if it is another: layers draw on the device of their
+        inputs, but cuDNN seeds the dropout of recurrent layers with a number drawn on the CPU.
 
-    def _mask(self, input: Tensor, p: float, unbatched: int | None) -> Tensor:
-        """Draw what is kept: entries (None), or channels, with `unbatched` axes of one sample."""
-        shape = list(input.shape)
-        if unbatched is not None:
-            n_leading = 1 if input.ndim == unbatched else 2
-            shape[n_leading:] = [1] * (input.ndim - n_leading)
-        return input.new_empty(shape).bernoulli_(1 - p, generator=self.generator)
+    Examples
+    --------
+    >>> make_generators("cpu", seed=0)[0].initial_seed()
+    0
+    """
+    device = torch.device(device)
+    devices = [torch.device("cpu")] if device.type == "cpu" else [torch.device("cpu"), device]
+    return [torch.Generator(one).manual_seed(seed) for one in devices]
+
+
+def _default_generator(device: torch.device) -> torch.Generator:
+    """Return the generator that torch draws from on a device."""
+    if device.type == "cpu":
+        return torch.default_generator
+    if device.type == "mps":  # the only device of its kind, so torch.mps has no list of generators
+        return torch.mps._get_default_mps_generator()
+    module: Any = torch.get_device_module(device)
+    module.init()  # fills the list
+    index = module.current_device() if device.index is None else device.index
+    generator: torch.Generator = module.default_generators[index]
+    return generator

@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
+from skattr._multioutput.classes import classes_of_columns
 from skattr._multioutput.predictor import LabelPredictorMixin
 from skattr._multioutput.scores import (
     Scores,
@@ -24,6 +25,7 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
@@ -72,7 +74,7 @@ class ThresholdCalibrator(
     default_threshold : float, default=0.5
         Threshold of labels that cannot be tuned, as a probability. For log odds, its logit is
         used.
-    attributes, classes, missing_label : default=None
+    attributes, missing_label : default=None
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
         classifier the scores come from: the order of ordinal levels is that of their columns.
     n_jobs : int, default=None
@@ -91,8 +93,9 @@ class ThresholdCalibrator(
         "fold_thresholds" of shape (n_folds, n_outputs) with their "mean_threshold" and
         "std_threshold" of shape (n_outputs,); "cross_validated_scores" and "in_sample_scores"
         of shape (n_outputs,), the objective of each attribute. A label that cannot be tuned
-        counts with the default threshold, and a ratio whose denominator is 0 is 0. NaN for
-        attributes that are not binary or whose labels are all missing.
+        counts with the default threshold. NaN for attributes that are not binary, and where the
+        known labels do not define the objective, such as F1 without a known positive; averages
+        leave these out.
     classes_ : ndarray, or list of ndarray if there are several attributes
         Class labels.
     n_outputs_ : int
@@ -136,7 +139,6 @@ class ThresholdCalibrator(
         "missing_label": "no_validation",
         "n_jobs": [Integral, None],
         "attributes": [Mapping, None],
-        "classes": ["array-like", Mapping, None],
     }
 
     def __init__(
@@ -153,7 +155,6 @@ class ThresholdCalibrator(
         thresholds: FixedThresholds | str = "tune",
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
-        classes: Any = None,
         missing_label: Any = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -168,7 +169,6 @@ class ThresholdCalibrator(
         self.thresholds = thresholds
         self.default_threshold = default_threshold
         self.attributes = attributes
-        self.classes = classes
         self.missing_label = missing_label
         self.n_jobs = n_jobs
 
@@ -208,7 +208,7 @@ class ThresholdCalibrator(
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
         """
-        encoder = AttributeEncoder(self.attributes, self.classes, self.missing_label).fit(y)
+        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
         codes = encoder.transform(y)
         check_same_columns(X, y, "the scores", "y")
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
@@ -227,11 +227,11 @@ class ThresholdCalibrator(
         self, X: Any, encoder: AttributeEncoder, probe: "ThresholdCalibrator | None" = None
     ) -> Scores:
         """Read X as scores; in `fit`, `probe` stores its number and names of columns."""
+        reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            if len(parts) == 1:  # predict_proba of a single output has sorted classes
-                classes = [np.sort(encoder.classes_[0])]
+            classes = classes_of_columns(parts, encoder)
         else:
             array = validate_data(
                 self if probe is None else probe,
@@ -241,6 +241,8 @@ class ThresholdCalibrator(
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
+            if array.shape[1] == 2 and is_binary(encoder).all():  # predict_proba of one output
+                classes = classes_of_columns(array, encoder)
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)

@@ -1,120 +1,65 @@
-"""What a threshold is chosen for: metrics of true and false positives, vectorised over cuts."""
+"""Objectives and constraints of the threshold search, as functions of confusion counts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr.metrics._rates import (
+    ACCURACY,
+    BALANCED_ACCURACY,
+    F1,
+    FALSE_POSITIVE_RATE,
+    JACCARD,
+    MATTHEWS,
+    POSITIVE_SHARE,
+    PRECISION,
+    RECALL,
+    SPECIFICITY,
+    Rate,
+    f_beta,
+)
+
 Array = NDArray[Any]
 Metric = Callable[[Any, Any, Any, Any], Any]
 
 
-def _ratio(numerator: Any, denominator: Any) -> Any:
-    """Divide; 0 where the denominator is 0."""
-    if np.ndim(denominator) == 0:
-        return numerator / denominator if denominator else np.zeros_like(numerator, dtype=float)
-    zero = np.zeros(np.broadcast(numerator, denominator).shape)
-    return np.divide(numerator, denominator, out=zero, where=np.asarray(denominator) != 0)
-
-
-def precision(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """TP / (TP + FP)."""
-    return _ratio(tp, tp + fp)
-
-
-def recall(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """TP / P."""
-    return _ratio(tp, P)
-
-
-def specificity(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """TN / N."""
-    return _ratio(N - fp, N)
-
-
-def false_positive_rate(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """FP / N."""
-    return _ratio(fp, N)
-
-
-def positive_share(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """Share of rows predicted positive."""
-    return _ratio(tp + fp, P + N)
-
-
-def accuracy(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """Share of correct labels; 1 minus the Hamming loss."""
-    return _ratio(tp + (N - fp), P + N)
-
-
-def balanced_accuracy(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """Mean of recall and specificity; Youden's J is twice that, minus 1."""
-    return 0.5 * (recall(tp, fp, P, N) + specificity(tp, fp, P, N))
-
-
-def jaccard(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """TP / (TP + FP + FN)."""
-    return _ratio(tp, P + fp)
-
-
-def mcc(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-    """Matthews correlation coefficient."""
-    predicted = tp + fp
-    product = np.asarray(predicted, float) * (P + N - predicted) * P * N
-    return _ratio(
-        np.asarray(tp, float) * N - np.asarray(fp, float) * P, np.sqrt(np.maximum(product, 0))
-    )
-
-
-def f_beta(beta: float) -> Metric:
-    """Return F-beta: (1 + beta^2) TP / ((1 + beta^2) TP + beta^2 FN + FP)."""
-    square = float(beta) ** 2
-
-    def metric(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-        denominator = tp + fp + square * P
-        if np.size(P) and np.min(P) > 0:
-            return (1 + square) * tp / denominator
-        return _ratio((1 + square) * tp, denominator)
-
-    return metric
-
-
-def negative_cost(false_positive: Any, false_negative: Any) -> Metric:
+def _negative_cost(false_positive: Any, false_negative: Any) -> Rate:
     """Return minus the mean cost of a label."""
-
-    def metric(tp: Any, fp: Any, P: Any, N: Any) -> Any:
-        return -_ratio(false_positive * fp + false_negative * (P - tp), P + N)
-
-    return metric
+    return Rate(lambda tp, fp, P, N: (-(false_positive * fp + false_negative * (P - tp)), P + N))
 
 
-_PLAIN: dict[str, Metric] = {
-    "precision": precision,
-    "recall": recall,
-    "balanced_accuracy": balanced_accuracy,
-    "accuracy": accuracy,
-    "jaccard": jaccard,
-    "mcc": mcc,
+_RATES = {
+    "f1": F1,
+    "precision": PRECISION,
+    "recall": RECALL,
+    "balanced_accuracy": BALANCED_ACCURACY,
+    "accuracy": ACCURACY,
+    "jaccard": JACCARD,
+    "mcc": MATTHEWS,
 }
-WITHOUT_NEGATIVES = ("f1", "fbeta", "precision", "recall", "jaccard")  # which do not look at N
-OBJECTIVES = ("f1", "fbeta", *_PLAIN, "cost")
+OBJECTIVES = ("f1", "fbeta", *list(_RATES)[1:], "cost")
+# The search skips the count of negatives for these, which do not look at it.
+WITHOUT_NEGATIVES = ("f1", "fbeta", "precision", "recall", "jaccard")
 
-# Metric of a constraint, and whether its bound is a lower one.
+# Rate of a constraint, and whether its bound is a lower one. 0 / 0 is 0, so that a threshold
+# which predicts nothing meets no lower bound on precision.
 CONSTRAINTS: dict[str, tuple[Metric, bool]] = {
-    "precision": (precision, True),
-    "recall": (recall, True),
-    "specificity": (specificity, True),
-    "false_positive_rate": (false_positive_rate, False),
-    "positive_share": (positive_share, False),
+    "precision": (partial(PRECISION, undefined=0.0), True),
+    "recall": (partial(RECALL, undefined=0.0), True),
+    "specificity": (partial(SPECIFICITY, undefined=0.0), True),
+    "false_positive_rate": (partial(FALSE_POSITIVE_RATE, undefined=0.0), False),
+    "positive_share": (partial(POSITIVE_SHARE, undefined=0.0), False),
 }
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A bound on a metric, per label.
+    """A bound on a rate, per label.
 
     Attributes
     ----------
@@ -127,7 +72,7 @@ class Constraint:
     bounds: NDArray[np.float64]
 
     def values(self, tp: Any, fp: Any, P: Any, N: Any) -> Any:
-        """Return the metric."""
+        """Return the constrained rate."""
         return CONSTRAINTS[self.name][0](tp, fp, P, N)
 
     def holds(self, tp: Any, fp: Any, P: Any, N: Any, bound: Any) -> Any:
@@ -144,14 +89,14 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Objective:
-    """An objective with its parameters, and a constraint.
+    """An objective with its parameters and an optional constraint.
 
     Attributes
     ----------
     name : str
     beta : float
     costs : tuple of ndarray of shape (n_labels,)
-        Of a false positive and of a false negative.
+        Cost of a false positive and of a false negative.
     constraint : Constraint or None
     """
 
@@ -160,20 +105,30 @@ class Objective:
     costs: tuple[NDArray[np.float64], NDArray[np.float64]]
     constraint: Constraint | None
 
-    def metric(self, labels: Any = 0) -> Metric:
-        """Return the metric to maximise for some labels (one, or one per value)."""
-        if self.name in ("f1", "fbeta"):
-            return f_beta(1.0 if self.name == "f1" else self.beta)
+    def rate(self, labels: Any = 0) -> Rate:
+        """Return the objective of some labels (one, or one per value) as a rate.
+
+        It is undefined, and NaN, where the metrics of the same name are.
+        """
+        if self.name == "fbeta":
+            return f_beta(self.beta)
         if self.name == "cost":
-            return negative_cost(*(cost[labels] for cost in self.costs))
-        return _PLAIN[self.name]
+            return _negative_cost(*(cost[labels] for cost in self.costs))
+        return _RATES[self.name]
+
+    def metric(self, labels: Any = 0) -> Metric:
+        """Return the function of counts to maximize for some labels (one, or one per value).
+
+        Its 0 / 0 is 0, so that a threshold can be compared with any other.
+        """
+        return partial(self.rate(labels), undefined=0.0)
 
     def columns(self, labels: Any) -> "Objective":
-        """Return the goal of some of the labels."""
+        """Return the objective of some of the labels."""
         return self._with(lambda per_label: per_label[labels])
 
     def mean(self) -> "Objective":
-        """Return the goal of one label that stands for all."""
+        """Return the objective of one label that represents all of them."""
         return self._with(lambda per_label: per_label.mean(keepdims=True))
 
     def _with(self, function: Callable[[Array], Array]) -> "Objective":
@@ -189,7 +144,7 @@ class Objective:
         return all((cost == cost[0]).all() for cost in self.costs)
 
 
-def make_goal(
+def make_objective(
     objective: str,
     n_labels: int,
     *,
@@ -209,7 +164,7 @@ def make_goal(
     constraint : None or (name, bound)
         The bound is a number, or one per label as an array or a dict by name.
     names : sequence, optional
-        Of the labels.
+        Names of the labels.
 
     Returns
     -------
@@ -218,20 +173,20 @@ def make_goal(
     Raises
     ------
     ValueError
-        If one of them is invalid.
+        If one of the parameters is invalid.
     """
     names = list(range(n_labels)) if names is None else list(names)
     if objective not in OBJECTIVES:
         raise ValueError(
-            f"objective must be one of {', '.join(OBJECTIVES)} or a callable, got {objective!r}."
+            f"objective must be one of {', '.join(OBJECTIVES)} or a callable; got {objective!r}."
         )
     if not np.isfinite(beta) or beta <= 0:
-        raise ValueError(f"beta must be a positive number, got {beta!r}.")
+        raise ValueError(f"beta must be a positive number; got {beta!r}.")
     pair = costs if isinstance(costs, tuple | list) and len(costs) == 2 else None
     if pair is None:
         raise ValueError(
             "costs must be a pair (cost of a false positive, cost of a false negative), each a "
-            f"number or one number per label, got {costs!r}."
+            f"number or one number per label; got {costs!r}."
         )
     kinds = ("false positive", "false negative")
     fp_cost, fn_cost = (
@@ -246,11 +201,11 @@ def _check_constraint(constraint: Any, n_labels: int, names: list[Any]) -> Const
     valid = ", ".join(CONSTRAINTS)
     if not isinstance(constraint, tuple | list) or len(constraint) != 2:
         raise ValueError(
-            f"constraint must be None or a pair such as ('recall', 0.95), got {constraint!r}."
+            f"constraint must be None or a pair such as ('recall', 0.95); got {constraint!r}."
         )
     name, bound = constraint
     if name not in CONSTRAINTS:
-        raise ValueError(f"constraint must bound one of {valid}, got {name!r}.")
+        raise ValueError(f"constraint must bound one of {valid}; got {name!r}.")
     bounds = _per_label(bound, f"the bound of the constraint on {name}", n_labels, names, upper=1.0)
     return Constraint(name, bounds)
 
@@ -263,16 +218,21 @@ def _per_label(
         value = value.to_dict()
     if isinstance(value, Mapping):
         if set(value) != set(names):
-            raise ValueError(f"{what} is given for {sorted(map(str, value))}, labels are {names}.")
+            raise ValueError(
+                f"{what} is given for {sorted(map(str, value))}; the labels are {names}."
+            )
         value = [value[name] for name in names]
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0:
         array = np.full(n_labels, float(array))
     if array.shape != (n_labels,):
-        raise ValueError(f"{what} has the shape {array.shape}; there are {n_labels} labels.")
-    bad = ~((array >= 0) & (array <= upper) & np.isfinite(array))
-    if bad.any():
-        j = int(bad.argmax())
+        raise ValueError(
+            f"{what} has shape {array.shape}; expected one number for each of the {n_labels} "
+            "labels."
+        )
+    invalid = ~((array >= 0) & (array <= upper) & np.isfinite(array))
+    if invalid.any():
+        j = int(invalid.argmax())
         valid = "finite and at least 0" if np.isinf(upper) else f"between 0 and {upper:g}"
-        raise ValueError(f"{what} must be {valid}, got {array[j]} for {names[j]!r}.")
+        raise ValueError(f"{what} must be {valid}; got {array[j]} for {names[j]!r}.")
     return array

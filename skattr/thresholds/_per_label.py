@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skattr.metrics._counts import count_cells
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Metric, Objective
 from skattr.thresholds._score_table import ScoreTable, map_blocks
@@ -145,14 +146,12 @@ def counts_of(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
     result = np.zeros((4, table.n_labels))
     # One label at a time: the weights of all labels would be two float64 copies of the scores.
     for label in range(table.n_labels):
-        positive, negative = table.columns([label]).label_weights_by_class()
-        rows = predicted[:, label]
-        result[:, label] = (
-            positive[rows].sum(),
-            negative[rows].sum(),
-            positive.sum(),
-            negative.sum(),
+        # One column at a time: the weights of all would take 16 bytes an entry.
+        positive, negative = (
+            side[:, 0] for side in table.columns([label]).label_weights_by_class()
         )
+        counts = count_cells(positive, negative, predicted[:, label])
+        result[:, label] = counts.tp, counts.fp, counts.P, counts.N
     return result
 
 

@@ -11,6 +11,7 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import check_same_columns
+from skattr._targets.columns import read_labels, reject_masked
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
@@ -196,7 +197,7 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
     Parameters
     ----------
     labels : array-like of shape (n,) or (n, n_labels)
-        0 or 1, or booleans; NaN, None or pandas.NA if missing.
+        0 or 1, or booleans; NaN, None, pandas.NA or masked if missing.
     scores : array-like of the same shape
     sample_weight : array-like of shape (n,) or (n, n_labels), optional
 
@@ -208,28 +209,19 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
     ------
     ValueError
         If shapes differ, or a label or weight is invalid; the message names row and column.
+    TypeError
+        If scores or weights are masked or sparse.
     """
-    check_same_columns(scores, labels, "the scores", "the labels")
-    score_array = _matrix(scores)
-    if score_array.dtype.kind == "O" and not any(isinstance(s, str) for s in score_array.flat):
-        score_array = _from_objects(score_array)
-    if score_array.dtype.kind not in "biuf":
-        raise ValueError(f"The scores must be numbers; got dtype {score_array.dtype}.")
-    if score_array.dtype not in (np.float32, np.float64):
-        score_array = score_array.astype(np.float64)
-    label_array = _matrix(labels)
-    if label_array.dtype.kind not in "biuf":
-        label_array = _from_objects(label_array)
-    if score_array.shape != label_array.shape:
+    check_same_columns(scores, labels, "y_score", "y_true")
+    score_array = _score_matrix(scores)
+    codes = read_labels(labels, what="y_true").indicators()
+    if score_array.shape != codes.shape:
         raise ValueError(
-            f"The scores have shape {score_array.shape}, but the labels have shape "
-            f"{label_array.shape}; there must be one score for each label."
+            f"y_score has the shape {score_array.shape}, y_true {codes.shape}; there must be one "
+            "score for each label."
         )
-    if 0 in score_array.shape:
-        raise ValueError(f"Scores and labels are empty: shape {score_array.shape}.")
-    _check_zero_one(label_array)
-    if label_array.dtype.kind == "u":
-        label_array = label_array.astype(bool)
+    # Bools need no mask, which spares the search a comparison of every entry.
+    label_array = codes.view(np.bool_) if codes.min() >= 0 else codes
     return ScoreTable(score_array, label_array, read_weights(sample_weight, score_array.shape))
 
 
@@ -237,6 +229,7 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
     """Return weights as (n, 1) or (n, n_labels); raise if they are invalid."""
     if weights is None:
         return None
+    reject_masked(weights, "sample_weight")
     array = np.asarray(weights, dtype=np.float64)
     if array.ndim == 1:
         array = array[:, np.newaxis]
@@ -255,43 +248,23 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
     return array
 
 
-def _matrix(values: Any) -> Array:
-    if isinstance(values, pd.DataFrame) and not all(
-        isinstance(dtype, np.dtype) for dtype in values.dtypes
-    ):
-        values = values.astype(object)
-    array = np.asarray(values)
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
+def _score_matrix(scores: Any) -> Array:
+    """Return scores as a float array of shape (n, n_labels), NaN where one is missing."""
+    reject_masked(scores, "y_score")
+    is_frame = isinstance(scores, pd.DataFrame)
+    if is_frame and not all(isinstance(dtype, np.dtype) for dtype in scores.dtypes):
+        scores = scores.astype(object)  # NumPy would not convert pandas.NA to a float
+    array = np.asarray(scores)
+    array = array[:, np.newaxis] if array.ndim == 1 else array
     if array.ndim != 2:
-        raise ValueError(f"Scores and labels must have one or two dimensions; got {array.shape}.")
-    return array
-
-
-def _from_objects(array: Array) -> Array:
-    values = array.astype(object)
-    values[pd.isna(values)] = np.nan
+        raise ValueError(f"y_score must have one or two dimensions, got shape {array.shape}.")
+    if array.dtype in (np.float32, np.float64):
+        return array
+    if array.dtype.kind == "O" and not any(isinstance(score, str) for score in array.flat):
+        array = np.where(pd.isna(array), np.nan, array)
+    if array.dtype.kind not in "biufO":
+        raise ValueError(f"y_score must hold numbers, got the dtype {array.dtype}.")
     try:
-        if not any(isinstance(value, str) for value in values.flat):
-            return values.astype(np.float64)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError("Labels must be 0, 1, bools, or missing (NaN, None, NA).")
-
-
-def _check_zero_one(labels: Array) -> None:
-    if labels.dtype.kind == "b":
-        return
-    if labels.dtype.kind in "iu":
-        if labels.min() >= 0 and labels.max() <= 1:
-            return
-        bad = (labels != 0) & (labels != 1)
-    else:
-        bad = (labels != 0) & (labels != 1) & ~np.isnan(labels)
-        if not bad.any():
-            return
-    row, column = np.argwhere(bad)[0]
-    raise ValueError(
-        f"The label in row {row}, column {column} is {labels[row, column]}; labels must be 0, 1, "
-        "bools, or missing (NaN, None, NA)."
-    )
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y_score must hold numbers: {error}.") from error

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skattr._multioutput.scores import looks_like_proba
 from skattr.thresholds._joint import check_pooled, joint_thresholds
 from skattr.thresholds._metric_grid import grid_thresholds, metric_values
-from skattr.thresholds._objectives import OBJECTIVES, Objective, make_goal
+from skattr.thresholds._objectives import OBJECTIVES, Objective, make_objective
 from skattr.thresholds._per_label import ThresholdSet, collect, counts_of, per_label_thresholds
 from skattr.thresholds._risk_control import CERTIFIABLE, certified_thresholds
 from skattr.thresholds._samples import check_row_objective, row_thresholds, row_value
@@ -84,7 +84,7 @@ def make_search_config(
         _check_metric_parameters(average, strategy, constraint)
         checked = objective
     else:
-        checked = make_goal(
+        checked = make_objective(
             objective, n_labels, beta=beta, costs=costs, constraint=constraint, names=names
         )
         if average == "samples":
@@ -194,9 +194,10 @@ def evaluate(
     Returns
     -------
     values : ndarray of shape (n_labels,), float64
-        Objective of each label, NaN for those that do not count.
+        Objective of each label; NaN for those that do not count, and where it is undefined.
     value : float
-        Objective averaged as the parameter `average` says, NaN if no label counts.
+        Objective averaged as the parameter `average` says, over the labels of which it is
+        defined; NaN if there is none.
     """
     objective = config.objective
     if not isinstance(objective, Objective):
@@ -217,16 +218,18 @@ def _from_counts(
     """Return the objective of each label, and that of their mean or of the summed counts."""
     labels = np.flatnonzero(counted)
     values = np.full(counts.shape[1], np.nan)
-    values[labels] = objective.metric(labels)(*counts[:, labels])
+    values[labels] = objective.rate(labels)(*counts[:, labels])
     if average == "macro" or not len(labels):
         return values, _mean(values[labels])
     if objective.name == "cost":  # costs may differ from label to label
         return values, float(np.average(values[labels], weights=counts[2:, labels].sum(axis=0)))
-    return values, float(objective.metric()(*counts[:, labels].sum(axis=1)))
+    return values, float(objective.rate()(*counts[:, labels].sum(axis=1)))
 
 
 def _mean(values: Floats) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    """Average the labels of which the objective is defined, as the metrics do."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -293,7 +296,7 @@ def find_thresholds(
           ``sample_weight`` if there are weights, or a scorer of `skattr.metrics`. It is
           evaluated at up to 200 thresholds.
 
-        A ratio whose denominator is 0 is 0.
+        The search treats 0 / 0 as 0.
     average : {"macro", "micro", "samples", "global"}, default="macro"
         Counts that the objective is computed from:
 

@@ -74,8 +74,8 @@ class TuningResult:
     """Thresholds and their scores; arrays have an entry per output, NaN if it is not binary.
 
     A label that cannot be tuned counts with its default threshold, since that is what it will be
-    predicted with. A ratio whose denominator is 0 is 0. A label that is missing in every row
-    does not count.
+    predicted with. A label whose known labels do not define the objective, such as F1 without a
+    known positive, is NaN and left out of the average, as in the metrics of this package.
 
     Attributes
     ----------

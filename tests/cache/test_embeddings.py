@@ -1,4 +1,4 @@
-"""The store of features against a dictionary, and what images are known by."""
+"""The embedding store against a dictionary, with several threads and processes."""
 
 import contextlib
 import multiprocessing
@@ -10,45 +10,34 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skattr._cache import sqlite as _sqlite_file
-from skattr._cache.embeddings import FILE_NAME, EmbeddingStore, image_keys
-from skattr._inputs.checks import check_image_paths
-from skattr._inputs.rows import BOX_COLUMNS, ImageRows
-from skattr.exceptions import ImageReadError
+from skattr._cache.embeddings import FILE_NAME, EmbeddingStore
 
-WIDTH = 3
+N_FEATURES = 3
 FORK = multiprocessing.get_context("fork")
 
 
-def key(number):
+def make_key(number):
     """Return a key of 32 bytes."""
     return number.to_bytes(32)
 
 
-def row(number):
-    """Return the features that belong to a key."""
+def make_row(number):
+    """Return the features of a key."""
     return np.float32([number, number / 7, -number])
 
 
-def rows_of(numbers, computed):
-    """Return what computes the rows of some keys and notes them down."""
-
-    def compute(places):
-        computed.extend(numbers[place] for place in places)
-        return np.stack([row(numbers[place]) for place in places])
-
-    return compute
-
-
-def fill(store, numbers):
-    """Fill a store and return the numbers whose rows were computed."""
-    computed = []
-    store.fill([key(number) for number in numbers], rows_of(numbers, computed))
+def fill(store, numbers, *, claim=True):
+    """Compute and store rows as ImageEmbedder does; return the numbers that were computed."""
+    keys = [make_key(number) for number in numbers]
+    absent = store.claim(keys) if claim else store.missing(keys)
+    computed = [number for number, key in zip(numbers, keys, strict=True) if key in absent]
+    if computed:
+        rows = np.stack([make_row(number) for number in computed])
+        store.store([make_key(number) for number in computed], rows)
     return computed
 
 
@@ -58,50 +47,47 @@ def store(tmp_path):
     return EmbeddingStore(tmp_path / "cache")
 
 
-# --- the store -----------------------------------------------------------------------------
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 20), unique=True, max_size=8), max_size=6))
-def test_it_is_a_dictionary_on_disk(batches):
-    """It computes what a dictionary lacks, keeps it over openings, and gives it to the bit."""
+def test_a_store_is_a_dictionary_on_disk(batches):
+    """Missing rows are computed, and the bit-identical rows are read by later processes."""
     with tempfile.TemporaryDirectory() as folder:
-        known = {}
+        expected = {}
         for batch in batches:
             store = EmbeddingStore(folder)
-            assert store.missing(map(key, batch)) == {
-                key(number) for number in set(batch) - {*known}
-            }
-            assert fill(store, batch) == [number for number in batch if number not in known]
-            known |= {number: row(number) for number in batch}
-            assert len(store) == len(known)
-        wanted = [*known, *reversed(known)]
-        result = EmbeddingStore(folder).read([key(number) for number in wanted], WIDTH)
-        expected = np.array([known[number] for number in wanted], np.float32)
-        np.testing.assert_array_equal(result, expected.reshape(-1, WIDTH))
+            absent = [number for number in batch if number not in expected]
+            assert store.missing(map(make_key, batch)) == {make_key(number) for number in absent}
+            assert fill(store, batch) == absent
+            expected |= {number: make_row(number) for number in batch}
+            assert len(store) == len(expected)
+        numbers = [*expected, *reversed(expected)]
+        result = EmbeddingStore(folder).read([make_key(n) for n in numbers], N_FEATURES)
+        rows = np.array([expected[number] for number in numbers], np.float32)
+        np.testing.assert_array_equal(result, rows.reshape(-1, N_FEATURES))
         assert result.dtype == np.float32
 
 
 def test_more_keys_than_a_query_takes(store):
-    """Thousands of keys are looked up, kept and read in their order."""
+    """Thousands of keys are looked up, stored and read in their order."""
     numbers = np.random.default_rng(0).permutation(2500).tolist()
     fill(store, numbers[:1100])
     assert fill(store, numbers) == numbers[1100:]
-    assert not store.missing(map(key, numbers))
+    assert not store.missing(map(make_key, numbers))
     np.testing.assert_array_equal(
-        store.read([key(number) for number in numbers], WIDTH), [row(number) for number in numbers]
+        store.read([make_key(number) for number in numbers], N_FEATURES),
+        [make_row(number) for number in numbers],
     )
 
 
-def test_every_float_comes_back(store):
-    """NaN, infinities, denormal numbers and minus zero are kept to the bit."""
+def test_every_float_is_bit_identical(store):
+    """NaN, infinities, denormal numbers and minus zero are stored bit-identically."""
     odd = np.float32([[np.nan, np.inf, -np.inf, 1e-45, -0.0]])
-    store.fill([key(0)], lambda places: odd[places])
-    assert store.read([key(0)], 5).tobytes() == odd.tobytes()
+    store.store([make_key(0)], odd)
+    assert store.read([make_key(0)], 5).tobytes() == odd.tobytes()
 
 
 def test_networks_are_registered_once(store):
-    """The length of a network's rows is known once registered; the first description stays."""
+    """The number of features of a network is known after it is registered."""
     assert store.n_features(b"one") is None
     store.register(b"one", "description", 7)
     store.register(b"one", "description", 7)
@@ -109,42 +95,68 @@ def test_networks_are_registered_once(store):
     assert store.n_features(b"two") is None
 
 
-def test_a_failed_batch_leaves_nothing(store):
-    """An error in computing is raised as it is, keeps no row and no lock."""
+def test_claimed_rows_are_missing_but_not_claimed_again(store):
+    """Another process skips claimed keys at first, and may compute and store them anyway."""
+    keys = {make_key(number) for number in range(4)}
+    assert store.claim({make_key(0), make_key(1)}) == {make_key(0), make_key(1)}
+    assert store.claim(keys) == {make_key(2), make_key(3)}
+    assert store.missing(keys) == keys
+    assert len(store) == 0
+    assert fill(store, [0, 1], claim=False) == [0, 1]
+    assert store.missing(keys) == {make_key(2), make_key(3)}
+    with pytest.raises(OSError, match="rows were deleted while it was read"):
+        store.read([make_key(2)], N_FEATURES)
 
-    def fail(places):
-        raise KeyboardInterrupt
 
+def test_rows_stored_first_stay(store):
+    """Of two processes that compute the same row, both then read the row stored first."""
+    key = make_key(5)
+    store.store([key], make_row(5)[np.newaxis])
+    store.store([key], make_row(6)[np.newaxis])
+    np.testing.assert_array_equal(store.read([key], N_FEATURES)[0], make_row(5))
+    assert len(store) == 1
+
+
+def test_nothing_is_locked_while_rows_are_computed(store):
+    """Between claim and store another process can claim and store without waiting."""
+    store.claim([make_key(1)])
+    with contextlib.closing(sqlite3.connect(store.file, timeout=0)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    assert fill(store, [2]) == [2]
+
+
+def test_an_error_in_a_transaction_stores_nothing(store):
+    """Rows before the error in a batch are rolled back, and no lock remains."""
     fill(store, [1, 2])
-    with pytest.raises(KeyboardInterrupt):
-        store.fill([key(2), key(3)], fail)
+    with pytest.raises(ValueError, match="shorter"):
+        store.store([make_key(3), make_key(4)], make_row(3)[np.newaxis])
     assert len(store) == 2
     assert fill(store, [2, 3]) == [3]
 
 
 def test_no_connection_outlives_a_call(store):
-    """Nothing is open after a call, so a store pickles and forks."""
+    """No file is open after a call, so that a store can be pickled and forked."""
     fill(store, [1])
-    with pytest.raises(ZeroDivisionError):
-        store.fill([key(2)], lambda places: 1 / 0)
-    files = Path("/proc/self/fd")
-    if files.exists():
-        opened = [os.readlink(link) for link in files.iterdir() if link.exists()]
-        assert not any(FILE_NAME in name for name in opened)
+    with pytest.raises(OSError, match="4 features"):
+        store.read([make_key(1)], 4)
+    descriptors = Path("/proc/self/fd")
+    if descriptors.exists():
+        names = [os.readlink(link) for link in descriptors.iterdir() if link.exists()]
+        assert not any(FILE_NAME in name for name in names)
     copy = pickle.loads(pickle.dumps(store))
     assert fill(copy, [1, 2]) == [2]
     assert set(vars(copy)) == {"file"}
 
 
-def test_threads_compute_each_row_once(store):
+def test_threads_claim_each_row_once(store):
     """Threads that fill the same keys in several orders compute each of them once."""
     computed = []
 
     def work(seed):
         order = np.random.default_rng(seed).permutation(40).tolist()
         for start in range(0, 40, 5):
-            batch = order[start : start + 5]
-            store.fill([key(number) for number in batch], rows_of(batch, computed))
+            computed.extend(fill(store, order[start : start + 5]))
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
     for thread in threads:
@@ -154,30 +166,22 @@ def test_threads_compute_each_row_once(store):
     assert sorted(computed) == list(range(40))
 
 
-def work_in_a_process(folder, log, seed):
-    """Fill one of many stores that begin at once, noting each row computed in a file."""
-
-    def noting(batch):
-        def compute(places):
-            with open(log, "a") as file:
-                file.writelines(f"{batch[place]}\n" for place in places)
-            return np.stack([row(batch[place]) for place in places])
-
-        return compute
-
+def fill_in_a_process(folder, log, seed):
+    """Fill a store that other processes fill, too, and append the computed rows to a file."""
     store = EmbeddingStore(folder)
     order = np.random.default_rng(seed).permutation(60).tolist()
     for start in range(0, 60, 4):
-        batch = order[start : start + 4]
-        store.fill([key(number) for number in batch], noting(batch))
+        computed = fill(store, order[start : start + 4])
+        with open(log, "a") as file:
+            file.write("".join(f"{number}\n" for number in computed))
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_processes_compute_each_row_once(tmp_path, attempt):
-    """Processes that make the cache together and fill the same keys compute each row once."""
+def test_processes_claim_each_row_once(tmp_path, attempt):
+    """Processes that create a store together and fill the same keys compute each row once."""
     log = tmp_path / "log"
     workers = [
-        FORK.Process(target=work_in_a_process, args=(tmp_path / "cache", log, 10 * attempt + seed))
+        FORK.Process(target=fill_in_a_process, args=(tmp_path / "cache", log, 10 * attempt + seed))
         for seed in range(4)
     ]
     for worker in workers:
@@ -186,221 +190,65 @@ def test_processes_compute_each_row_once(tmp_path, attempt):
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert sorted(map(int, log.read_text().split())) == list(range(60))
+    keys = [make_key(number) for number in range(60)]
+    expected = [make_row(number) for number in range(60)]
+    result = EmbeddingStore(tmp_path / "cache").read(keys, N_FEATURES)
+    np.testing.assert_array_equal(result, expected)
 
 
-def die_in_a_batch(folder):
-    """Keep one batch, and be killed in the middle of the next."""
+def die_before_storing(folder):
+    """Store one batch, claim the next one and be killed."""
     store = EmbeddingStore(folder)
     fill(store, [1, 2])
+    store.claim([make_key(3), make_key(4)])
+    os.kill(os.getpid(), 9)
 
-    def die(places):
+
+def die_in_a_transaction(folder):
+    """Store one batch and be killed while the next one is written."""
+    store = EmbeddingStore(folder)
+    fill(store, [1, 2])
+    with store.transaction() as connection:
+        connection.execute("INSERT INTO features VALUES (?, ?)", (make_key(3), b"half a row"))
         os.kill(os.getpid(), 9)
 
-    store.fill([key(3), key(4)], die)
 
-
-def test_a_killed_process_leaves_a_cache_that_goes_on(tmp_path):
-    """After kill -9 inside a batch, the batches before are there and nothing is locked."""
-    worker = FORK.Process(target=die_in_a_batch, args=(tmp_path,))
+@pytest.mark.parametrize("die", [die_before_storing, die_in_a_transaction])
+def test_a_killed_process_leaves_a_valid_store(tmp_path, die):
+    """After kill -9 the batches before are stored, nothing is locked and the rest can be added."""
+    worker = FORK.Process(target=die, args=(tmp_path,))
     worker.start()
     worker.join()
     assert worker.exitcode == -9
     store = EmbeddingStore(tmp_path)
     assert len(store) == 2
-    assert fill(store, [1, 2, 3, 4]) == [3, 4]
+    first = fill(store, [1, 2, 3, 4])
+    second = fill(store, [1, 2, 3, 4], claim=False)
+    assert sorted(first + second) == [3, 4]
     with contextlib.closing(sqlite3.connect(store.file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_lock_that_is_never_given_back(store, monkeypatch):
-    """Waiting has an end, with a sentence."""
-    monkeypatch.setattr(_sqlite_file, "_PATIENCE", 0.1)
-    fill(store, [1])
-    connection = sqlite3.connect(store.file, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    assert not store.missing([key(1)])  # reading does not wait
-    with pytest.raises(TimeoutError, match="locked by another process for 0 seconds"):
-        fill(store, [2])
-    connection.close()
-    assert fill(store, [2]) == [2]
-
-
-# --- what else may lie in the folder ---------------------------------------------------------
-
-
-def test_a_file_for_a_folder(tmp_path):
-    """A path that is, or lies below, a file is refused."""
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(OSError, match=r"cache='.*file.*' is no folder, nor can it be made one"):
-            EmbeddingStore(folder)
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes anywhere")
-def test_a_folder_that_cannot_be_written_to(tmp_path):
-    """A folder without the permission to write is refused."""
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(OSError, match=r"embeddings\.sqlite' cannot be used"):
-            EmbeddingStore(tmp_path)
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def test_no_database(tmp_path):
-    """Bytes that are no database are named and left as they are."""
-    path = tmp_path / FILE_NAME
-    path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(OSError, match=r"cannot be used: file is not a database\. If it is dam"):
-        EmbeddingStore(tmp_path)
-    assert path.read_bytes() == b"not a database" * 1000
-
-
-def test_a_folder_in_its_place(tmp_path):
-    """A folder of the file's name is named."""
-    (tmp_path / FILE_NAME).mkdir()
-    with pytest.raises(OSError, match="cannot be used: unable to open database file"):
-        EmbeddingStore(tmp_path)
-
-
-def test_a_database_of_others(tmp_path):
-    """A database of another application is named and left as it is."""
-    path = tmp_path / FILE_NAME
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE features (key, row)")
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(OSError, match="it is the file of another application"):
-        EmbeddingStore(tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_another_format(store):
-    """A cache of another format is named with both versions."""
-    connection = sqlite3.connect(store.file)
-    connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(OSError, match="its format is 99, that of this version 1"):
-        len(store)
-
-
-@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
-def test_a_truncated_file(store, kept):
-    """A file that lost its end is found out, by SQLite or by the rows it lacks."""
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_truncated_file_is_an_error(store, share):
+    """A file without its end is found out by SQLite or by the rows it lacks."""
     numbers = list(range(2000))
     fill(store, numbers)
-    size = store.file.stat().st_size
-    os.truncate(store.file, int(size * kept))
-    with pytest.raises(OSError, match=r"cannot be used: .*delete it"):
-        store.read([key(number) for number in numbers], WIDTH)
+    os.truncate(store.file, int(store.file.stat().st_size * share))
+    with pytest.raises(OSError, match=r"cannot be used: .*Delete it"):
+        store.read([make_key(number) for number in numbers], N_FEATURES)
 
 
-def test_rows_of_another_length(store):
-    """Rows that are not as long as the network's are found out."""
+def test_rows_of_another_length_are_an_error(store):
+    """Rows must have as many features as the network."""
     fill(store, [1])
-    with pytest.raises(OSError, match="it has rows that are not 4 features long"):
-        store.read([key(1)], 4)
+    with pytest.raises(OSError, match="it has rows that do not have 4 features"):
+        store.read([make_key(1)], 4)
 
 
-def test_rows_that_are_gone(store):
+def test_deleted_rows_are_an_error(store):
     """Rows that were there a moment ago are missed."""
     fill(store, [1])
     store.file.unlink()
-    with pytest.raises(OSError, match="rows were taken from it"):
-        store.read([key(1)], WIDTH)
-
-
-# --- what an image is known by --------------------------------------------------------------
-
-PIXELS = st.lists(st.integers(0, 1), min_size=12, max_size=12)
-SHAPES = st.sampled_from([(2, 2, 3), (1, 4, 3), (4, 1, 3), (3, 4), (4, 3), (12, 1), (2, 6)])
-
-
-@given(PIXELS, SHAPES, PIXELS, SHAPES)
-def test_images_in_memory_are_known_by_their_pixels(pixels, shape, others, another):
-    """Keys are equal if, and only if, pixels and shape are."""
-    first, second = (
-        np.array(values, np.uint8).reshape(form)
-        for values, form in ((pixels, shape), (others, another))
-    )
-    keys = [
-        image_keys(ImageRows(one[np.newaxis], (2, 2)), b"", "content", [0])[0]
-        for one in (first, second)
-    ]
-    assert (keys[0] == keys[1]) == np.array_equal(first, second)
-
-
-def test_memory_order_does_not_matter(rng):
-    """A view of any strides has the key of its copy."""
-    array = rng.integers(0, 255, (4, 6, 5, 3)).astype(np.uint8)
-    for view in (array[:, ::-1], array.transpose(0, 2, 1, 3), np.asfortranarray(array)):
-        keys = [
-            image_keys(ImageRows(one, (6, 5)), b"n", "stat", range(4))
-            for one in (view, view.copy())
-        ]
-        assert keys[0] == keys[1]
-
-
-def keys_of(X, by, network=b"network"):
-    """Return the keys of files."""
-    rows = check_image_paths(X, (4, 4))
-    return image_keys(rows, network, by, range(len(rows)))
-
-
-@pytest.fixture
-def paths(tmp_path):
-    """Two files of equal bytes, and one of others as long, all of one time."""
-    paths = [tmp_path / name for name in ("a.png", "b.png", "c.png")]
-    for path, content in zip(paths, (b"same", b"same", b"else"), strict=True):
-        path.write_bytes(content)
-        os.utime(path, ns=(10**18, 10**18))
-    return [str(path) for path in paths]
-
-
-def test_files_are_known_by_their_bytes(paths):
-    """Equal bytes under another name or time have one key; a changed byte makes another."""
-    keys = keys_of(paths, "content")
-    assert keys[0] == keys[1] != keys[2]
-    os.utime(paths[0])
-    assert keys_of(paths, "content") == keys
-    Path(paths[0]).write_bytes(b"sama")
-    assert keys_of(paths, "content")[0] not in keys
-
-
-def test_files_are_known_by_path_size_and_time(paths, monkeypatch):
-    """Path, size, or a nanosecond make another key; the way the path is written does not."""
-    keys = keys_of(paths, "stat")
-    assert len(set(keys)) == 3
-    monkeypatch.chdir(Path(paths[0]).parent)
-    assert keys_of(["./a.png", Path("b.png"), "c.png"], "stat") == keys
-    os.utime(paths[0], ns=(10**18, 10**18 + 1))
-    assert keys_of(paths, "stat")[0] not in keys
-    Path(paths[1]).write_bytes(b"longer")
-    os.utime(paths[1], ns=(10**18, 10**18))
-    assert keys_of(paths, "stat")[1] not in keys
-
-
-@pytest.mark.parametrize("by", ["content", "stat"])
-def test_boxes_and_networks_make_other_keys(paths, by):
-    """One photograph has a key for each box and each network; a box of NaN is no box."""
-    boxes = [[0, 0, 2, 2], [0, 0, 2, 3], [np.nan] * 4, [0, 0, 2, 2]]
-    table = pd.DataFrame(boxes, columns=BOX_COLUMNS).assign(path=paths[0])
-    keys = keys_of(table, by)
-    assert len(set(keys)) == 3
-    assert keys[0] == keys[3]
-    assert keys[2] == keys_of(paths[:1], by)[0]
-    assert not set(keys) & set(keys_of(table, by, b"another"))
-
-
-def test_the_two_kinds_of_keys_do_not_meet(paths):
-    """A cache may be used with both."""
-    assert not set(keys_of(paths, "content")) & set(keys_of(paths, "stat"))
-
-
-@pytest.mark.parametrize("by", ["content", "stat"])
-def test_a_file_that_is_gone(paths, by):
-    """A file that went away is named with its row."""
-    rows = check_image_paths(paths, (4, 4))
-    os.remove(paths[2])
-    with pytest.raises(ImageReadError, match=r"^row 2 of X: cannot read the image '.*c\.png'"):
-        image_keys(rows, b"", by, range(3))
+    with pytest.raises(OSError, match="rows were deleted"):
+        store.read([make_key(1)], N_FEATURES)

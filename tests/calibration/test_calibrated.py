@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, ImageReading
 from skattr.calibration import CalibratedMultiOutputCV
 from skattr.calibration._calibrators import (
     METHODS,
@@ -618,7 +618,9 @@ def test_unreadable_rows(labels, method, n_labels):
     X, y = labels[0], labels[1][:, :n_labels] if n_labels > 1 else labels[1][:, 0]
     is_bad = np.arange(300) % 9 == 4
     holed = np.where(is_bad[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn").fit(X, y)
+    network = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    ).fit(X, y)
     params = {"method": method, "cv": "prefit", "min_support": 2, "pos_weight": 3.0}
     calibrated = CalibratedMultiOutputCV(network, **params)
     other = clone(calibrated).set_params(estimator=network).fit(X[~is_bad], y[~is_bad])
@@ -650,7 +652,9 @@ def test_unreadable_rows_in_folds(labels):
     """They do not count in the fold that holds them out."""
     X, y = labels
     holed = np.where((np.arange(300) % 9 == 4)[:, None], np.nan, X)
-    network = AttributeClassifier(max_epochs=2, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        max_epochs=2, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     for cv in (3, 0.4):
         calibrated = CalibratedMultiOutputCV(network, cv=cv, random_state=0).fit(holed, y)
         assert [type(calibrator) for calibrator in calibrated.calibrators_] == [Sigmoid] * 3
@@ -663,7 +667,7 @@ def test_classifier_without_support_for_missing_labels(labels, cv):
     frame = pd.DataFrame(y, columns=list("abc")).astype("boolean")
     frame.loc[::7, ["b", "c"]] = pd.NA
     calibrated = CalibratedMultiOutputCV(RandomForestClassifier(2), cv=cv)
-    message = r"RandomForestClassifier cannot take missing labels, .* output\(s\) \['b', 'c'\]"
+    message = r"RandomForestClassifier does not support missing labels, .* output\(s\) \['b', 'c'\]"
     with pytest.raises(ValueError, match=message) as caught:
         calibrated.fit(X, frame)
     assert caught.value.__cause__ is not None

@@ -1,4 +1,4 @@
-"""Writers of small datasets in the formats of the field, byte for byte, quirks included."""
+"""Writers of small datasets in the published formats, including their quirks."""
 
 import json
 

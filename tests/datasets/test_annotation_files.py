@@ -1,4 +1,4 @@
-"""Strict reading: what is accepted, and how each fault is named."""
+"""Readers of annotation files: accepted input and the error for each fault."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from skattr.datasets import _annotation_files as _reading
+from skattr.datasets import _annotation_files
 from skattr.datasets._annotation_files import (
     check_choice,
     check_order,
@@ -37,8 +37,8 @@ def written(folder, content):
 )
 @given(st.data())
 def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
-    """Line ends, a byte order mark, blanks, a missing last end and chunks change nothing."""
-    monkeypatch.setattr(_reading, "_CHUNK", data.draw(st.sampled_from([2, 3, 65536])))
+    """Line ends, byte order mark, blanks and chunk size do not change the result."""
+    monkeypatch.setattr(_annotation_files, "_CHUNK_SIZE", data.draw(st.sampled_from([2, 3, 65536])))
     n, k = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 4))
     cells = data.draw(
         st.lists(
@@ -70,8 +70,8 @@ def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(cut=st.integers(0, 38), separator=st.sampled_from([",", " "]))
-def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, separator):
-    """No cut gives a label that the whole file does not have."""
+def test_a_truncated_file_is_rejected_or_gives_its_first_rows(tmp_path, cut, separator):
+    """A file that is cut short anywhere has no label that the complete file lacks."""
     whole = [["1", "-1", "0", "-1"], ["-1", "1", "1", "0"], ["0", "0", "-1", "1"]]
     text = "".join(separator.join(row) + "\n" for row in whole)
     path = written(tmp_path, text[:cut])
@@ -90,16 +90,16 @@ def test_a_file_cut_anywhere_is_refused_or_gives_its_first_rows(tmp_path, cut, s
         ("a 1\nb\n", "line 2: expected 2 fields, got 1; the file may be cut short."),
         ("a 1\nb 1 1\nc 1\n", "line 2: expected 2 fields, got 3."),
         ("a 1\n\nc 1\n", "line 2: expected 2 fields, got 0."),
-        ("", "holds no row; rows are expected from line 1 on"),
-        ("\r\n\r\n", "holds no row"),
+        ("", "contains no row; rows are expected from line 1 on"),
+        ("\r\n\r\n", "contains no row"),
         (b"a 1\nb\xe9 1\n", "line 2: the byte 0xe9 is not UTF-8"),
         (b"\xff\xfea\x00 \x001\x00", "line 1: the byte 0xff is not UTF-8"),
-        ("a 1\rb 1\r", "line 1: a carriage return or a NUL stands within the line"),
-        (b"a 1\nb 1\n\0\0\0\0", "line 3: a carriage return or a NUL"),
+        ("a 1\rb 1\r", "line 1: the line contains a carriage return or a NUL"),
+        (b"a 1\nb 1\n\0\0\0\0", "line 3: the line contains a carriage return or a NUL"),
     ],
 )
 def test_faults_of_lines_are_named(tmp_path, content, message):
-    """The file, the line and what was expected are in the sentence."""
+    """The error names file and line, and says what was expected."""
     path = written(tmp_path, content)
     with pytest.raises(DatasetFormatError, match=re.escape(message)) as caught:
         read_rows(path, 2, text=[0])
@@ -123,7 +123,7 @@ def test_a_cell_outside_the_coding_is_named_with_line_and_attribute(tmp_path):
 
 @pytest.mark.parametrize("cell", ["", "1.5", "x", "1e3", "١", "12345678901234567890", "- 1"])
 def test_numbers_must_be_whole(tmp_path, cell):
-    """What int or float would also read is refused."""
+    """Numbers that only int() or float() accepts are rejected."""
     path = written(tmp_path, f"7,-3\n5,{cell}\n")
     with pytest.raises(DatasetFormatError, match="line 2: y is .* but must be a whole number"):
         read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
@@ -138,13 +138,13 @@ def test_numbers_are_read(tmp_path):
 
 
 def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
-    """Names may have blanks within; blank lines at the end are no names."""
+    """Names may contain blanks; blank lines at the end are ignored."""
     path = written(tmp_path, "\ufeffFurn. Leg\r\nStem/Trunk\r\n\r\n")
     assert read_names(path) == ["Furn. Leg", "Stem/Trunk"]
     for content, message in [
-        ("a\nb\na\n", "line 3: expected a name that is not there yet, got 'a'"),
-        ("a\n\nb\n", "line 2: expected a name that is not there yet, got ''"),
-        ("\n", "holds no name"),
+        ("a\nb\na\n", "line 3: expected a new name, got 'a'"),
+        ("a\n\nb\n", "line 2: expected a new name, got ''"),
+        ("\n", "contains no name"),
     ]:
         with pytest.raises(DatasetFormatError, match=message):
             read_names(written(tmp_path, content))
@@ -152,17 +152,17 @@ def test_names_are_read_with_blanks_and_windows_ends(tmp_path):
 
 @given(st.permutations(["a", "b", "c", "x", "y"]))
 def test_known_names_must_be_in_their_order(names):
-    """The names that the format knows must rise; others may stand anywhere."""
+    """Known names must be in official order; others may be anywhere."""
     known = [name for name in names if name in "abc"]
     if known == sorted(known):
         check_order(names, "a,b,c", "file")
     else:
-        with pytest.raises(DatasetFormatError, match="file: the attribute '.' stands after '.'"):
+        with pytest.raises(DatasetFormatError, match="file: the attribute '.' comes after '.'"):
             check_order(names, "a,b,c", "file")
 
 
 def test_json_that_is_cut_is_named(tmp_path):
-    """The line and column in which JSON ends are named."""
+    """The error names the line and column in which JSON ends."""
     assert read_json(written(tmp_path, b'\xef\xbb\xbf[{"a": 1}]\r\n')) == [{"a": 1}]
     with pytest.raises(DatasetFormatError, match=r"line 2, column 8: this is not JSON .*cut short"):
         read_json(written(tmp_path, '[\n{"a": 1'))
@@ -171,18 +171,16 @@ def test_json_that_is_cut_is_named(tmp_path):
 
 
 def test_twice_is_named_with_both_lines():
-    """Both places of a value that may be there once are named."""
+    """The error for a repeated value names both places."""
     check_unique(pd.Series(["a", "b"]), "the image", line_of("f", 3))
     with pytest.raises(DatasetFormatError) as caught:
         check_unique(pd.Series(["a", "b", "a"]), "the image", line_of("f", 3))
-    assert str(caught.value) == (
-        "f, line 5: the image 'a' is there already (f, line 3), but each may be there once."
-    )
+    assert str(caught.value) == ("f, line 5: the image 'a' occurs twice, first in f, line 3.")
 
 
 @pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])
 def test_choices(value):
-    """Only the valid values themselves are taken, whatever type comes."""
+    """Only the valid values are accepted, whatever the type."""
     check_choice("subset", None, (None, "train"))
     with pytest.raises(ValueError, match=r"subset must be one of \[None, 'train'\], got"):
         check_choice("subset", value, (None, "train"))

@@ -1,4 +1,4 @@
-"""The loader of aPascal and aYahoo, on written files and, where they are, on the real ones."""
+"""Loader of aPascal and aYahoo, on written files and, if available, on the official ones."""
 
 import os
 import re
@@ -77,7 +77,7 @@ def test_the_box_holds_what_voc_means(tmp_path, rng):
 
 
 def test_no_subset_is_all_of_them(folder):
-    """The three parts follow each other, told apart by the column split."""
+    """The three parts are concatenated, with their names in the column split."""
     whole = load_apascal(folder)
     parts = [load_apascal(folder, part) for part in ("train", "test", "ayahoo")]
     for name in ("data", "target"):
@@ -86,7 +86,7 @@ def test_no_subset_is_all_of_them(folder):
 
 
 def test_drop_empty(folder):
-    """The rows without any attribute go, and nothing else."""
+    """Only rows without any attribute are dropped."""
     whole, some = load_apascal(folder, "train"), load_apascal(folder, "train", drop_empty=True)
     keep = [0, 2, 3, 4, 5]
     pd.testing.assert_frame_equal(some.data, whole.data.loc[keep].reset_index(drop=True))
@@ -124,14 +124,14 @@ def test_boxes_without_area_are_kept_and_reported(folder):
             "attribute_names.txt",
             b"Ear\nSnout\n",
             b"Snout\nEar\n",
-            "the attribute 'Ear' stands after 'Snout'",
+            "the attribute 'Ear' comes after 'Snout'",
         ),
         ("attribute_names.txt", b"Ear\n", b"", "line 1: expected 69 fields, got 70"),
-        ("attribute_names.txt", b"Ear\n", b"Eye\n", "line 16: .* not there yet, got 'Eye'"),
+        ("attribute_names.txt", b"Ear\n", b"Eye\n", "line 16: .* a new name, got 'Eye'"),
     ],
 )
 def test_faults_are_named(folder, file, old, new, message):
-    """Each fault gives a sentence with the file, the line and what was expected."""
+    """The error for each fault names file and line, and says what was expected."""
     change(folder / file, old, new)
     with pytest.raises(DatasetFormatError, match=message):
         load_apascal(folder, "train")
@@ -139,7 +139,7 @@ def test_faults_are_named(folder, file, old, new, message):
 
 @pytest.mark.parametrize("missing", ["attribute_names.txt", "class_names.txt", "apascal_test.txt"])
 def test_a_missing_file_is_named(folder, missing):
-    """The sentence says what is missing where, and where the data comes from."""
+    """The error says which file is missing and where the data comes from."""
     (folder / missing).unlink()
     message = rf"no file '{missing}' in {re.escape(repr(str(folder)))}.*JPEGImages.*cs\.uiuc\.edu"
     with pytest.raises(FileNotFoundError, match=message):
@@ -169,7 +169,7 @@ def test_the_real_counts(subset, rows, empty, without):
 
 @needs_real
 def test_the_two_real_boxes_without_area_are_reported():
-    """Lines 1526 and 2211 of aYahoo, whose boxes are one pixel wide."""
+    """The boxes in lines 1526 and 2211 of aYahoo are one pixel wide."""
     with pytest.warns(DatasetWarning, match=r"kept \(2\): .*line 1526; .*line 2211"):
         data = load_apascal(REAL, "ayahoo").data
     thin = data[data["xmax"] - data["xmin"] == 1]
@@ -178,7 +178,7 @@ def test_the_two_real_boxes_without_area_are_reported():
 
 @needs_real
 def test_the_real_images_hold_their_boxes():
-    """Rows of the images that are there have boxes within them."""
+    """Boxes are within their images, for all images that exist."""
     data = load_apascal(REAL, "train", existing_only=True).data
     assert 0 < len(data) < 6340
     for path, rows in data.groupby("path"):
@@ -190,7 +190,7 @@ def test_the_real_images_hold_their_boxes():
 
 @needs_real
 def test_the_real_files_with_windows_ends(tmp_path):
-    """Carriage returns before the line feeds change nothing."""
+    """Files with CRLF line ends give the same result."""
     for file in REAL.glob("*.txt"):
         (tmp_path / file.name).write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     pd.testing.assert_frame_equal(

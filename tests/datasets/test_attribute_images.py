@@ -23,12 +23,12 @@ NAMES = list(LEVELS)
 
 
 def make_table(n_samples: int, **options: object) -> pd.DataFrame:
-    """Return a large table quickly: the images are as small as they may be."""
+    """Return a large table, with images of the minimal size."""
     return make_attribute_images(n_samples, image_size=8, **options).target
 
 
 def ranks(target: pd.DataFrame) -> pd.DataFrame:
-    """Return each entry's place among the levels of its attribute."""
+    """Return the code of each label."""
     return pd.DataFrame({name: target[name].map(LEVELS[name].index) for name in target})
 
 
@@ -39,10 +39,10 @@ def most_correlated() -> pd.DataFrame:
 
 
 class TestReproducibility:
-    """What a seed fixes, and what it leaves alone."""
+    """Reproducibility from a seed."""
 
     def test_same_seed_same_result(self):
-        """The same int gives the same images and the same table, unknown entries included."""
+        """The same int gives the same images and the same table, missing labels included."""
         first = make_attribute_images(20, missing=0.3, random_state=7)
         second = make_attribute_images(20, missing=0.3, random_state=7)
         np.testing.assert_array_equal(first.data, second.data)
@@ -97,7 +97,7 @@ class TestImages:
         assert data.dtype == np.uint8
 
     def test_labels_do_not_depend_on_the_images(self):
-        """Image size and noise leave the table as it is."""
+        """Image size and noise do not change the table."""
         tables = [
             make_attribute_images(20, image_size=size, noise=noise, random_state=0).target
             for size, noise in [(8, 0.0), ((10, 20), 0.5)]
@@ -142,7 +142,7 @@ class TestFolder:
     """PNG files instead of arrays."""
 
     def test_files_equal_arrays(self, tmp_path):
-        """The PNG files hold the very pixels returned without a folder, beside the same table."""
+        """Pixels in the PNG files and labels equal those returned without a folder."""
         options = {"image_size": (10, 14), "missing": 0.4, "random_state": 0}
         arrays = make_attribute_images(12, **options)
         files = make_attribute_images(12, folder=tmp_path / "new" / "folder", **options)
@@ -164,7 +164,7 @@ class TestFolder:
         assert sorted(path.name for path in tmp_path.iterdir()) == names
 
     def test_files_are_replaced(self, tmp_path):
-        """A second call replaces the files of the same names and leaves others alone."""
+        """A second call replaces files of the same names and keeps others."""
         (tmp_path / "notes.txt").write_text("kept")
         make_attribute_images(1, image_size=8, folder=tmp_path, random_state=0)
         first = (tmp_path / "00000.png").read_bytes()
@@ -178,7 +178,7 @@ class TestTable:
 
     @pytest.mark.parametrize("missing", [0.0, 0.5, 1.0])
     def test_dtypes_match_kinds(self, missing):
-        """Column dtypes are str, boolean and Int64, whatever the share of unknown entries."""
+        """Column dtypes are str, boolean and Int64, whatever the share of missing labels."""
         bunch = make_attribute_images(10, image_size=8, missing=missing, random_state=0)
         text = pd.Series(["a"], dtype="str").dtype
         expected = {"striped": pd.BooleanDtype(), "count": pd.Int64Dtype()}
@@ -243,28 +243,28 @@ class TestTable:
 
 
 class TestMissing:
-    """Unknown entries."""
+    """Missing labels."""
 
-    def test_default_has_none(self):
-        """By default no entry is unknown."""
+    def test_default_has_no_missing_label(self):
+        """By default no label is missing."""
         assert not make_table(100, random_state=0).isna().any(axis=None)
 
     @pytest.mark.parametrize("missing", [0.1, 0.6, 1.0])
     def test_share(self, missing):
-        """Each column's share of unknown entries is `missing`, up to sampling error."""
+        """The share of missing labels of each column is `missing`, up to sampling error."""
         share = make_table(1000, missing=missing, random_state=0).isna().mean()
         tolerance = 4 * math.sqrt(missing * (1 - missing) / 1000) + 1e-9
         assert (abs(share - missing) < tolerance).all()
 
     def test_independent_across_columns(self):
-        """Whether an entry is unknown tells nothing of the other columns of its row."""
+        """Whether a label is missing is independent of the other columns."""
         unknown = make_table(1000, missing=0.4, correlation=1.0, random_state=0).isna()
         assert (abs(unknown.corr() - np.eye(5)) < 0.13).all(axis=None)
 
     @settings(deadline=None, max_examples=25)
     @given(missing=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
     def test_images_and_known_entries_stay(self, missing, seed):
-        """`missing` only masks: images and known entries are those without it."""
+        """`missing` does not change images and known labels."""
         full = make_attribute_images(4, image_size=8, random_state=seed)
         holed = make_attribute_images(4, image_size=8, missing=missing, random_state=seed)
         np.testing.assert_array_equal(full.data, holed.data)
@@ -318,13 +318,13 @@ class TestErrors:
             make_attribute_images(**{name: value})
 
     def test_folder_is_a_file(self, tmp_path):
-        """A folder that is a file is refused before anything is drawn."""
+        """A folder that is a file is rejected before images are drawn."""
         path = tmp_path / "file"
         path.touch()
         with pytest.raises(ValueError, match=rf"folder must be .*{re.escape(path.name)}"):
             make_attribute_images(folder=path)
 
     def test_only_n_samples_is_positional(self):
-        """Every parameter behind n_samples is keyword-only."""
+        """All parameters after n_samples are keyword-only."""
         with pytest.raises(TypeError, match="positional"):
             make_attribute_images(10, 32)

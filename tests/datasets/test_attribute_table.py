@@ -1,4 +1,4 @@
-"""The loader of the user's own table: a coding that is explicit, and nothing else."""
+"""Loader of attribute tables with an explicit coding."""
 
 import csv
 import os
@@ -58,7 +58,7 @@ def test_every_kind(file):
 
 
 def test_only_what_is_said_is_unknown(file):
-    """With unknown=None an empty cell is a level; by default it is the only unknown one."""
+    """With unknown=None an empty cell is a level; by default it is the only missing one."""
     for unknown, expected in [(None, ["NA", "", "nan", "None"]), ("NA", [None, "", "nan", "None"])]:
         column = load_attribute_table(file, attributes=["color"], unknown=unknown).target["color"]
         assert [None if pd.isna(cell) else cell for cell in column] == expected
@@ -144,9 +144,9 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
         ('path,a\n"x\n1",1\ny,9\n', {"positive": 1, "negative": 0}, "line 4: attribute 'a' is '9'"),
         ('path,a\nx,1\n"y,1\nz,1\n', {}, "row that begins in line 3 cannot be read .* left open"),
         ('path,a\nx,"1"2\n', {}, "row that begins in line 2 cannot be read"),
-        ("path,a,a\nx,1,1\n", {}, "line 1: expected the names of the columns, each of them once"),
-        ("path,a\n", {}, "holds no row; line 1 must name the columns"),
-        ("", {}, "holds no row"),
+        ("path,a,a\nx,1,1\n", {}, "line 1: expected the distinct names of the columns"),
+        ("path,a\n", {}, "contains no row; line 1 must name the columns"),
+        ("", {}, "contains no row"),
         ("path,a\n,1\n", {}, "line 2: the column of paths is '', but must be something"),
         ("path,a,who\nx,1,\n", {"group": "who"}, "line 2: the column of groups is ''"),
         (
@@ -157,7 +157,7 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
         (
             "path,a,x,y,z,w\nx,1,0,0,4,4\nx,1,0,0,,4\n",
             {"boxes": ["x", "y", "z", "w"]},
-            "line 3: the box must be four numbers or four empty cells",
+            "line 3: a box must be four numbers or empty",
         ),
         (
             "path,a,x,y,z,w\nx,1,0,0,4,4.5\n",
@@ -167,7 +167,7 @@ def test_a_coding_is_kept_or_the_first_fault_named(tmp_path, cells):
     ],
 )
 def test_faults_are_named(tmp_path, text, options, message):
-    """Each fault gives a sentence with the line, the column and what was expected."""
+    """The error for each fault names line and column, and says what was expected."""
     path = tmp_path / "labels.csv"
     path.write_text(text)
     with pytest.raises(DatasetFormatError, match=rf"labels\.csv.*{message}"):
@@ -175,7 +175,7 @@ def test_faults_are_named(tmp_path, text, options, message):
 
 
 def test_bytes_that_are_not_utf8(tmp_path):
-    """Latin-1 and UTF-16 are refused with their line; a byte order mark and CRLF are not."""
+    """Latin-1 and UTF-16 are errors with the line; a byte order mark and CRLF are accepted."""
     path = tmp_path / "labels.csv"
     path.write_bytes(b"path,a\r\nx,1\r\nm\xfcll.jpg,1\r\n")
     with pytest.raises(DatasetFormatError, match="line 3: the byte 0xfc is not UTF-8"):
@@ -191,13 +191,21 @@ def test_bytes_that_are_not_utf8(tmp_path):
     ("options", "error", "message"),
     [
         ({"positive": 1}, ValueError, "positive and negative must be given together"),
-        ({"positive": [], "negative": 0}, ValueError, "positive must hold at least one cell"),
-        ({"positive": 1, "negative": "1"}, ValueError, "negative has the cell '1', which has a"),
-        ({"positive": "", "negative": 0}, ValueError, "unknown has the cell '', which has a"),
+        ({"positive": [], "negative": 0}, ValueError, "positive must have at least one cell"),
+        (
+            {"positive": 1, "negative": "1"},
+            ValueError,
+            "negative has the cell '1', which already has a",
+        ),
+        (
+            {"positive": "", "negative": 0},
+            ValueError,
+            "unknown has the cell '', which already has a",
+        ),
         ({"positive": [[1]], "negative": 0}, TypeError, "positive must be a str, a number"),
         ({"attributes": "hat"}, TypeError, "attributes must be a list or a dict of columns"),
-        ({"attributes": []}, ValueError, "attributes must be columns with a name, at least one"),
-        ({"attributes": ["hat", "hat"]}, ValueError, "each once"),
+        ({"attributes": []}, ValueError, "attributes must be at least one column, distinct"),
+        ({"attributes": ["hat", "hat"]}, ValueError, "distinct and with a name"),
         ({"attributes": {"hat": "bool"}}, ValueError, "kind of the attribute 'hat' must be 'binar"),
         ({"attributes": {"hat": ("ordinal", ["a"])}}, ValueError, "with at least two levels"),
         ({"attributes": {"hat": ("ordinal", ["a", 1])}}, ValueError, "all str or all int"),
@@ -220,13 +228,13 @@ def test_bytes_that_are_not_utf8(tmp_path):
     ],
 )
 def test_bad_parameters(file, options, error, message):
-    """Each bad parameter is named with what it may be."""
+    """The error for each invalid parameter names the valid values."""
     with pytest.raises(error, match=message):
         load_attribute_table(file, **options)
 
 
 def test_bad_files(tmp_path):
-    """What is no file, or no path at all, is named."""
+    """Missing files and values that are not paths are errors."""
     with pytest.raises(FileNotFoundError, match=r"no file '.*none\.csv'"):
         load_attribute_table(tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError, match="no file"):
@@ -236,16 +244,16 @@ def test_bad_files(tmp_path):
 
 
 def test_a_column_without_a_name(tmp_path):
-    """The index that pandas writes is no attribute, unless the attributes are not named."""
+    """The index that pandas writes is an error, unless the attributes are given."""
     path = tmp_path / "labels.csv"
     pd.DataFrame({"path": ["x", "y"], "a": ["1", "2"]}).to_csv(path)
     assert list(load_attribute_table(path, attributes=["a"]).target) == ["a"]
-    with pytest.raises(ValueError, match="must be columns with a name"):
+    with pytest.raises(ValueError, match="distinct and with a name"):
         load_attribute_table(path)
 
 
 def test_existing_only_and_pair(file, tmp_path):
-    """Rows whose image is not there are left out of both tables."""
+    """Rows whose image does not exist are dropped from both tables."""
     Image.new("RGB", (3, 3)).save(tmp_path / "c.jpg")
     data, target = load_attribute_table(
         file, attributes=["color"], folder=tmp_path, existing_only=True, return_X_y=True
@@ -284,7 +292,9 @@ def check_parquet(path):
     pd.testing.assert_frame_equal(target, expected)
     with pytest.raises(DatasetFormatError, match=r"row 2 \(from 0\): attribute 'hat' is 'False'"):
         load_attribute_table(path, attributes=["hat"], positive=True, negative=0)
-    with pytest.raises(DatasetFormatError, match="column 'list' must hold texts, numbers or bools"):
+    with pytest.raises(
+        DatasetFormatError, match="column 'list' must contain text, numbers or bools"
+    ):
         load_attribute_table(path, attributes=["list"])
 
 
@@ -297,7 +307,7 @@ def test_cells_of_parquet_are_compared_as_text(tmp_path, monkeypatch):
 
 
 def test_a_real_parquet_file(tmp_path):
-    """A file that pandas has written is read; one that is cut short is refused."""
+    """A file written by pandas is read; a file that is cut short is rejected."""
     pytest.importorskip("pyarrow")
     path = tmp_path / "labels.parquet"
     nullable().to_parquet(path)
@@ -308,7 +318,7 @@ def test_a_real_parquet_file(tmp_path):
 
 
 def test_parquet_without_a_reader(tmp_path, monkeypatch):
-    """The sentence says what to install."""
+    """The error names the packages to install."""
 
     def fail(name, dtype_backend):
         raise ImportError("Unable to find a usable engine")
@@ -325,7 +335,7 @@ def test_parquet_without_a_reader(tmp_path, monkeypatch):
 
 @needs_real
 def test_the_real_levels():
-    """Each cell of a real table is its text, "NA" a level and an empty one unknown."""
+    """Cells of a real table are read as text: "NA" is a level, an empty cell is missing."""
     names = ["gender", "subCategory", "articleType", "baseColour", "season", "usage"]
     labels = load_attribute_table(
         REAL / "labels.csv", path="image", attributes=names, category="masterCategory"

@@ -1,4 +1,4 @@
-"""What every loader of a folder has in common."""
+"""Common behavior of all loaders of folders."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skattr import datasets
-from skattr.datasets._bunch import boolean_table, count, empty_boxes
+from skattr.datasets._bunch import boolean_table, describe_counts, find_empty_boxes
 from tests.datasets import formats
 
 LOADERS = {
@@ -35,7 +35,7 @@ def written(name, folder, rng):
 
 
 def test_every_loader_is_here():
-    """A new loader of a folder must be given its place in these tests."""
+    """Every loader of a folder is in these tests."""
     loaders = {name for name in datasets.__all__ if name.startswith("load_")}
     assert loaders == {*LOADERS, "load_attribute_table"}
 
@@ -52,7 +52,7 @@ def test_the_bunch(tmp_path, rng, name):
     assert found.attribute_kinds == dict.fromkeys(found.target, "binary")
     text = found.data[["path", *found.data.columns.intersection(["category", "group", "split"])]]
     assert all(isinstance(cell, str) for cell in text.to_numpy().ravel())
-    for part in ("Source: ", "Citation: ", "Licence: ", "Layout: ", "Counts of this load"):
+    for part in ("Source: ", "Citation: ", "License: ", "Layout: ", "Counts of this load"):
         assert f"\n{part}" in found.DESCR
     assert re.search(rf"\nrows +{len(found.data)}\n", found.DESCR)
 
@@ -68,7 +68,7 @@ def test_return_X_y(tmp_path, rng, name):
 
 @each_loader
 def test_existing_only(tmp_path, rng, name):
-    """Rows whose image is there are kept, in their order; none at all is an error."""
+    """Rows whose image exists are kept in order; it is an error if none exists."""
     load = written(name, tmp_path, rng)
     whole = load()
     with pytest.raises(FileNotFoundError, match=r"existing_only=True leaves no row.*Layout: "):
@@ -84,7 +84,7 @@ def test_existing_only(tmp_path, rng, name):
 
 @each_loader
 def test_a_missing_folder(tmp_path, name):
-    """The sentence says what is missing, how to lay it out, and where it comes from."""
+    """The error names the missing file, the layout and the source."""
     load, arguments = getattr(datasets, name), LOADERS[name][1]
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere.* Layout: .* Source: http"):
         load(tmp_path / "nowhere", *arguments)
@@ -97,7 +97,7 @@ def test_a_missing_folder(tmp_path, name):
 
 @each_loader
 def test_bad_options(tmp_path, rng, name):
-    """Options of a wrong type are named with the valid values."""
+    """The error for an option of a wrong type names the valid values."""
     load = written(name, tmp_path, rng)
     for option in ("existing_only", "return_X_y"):
         with pytest.raises(ValueError, match=rf"{option} must be one of \[True, False\], got 'no'"):
@@ -121,7 +121,7 @@ def test_a_relative_folder_gives_relative_paths(tmp_path, rng, name, monkeypatch
 
 @each_loader
 def test_every_text_file_may_come_from_windows(tmp_path, rng, name):
-    """A byte order mark and carriage returns in all files change nothing."""
+    """Byte order marks and CRLF line ends in all files do not change the result."""
     load = written(name, tmp_path, rng)
     before = load()
     for file in tmp_path.rglob("*"):
@@ -147,10 +147,10 @@ def test_counts_and_table_by_hand(rows):
     table = boolean_table(codes, names)
     if rows and k:
         pd.testing.assert_frame_equal(table, formats.table_of(codes, names))
-    lines = dict(re.split(r"  +", line) for line in count(table).splitlines()[1:])
+    lines = dict(re.split(r"  +", line) for line in describe_counts(table).splitlines()[1:])
     cells = [cell for row in rows for cell in row]
     assert lines["known cells"] == str(sum(cell >= 0 for cell in cells))
-    assert float(lines["unknown share"]) == pytest.approx(
+    assert float(lines["missing share"]) == pytest.approx(
         sum(cell < 0 for cell in cells) / max(len(cells), 1) if cells else 0, abs=1e-4
     )
     if k:
@@ -164,4 +164,4 @@ def test_counts_and_table_by_hand(rows):
 def test_empty_boxes_by_hand(boxes):
     """A box is empty where its right edge is not above its left, or its bottom its top."""
     expected = [i for i, (a, b, c, d) in enumerate(boxes) if c <= a or d <= b]
-    assert empty_boxes(np.array(boxes), lambda row: row) == expected
+    assert find_empty_boxes(np.array(boxes), lambda row: row) == expected

@@ -45,7 +45,7 @@ def hsv(image):
 
 
 def place_of(image):
-    """Tell the place by the color of the image's rim."""
+    """Return the place of each image, from the color of its border."""
     rim = np.ones(image.shape[:2], bool)
     rim[3:-3, 3:-3] = False
     hue, saturation, _ = (np.median(channel[rim]) for channel in hsv(image))
@@ -56,17 +56,17 @@ def place_of(image):
 
 
 def is_round(bunch):
-    """Tell the buoys and balls, which fill the middle of the image when they are large."""
+    """Return a mask of buoys and balls, which fill the middle of the image if they are large."""
     return bunch.category.isin(["buoy", "ball"]).to_numpy()
 
 
 def is_not(bunch, attribute):
-    """Tell the objects that lack an attribute."""
+    """Return a mask of the objects without an attribute."""
     return ~bunch.target[attribute].to_numpy(bool)
 
 
 class TestReproducibility:
-    """What a seed fixes, and what it leaves alone."""
+    """Reproducibility from a seed."""
 
     def test_same_seed_same_result(self):
         """The same int gives the same images, categories and table."""
@@ -136,14 +136,14 @@ class TestLabels:
             assert (abs(found.loc[name, ATTRIBUTES] - expected) < tolerance).all(), name
 
     def test_attributes_of_one_category_are_independent(self, labels):
-        """Within a category no attribute tells of another."""
+        """Within a category attributes are independent."""
         for _, part in labels.target.astype(float).groupby(labels.category):
             assert (abs(part.corr() - np.eye(4)) < 4 / math.sqrt(len(part))).all(axis=None)
 
     @settings(deadline=None, max_examples=25)
     @given(missing=st.floats(0, 1), seed=st.integers(0, 2**32 - 1))
     def test_missing_only_masks(self, missing, seed):
-        """Images, categories and known entries are those without unknown ones."""
+        """`missing` does not change images, categories and known labels."""
         full = make_category_images(4, image_size=8, random_state=seed)
         holed = make_category_images(4, image_size=8, missing=missing, random_state=seed)
         np.testing.assert_array_equal(full.data, holed.data)
@@ -152,7 +152,7 @@ class TestLabels:
 
     @pytest.mark.parametrize("missing", [0.0, 0.3, 1.0])
     def test_share_of_unknown_entries(self, missing):
-        """Each column's share of unknown entries is `missing`, up to sampling error."""
+        """The share of missing labels of each column is `missing`, up to sampling error."""
         bunch = make_category_images(1000, image_size=8, missing=missing, random_state=0)
         tolerance = 4 * math.sqrt(missing * (1 - missing) / 1000) + 1e-9
         assert (abs(bunch.target.isna().mean() - missing) < tolerance).all()
@@ -172,7 +172,7 @@ class TestImages:
         assert data.dtype == np.uint8
 
     def test_labels_do_not_depend_on_the_images(self):
-        """Image size, noise and bias leave categories and table as they are."""
+        """Image size, noise and bias do not change categories and labels."""
         settings_ = [(8, 0.0, 0.0), ((10, 20), 0.5, 1.0)]
         first, second = (
             make_category_images(20, image_size=size, noise=noise, bias=bias, random_state=0)
@@ -201,7 +201,7 @@ class TestImages:
         assert np.mean(usual) == pytest.approx(expected, abs=0.08)
 
     def test_bias_changes_the_place_alone(self):
-        """Where the object in front is, an image looks the same at any bias."""
+        """The pixels of the object in front do not depend on the bias."""
         free, bound = (
             make_category_images(200, image_size=48, bias=bias, noise=0, random_state=0)
             for bias in (0.0, 1.0)
@@ -211,7 +211,7 @@ class TestImages:
         assert (free.data[rows, 0, 0] != bound.data[rows, 0, 0]).any()
 
     def test_blue_is_the_object(self, clean):
-        """An object is blue if and only if it is told to be, whatever the place."""
+        """An object is blue if and only if its label is, whatever the place."""
         rows = is_round(clean) & is_not(clean, "striped") & ~is_not(clean, "large")
         hues = np.array([hsv(image)[0][24, 24] for image in clean.data[rows]])
         blue = ~is_not(clean, "blue")[rows]
@@ -227,7 +227,7 @@ class TestImages:
 
     @pytest.mark.parametrize("attribute", ["large", "bright"])
     def test_relative_to_the_category(self, clean, attribute):
-        """What is seen tells "large" and "bright" with the category, and much less without."""
+        """Pixels predict "large" and "bright" well given the category, and much worse without."""
         rows = is_round(clean) & is_not(clean, "striped")
         value = np.array([hsv(image)[2] for image in clean.data[rows]])
         inside = abs(value - value[:, 24:25, 24:25]) < 0.01
@@ -246,7 +246,7 @@ class TestFolder:
     """PNG files instead of arrays."""
 
     def test_files_equal_arrays(self, tmp_path):
-        """The files hold the very pixels returned without a folder, beside the same labels."""
+        """Pixels in the PNG files and labels equal those returned without a folder."""
         options = {"image_size": (10, 14), "missing": 0.4, "random_state": 0}
         arrays = make_category_images(12, **options)
         files = make_category_images(12, folder=tmp_path / "new" / "folder", **options)
@@ -305,6 +305,6 @@ class TestErrors:
             make_category_images(**{name: value})
 
     def test_only_n_samples_is_positional(self):
-        """Every parameter behind n_samples is keyword-only."""
+        """All parameters after n_samples are keyword-only."""
         with pytest.raises(TypeError, match="positional"):
             make_category_images(10, 32)

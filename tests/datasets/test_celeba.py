@@ -1,4 +1,4 @@
-"""The loader of CelebA, on written files."""
+"""Loader of CelebA, on written files."""
 
 import os
 
@@ -28,7 +28,7 @@ def change(path, old, new):
 
 
 def test_minus_one_is_negative(tmp_path, rng):
-    """Labels are those that were written, none of them unknown."""
+    """Labels are those that were written, and none is missing."""
     labels = write_celeba(tmp_path, rng)
     faces = load_celeba(tmp_path)
     pd.testing.assert_frame_equal(faces.target, table_of(labels.astype(int), NAMES))
@@ -80,10 +80,15 @@ def test_the_folders_of_the_archive(folder, rng):
     ("file", "old", "new", "message"),
     [
         ("list_attr_celeba.txt", "7\n", "8\n", "line 1: expected .* which is 7, got '8'"),
-        ("list_attr_celeba.txt", "Bald Bangs", "Bangs Bald", "line 2: the attribute 'Bald' stands"),
+        ("list_attr_celeba.txt", "Bald Bangs", "Bangs Bald", "line 2: the attribute 'Bald' comes"),
         ("list_attr_celeba.txt", "Bald Bangs", "Bald", "line 3: expected 40 fields, got 41"),
-        ("list_attr_celeba.txt", "Bald Bangs", "Bald Bald", "line 2: .* each of them once"),
-        ("list_attr_celeba.txt", "000002.jpg", "000001.jpg", "line 4: the image '000001.jpg' is"),
+        ("list_attr_celeba.txt", "Bald Bangs", "Bald Bald", "line 2: .* distinct names"),
+        (
+            "list_attr_celeba.txt",
+            "000002.jpg",
+            "000001.jpg",
+            "line 4: the image '000001.jpg' occurs twice",
+        ),
         ("list_eval_partition.txt", "2.jpg 0", "2.jpg 3", "line 2: the partition is '3'"),
         ("list_eval_partition.txt", "2.jpg 0", "9.jpg 0", "line 2: expected '000002.jpg', as in"),
         ("list_eval_partition.txt", "000007.jpg 2\n", "", "line 7: expected '000007.jpg'.* got it"),
@@ -96,14 +101,14 @@ def test_the_folders_of_the_archive(folder, rng):
     ],
 )
 def test_faults_are_named(folder, file, old, new, message):
-    """Each fault gives a sentence with the file, the line and what was expected."""
+    """The error for each fault names file and line, and says what was expected."""
     change(folder / file, old, new)
     with pytest.raises(DatasetFormatError, match=f"{file}, {message}"):
         load_celeba(folder)
 
 
 def test_a_value_outside_the_coding(folder):
-    """0 is no label of CelebA."""
+    """0 is not a label of CelebA."""
     path = folder / "list_attr_celeba.txt"
     lines = path.read_text().split("\n")
     lines[4] = lines[4][:-2] + " 0"
@@ -112,8 +117,8 @@ def test_a_value_outside_the_coding(folder):
         load_celeba(folder)
 
 
-def test_every_cut_is_refused(folder):
-    """A file without its last bytes is never read, but for its last line feed."""
+def test_rejects_truncated_files(folder):
+    """A file that is cut short is rejected, unless only the last line feed is missing."""
     path = folder / "list_attr_celeba.txt"
     whole = path.read_bytes()
     for cut in np.linspace(1, len(whole) - 2, 60).astype(int):
@@ -128,5 +133,5 @@ def test_an_empty_subset(folder):
     """A subset without an image is an error, not an empty table."""
     path = folder / "list_eval_partition.txt"
     path.write_text(path.read_text().replace(" 1\n", " 0\n"))
-    with pytest.raises(DatasetFormatError, match="puts no image into the subset 'val'"):
+    with pytest.raises(DatasetFormatError, match="has no image in the subset 'val'"):
         load_celeba(folder, "val")

@@ -1,4 +1,4 @@
-"""The loader of CheXpert, on written files."""
+"""Loader of CheXpert, on written files."""
 
 import os
 
@@ -15,7 +15,7 @@ NAMES = CHEXPERT_HEADER.split(",")[5:]
 
 @pytest.mark.parametrize(("uncertain", "code"), [("unknown", -1), ("positive", 1), ("negative", 0)])
 def test_policies_for_uncertain_labels(tmp_path, rng, uncertain, code):
-    """-1.0 follows the policy; a blank is unknown under all of them."""
+    """-1.0 follows the policy; a blank is missing under all of them."""
     cells = write_chexpert(tmp_path, rng)
     chests = load_chexpert(tmp_path, uncertain=uncertain)
     coding = {"1.0": 1, "0.0": 0, "-1.0": code, "": -1}
@@ -32,8 +32,8 @@ def test_ignoring_uncertain_labels_is_what_pandas_reads(tmp_path, rng):
     pd.testing.assert_frame_equal(load_chexpert(tmp_path, "train").target, theirs)
 
 
-def test_what_is_no_attribute_is_a_column_of_data(tmp_path, rng):
-    """Sex, age and view stand beside path, patient and part, and are no attributes."""
+def test_other_columns_are_in_data(tmp_path, rng):
+    """Sex, age and view are columns of data, and not attributes."""
     write_chexpert(tmp_path, rng)
     chests = load_chexpert(tmp_path)
     row = chests.data.loc[9].to_dict()
@@ -76,7 +76,7 @@ def test_the_folder_may_bear_any_name(tmp_path, rng):
     ],
 )
 def test_faults_are_named(tmp_path, rng, old, new, message):
-    """Each fault gives a sentence with the file, the line and what was expected."""
+    """The error for each fault names file and line, and says what was expected."""
     write_chexpert(tmp_path, rng)
     path = tmp_path / "train.csv"
     content = path.read_text()
@@ -87,6 +87,6 @@ def test_faults_are_named(tmp_path, rng, old, new, message):
 
 
 def test_bad_policy(tmp_path):
-    """A policy that there is not is named before a file is sought."""
+    """An invalid policy is an error before a file is opened."""
     with pytest.raises(ValueError, match=r"uncertain must be one of \['unknown', 'positive'"):
         load_chexpert(tmp_path, uncertain="zeros")

@@ -1,4 +1,4 @@
-"""Checks of images: every problem is found, none is invented, and nothing crashes."""
+"""Checks of image files, against what a classifier can read."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from skattr._inputs.checks import check_image_paths
-from skattr._inputs.unreadable import readable
+from skattr._inputs.unreadable import readable_rows
 from skattr.datasets import check_images
 from skattr.datasets._image_checks import COLUMNS, SEVERITIES
 from tests.image_fixtures import HEIGHT, WIDTH, make_hostile_folder
@@ -41,7 +41,7 @@ def problems(report, *severities):
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_every_bad_file_has_its_problem(hostile, n_jobs):
-    """Each bad file is an error of its kind, no good one is, in one thread or two."""
+    """Each unreadable file is an error of its kind, and no readable one, in 1 or 2 threads."""
     report = check_images(pd.DataFrame({"path": hostile.paths}), n_jobs=n_jobs)
     errors = report[report["severity"] == "error"]
     assert dict(zip(errors["path"], errors["problem"], strict=True)) == hostile.problem_by_path
@@ -49,15 +49,15 @@ def test_every_bad_file_has_its_problem(hostile, n_jobs):
 
 
 def test_errors_are_what_cannot_be_read(hostile, report):
-    """The errors are, row by row, those of what `fit` reads with."""
+    """The rows with errors are the unreadable rows of `fit`."""
     rows = check_image_paths(hostile.paths, (4, 4), "warn")
-    _, _, reasons = rows.take_readable(readable(rows))
+    _, _, reasons = rows.take_readable(readable_rows(rows))
     expected = sorted({**rows.unreadable, **reasons})
     assert [row for row, _ in problems(report, "error")] == expected
 
 
 def test_odd_files_have_notes(hostile, report):
-    """What is converted, turned, animated or tiny is told, in a sentence each."""
+    """Images that are converted, turned, animated or tiny have a finding with a sentence."""
     by_attribute_name = {Path(path).name: group for path, group in report.groupby("path")}
     found = {
         name: dict(zip(group["problem"], group["detail"], strict=True))
@@ -85,7 +85,7 @@ def test_odd_files_have_notes(hostile, report):
 
 
 def test_the_table(report):
-    """Columns, types, order and severities are those that are documented."""
+    """Columns, types, order and severities are as documented."""
     assert tuple(report.columns) == COLUMNS
     assert report["row"].dtype == np.int64
     assert report["row"].is_monotonic_increasing
@@ -94,8 +94,8 @@ def test_the_table(report):
     assert report["detail"].str.fullmatch(r".+[^.]\.").all()
 
 
-def test_nothing_wrong(files):
-    """Sound images make an empty table with the same columns."""
+def test_images_without_problems(files):
+    """Images without problems give an empty table with the same columns."""
     report = check_images(files)
     assert tuple(report.columns) == COLUMNS
     assert len(report) == 0
@@ -107,7 +107,7 @@ def test_containers_of_paths(hostile, report, container):
     pd.testing.assert_frame_equal(check_images(container(hostile.paths)), report)
 
 
-def test_what_is_no_path(files):
+def test_values_that_are_not_paths_are_missing(files):
     """None, NaN, numbers and empty strings are missing."""
     report = check_images(pd.DataFrame({"path": [files[0], None, np.nan, 3, ""]}))
     assert problems(report) == [(row, "missing") for row in (1, 2, 3, 4)]
@@ -142,12 +142,12 @@ def test_boxes(hostile):
     report = check_images(data)
     # The first and the second row are the same image, but one has a box.
     assert problems(report) == expected
-    assert f"which is {WIDTH} pixels wide, {HEIGHT} high" in report["detail"][2]
+    assert f"exceeds the bounds of its image ({WIDTH} x {HEIGHT} pixels)" in report["detail"][2]
     assert report["detail"].iloc[-1] == "the crop is 7 pixels wide and 20 high."
 
 
 def test_boxes_are_held_against_the_upright_image(hostile):
-    """A turned photograph is as wide as it is seen."""
+    """The size of a turned image is that of the upright one."""
     path = hostile.good["turned.jpg"]
     data = pd.DataFrame({"path": [path] * 2, "xmin": 0, "ymin": 0})
     data = data.assign(xmax=[HEIGHT, WIDTH], ymax=[WIDTH, HEIGHT])
@@ -155,7 +155,7 @@ def test_boxes_are_held_against_the_upright_image(hostile):
 
 
 def test_boxes_of_missing_images_are_checked_too(hostile):
-    """Annotations can be checked before the images are there."""
+    """Annotations can be checked before the images are downloaded."""
     data = pd.DataFrame({"path": ["gone.jpg"] * 2, "xmin": 0, "ymin": 0, "xmax": [0, 5], "ymax": 9})
     assert problems(check_images(data)) == [
         (0, "missing"),
@@ -195,7 +195,7 @@ def brute_force(keys, table):
 @settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_duplicates_are_those_of_brute_force(tmp_path_factory, data):
-    """By content and box, with the labels that are known: each row against each other."""
+    """Duplicates and conflicts of known labels equal a search over all pairs."""
     folder = tmp_path_factory.getbasetemp() / "colors"
     if not folder.exists():
         folder.mkdir()
@@ -255,13 +255,13 @@ def test_one_attribute(files, kind):
     "data", [np.zeros((2, 3)), np.zeros((2, 4, 4, 3), np.uint8), None, [], pd.DataFrame({"a": [1]})]
 )
 def test_data_without_paths(data):
-    """Arrays and tables without a column of paths are refused with what is valid."""
-    with pytest.raises(ValueError, match="data holds no paths.*'path' column"):
+    """Arrays and tables without a column of paths are errors that name what is valid."""
+    with pytest.raises(ValueError, match="data has no paths.*'path' column"):
         check_images(data)
 
 
 def test_wrong_parameters(files):
-    """They are named with their valid values."""
+    """The error names the valid values."""
     with pytest.raises(ValueError, match=r"target has 3 row\(s\), data 24"):
         check_images(files, target=[1, 0, 1])
     for value in (0, 2.5, True, "8"):
@@ -281,7 +281,7 @@ def test_data_is_left_alone(hostile):
 
 
 def test_a_progress_bar(files, capsys):
-    """It is shown if asked for, and not otherwise."""
+    """The bar is shown only with verbose=1."""
     check_images(files[:3])
     assert capsys.readouterr().err == ""
     check_images(files[:3], verbose=1)
@@ -298,7 +298,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_a_bomb_is_not_decoded(hostile):
-    """Checking it needs no memory for its 400 million pixels."""
+    """The check does not allocate memory for its 400 million pixels."""
 
     def peak(path, code):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The loader of MAAD-Face, on a written file."""
+"""Loader of MAAD-Face, on a written file."""
 
 import os
 
@@ -13,7 +13,7 @@ NAMES = MAAD_HEADER.split(",")[2:]
 
 
 def test_zero_is_unknown(tmp_path, rng):
-    """1 is true, -1 false and 0 unknown, as pandas' own reader and a replacement give them."""
+    """1 is true, -1 false and 0 missing, as pandas' reader and a replacement give them."""
     codes = write_maad_face(tmp_path, rng)
     faces = load_maad_face(tmp_path)
     pd.testing.assert_frame_equal(faces.target, table_of(codes, NAMES))
@@ -23,7 +23,7 @@ def test_zero_is_unknown(tmp_path, rng):
 
 
 def test_persons_are_groups(tmp_path, rng):
-    """The group is the column Identity, the path lies beside the file or in images."""
+    """The group is the column Identity; paths are relative to the file or to `images`."""
     write_maad_face(tmp_path, rng)
     data = load_maad_face(tmp_path).data
     assert data["group"].tolist() == [str(k // 3) for k in range(9)]
@@ -36,7 +36,7 @@ def test_persons_are_groups(tmp_path, rng):
     ("old", "new", "message"),
     [
         ("Filename,Identity", "Identity,Filename", "line 1: expected Filename,Identity and the"),
-        ("Young,", "Male,", "line 1: expected .* each once"),
+        ("Young,", "Male,", "line 1: expected .* distinct names"),
         ("Young,", "", "line 2: expected 5 fields, got 6"),
         ("Young,", "Young,Senior,", "line 2: expected 7 fields, got 6"),
         ("n000000/0001_01.jpg,0,", "n000000/0000_01.jpg,0,", "line 3: the image .*line 2"),
@@ -45,7 +45,7 @@ def test_persons_are_groups(tmp_path, rng):
     ],
 )
 def test_faults_are_named(tmp_path, rng, old, new, message):
-    """Each fault gives a sentence with the line and what was expected."""
+    """The error for each fault names the line and says what was expected."""
     write_maad_face(tmp_path, rng)
     path = tmp_path / "MAAD_Face.csv"
     content = path.read_text()

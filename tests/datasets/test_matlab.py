@@ -1,4 +1,4 @@
-"""Strict reading of MATLAB files."""
+"""Readers of MATLAB files."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from tests.datasets.formats import cell
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_every_cut_is_refused(tmp_path, rng, compressed):
-    """A file without its end raises a DatasetFormatError, unless nothing but padding is lost."""
+def test_rejects_truncated_files(tmp_path, rng, compressed):
+    """A file that is cut short raises a DatasetFormatError, unless only padding is missing."""
     path = tmp_path / "a.mat"
     matrix = rng.integers(0, 2, (30, 7)).astype(np.uint8)
     variables = {"names": cell(["a", "bc"]), "labels": matrix}
@@ -29,8 +29,8 @@ def test_every_cut_is_refused(tmp_path, rng, compressed):
             np.testing.assert_array_equal(found, matrix)
 
 
-def test_hdf5_is_refused(tmp_path):
-    """The header of version 7.3 is recognised, and the remedy named."""
+def test_rejects_hdf5(tmp_path):
+    """The error for version 7.3 says how to save the file."""
     path = tmp_path / "new.mat"
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     path.write_bytes(header + b"\0" * 384 + b"\x89HDF\r\n\x1a\n" + b"\0" * 64)
@@ -53,7 +53,7 @@ def test_texts_of_cells(tmp_path):
 
 
 def test_structures(tmp_path):
-    """Fields are found by name or place; what is missing is named."""
+    """Fields are found by name or position; the error names a missing one."""
     savemat(tmp_path / "a.mat", {"s": {"one": 1, "two": "b"}, "plain": np.eye(2)})
     mat = loadmat(tmp_path / "a.mat")
     assert field(mat["s"], "one", "f").item() == 1
@@ -71,14 +71,14 @@ def test_structures(tmp_path):
     "matrix", [[[0.5]], [[np.nan]], [["1"]], np.zeros((1, 1, 1)), cell(["a"]), [[1j]]]
 )
 def test_numbers_must_be_whole(matrix):
-    """Fractions, NaN, text and other shapes are refused; whole doubles are not."""
+    """Fractions, NaN, text and other shapes are rejected; whole doubles are accepted."""
     assert numbers([[1.0, -2.0]], "m", "f").tolist() == [[1, -2]]
     with pytest.raises(DatasetFormatError, match="f: m must be a matrix of whole numbers"):
         numbers(matrix, "m", "f")
 
 
 def test_labels_by_a_coding():
-    """Every number of the coding has its code, and any other is named with its row."""
+    """Numbers of the coding get their code; the error for any other names the row."""
     matrix = np.array([[0, 1], [2, 0]])
     assert labels(matrix, {0: 0, 1: 1, 2: -1}, ["a", "b"], str).tolist() == [[0, 1], [-1, 0]]
     with pytest.raises(DatasetFormatError, match=r"^row 1: attribute 'a' is 2, .* of \[0, 1\]"):

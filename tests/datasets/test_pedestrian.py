@@ -1,4 +1,4 @@
-"""The loader of PETA, PA-100K and RAP, on written files.
+"""Loader of PETA, PA-100K and RAP, on written files.
 
 The published readers of these files index what scipy's loadmat returns; the tests do it their way.
 """
@@ -48,7 +48,7 @@ def change(folder, dataset, **changes):
 
 @pytest.mark.parametrize("dataset", WRITERS)
 def test_labels_are_those_of_the_file(tmp_path, rng, dataset):
-    """Each attribute that is evaluated has the labels that were written, 2 being unknown."""
+    """The evaluated attributes have the labels that were written; 2 is missing."""
     written = WRITERS[dataset](tmp_path, rng)
     people = load_pedestrian(tmp_path, dataset)
     names = {
@@ -130,7 +130,7 @@ def test_pa100k_as_its_readers_have_it(tmp_path, rng):
 
 
 def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
-    """An image of RAP that names no frame is in no other's group."""
+    """An image of RAP without a frame number has a group of its own."""
     formats.write_rap(tmp_path, rng)
     names = formats.rap_names(10)
     names[0] = "odd.png"
@@ -145,31 +145,35 @@ def test_names_without_a_track_are_groups_of_their_own(tmp_path, rng):
         (
             "pa100k",
             {"val_label": np.zeros((4, 3))},
-            r"val_label has the shape \(4, 3\), .*\(3, 3\)",
+            r"val_label has shape \(4, 3\); expected \(3, 3\)",
         ),
-        ("pa100k", {"val_label": np.zeros((3, 2))}, r"val_label has the shape \(3, 2\)"),
+        ("pa100k", {"val_label": np.zeros((3, 2))}, r"val_label has shape \(3, 2\)"),
         ("pa100k", {"val_label": np.full((3, 3), 2)}, "row 7: attribute 'Female' is 2"),
         (
             "pa100k",
             {"test_images_name": formats.cell(["1.jpg"] * 2)},
             "row 11: the image '1.jpg'",
         ),
-        ("pa100k", {"attributes": formats.cell(["a", "b", "a"])}, "name is there twice"),
+        (
+            "pa100k",
+            {"attributes": formats.cell(["a", "b", "a"])},
+            "names of attributes are not distinct",
+        ),
         ("peta", {"data": np.zeros((12, 44)) + 0.5}, "must be a matrix of whole numbers"),
         (
             "peta",
             {"data": np.zeros((12, 43))},
-            r"has the shape \(12, 43\), but must have \(12, 44\)",
+            r"has shape \(12, 43\); expected \(12, 44\)",
         ),
         ("peta", {"data": np.full((12, 44), 2)}, "row 1: attribute 'attribute0' is 2"),
-        ("rap2", {"selected_attribute": np.array([[0, 1]])}, "must hold numbers from 1 to 8"),
-        ("rap2", {"selected_attribute": np.array([[1, 9]])}, "must hold numbers from 1 to 8"),
+        ("rap2", {"selected_attribute": np.array([[0, 1]])}, "must be numbers from 1 to 8"),
+        ("rap2", {"selected_attribute": np.array([[1, 9]])}, "must be numbers from 1 to 8"),
         ("rap2", {"selected_attribute": np.array([[1, 7]])}, "row 1: attribute 'a6' is [0-9]{3}"),
         ("rap2", {"name": None}, "expected 'name', but there are only"),
     ],
 )
 def test_faults_are_named(tmp_path, rng, dataset, changes, message):
-    """Each fault gives a sentence with the file and what was expected."""
+    """The error for each fault names the file and says what was expected."""
     WRITERS[dataset](tmp_path, rng)
     change(tmp_path, dataset, **changes)
     with pytest.raises(DatasetFormatError, match=rf"\.mat.*{message}"):
@@ -181,13 +185,13 @@ def test_faults_are_named(tmp_path, rng, dataset, changes, message):
     [
         ([1, 2], [2, 3], "a row is in two parts of partition 0, or twice in one"),
         ([1, 1], [2, 3], "or twice in one"),
-        ([1, 2], [4], "test of partition 0 must hold numbers of rows, from 1 to 3"),
-        ([0, 2], [3], "train of partition 0 must hold numbers of rows, from 1 to 3"),
-        ([1], [3], "row 2: it is in no part of partition 0"),
+        ([1, 2], [4], "test of partition 0 must be row numbers from 1 to 3"),
+        ([0, 2], [3], "train of partition 0 must be row numbers from 1 to 3"),
+        ([1], [3], "row 2: the image is in no part of partition 0"),
     ],
 )
 def test_a_partition_must_be_one(tmp_path, rng, train, test, message):
-    """Each row must be in one part, and in one only."""
+    """Each row must be in exactly one part."""
     formats.write_rap(tmp_path, rng, n=3)
     parts = {"train": np.array([train]), "test": np.array([test])}
     change(tmp_path, "rap", partion=formats.cell([parts] * 5))
@@ -195,8 +199,8 @@ def test_a_partition_must_be_one(tmp_path, rng, train, test, message):
         load_pedestrian(tmp_path, "rap")
 
 
-def test_the_versions_of_rap_are_told_apart(tmp_path, rng):
-    """The file of one version read as the other is refused by name."""
+def test_rejects_the_other_version_of_rap(tmp_path, rng):
+    """The error for the file of the other version names that version."""
     formats.write_rap2(tmp_path / "new", rng)
     formats.write_rap(tmp_path / "old", rng)
     with pytest.raises(DatasetFormatError, match="second version of RAP; use dataset='rap2'"):
@@ -206,8 +210,8 @@ def test_the_versions_of_rap_are_told_apart(tmp_path, rng):
 
 
 @pytest.mark.parametrize("dataset", WRITERS)
-def test_cut_files_are_refused(tmp_path, rng, dataset):
-    """No file without its end is read."""
+def test_rejects_truncated_files(tmp_path, rng, dataset):
+    """A file that is cut short is rejected."""
     WRITERS[dataset](tmp_path, rng)
     path = tmp_path / FILES[dataset]
     whole = path.read_bytes()
@@ -218,7 +222,7 @@ def test_cut_files_are_refused(tmp_path, rng, dataset):
 
 
 def test_bad_parameters(tmp_path, rng):
-    """Parameters that there are not are named with the valid values."""
+    """The error for an invalid parameter names the valid values."""
     formats.write_rap(tmp_path, rng)
     for kwargs, message in [
         ({"dataset": "market"}, r"dataset must be one of \['peta', 'pa100k', 'rap', 'rap2'\]"),

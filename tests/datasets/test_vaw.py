@@ -1,4 +1,4 @@
-"""The loader of VAW, on written files."""
+"""Loader of VAW, on written files."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_the_rows(folder):
 
 
 def test_groups_serve_the_metric(folder):
-    """attribute_groups is what vaw_metrics takes; types need not have every attribute."""
+    """attribute_groups is accepted by vaw_metrics; types need not have every attribute."""
     objects = load_vaw(folder)
     assert {name: len(group) for name, group in objects.attribute_groups.items()} == {
         "head": 1,
@@ -124,11 +124,11 @@ def test_boxes_without_area_are_reported(folder):
         ({"instance_bbox": [1, 2, 3, None]}, ".* but must be four numbers"),
         ({"instance_bbox": [1, 2, 3, float("nan")]}, ".* but must be finite and below 1e9"),
         ({"instance_bbox": [1, 2, 1e300, 1]}, ".* but must be finite and below 1e9"),
-        ({"instance_id": "2373241000"}, r"instance_id '2373241000' is there already .*part1"),
+        ({"instance_id": "2373241000"}, r"instance_id '2373241000' occurs twice, first in .*part1"),
     ],
 )
 def test_faults_of_an_object_are_named(folder, changes, message):
-    """Each fault gives a sentence with the file, the object and the field."""
+    """The error for each fault names file, object and field."""
     objects = [vaw_object(90, [], []), vaw_object(91, [], []) | changes]
     (folder / "train_part2.json").write_text(json.dumps(objects))
     with pytest.raises(DatasetFormatError, match=rf"part2\.json, object 1 \(from 0\): {message}"):
@@ -136,7 +136,7 @@ def test_faults_of_an_object_are_named(folder, changes, message):
 
 
 def test_a_missing_field(folder):
-    """An object that lacks a field, and one that is none, are named."""
+    """The error names an object that lacks a field or is not a JSON object."""
     lacking = vaw_object(90, [], [])
     del lacking["image_id"]
     for content in ([lacking], ["object"]):
@@ -148,26 +148,30 @@ def test_a_missing_field(folder):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("attribute_index.json", {"a": 0, "b": 2}, "each of 0, 1, 2"),
-        ("attribute_index.json", ["a"], "expected an object of attributes"),
-        ("attribute_index.json", {}, "expected an object of attributes"),
+        ("attribute_index.json", {"a": 0, "b": 2}, "numbers 0, 1, 2"),
+        ("attribute_index.json", ["a"], "expected an object that maps attributes"),
+        ("attribute_index.json", {}, "expected an object that maps attributes"),
         ("head_tail.json", {"head": ["gray", "blue"]}, "'blue' is not in attribute_index.json"),
-        ("head_tail.json", {"head": ["gray"]}, "'amber' must be in one group"),
-        ("head_tail.json", {"head": VAW_NAMES, "tail": ["aqua"]}, "'aqua' must be in one group"),
+        ("head_tail.json", {"head": ["gray"]}, "'amber' must be in exactly one group"),
+        (
+            "head_tail.json",
+            {"head": VAW_NAMES, "tail": ["aqua"]},
+            "'aqua' must be in exactly one group",
+        ),
         ("attribute_types.json", ["color"], "expected an object of groups"),
         ("val.json", [], "expected a list of objects"),
         ("val.json", {}, "expected a list of objects"),
     ],
 )
 def test_faults_of_a_file_are_named(folder, file, content, message):
-    """Each fault of the other files gives a sentence with the file."""
+    """The error for each fault of the other files names the file."""
     (folder / file).write_text(json.dumps(content))
     with pytest.raises(DatasetFormatError, match=f"{file}: .*{message}"):
         load_vaw(folder, "val")
 
 
-def test_every_cut_is_refused(folder):
-    """JSON that ends too early is never read."""
+def test_rejects_truncated_files(folder):
+    """JSON that is cut short is rejected."""
     path = folder / "val.json"
     whole = path.read_bytes()
     for cut in range(0, len(whole), 7):

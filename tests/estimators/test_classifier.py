@@ -13,8 +13,9 @@ from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from tests.tiny_models import tiny
 
 KINDS = ["arrays", "gray", "paths", "path array", "boxes"]
@@ -40,7 +41,7 @@ def X(request, images, files, tmp_path):
 
 
 def complete(table):
-    """Return the table with no label unknown, as strings and numbers."""
+    """Return the table without missing labels, as strings and numbers."""
     return pd.DataFrame(
         {
             "hat": table["hat"].fillna(False).astype(bool),
@@ -81,21 +82,21 @@ SCORING = {
 
 
 def test_two_fits_are_bit_identical(X, table):
-    """The same seed gives the same network, to the bit."""
+    """The same seed gives a bit-identical network."""
     first, second = tiny().fit(X, table), tiny().fit(X, table)
     assert_array_equal(all_probabilities(first, X), all_probabilities(second, X))
     assert first.history_[-1]["train_loss"] == second.history_[-1]["train_loss"]
 
 
 def test_a_refit_forgets_the_first_fit(X, table):
-    """A second fit of the same estimator starts anew."""
+    """A second fit of the same estimator starts from scratch."""
     once = tiny().fit(X, table)
     again = tiny().fit(subset(X, range(12)), table[:12]).fit(X, table)
     assert_array_equal(all_probabilities(once, X), all_probabilities(again, X))
 
 
 def test_pickle_is_bit_identical(X, table):
-    """A pickled classifier predicts the same probabilities, to the bit."""
+    """A pickled classifier predicts bit-identical probabilities."""
     classifier = tiny().fit(X, table)
     copy = pickle.loads(pickle.dumps(classifier))
     assert_array_equal(all_probabilities(classifier, X), all_probabilities(copy, X))
@@ -122,7 +123,7 @@ def test_clone_is_unfitted_and_equal(X, table):
 
 
 def test_cross_validate_with_several_scorers(X, table):
-    """Several scorers at once, on labels some of which are unknown."""
+    """Several scorers at once, with missing labels."""
     result = cross_validate(tiny(), X, table, cv=KFold(3), scoring=SCORING, error_score="raise")
     assert result["test_known"].shape == result["test_hat"].shape == (3,)
     assert np.isfinite(result["test_known"]).all()
@@ -130,7 +131,7 @@ def test_cross_validate_with_several_scorers(X, table):
 
 def test_grid_search_over_two_parameters(X, table):
     """GridSearchCV refits the best candidate, which predicts the user's labels."""
-    grid = {"lr": [1e-3, 1e-2], "branch_hidden": [None, 4]}
+    grid = {"lr": [1e-3, 1e-2], "branches__hidden": [None, 4]}
     search = GridSearchCV(
         tiny(), grid, cv=KFold(2), scoring=SCORING, refit="known", error_score="raise"
     ).fit(X, table)
@@ -157,7 +158,7 @@ def test_pipeline_that_ends_in_the_classifier(X, table):
 
 
 @pytest.mark.slow
-def test_two_jobs_give_what_one_gives(X, table):
+def test_results_do_not_depend_on_n_jobs(X, table):
     """Worker processes change no score."""
     run = partial(
         cross_validate, tiny(), X, table, cv=KFold(2), scoring=SCORING, error_score="raise"
@@ -174,7 +175,7 @@ def test_all_kinds_of_one_image_predict_the_same(images, files, table):
     assert_array_equal(all_probabilities(classifier, boxes), expected)
 
 
-def test_threads_give_what_one_thread_gives(images, table):
+def test_results_do_not_depend_on_threads(images, table):
     """Fits in threads side by side, which share the global random state, stay as they are."""
     from joblib import Parallel, delayed
 
@@ -188,7 +189,7 @@ def test_threads_give_what_one_thread_gives(images, table):
         assert_array_equal(one, other)
 
 
-def test_fit_learns_what_is_to_be_seen(images, table):
+def test_fit_learns_visible_attributes(images, table):
     """The attributes that the images show are learned."""
     classifier = tiny(max_epochs=60, lr=0.02).fit(images, table)
     assert classifier.score(images, table[["hat", "color", "count"]]) > 0.4
@@ -196,7 +197,7 @@ def test_fit_learns_what_is_to_be_seen(images, table):
     assert known_accuracy(table.to_numpy(object)[:, :2], predicted[:, :2]) > 0.95
 
 
-def test_labels_come_back_as_the_user_wrote_them(images, table):
+def test_predicted_labels_have_the_dtype_of_y(images, table):
     """Names, classes, dtypes and shapes follow the contract of several outputs."""
     classifier = tiny().fit(images, table)
     assert classifier.output_names_ == ["hat", "color", "count"]
@@ -232,8 +233,8 @@ def test_one_output_is_a_plain_classifier(images, table, two_dimensional):
     assert np.isfinite(scores["test_neg_log_loss"]).all()
 
 
-def test_one_ordinal_output_keeps_scikit_learn_honest(images, table):
-    """The classes of one output are sorted whatever its order, as scorers take for granted."""
+def test_scorers_agree_for_one_ordinal_output(images, table):
+    """The classes of a single output are sorted, as scorers assume, also for ordinal attributes."""
     y = complete(table)["color"]
     order = ["red", "blue", "green"]
     classifier = tiny(attributes={"color": ("ordinal", order)}).fit(images, y)
@@ -269,7 +270,7 @@ def test_score_leaves_out_rows_without_a_label(images, table):
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
 def test_transform_returns_named_columns(images, table, binary_head):
     """One column per binary attribute, one per class of the others, as probabilities."""
-    classifier = tiny(binary_head=binary_head).fit(images, table)
+    classifier = tiny(branches=Branches(binary_head)).fit(images, table)
     columns = classifier.transform(images)
     names = list(classifier.get_feature_names_out())
     assert names[:4] == ["hat", "color=blue", "color=green", "color=red"]
@@ -315,13 +316,13 @@ def test_label_weight_slices_without_routing(images, table, rng):
     assert np.isfinite(search.best_score_)
 
 
-def test_warm_start_goes_on(images, table):
-    """With warm_start the second fit begins where the first ended."""
-    classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, lr_schedule=None)
+def test_warm_start_continues(images, table):
+    """With warm_start the second fit starts from the network of the first."""
+    classifier = tiny(warm_start=True, max_epochs=20, lr=0.02, training=TrainingOptions(None))
     first = classifier.fit(images, table).history_
     second = classifier.fit(images, table).history_
     assert second[0]["train_loss"] < first[0]["train_loss"] - 0.1
-    with pytest.raises(ValueError, match="warm_start=True goes on from the previous fit"):
+    with pytest.raises(ValueError, match="warm_start=True continues from the previous fit"):
         classifier.fit(images, table[["hat"]])
 
 
@@ -347,3 +348,43 @@ def test_cuda_fits_and_predicts(images, table):
     assert known_accuracy(table.to_numpy(object)[:, :2], classifier.predict(images)[:, :2]) > 0.9
     copy = pickle.loads(pickle.dumps(classifier))
     assert_array_equal(copy.predict(images), classifier.predict(images))
+
+
+class Failing(Callback):
+    """A callback that fails after the first epoch."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Fail."""
+        raise ValueError("failed on purpose")
+
+
+@pytest.mark.parametrize("kind", ["features", "images"])
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.InSampleWarning")
+def test_a_failed_fit_keeps_the_last_fitted_state(rng, images, table, kind):
+    """Fitted attributes and predictions are those of the last good fit, whatever fails."""
+    X = images if kind == "images" else pd.DataFrame(rng.normal(size=(24, 3)), columns=list("abc"))
+    classifier = tiny() if kind == "images" else AttributeClassifier(max_epochs=2, random_state=0)
+    classifier.fit(X, table)
+    state, expected = dict(vars(classifier)), classifier.predict_proba(X)
+    other = rng.normal(size=(24, 5))
+    category = np.arange(24) % 2
+    cases = [
+        ({}, {"label_weight": -np.ones((24, 3))}),
+        ({"net_params": {"module__none": 1}}, {}),
+        ({"net_params": {"callbacks": [Failing()]}}, {}),
+        ({"net_params": {"callbacks": [Failing()]}, "cross_fit": 2}, {}),
+        ({"constraints": {"implies": [("a", "b")]}}, {}),
+        ({"category_prior": "joint"}, {"category": category[1:]}),
+        ({"backbone": "none"}, {}),
+    ]
+    for params, metadata in cases:
+        failing = {"backbone": "auto", **params}
+        before = {name: getattr(classifier, name) for name in failing}
+        classifier.set_params(**failing)
+        with pytest.raises(ValueError):
+            classifier.fit_transform(other, table, **metadata)
+        classifier.set_params(**before)
+        assert all(value is state[name] for name, value in vars(classifier).items())
+        assert vars(classifier).keys() == state.keys()
+        for one, two in zip(classifier.predict_proba(X), expected, strict=True):
+            np.testing.assert_array_equal(one, two)

@@ -14,7 +14,7 @@ from skattr.exceptions import InSampleWarning, MissingLabelWarning
 
 @pytest.fixture
 def features(rng):
-    """Return 60 rows of pure noise and two columns of labels, some unknown."""
+    """Return 60 rows of noise and two columns of labels, some missing."""
     y = rng.integers(0, 2, (60, 2)).astype(float)
     y[::7, 0] = np.nan
     return rng.normal(size=(60, 30)), y
@@ -34,7 +34,7 @@ def test_in_sample_outputs_come_with_one_warning(features):
 
 
 @pytest.mark.parametrize("cross_fit", [3, KFold(4)])
-def test_out_of_fold_outputs_know_nothing_of_their_row(features, cross_fit):
+def test_out_of_fold_outputs_do_not_depend_on_the_label_of_their_row(features, cross_fit):
     """On pure noise out-of-fold outputs are by chance, where in-sample ones are near perfect."""
     X, y = features
     classifier = linear(cross_fit=cross_fit)
@@ -107,7 +107,7 @@ def test_weights_are_split_with_their_rows(features, rng):
 
 @pytest.mark.parametrize("cross_fit", [None, 3, 0.2])
 @pytest.mark.parametrize("name", ["sample_weight", "label_weight", "category"])
-def test_metadata_of_another_length_is_refused(features, cross_fit, name):
+def test_rejects_metadata_of_another_length(features, cross_fit, name):
     """Before anything is trained."""
     X, y = features
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
@@ -132,8 +132,8 @@ def test_a_pipeline_stacks_on_out_of_fold_outputs(features):
     assert stacked.shape == (1, 1)
 
 
-def test_an_unknown_column_is_warned_about_once(features):
-    """The folds do not repeat what is known of the whole y."""
+def test_warns_once_about_a_column_without_labels(features):
+    """The folds do not repeat the warning about all of y."""
     X, y = features
     y[:, 1] = np.nan
     with pytest.warns(MissingLabelWarning, match="y1") as caught:

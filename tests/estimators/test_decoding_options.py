@@ -1,10 +1,10 @@
-"""`decoding` and `decoded_cache` of the classifier, from files to predictions."""
+"""`decoding` and `cache` of ImageReading, from files to predictions."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._inputs import rows as images
 from skattr.exceptions import BadImageWarning
 from tests.tiny_models import tiny
@@ -25,49 +25,40 @@ def decoded(monkeypatch):
 
 
 def same(one, other):
-    """Whether two classifiers hold the same network to the bit."""
+    """Whether the networks of two classifiers are bit-identical."""
     states = [classifier.net_.module_.state_dict() for classifier in (one, other)]
     return all(bool((states[0][key] == states[1][key]).all()) for key in states[0])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_each_file_is_decoded_once(files, table, tmp_path, decoded, num_workers):
-    """In all epochs and validations, by one fit in memory, by any with a folder."""
-    params = {"validation_fraction": 0.25, "num_workers": num_workers}
+def test_each_file_is_decoded_once_per_fit(files, table, decoded, num_workers):
+    """With cache="memory" all epochs and validations of a fit share the decoded images."""
+    reading = ImageReading(num_workers=num_workers)
+    params = {"validation_fraction": 0.25, "images": reading}
     plain = tiny(**params).fit(files, table)
     n_plain = len(decoded)
-    for where in ("memory", tmp_path / "cache", str(tmp_path / "cache")):
-        decoded.clear()
-        cached = tiny(**params, decoded_cache=where).fit(files, table)
-        assert same(plain, cached)
-        assert cached.history_[-1]["train_loss"] == plain.history_[-1]["train_loss"]
-        if num_workers == 0:
-            assert n_plain == 3 * 24
-            assert sorted(decoded) == (sorted(files) if where != str(tmp_path / "cache") else [])
-        expected = [np.asarray(one) for one in plain.predict_proba(files)]
-        decoded.clear()
-        for one, other in zip(cached.predict_proba(files), expected, strict=True):
-            np.testing.assert_array_equal(one, other)
-        if num_workers == 0:
-            assert len(decoded) == (24 if where == "memory" else 0)
+    decoded.clear()
+    cached = tiny(**params).set_params(images__cache="memory").fit(files, table)
+    assert same(plain, cached)
+    assert cached.history_[-1]["train_loss"] == plain.history_[-1]["train_loss"]
+    if num_workers == 0:  # workers decode in processes of their own
+        assert n_plain == 3 * 24
+        assert sorted(decoded) == sorted(files)
+    expected = [np.asarray(one) for one in plain.predict_proba(files)]
+    decoded.clear()
+    for one, other in zip(cached.predict_proba(files), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    if num_workers == 0:
+        assert len(decoded) == 24
 
 
 def test_the_reading_before_training_fills_the_cache(files, table, decoded):
-    """With on_bad_image="warn" files are looked at beforehand, and then never again."""
+    """With on_bad_image="warn" files are read before training, and then never again."""
     with open(files[5], "wb") as file:
         file.write(b"no image")
     with pytest.warns(BadImageWarning, match="row 5"):
-        tiny(on_bad_image="warn", decoded_cache="memory").fit(files, table)
+        tiny(images=ImageReading(on_bad_image="warn", cache="memory")).fit(files, table)
     assert sorted(decoded) == sorted(files)
-
-
-def test_a_folder_that_is_none(files, table, tmp_path):
-    """What cannot be a folder is an error that names the parameter."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="decoded_cache="):
-        tiny(decoded_cache=tmp_path / "file").fit(files, table)
-    with pytest.raises(ValueError, match="decoded_cache='' is no folder"):
-        tiny(decoded_cache="").fit(files, table)
 
 
 @pytest.fixture
@@ -82,25 +73,26 @@ def photographs(tmp_path, rng):
     return paths
 
 
-def test_scaled_decoding_is_close(photographs, tmp_path):
-    """The classifier predicts nearly the same; its cache keeps both kinds apart."""
+def test_scaled_decoding_is_close(photographs):
+    """Predictions differ little; `images` is read in prediction, without another fit."""
     y = np.arange(8) % 2
-    exact = AttributeClassifier(
-        tiny().backbone, image_size=16, max_epochs=2, random_state=0,
-        decoded_cache=tmp_path / "cache",
-    ).fit(photographs, y)  # fmt: skip
-    expected = exact.predict_proba(photographs)
-    for where in (tmp_path / "cache", None):
-        exact.set_params(decoding="scaled", decoded_cache=where)
-        scaled = exact.predict_proba(photographs)
-        assert 0 < np.abs(scaled - expected).max() < 0.05
+    classifier = AttributeClassifier(
+        tiny().backbone, image_size=16, max_epochs=2, random_state=0
+    ).fit(photographs, y)
+    expected = classifier.predict_proba(photographs)
+    scaled = classifier.set_params(images="scaled").predict_proba(photographs)
+    assert 0 < np.abs(scaled - expected).max() < 0.05
 
 
 def test_embedder_keeps_the_two_kinds_apart(photographs, tmp_path):
     """Features of scaled images are rows of their own in the cache."""
     features = [
         ImageEmbedder(
-            "resnet18", layer="layer1", image_size=32, decoding=decoding, cache=tmp_path / "cache"
+            "resnet18",
+            layer="layer1",
+            image_size=32,
+            images=ImageReading(decoding),
+            cache=tmp_path / "cache",
         ).fit_transform(photographs)
         for decoding in ("exact", "scaled")
     ]

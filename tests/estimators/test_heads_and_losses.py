@@ -13,7 +13,14 @@ from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold
 
-from skattr import AttributeClassifier, Augmentation, CalibratedMultiOutputCV, FineTuning
+from skattr import (
+    AttributeClassifier,
+    Augmentation,
+    Branches,
+    CalibratedMultiOutputCV,
+    FineTuning,
+    TrainingOptions,
+)
 from skattr._targets.constraints import violations
 from skattr.losses import AsymmetricLoss, CrossEntropyLoss, FocalLoss, PartialAsymmetricLoss
 from skattr.metrics import get_scorer
@@ -36,7 +43,7 @@ def ages(seed, n=200, n_test=1500):
 
 
 def table(n=90, seed=0):
-    """Return features and four attributes of them, some unknown."""
+    """Return features and four attributes that depend on them, with missing labels."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 4))
     y = pd.DataFrame(
@@ -76,7 +83,7 @@ def test_ordinal_has_the_lower_absolute_error():
         ]:  # fmt: skip
             classifier = AttributeClassifier(
                 attributes={"y0": kind},
-                ordinal_predict=rule,
+                branches=Branches(ordinal_predict=rule),
                 **{**FAST, "max_epochs": 30, "batch_size": 32},
             )
             errors.append(np.abs(classifier.fit(X, y).predict(X_test) - y_test).mean())
@@ -90,7 +97,9 @@ def test_ordinal_has_the_lower_absolute_error():
 def test_ordinal_probabilities_are_a_cumulative_link(precision):
     """P(y >= k) = expit(s - t_k), s and the steps of t linear in x, in float64 NumPy."""
     X, y = table()
-    classifier = AttributeClassifier(attributes=ORDINAL, precision=precision, **FAST).fit(X, y)
+    classifier = AttributeClassifier(
+        attributes=ORDINAL, training=TrainingOptions(precision=precision), **FAST
+    ).fit(X, y)
     branches = classifier.net_.module_.branches
     weight, bias = (
         part.detach().double().numpy() for part in (branches.weight[-3:], branches.bias[-3:])
@@ -113,14 +122,16 @@ def test_median_and_mode_of_an_ordinal_attribute():
     classifier = AttributeClassifier(attributes=ORDINAL, **{**FAST, "max_epochs": 3}).fit(X, y)
     probas = classifier.predict_proba(X)
     mode = classifier.predict(X)
-    median = classifier.set_params(ordinal_predict="median").predict(X)
+    median = classifier.set_params(branches__ordinal_predict="median").predict(X)
     assert_array_equal(mode[:, 1], probas[1].argmax(axis=1))
     costs = np.abs(np.subtract.outer(range(4), range(4))) @ probas[1].T
     assert_array_equal(median[:, 1], costs.argmin(axis=0))
     assert (median[:, 1] != mode[:, 1]).any()
     assert_array_equal(median[:, [0, 2, 3]], mode[:, [0, 2, 3]])
     alone = AttributeClassifier(
-        attributes={"age": ("ordinal", [3, 1, 0, 2])}, ordinal_predict="median", **FAST
+        attributes={"age": ("ordinal", [3, 1, 0, 2])},
+        branches=Branches(ordinal_predict="median"),
+        **FAST,
     ).fit(X, y["age"])
     ordered = alone.predict_proba(X)[:, [3, 1, 0, 2]]  # columns stand in sorted order
     at_half = (ordered.cumsum(axis=1) < 0.5).sum(axis=1)
@@ -137,7 +148,7 @@ def test_one_grid_compares_heads_weights_and_losses(files, table):
     y = pd.DataFrame({"hat": table["hat"], "bright": np.arange(24) % 3 == 2})
     losses = {"pos_weight": [None, "balanced"], "loss": ["auto", "focal", "asymmetric"]}
     grid = [
-        {"binary_head": ["sigmoid", "softmax"], **losses},
+        {"branches__binary": ["sigmoid", "softmax"], **losses},
         {"category_prior": ["joint", "condition"], **losses},
     ]
     search = GridSearchCV(
@@ -152,13 +163,13 @@ def test_one_grid_compares_heads_weights_and_losses(files, table):
 def test_a_grid_reaches_into_objects():
     """`loss__gamma` and `freeze__layer_decay` are searched like parameters of the classifier."""
     X, y = table()
-    classifier = AttributeClassifier("mlp", loss=FocalLoss(), freeze=FineTuning(), **FAST)
-    grid = {"loss__gamma": [0.5, 4.0], "freeze__layer_decay": [0.5]}
+    classifier = AttributeClassifier("mlp", loss=FocalLoss(), fine_tuning=FineTuning(), **FAST)
+    grid = {"loss__gamma": [0.5, 4.0], "fine_tuning__layer_decay": [0.5]}
     search = GridSearchCV(classifier, grid, cv=KFold(2), error_score="raise").fit(X, y)
     best = search.best_estimator_
     assert best.loss.gamma == best.net_.criterion_.gamma == search.best_params_["loss__gamma"]
     assert classifier.loss.gamma == 2.0
-    assert best.net_.layer_decay == 0.5
+    assert best.net_.config.layer_decay == 0.5
 
 
 @pytest.mark.parametrize("category_prior", PRIORS)
@@ -166,7 +177,7 @@ def test_a_grid_reaches_into_objects():
     "bce", "focal", "asymmetric", "partial_asymmetric", CrossEntropyLoss(label_smoothing=0.1),
     PartialAsymmetricLoss(unknown="negative"), partial(SummedFocal, gamma=1.0),
 ], ids=str)  # fmt: skip
-@pytest.mark.parametrize("head", [{}, {"binary_head": "softmax", "branch_hidden": 3}], ids=str)
+@pytest.mark.parametrize("head", [{}, {"branches": Branches("softmax", hidden=3)}], ids=str)
 def test_every_head_learns_with_every_loss(category_prior, loss, head):
     """With all kinds of attributes at once, weights on top: better than the frequencies."""
     X, y = table()
@@ -242,10 +253,10 @@ def test_undone_weights_give_the_frequencies_back():
 
 @pytest.mark.parametrize("category_prior", [None, "joint"])
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
-def test_predictions_obey_the_constraints(category_prior, binary_head):
+def test_predictions_satisfy_the_constraints(category_prior, binary_head):
     """No rule is broken in prediction; probabilities and the network stay as without rules."""
     X, y = table()
-    params = {"binary_head": binary_head, "category_prior": category_prior, **FAST}
+    params = {"branches": Branches(binary_head), "category_prior": category_prior, **FAST}
     y["glasses"] = (X[:, 2] > 0).astype(float)
     plain = AttributeClassifier(**params).fit(in_frame(X), y)
     rules = {"exactly_one": [["hat", "glasses"]], "implies": [("beard", "glasses")]}
@@ -256,9 +267,9 @@ def test_predictions_obey_the_constraints(category_prior, binary_head):
         assert_array_equal(one, other)
     binary = [0, 3, 4]
     before, after = (c.predict(in_frame(X))[:, binary].astype(int) for c in (plain, ruled))
-    assert violations(before, ruled._rules).any()
-    assert not violations(after, ruled._rules).any()
-    kept = ~violations(before, ruled._rules).any(axis=1)
+    assert violations(before, ruled._constraints).any()
+    assert not violations(after, ruled._constraints).any()
+    kept = ~violations(before, ruled._constraints).any(axis=1)
     assert_array_equal(before[kept], after[kept])
     rest = [1, 2]
     assert_array_equal(plain.predict(in_frame(X))[:, rest], ruled.predict(in_frame(X))[:, rest])
@@ -270,18 +281,17 @@ def test_predictions_obey_the_constraints(category_prior, binary_head):
 OBJECTS = {
     "loss": AsymmetricLoss(gamma_neg=3.0),
     "augment": Augmentation(flip=True, mixup=0.2),
-    "freeze": FineTuning("stages:1", unfreeze_every=1),
+    "fine_tuning": FineTuning("stages:1", unfreeze_every=1),
     "pos_weight": {"hat": 2},
     "class_weight": {"color": {"red": 2}},
     "attribute_weight": "uncertainty",
-    "ema_decay": 0.9,
+    "training": TrainingOptions(ema_decay=0.9, clip_norm=1.0, accumulate=2),
     "category_prior": "joint",
-    "net_params": {"clip_norm": 1.0, "accumulate": 2},
 }
 
 
 def test_objects_are_cloned_pickled_and_shown(images, table):
-    """A clone has copies of them, fits alike to the bit, and so does what pickle brings back."""
+    """Clones copy the objects; clone and unpickled classifier fit bit-identical networks."""
     classifier = tiny(**OBJECTS)
     category = np.where(np.arange(24) % 2, "seal", "boat")
     copy = clone(classifier)
@@ -304,18 +314,18 @@ def test_objects_are_cloned_pickled_and_shown(images, table):
 def test_nested_parameters_are_set():
     """`loss__gamma_neg` is a parameter of the classifier while loss is an object."""
     classifier = AttributeClassifier(**OBJECTS)
-    classifier.set_params(loss__gamma_neg=7.0, augment__flip=False, freeze__freeze="backbone")
+    classifier.set_params(loss__gamma_neg=7.0, augment__flip=False, fine_tuning__freeze="backbone")
     assert classifier.loss.gamma_neg == 7.0
     assert not classifier.augment.flip
-    assert classifier.freeze.freeze == "backbone"
+    assert classifier.fine_tuning.freeze == "backbone"
     with pytest.raises(ValueError, match="Invalid parameter 'gamma'"):
         classifier.set_params(loss__gamma=1.0)
 
 
 def test_the_constructor_stays_small():
-    """What belongs together is an object: no more than 38 parameters, all by keyword but one."""
+    """Parameters are grouped in objects: at most 31 names, all but one keyword-only."""
     parameters = inspect.signature(AttributeClassifier).parameters
-    assert len(parameters) == len(AttributeClassifier().get_params(deep=False)) <= 38
+    assert len(parameters) == len(AttributeClassifier().get_params(deep=False)) <= 31
     kinds = [parameter.kind for parameter in parameters.values()]
     assert kinds[1:] == [inspect.Parameter.KEYWORD_ONLY] * (len(kinds) - 1)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import KFold, cross_validate
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from skattr.exceptions import MissingLabelWarning
 from tests.tiny_models import tiny
 
@@ -27,8 +27,8 @@ def assert_same_network(one, other):
         assert_array_equal(one[name], other[name])
 
 
-def test_the_value_under_the_mask_changes_no_weight(images, rng):
-    """However unknown is written, and whatever weight it is given, the network is the same."""
+def test_values_of_missing_labels_are_ignored(images, rng):
+    """All forms of missing labels, with any weight, give the same network."""
     y = rng.integers(0, 2, (24, 3))
     unknown = rng.random((24, 3)) < 0.4
     weight = rng.random((24, 3))
@@ -46,18 +46,17 @@ def test_the_value_under_the_mask_changes_no_weight(images, rng):
         assert_same_network(as_nan, other)
 
 
-def test_weight_zero_is_unknown(images, rng):
-    """A label of weight 0 is as good as unknown."""
+def test_weight_zero_is_missing(images, rng):
+    """A label of weight 0 has the effect of a missing label."""
     y = rng.integers(0, 2, (24, 3)).astype(float)
     unknown = rng.random((24, 3)) < 0.4
-    classes = [[0.0, 1.0]] * 3
-    weighted = tiny(classes=classes).fit(images, y, label_weight=~unknown * 1.0)
-    masked = tiny(classes=classes).fit(images, np.where(unknown, np.nan, y))
+    weighted = tiny().fit(images, y, label_weight=~unknown * 1.0)
+    masked = tiny().fit(images, np.where(unknown, np.nan, y))
     assert_same_network(weighted, masked)
 
 
 def test_a_half_blanked_column_trains_on_its_known_rows(rng):
-    """A branch whose column is half blank is trained as by its known rows alone.
+    """A branch with half of its labels missing is trained as on the known rows alone.
 
     On features the branches share no parameter, so one full-batch fit of two columns must
     equal the fit of each column on the rows in which it is known.
@@ -65,7 +64,7 @@ def test_a_half_blanked_column_trains_on_its_known_rows(rng):
     X = rng.normal(size=(40, 5))
     y = rng.integers(0, 3, (40, 2)).astype(float)
     y[::2, 1] = np.nan
-    params = {"batch_size": 40, "random_state": 0, "max_epochs": 20, "classes": None}
+    params = {"batch_size": 40, "random_state": 0, "max_epochs": 20}
     both = AttributeClassifier(**params).fit(X, y)
     alone = AttributeClassifier(**params).fit(X[1::2], y[1::2, 1])
     assert_allclose(both.predict_proba(X)[1], alone.predict_proba(X), rtol=1e-9)
@@ -89,7 +88,7 @@ def test_gradient_of_a_half_blanked_column(images, rng):
     assert_allclose(network.branches.weight.grad[columns], weight.grad, rtol=1e-4, atol=1e-7)
 
 
-def test_an_unknown_column_is_kept_and_predicted_with_its_prior(images, table):
+def test_a_column_without_labels_is_predicted_with_its_prior(images, table):
     """A column without a label keeps its place, gets equal probabilities and one warning."""
     y = table.assign(scarf=np.nan, era=None)
     y["era"] = pd.Categorical(y["era"], ["old", "new", "newest"])
@@ -103,7 +102,7 @@ def test_an_unknown_column_is_kept_and_predicted_with_its_prior(images, table):
     assert classifier.predict(images).shape == (24, 5)
 
 
-def test_an_unknown_column_changes_nothing_else(images, table):
+def test_a_column_without_labels_does_not_change_the_others(images, table):
     """The other attributes are predicted as without it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MissingLabelWarning)
@@ -116,14 +115,16 @@ def test_an_unknown_column_changes_nothing_else(images, table):
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
-@pytest.mark.parametrize("params", [{}, {"ema_decay": 0.9}, {"early_stopping": 3}])
-def test_an_unknown_ordinal_attribute_is_predicted_evenly(rng, hidden, params):
-    """However the optimizer decays what it has no gradient for."""
+@pytest.mark.parametrize(
+    "params", [{}, {"training": TrainingOptions(ema_decay=0.9)}, {"early_stopping": 3}]
+)
+def test_an_ordinal_attribute_without_labels_is_predicted_evenly(rng, hidden, params):
+    """Weight decay without a gradient does not change its equal probabilities."""
     X = rng.normal(size=(200, 5))
     y = pd.DataFrame({"known": X[:, 0] > 0, "level": np.nan})
     classifier = AttributeClassifier(
-        attributes={"level": ("ordinal", [0, 1, 2, 3])}, branch_hidden=hidden, weight_decay=0.5,
-        lr=0.1, random_state=0, **params,
+        attributes={"level": ("ordinal", [0, 1, 2, 3])}, lr=0.1, random_state=0,
+        branches=Branches(hidden=hidden), weight_decay=0.5, **params,
     )  # fmt: skip
     with pytest.warns(MissingLabelWarning, match="level"):
         probas = classifier.fit(X, y).predict_proba(X)
@@ -131,7 +132,7 @@ def test_an_unknown_ordinal_attribute_is_predicted_evenly(rng, hidden, params):
     assert probas[0].std() > 0.1
 
 
-def test_an_unknown_joint_attribute_is_predicted_evenly(rng):
+def test_a_joint_attribute_without_labels_is_predicted_evenly(rng):
     """The same where the category is a target."""
     X, category = rng.normal(size=(200, 5)), rng.choice(["a", "b", "c"], 200)
     y = pd.DataFrame({"known": X[:, 0] > 0, "hat": np.nan})
@@ -151,13 +152,12 @@ def test_held_out_rows_have_labels(rng, seed):
     classifier.fit(X, y)
     assert all(epoch["valid_loss"] > 0 for epoch in classifier.history_)
     y[1:] = np.nan
-    classifier.set_params(classes=[[0.0, 1.0]])
     with pytest.raises(ValueError, match=r"0.1 of 1 row\(s\) with a label leaves none"):
         classifier.fit(X, y)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1e37])
-def test_the_scale_of_weights_is_of_no_account(rng, scale):
+def test_the_scale_of_weights_is_ignored(rng, scale):
     """Even where sums in single precision would leave its range."""
     X = rng.normal(size=(100, 5)).astype(np.float32)
     y = X[:, :2] > 0
@@ -171,7 +171,7 @@ def test_the_scale_of_weights_is_of_no_account(rng, scale):
     assert_allclose(probas[1], probas[0], atol=0.02)  # the prior counts one label more
 
 
-def test_all_labels_unknown_is_an_error(images):
+def test_rejects_y_without_known_labels(images):
     """There is nothing to learn from a y without a label."""
     with pytest.raises(ValueError, match="Input y contains NaN"):
         tiny().fit(images, np.full((24, 2), np.nan))

@@ -12,7 +12,15 @@ from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier, FineTuning, ImageEmbedder, TunedThresholdMultiOutputCV
+from skattr import (
+    AttributeClassifier,
+    Branches,
+    FineTuning,
+    ImageEmbedder,
+    ImageReading,
+    TrainingOptions,
+    TunedThresholdMultiOutputCV,
+)
 from skattr._cache.embeddings import EmbeddingStore
 from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError, MissingLabelWarning
 from skattr.losses import CrossEntropyLoss
@@ -44,7 +52,7 @@ def is_bad(hostile):
 
 @pytest.fixture
 def y(X):
-    """Return a binary attribute, one of three levels and an ordered one; some unknown."""
+    """Return a binary, a categorical and an ordinal attribute, with missing labels."""
     number = np.arange(len(X))
     size = pd.Categorical(np.array(["s", "m", "l"])[number % 3], ["s", "m", "l"], ordered=True)
     y = pd.DataFrame({"hat": number % 2 == 1, "color": number % 5 % 3, "size": size})
@@ -67,7 +75,7 @@ def transform_columns(probas):
 
 
 def assert_same(one, other, X):
-    """Both networks predict the same, to the bit."""
+    """Check that predictions of two networks are bit-identical."""
     np.testing.assert_array_equal(
         transform_columns(one.predict_proba(X)), transform_columns(other.predict_proba(X))
     )
@@ -77,11 +85,11 @@ def assert_same(one, other, X):
 
 
 @WORKERS
-def test_by_default_each_bad_file_is_an_error(hostile, num_workers):
+def test_by_default_each_unreadable_file_is_an_error(hostile, num_workers):
     """`fit` and `predict` name row and path of every kind of bad file, also from workers."""
     good = list(hostile.good.values())
     y = np.arange(4) % 2
-    fitted = tiny(num_workers=num_workers, max_epochs=1).fit(good[:4], y)
+    fitted = tiny(images=ImageReading(num_workers=num_workers), max_epochs=1).fit(good[:4], y)
     for name, path in hostile.bad.items():
         for call in (lambda X: clone(fitted).fit(X, y), fitted.predict):
             with pytest.raises(ImageReadError, match="^row 2 of X") as caught:
@@ -90,10 +98,10 @@ def test_by_default_each_bad_file_is_an_error(hostile, num_workers):
 
 
 @WORKERS
-def test_odd_files_are_good_ones(hostile, num_workers):
+def test_unusual_files_are_readable(hostile, num_workers):
     """Gray, 16-bit, CMYK, palette, animated, turned, tiny and oddly named files just work."""
     good = list(hostile.good.values())
-    classifier = tiny(num_workers=num_workers, on_bad_image="warn")
+    classifier = tiny(images=ImageReading(num_workers=num_workers, on_bad_image="warn"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         probas = classifier.fit(good, np.arange(len(good)) % 2).predict_proba(good)
@@ -104,15 +112,15 @@ def test_odd_files_are_good_ones(hostile, num_workers):
 
 
 @WORKERS
-def test_fit_learns_from_the_good_rows_alone(X, y, is_bad, num_workers):
-    """The network is, to the bit, that of the good rows; one warning counts and names the bad."""
-    classifier = tiny(num_workers=num_workers, on_bad_image="warn")
+def test_fit_learns_from_readable_rows_only(X, y, is_bad, num_workers):
+    """The network is bit-identical to that of the readable rows; one warning names the others."""
+    classifier = tiny(images=ImageReading(num_workers=num_workers, on_bad_image="warn"))
     fitted, message = warned(classifier.fit, X, y)
     alone = tiny().fit(X[~is_bad], y[~is_bad])
     assert_same(fitted, alone, X[~is_bad])
     first = int(np.argmax(is_bad))
     assert message.startswith(
-        f"{is_bad.sum()} of the {len(X)} row(s) of X cannot be read; their labels count as unknown"
+        f"{is_bad.sum()} of {len(X)} rows of X are unreadable; their labels count as missing"
     )
     assert f"row {first} of X: " in message
     assert X["path"][first] in message
@@ -129,24 +137,24 @@ CONFIGURATIONS = [
     {"category_prior": "auxiliary"},
     {"category_prior": "joint"},
     {"category_prior": "condition", "loss": CrossEntropyLoss(unknown="negative")},
-    {"augment": "strong", "net_params": {"accumulate": 2}},
-    {"freeze": FineTuning("backbone"), "ema_decay": 0.9},
+    {"augment": "strong", "training": TrainingOptions(accumulate=2)},
+    {"fine_tuning": FineTuning("backbone"), "training": TrainingOptions(ema_decay=0.9)},
 ]
 
 
 @pytest.mark.parametrize("params", CONFIGURATIONS, ids=str)
-def test_nothing_is_learned_from_a_bad_row(X, y, is_bad, params):
+def test_nothing_is_learned_from_an_unreadable_row(X, y, is_bad, params):
     """No policy, weight, category, held-out row or augmentation lets a bad row in."""
     X["category"] = np.array(["seal", "boat"])[np.arange(len(X)) % 2]
     weight = np.linspace(1, 2, len(X))
-    if params.get("freeze") is not None:
+    if params.get("fine_tuning") is not None:
         params = params | {"backbone": "resnet18", "image_size": 32, "max_epochs": 1}
-    fitted, _ = warned(tiny(**params, on_bad_image="warn").fit, X, y, weight)
+    fitted, _ = warned(tiny(**params, images=ImageReading(on_bad_image="warn")).fit, X, y, weight)
     alone = tiny(**params).fit(X[~is_bad], y[~is_bad], weight[~is_bad])
     assert_same(fitted, alone, X[~is_bad])
 
 
-def test_boxes_are_bad_for_one_row_only(hostile):
+def test_invalid_boxes_affect_one_row_only(hostile):
     """Invalid boxes, and those that leave their image, are bad; the image is not."""
     path = hostile.good["plain.png"]
     boxes = [
@@ -163,8 +171,8 @@ def test_boxes_are_bad_for_one_row_only(hostile):
     X = pd.DataFrame(boxes, columns=BOXES).assign(path=path)
     is_bad = np.array([False, True, False, True, True, True, True, True, False])
     y = np.arange(9) % 2
-    fitted, message = warned(tiny(on_bad_image="warn").fit, X, y)
-    assert message.startswith("6 of the 9 row(s)")
+    fitted, message = warned(tiny(images=ImageReading(on_bad_image="warn")).fit, X, y)
+    assert message.startswith("6 of 9 rows")
     assert f"row 1 of X: the box xmin, ymin, xmax, ymax = (0, 0, {WIDTH + 1}" in message
     proba, _ = warned(fitted.predict_proba, X)
     np.testing.assert_array_equal(np.isnan(proba).all(axis=1), is_bad)
@@ -174,28 +182,32 @@ def test_boxes_are_bad_for_one_row_only(hostile):
         tiny().fit(X, y)
 
 
-def test_what_is_no_path_is_bad(hostile):
+def test_values_that_are_not_paths_are_unreadable(hostile):
     """None, NaN and numbers among paths are bad rows."""
     good = list(hostile.good.values())[:4]
     paths = [*good, None, np.nan, 3, pd.NA, ""]
     y = np.arange(9) % 2
-    fitted, message = warned(tiny(on_bad_image="warn").fit, pd.DataFrame({"path": paths}), y)
+    fitted, message = warned(
+        tiny(images=ImageReading(on_bad_image="warn")).fit, pd.DataFrame({"path": paths}), y
+    )
     assert "row 4 of X: None is not a path" in message
     labels, _ = warned(fitted.predict, paths)
     assert [label is None for label in labels] == [False] * 4 + [True] * 5
 
 
-def test_all_images_bad(hostile, X, y, is_bad):
-    """`fit`, `score` and `add_attributes` refuse; predictions are all missing."""
+def test_all_images_unreadable(hostile, X, y, is_bad):
+    """`fit`, `score` and `add_attributes` raise; all predictions are missing."""
     bad = X[is_bad]
-    with pytest.raises(ImageReadError, match=f"None of the {len(bad)} .* can be read. row 0 of X"):
-        tiny(on_bad_image="warn").fit(bad, y[is_bad])
-    fitted = tiny(on_bad_image="warn", max_epochs=1).fit(X[~is_bad], y[~is_bad])
+    with pytest.raises(ImageReadError, match=f"All {len(bad)} rows of X are unreadable. row 0"):
+        tiny(images=ImageReading(on_bad_image="warn")).fit(bad, y[is_bad])
+    fitted = tiny(images=ImageReading(on_bad_image="warn"), max_epochs=1).fit(
+        X[~is_bad], y[~is_bad]
+    )
     for call in (
         lambda: fitted.score(bad, y[is_bad]),
         lambda: fitted.add_attributes(bad, pd.DataFrame({"new": np.arange(len(bad)) % 2})),
     ):
-        with pytest.raises(ImageReadError, match="None of the"):
+        with pytest.raises(ImageReadError, match="^All [0-9]+ rows of X are unreadable"):
             call()
     for output, width in (("proba", 7), ("logit", 7), ("features", 8)):
         values, _ = warned(fitted.set_params(transform_output=output).transform, bad)
@@ -205,32 +217,32 @@ def test_all_images_bad(hostile, X, y, is_bad):
     assert (labels == None).all()  # noqa: E711, an array
 
 
-def test_labels_that_only_bad_rows_have(X, y, is_bad):
+def test_labels_in_unreadable_rows_only(X, y, is_bad):
     """An attribute without a label left is named; with none left at all nothing is fitted."""
     y = y.astype(object)
     y.loc[~is_bad, "hat"] = None
     with (
         pytest.warns(BadImageWarning),
-        pytest.warns(MissingLabelWarning, match=r"No label of \['hat'\] is known of those rows"),
+        pytest.warns(MissingLabelWarning, match=r"No label of \['hat'\] is known in the rows"),
     ):
-        fitted = tiny(on_bad_image="warn").fit(X, y)
+        fitted = tiny(images=ImageReading(on_bad_image="warn")).fit(X, y)
     np.testing.assert_allclose(fitted.predict_proba(X[~is_bad])[0], 0.5, atol=1e-6)
     y.loc[~is_bad] = None
     with (
         pytest.warns(BadImageWarning),
-        pytest.raises(ValueError, match="No label is known of those rows"),
+        pytest.raises(ValueError, match="No label is known in the rows"),
     ):
-        tiny(on_bad_image="warn").fit(X, y)
+        tiny(images=ImageReading(on_bad_image="warn")).fit(X, y)
 
 
-def test_one_good_row_is_no_batch(hostile):
+def test_one_readable_row_is_not_a_batch(hostile):
     """Batch normalisation cannot train on a single good row; the sentence says so."""
     paths = [hostile.good["plain.png"], hostile.bad["text.jpg"], hostile.bad["empty.jpg"]]
     with (
         pytest.warns(BadImageWarning),
         pytest.raises(ValueError, match=r"two rows or more per batch.* and 1 row\(s\)"),
     ):
-        tiny(on_bad_image="warn").fit(paths, [0, 1, 1])
+        tiny(images=ImageReading(on_bad_image="warn")).fit(paths, [0, 1, 1])
 
 
 class Vandal(Callback):
@@ -253,13 +265,12 @@ def test_files_that_break_during_training(files, table, num_workers, n_broken):
     """They are left out and warned of, and so are batches of a single good row."""
     vandal = Vandal(files[:n_broken], epoch=2)
     classifier = tiny(
-        on_bad_image="warn",
-        num_workers=num_workers,
+        images=ImageReading(on_bad_image="warn", num_workers=num_workers),
         batch_size=3,
         net_params={"callbacks": [vandal]},
     )
     fitted, message = warned(classifier.fit, files, table)
-    assert message.startswith(f"{n_broken} of the 24 row(s) of X cannot be read; they could be")
+    assert message.startswith(f"{n_broken} of 24 rows of X are unreadable; they could be")
     assert np.isfinite(transform_columns(fitted.predict_proba(files[n_broken:]))).all()
     assert fitted.n_iter_ == 3
 
@@ -268,8 +279,8 @@ def test_files_that_break_during_training(files, table, num_workers, n_broken):
 def test_all_files_break_during_training(files, table, n_broken):
     """Nothing is left to train on: an error, not a network of nothing."""
     vandal = Vandal(files[:n_broken], epoch=2)
-    classifier = tiny(on_bad_image="warn", net_params={"callbacks": [vandal]})
-    with pytest.raises(ImageReadError, match="No batch of the train rows is left"):
+    classifier = tiny(images=ImageReading(on_bad_image="warn"), net_params={"callbacks": [vandal]})
+    with pytest.raises(ImageReadError, match="All training batches became unreadable during fit"):
         classifier.fit(files, table)
 
 
@@ -279,15 +290,17 @@ def test_all_files_break_during_training(files, table, n_broken):
 @pytest.fixture
 def fitted(X, y, is_bad):
     """Return a classifier fitted on the good rows."""
-    return tiny(on_bad_image="warn", max_epochs=1, batch_size=5).fit(X[~is_bad], y[~is_bad])
+    return tiny(images=ImageReading(on_bad_image="warn"), max_epochs=1, batch_size=5).fit(
+        X[~is_bad], y[~is_bad]
+    )
 
 
 @WORKERS
-def test_predictions_of_bad_rows_are_missing(fitted, X, is_bad, num_workers):
+def test_predictions_of_unreadable_rows_are_missing(fitted, X, is_bad, num_workers):
     """NaN, and None as a label; good rows are predicted as without the bad ones."""
-    fitted.set_params(num_workers=num_workers)
+    fitted.set_params(images__num_workers=num_workers)
     probas, message = warned(fitted.predict_proba, X)
-    assert "their outputs are NaN, their labels unknown" in message
+    assert "their outputs are NaN, their labels are missing" in message
     for proba, alone in zip(probas, fitted.predict_proba(X[~is_bad]), strict=True):
         assert np.isnan(proba[is_bad]).all()
         np.testing.assert_allclose(proba[~is_bad], alone, rtol=1e-5)
@@ -297,12 +310,16 @@ def test_predictions_of_bad_rows_are_missing(fitted, X, is_bad, num_workers):
 
 
 @pytest.mark.parametrize("output", ["proba", "logit", "features"])
-@pytest.mark.parametrize("params", [{}, {"binary_head": "softmax"}, {"category_prior": "joint"}])
-def test_outputs_of_bad_rows_are_missing(X, y, is_bad, output, params):
+@pytest.mark.parametrize(
+    "params", [{}, {"branches": Branches("softmax")}, {"category_prior": "joint"}]
+)
+def test_outputs_of_unreadable_rows_are_missing(X, y, is_bad, output, params):
     """Every output of `transform` is NaN in bad rows, also of an attribute of one class."""
     X["category"] = "seal"
     y = y.assign(only="one")
-    classifier = tiny(**params, transform_output=output, on_bad_image="warn", max_epochs=1)
+    classifier = tiny(
+        **params, transform_output=output, images=ImageReading(on_bad_image="warn"), max_epochs=1
+    )
     fitted = classifier.fit(X[~is_bad], y[~is_bad])
     values, _ = warned(fitted.transform, X)
     np.testing.assert_array_equal(np.isnan(values), np.repeat(is_bad[:, None], values.shape[1], 1))
@@ -312,7 +329,7 @@ def test_outputs_of_bad_rows_are_missing(X, y, is_bad, output, params):
 def test_one_attribute(X, y, is_bad):
     """With one attribute labels are an object array, of the dtype of y if all can be read."""
     labels = np.arange(len(X)) % 2
-    classifier, _ = warned(tiny(on_bad_image="warn").fit, X, labels)
+    classifier, _ = warned(tiny(images=ImageReading(on_bad_image="warn")).fit, X, labels)
     predicted, _ = warned(classifier.predict, X)
     assert predicted.dtype == object
     assert [label is None for label in predicted] == is_bad.tolist()
@@ -320,19 +337,21 @@ def test_one_attribute(X, y, is_bad):
 
 
 @pytest.mark.parametrize("unseen", ["rules", "median"])
-def test_decoding_of_bad_rows(X, y, is_bad, unseen):
+def test_decoding_of_unreadable_rows(X, y, is_bad, unseen):
     """Logical constraints and medians are decoded for good rows as without the bad ones."""
     params = {"rules": {"constraints": {"at_most_one": [["hat", "bag"]]}}}.get(
-        unseen, {"ordinal_predict": "median"}
+        unseen, {"branches": Branches(ordinal_predict="median")}
     )
     y["bag"] = y["hat"]
-    classifier = tiny(**params, on_bad_image="warn", max_epochs=1).fit(X[~is_bad], y[~is_bad])
+    classifier = tiny(**params, images=ImageReading(on_bad_image="warn"), max_epochs=1).fit(
+        X[~is_bad], y[~is_bad]
+    )
     predicted, _ = warned(classifier.predict, X)
     assert (predicted[is_bad] == None).all()  # noqa: E711, an array
     np.testing.assert_array_equal(predicted[~is_bad], classifier.predict(X[~is_bad]))
 
 
-def test_score_leaves_bad_rows_out(fitted, X, y, is_bad):
+def test_score_skips_unreadable_rows(fitted, X, y, is_bad):
     """The score is that of the good rows, weighted too."""
     weight = np.linspace(1, 3, len(X))
     score, _ = warned(fitted.score, X, y, weight)
@@ -344,17 +363,17 @@ def test_score_leaves_bad_rows_out(fitted, X, y, is_bad):
 def test_the_policy_may_change_after_fit(fitted, X):
     """It is a parameter of each call, and survives pickling."""
     with pytest.raises(ImageReadError, match="row "):
-        fitted.set_params(on_bad_image="raise").predict(X)
-    copy = pickle.loads(pickle.dumps(fitted.set_params(on_bad_image="warn")))
+        fitted.set_params(images__on_bad_image="raise").predict(X)
+    copy = pickle.loads(pickle.dumps(fitted.set_params(images__on_bad_image="warn")))
     warned(copy.predict, X)
 
 
 # --- warn: all the other ways ----------------------------------------------------------------
 
 
-def test_partial_fit_learns_from_the_good_rows_alone(X, y, is_bad):
+def test_partial_fit_learns_from_readable_rows_only(X, y, is_bad):
     """Chunks with bad rows train as the same chunks without."""
-    classifier, alone = tiny(on_bad_image="warn"), tiny()
+    classifier, alone = tiny(images=ImageReading(on_bad_image="warn")), tiny()
     half = len(X) // 2
     for chunk in (slice(None, half), slice(half, None)):
         warned(classifier.partial_fit, X[chunk], y[chunk])
@@ -363,9 +382,9 @@ def test_partial_fit_learns_from_the_good_rows_alone(X, y, is_bad):
     assert_same(classifier, alone, X[~is_bad])
 
 
-def test_added_attributes_learn_from_the_good_rows_alone(X, y, is_bad):
+def test_added_attributes_learn_from_readable_rows_only(X, y, is_bad):
     """New branches are those of the good rows; one warning."""
-    fitted = tiny(on_bad_image="warn").fit(X[~is_bad], y[~is_bad])
+    fitted = tiny(images=ImageReading(on_bad_image="warn")).fit(X[~is_bad], y[~is_bad])
     alone = pickle.loads(pickle.dumps(fitted))
     new = pd.DataFrame({"bag": np.arange(len(X)) % 2})
     weight = np.linspace(1, 2, len(X))
@@ -382,7 +401,7 @@ def test_added_attributes_learn_from_the_good_rows_alone(X, y, is_bad):
 @pytest.mark.parametrize(
     "cross_fit", [2, 0.4, KFold(2), PredefinedSplit(np.arange(6) % 2), None], ids=str
 )
-def test_out_of_fold_outputs_of_bad_rows_are_missing(hostile, cross_fit):
+def test_out_of_fold_outputs_of_unreadable_rows_are_missing(hostile, cross_fit):
     """One warning for all fits of `fit_transform`; splitters see all rows."""
     good = list(hostile.good.values())
     X = [good[0], good[1], hostile.bad["text.jpg"], good[2], good[3], "nowhere.png"]
@@ -391,7 +410,7 @@ def test_out_of_fold_outputs_of_bad_rows_are_missing(hostile, cross_fit):
     else:
         y = np.array([0, 1, 0, 1, 0, 1])
     is_bad = np.isin(X, [X[2], X[5]])
-    classifier = tiny(on_bad_image="warn", cross_fit=cross_fit)
+    classifier = tiny(images=ImageReading(on_bad_image="warn"), cross_fit=cross_fit)
     values, message = warned(classifier.fit_transform, X, y)
     assert "row 2 of X: cannot read" in message
     assert values.shape == (len(X), 1)
@@ -408,7 +427,7 @@ def test_out_of_fold_outputs_of_bad_rows_are_missing(hostile, cross_fit):
 def test_thresholds_and_grids_around_it(X, y, is_bad):
     """Thresholds are tuned on the good rows; a grid search scores them."""
     y = y[["hat"]].assign(bag=y["hat"]).fillna(False).astype(int)
-    classifier = tiny(on_bad_image="warn", max_epochs=1)
+    classifier = tiny(images=ImageReading(on_bad_image="warn"), max_epochs=1)
     tuned = TunedThresholdMultiOutputCV(
         classifier, cv=MultilabelStratifiedKFold(2, shuffle=True, random_state=0)
     ).fit(X, y)
@@ -425,14 +444,16 @@ def test_thresholds_and_grids_around_it(X, y, is_bad):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_rows_of_nan_are_bad_images(rng, dtype):
+def test_rows_of_nan_are_unreadable_images(rng, dtype):
     """A 2-D row that is NaN throughout is left out; the others are learned from as without it."""
     features = rng.normal(size=(30, 4)).astype(dtype)
     y = pd.DataFrame({"hat": np.arange(30) % 2, "bag": features[:, 0] > 0})
     is_bad = np.arange(30) % 7 == 2
     features[is_bad] = np.nan
     params = {"max_epochs": 4, "random_state": 0, "early_stopping": True}
-    fitted, message = warned(AttributeClassifier(**params, on_bad_image="warn").fit, features, y)
+    fitted, message = warned(
+        AttributeClassifier(**params, images=ImageReading(on_bad_image="warn")).fit, features, y
+    )
     assert "row 2 of X: all its features are NaN" in message
     alone = AttributeClassifier(**params).fit(features[~is_bad], y[~is_bad])
     assert_same(fitted, alone, features[~is_bad])
@@ -442,37 +463,40 @@ def test_rows_of_nan_are_bad_images(rng, dtype):
     assert (labels[is_bad] == None).all()  # noqa: E711, an array
 
 
-def test_other_missing_features_stay_an_error(rng):
-    """NaN in a part of a row, and infinity, are refused by both policies."""
+def test_rejects_other_missing_features(rng):
+    """Both policies reject NaN in part of a row, and infinity."""
     features = rng.normal(size=(12, 3))
     features[5] = np.nan
     y = np.arange(12) % 2
-    with pytest.raises(ValueError, match="All of row 5 is NaN.*on_bad_image='warn' the classifier"):
+    with pytest.raises(ValueError, match="All of row 5 is NaN.*='warn'.* skips such rows"):
         AttributeClassifier().fit(features, y)
     for value, text in ((np.nan, "NaN"), (np.inf, "infinity")):
         features[7, 1] = value
         for policy in ("raise", "warn"):
             with pytest.raises(ValueError, match=f"Input X contains (NaN|{text})"):
-                AttributeClassifier(on_bad_image=policy).fit(features, y)
+                AttributeClassifier(images=ImageReading(on_bad_image=policy)).fit(features, y)
         with pytest.raises(ValueError, match=rf"{text}.* The first is in row 7, column 1\.$"):
-            AttributeClassifier(on_bad_image="warn").fit(features, y)
+            AttributeClassifier(images=ImageReading(on_bad_image="warn")).fit(features, y)
 
 
 def embedder(**params):
     """Return an embedder of a tiny network."""
     defaults = {"image_size": (12, 10), "batch_size": 4, "random_state": 0}
-    return ImageEmbedder(tiny_backbone, **{**defaults, "on_bad_image": "warn", **params})
+    return ImageEmbedder(
+        tiny_backbone, **{**defaults, "images": ImageReading(on_bad_image="warn"), **params}
+    )
 
 
 @WORKERS
 @pytest.mark.parametrize("cache_key", [None, "content", "stat"])
-def test_embeddings_of_bad_images_are_nan(hostile, tmp_path, num_workers, cache_key):
+def test_embeddings_of_unreadable_images_are_nan(hostile, tmp_path, num_workers, cache_key):
     """They are never cached; the features of the others are those they have alone."""
     X, is_bad = np.array(hostile.paths), hostile.is_bad
     cache = {} if cache_key is None else {"cache": tmp_path / "cache", "cache_key": cache_key}
-    one = embedder(num_workers=num_workers, **cache)
+    reading = ImageReading(num_workers=num_workers, on_bad_image="warn")
+    one = embedder(images=reading, **cache)
     features, message = warned(one.fit_transform, X)
-    assert message.startswith(f"{is_bad.sum()} of the {len(X)} row(s)")
+    assert message.startswith(f"{is_bad.sum()} of {len(X)} rows")
     assert "their features are NaN" in message
     np.testing.assert_array_equal(np.isnan(features).all(axis=1), is_bad)
     alone = embedder().fit_transform(X[~is_bad])
@@ -482,7 +506,7 @@ def test_embeddings_of_bad_images_are_nan(hostile, tmp_path, num_workers, cache_
         again, _ = warned(one.transform, X)
         np.testing.assert_array_equal(again, features)
     with pytest.raises(ImageReadError, match="row 1 of X"):
-        embedder(on_bad_image="raise", **cache).fit_transform(X)
+        embedder(images=ImageReading(on_bad_image="raise"), **cache).fit_transform(X)
 
 
 def test_bad_copies_of_a_bad_image(files, tmp_path):
@@ -503,7 +527,8 @@ def test_bad_copies_of_a_bad_image(files, tmp_path):
 def test_an_embedder_before_a_classifier(X, y, is_bad):
     """Bad images pass the pipeline as NaN, and come out as missing labels."""
     pipeline = make_pipeline(
-        embedder(), AttributeClassifier(on_bad_image="warn", max_epochs=2, random_state=0)
+        embedder(),
+        AttributeClassifier(images=ImageReading(on_bad_image="warn"), max_epochs=2, random_state=0),
     )
     with pytest.warns(BadImageWarning):
         labels = pipeline.fit(X, y).predict(X)

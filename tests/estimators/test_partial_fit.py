@@ -6,13 +6,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches, TrainingOptions
 from skattr.exceptions import MissingLabelWarning, UnseenCategoryWarning, UnseenLabelError
 from skattr.losses import CrossEntropyLoss, FocalLoss
 from tests.tiny_models import tiny
 
 FAST = {"lr": 0.02, "batch_size": 16, "random_state": 0}
-CLASSES = {"hat": [0, 1], "color": ["blue", "green", "red"]}
+CLASSES = [[0, 1], ["blue", "green", "red"]]
+DECLARED = {"color": ("categorical", ["blue", "green", "red"])}
 
 
 def problem(n=320, seed=0):
@@ -45,7 +46,8 @@ def matrix(classifier, X):
 
 @pytest.mark.parametrize("params", [
     {}, {"optimizer": "sgd", "backbone": "mlp"}, {"loss": FocalLoss(), "pos_weight": 2},
-    {"ema_decay": 0.9}, {"attribute_weight": "uncertainty", "branch_hidden": 4},
+    {"training": TrainingOptions(ema_decay=0.9)},
+    {"attribute_weight": "uncertainty", "branches": Branches(hidden=4)},
 ], ids=str)  # fmt: skip
 def test_it_learns_over_chunks(params):
     """Accuracy on fresh rows rises with the stream; one epoch is recorded per chunk."""
@@ -60,8 +62,8 @@ def test_it_learns_over_chunks(params):
 
 
 def test_the_same_seed_gives_the_same_stream():
-    """To the bit, with mixup and dropout drawn anew in every chunk."""
-    params = {"backbone": "mlp", "net_params": {"module__dropout": 0.3}}
+    """It is bit-identical, with new draws of mixup and dropout in every chunk."""
+    params = {"backbone": "mlp", "branches": Branches(dropout=0.3)}
     X, _ = problem()
     first, second = streamed(**params), streamed(**params)
     assert_array_equal(matrix(first, X), matrix(second, X))
@@ -70,11 +72,11 @@ def test_the_same_seed_gives_the_same_stream():
 
 
 def test_one_chunk_of_one_batch_is_a_step_of_fit():
-    """A single chunk does what `fit` does in one epoch at a constant rate."""
+    """A single chunk equals one epoch of `fit` at a constant learning rate."""
     X, y = problem()
     params = {**FAST, "batch_size": 64}
     chunk = AttributeClassifier(**params).partial_fit(X, y)
-    epoch = AttributeClassifier(**params, max_epochs=1, lr_schedule=None).fit(X, y)
+    epoch = AttributeClassifier(**params, max_epochs=1, training=TrainingOptions(None)).fit(X, y)
     assert_array_equal(matrix(chunk, X), matrix(epoch, X))
 
 
@@ -87,7 +89,7 @@ def test_classes_are_those_of_the_first_call():
     before = matrix(classifier, X)
     classifier.partial_fit(X, y)
     assert not np.array_equal(matrix(classifier, X), before)
-    declared = AttributeClassifier(**FAST, classes=CLASSES).partial_fit(X[blue], y[blue])
+    declared = AttributeClassifier(**FAST, attributes=DECLARED).partial_fit(X[blue], y[blue])
     assert_array_equal(matrix(declared, X), before)
     seen = AttributeClassifier(**FAST).partial_fit(X, y)
     before = matrix(seen, X)
@@ -100,7 +102,7 @@ def test_classes_are_those_of_the_first_call():
         seen.partial_fit(X[:, :2], y)
 
 
-def test_it_goes_on_from_fit_and_fit_starts_anew():
+def test_it_continues_from_fit_and_fit_starts_from_scratch():
     """After `fit` a stream refines the network; after a stream `fit` forgets it."""
     X, y = problem()
     fitted = AttributeClassifier(**FAST, max_epochs=10).fit(X, y)
@@ -112,10 +114,10 @@ def test_it_goes_on_from_fit_and_fit_starts_anew():
     assert_array_equal(matrix(streamed(max_epochs=10).fit(X, y), X), expected)
 
 
-def test_it_goes_on_with_the_same_layers_only():
+def test_it_continues_with_the_same_layers_only():
     """Another backbone or other hidden layers than those of the fit are an error that says so."""
     X, y = problem()
-    for params in ({"branch_hidden": 3}, {"backbone": "mlp"}):
+    for params in ({"branches": Branches(hidden=3)}, {"backbone": "mlp"}):
         classifier = AttributeClassifier(**FAST, max_epochs=1, warm_start=True).fit(X, y)
         for call in (classifier.set_params(**params).fit, classifier.partial_fit):
             with pytest.raises(ValueError, match="other layers .* keep `backbone` and `branch_hid"):
@@ -128,7 +130,7 @@ def test_it_goes_on_with_the_same_layers_only():
     {"class_weight": ["balanced", None]}, {"attribute_weight": "balanced"},
     {"pos_weight": ["balanced"]},
 ], ids=str)  # fmt: skip
-def test_balanced_weights_are_refused(weights):
+def test_rejects_balanced_weights(weights):
     """However they are written: a stream has no counts of all labels."""
     X, y = problem()
     [(name, _)] = weights.items()
@@ -137,7 +139,7 @@ def test_balanced_weights_are_refused(weights):
     AttributeClassifier(**FAST, **weights, max_epochs=1).fit(X, y)
 
 
-def test_other_weights_go_along():
+def test_other_weights_are_used():
     """Numbers by attribute, class or row count in a stream as in `fit`."""
     X, y = problem()
     plain = AttributeClassifier(**FAST).partial_fit(X, y)
@@ -152,7 +154,7 @@ def test_other_weights_go_along():
 
 
 def test_categories_in_a_stream():
-    """Those of the first chunk are known; later ones that are not count as unknown."""
+    """Categories are those of the first chunk; others count as unknown later."""
     X, y = problem()
     category = np.where(np.arange(320) < 200, np.where(X[:, 0] > 0, "boat", "seal"), "whale")
     joint = AttributeClassifier(**FAST, category_prior="joint")
@@ -161,7 +163,7 @@ def test_categories_in_a_stream():
     with pytest.warns(UnseenCategoryWarning, match="'whale'"):
         joint.partial_fit(X[200:], y[200:], category=category[200:])
     assert joint.categories_.tolist() == ["boat", "seal"]
-    with pytest.raises(ValueError, match=r"category has the shape \(320,\), X 9 row\(s\)"):
+    with pytest.raises(ValueError, match=r"category has shape \(320,\), but X has 9 row\(s\)"):
         joint.partial_fit(X[:9], y[:9], category=category)
     plain = AttributeClassifier(**FAST).partial_fit(X, y).set_params(category_prior="joint")
     with pytest.raises(ValueError, match="its categories or the form of its branches differ"):
@@ -170,7 +172,7 @@ def test_categories_in_a_stream():
 
 def test_images_in_a_stream(images, table):
     """Chunks of images; one image alone is too few, in any call."""
-    classifier = tiny(classes={"color": ["blue", "green", "red"], "count": [1, 2, 3, 4]})
+    classifier = tiny(attributes=DECLARED | {"count": ("categorical", [1, 2, 3, 4])})
     with pytest.raises(ValueError, match="two rows or more per batch"):
         classifier.partial_fit(images[1:2], table[1:2])
     classifier.partial_fit(images[:12], table[:12]).partial_fit(images[12:], table[12:])
@@ -181,7 +183,7 @@ def test_images_in_a_stream(images, table):
 
 
 def test_a_chunk_without_labels_of_an_attribute():
-    """It trains the others, whatever the policy; the attribute is learned when its labels come."""
+    """It trains the other attributes under every policy, and this one once it has labels."""
     X, y = problem()
     classifier = AttributeClassifier(**FAST, loss=CrossEntropyLoss(unknown="negative"))
     with pytest.warns(MissingLabelWarning, match="hat"):
@@ -197,7 +199,7 @@ def test_a_chunk_without_labels_of_an_attribute():
 def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     """Neither decay nor momentum moves it, between two chunks and in a warm start."""
     X, y = problem()
-    params = {**FAST, "branch_hidden": hidden, "weight_decay": 0.5}
+    params = {**FAST, "branches": Branches(hidden=hidden), "weight_decay": 0.5}
     blank = y.assign(color=None)
     classifier = AttributeClassifier(**params).partial_fit(X, y)
     before = classifier.predict_proba(X)
@@ -207,8 +209,7 @@ def test_an_attribute_stays_while_none_of_its_labels_come(hidden):
     assert not np.array_equal(after[0], before[0])
     classifier.partial_fit(X, y)
     assert not np.array_equal(classifier.predict_proba(X)[1], before[1])
-    classes = {"color": classifier.classes_[1]}
-    warm = AttributeClassifier(**params, warm_start=True, classes=classes).fit(X, y)
+    warm = AttributeClassifier(**params, warm_start=True, attributes=DECLARED).fit(X, y)
     before = warm.predict_proba(X)
     with pytest.warns(MissingLabelWarning, match="color"):
         warm.fit(X, blank)

@@ -66,7 +66,7 @@ def test_probabilities_are_those_of_torch(problem):
 @settings(max_examples=60, deadline=None)
 @given(problems())
 def test_columns_and_their_names_agree(problem):
-    """One name per column, whatever the kinds, the classes and the head."""
+    """There is one name per column for all kinds, classes and heads."""
     logits, layout, kinds = problem
     names = [f"a{j}" for j in range(len(kinds))]
     classes = [np.arange(count) for count in layout.n_classes]
@@ -243,7 +243,7 @@ def test_huge_joint_and_ordinal_logits():
 
 
 def test_auxiliary_attributes_are_left_out():
-    """What only training needs is in neither probabilities nor columns."""
+    """Auxiliary branches are in neither probabilities nor columns."""
     layout = BranchLayout((2, 3, 4), n_auxiliary=1)
     logits = np.random.default_rng(0).normal(size=(3, layout.n_logits))
     assert [proba.shape[1] for proba in probabilities(logits, layout)] == [2, 3]

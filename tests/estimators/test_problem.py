@@ -1,4 +1,4 @@
-"""What the classifier's parameters make of the labels, against torch's losses and NumPy."""
+"""Training problems: targets, weights and loss against torch and NumPy."""
 
 import itertools
 from functools import partial
@@ -12,14 +12,15 @@ from scipy.special import log_softmax
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
-from skattr import AttributeClassifier
-from skattr._estimators.fitting import _split, random_generator
-from skattr._targets.columns import ROWS_AT_ONCE
+from skattr import AttributeClassifier, Branches, TrainingOptions
+from skattr._estimators.fitting import _split
+from skattr._estimators.parameters import random_generator
+from skattr._targets.codes import ROWS_AT_ONCE
 from skattr.exceptions import MissingLabelWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
 from skattr.nn import SummedCrossEntropy
 
-STILL = {"lr": 1e-300, "lr_schedule": None, "max_epochs": 1, "random_state": 0}
+STILL = {"lr": 1e-300, "training": TrainingOptions(None), "max_epochs": 1, "random_state": 0}
 
 
 def problem(n=50, seed=0):
@@ -66,7 +67,7 @@ def test_the_loss_is_that_of_torch(binary_head, is_weighted):
         assert_allclose(every_class["balanced"][2], by_label[1])
     start = AttributeClassifier(
         max_epochs=3, lr=0.05, batch_size=8, random_state=0, transform_output="logit",
-        binary_head=binary_head, warm_start=True,
+        branches=Branches(binary_head), warm_start=True,
     ).fit(X, y)  # fmt: skip
     columns = torch.from_numpy(start.transform(X))
     start.set_params(**STILL | {"batch_size": 7})
@@ -125,9 +126,11 @@ def test_the_loss_of_ordinal_and_joint_branches():
     assert classifier.history_[0]["train_loss"] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("params", [{}, {"binary_head": "softmax"}, {"branch_hidden": 3}])
+@pytest.mark.parametrize(
+    "params", [{}, {"branches": Branches("softmax")}, {"branches": Branches(hidden=3)}]
+)
 def test_fresh_networks_predict_weighted_frequencies(params):
-    """(weighted count + 1) / (total + K), positives and classes weighing what they are given."""
+    """They are (weighted count + 1) / (total + K), with weights of positives and classes."""
     X, y = problem()
     sample_weight = np.random.default_rng(0).random(50)
     params = {**params, "pos_weight": 5, "class_weight": {"color": {"red": 2}}}
@@ -160,10 +163,10 @@ def test_weights_are_counted_in_the_training_rows_only():
 
 @pytest.mark.parametrize("params", [
     {"pos_weight": "balanced", "class_weight": "balanced", "attribute_weight": "balanced"},
-    {"pos_weight": "balanced:2", "binary_head": "softmax", "branch_hidden": 3},
+    {"pos_weight": "balanced:2", "branches": Branches("softmax", hidden=3)},
 ])  # fmt: skip
 def test_a_row_given_twice_weighs_two(params):
-    """Repeated rows and a sample weight of 2 train the same network, whatever is balanced."""
+    """Repeated rows and a sample weight of 2 train the same network with all balanced weights."""
     X, y = problem()
     twice = np.r_[0:50, 0:20]
     params = {**params, "batch_size": 100, "random_state": 0, "max_epochs": 20}
@@ -185,11 +188,16 @@ def test_a_scalar_sample_weight_weighs_all_rows():
 
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
 @pytest.mark.parametrize("category_prior", [None, "joint"])
-def test_unknown_as_negative_is_filling_with_zero(binary_head, category_prior):
-    """The policy "negative" trains the very network that y with 0 for unknown does."""
+def test_policy_negative_equals_filling_with_zero(binary_head, category_prior):
+    """The policy "negative" trains the network of y with 0 for missing labels."""
     X, y = problem()
     category = np.where(X[:, 1] > 0, "seal", "sea")
-    params = {"max_epochs": 4, "random_state": 0, "binary_head": binary_head, "batch_size": 8}
+    params = {
+        "max_epochs": 4,
+        "random_state": 0,
+        "branches": Branches(binary_head),
+        "batch_size": 8,
+    }
     fit = partial(AttributeClassifier(**params, category_prior=category_prior).fit, X)
     sample_weight = np.random.default_rng(0).random(50)
     filled = fit(y.fillna({"hat": 0}), sample_weight, category=category).predict_proba(X)
@@ -218,7 +226,7 @@ def test_an_attribute_without_labels_stays_even_under_every_policy(unknown, blan
 
 
 def test_parameters_of_the_loss_reach_it():
-    """Those that are None, too; the shares of positives go along if the policy needs them."""
+    """None is passed on too; shares of positives are added if the policy needs them."""
     X, y = problem()
     loss = PartialAsymmetricLoss(prior_threshold=None, top_k=0, gamma_pos=0.5)
     criterion = AttributeClassifier(**STILL, loss=loss).fit(X, y).net_.criterion_
@@ -245,7 +253,7 @@ def test_small_weights_start_at_the_frequencies_too():
         assert_allclose(found, expected)
 
 
-def test_label_weight_of_what_is_taken_for_a_negative():
+def test_label_weight_of_missing_labels_that_count_as_negatives():
     """A weight of 0 takes a missing label out of the policy "negative"."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
@@ -258,8 +266,8 @@ def test_label_weight_of_what_is_taken_for_a_negative():
     assert np.abs(negative.fit(X, y).predict_proba(X) - ignored).max() > 0.05
 
 
-def test_a_callable_may_count_unknown_labels_too():
-    """A loss that is given as a callable, not as an object, learns from them what it is told."""
+def test_a_callable_may_count_missing_labels():
+    """A loss that is a callable receives their weights."""
     X, y = problem()
     hat = y["hat"].to_numpy()
     for loss, taken in (

@@ -1,4 +1,4 @@
-"""Columns of boxes: what is wrong is found, whether it is raised or kept."""
+"""Columns of boxes: what is wrong is found, whether it is raised or recorded."""
 
 import numpy as np
 import pandas as pd
@@ -31,34 +31,34 @@ def test_faults_are_those_of_the_definition(boxes):
 
 
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))
-def test_kept_are_all_rows_that_would_be_raised(boxes):
-    """The rows kept are the invalid ones; raised is one of them, with the same sentence."""
+def test_recorded_are_all_rows_that_would_be_raised(boxes):
+    """All invalid rows are recorded; the raised error is that of one of them."""
     X = pd.DataFrame(boxes, columns=BOX_COLUMNS, dtype=float)
     paths = [f"{row}.png" for row in range(len(boxes))]
-    kept = {}
-    np.testing.assert_array_equal(read_boxes(X, paths, kept), X.to_numpy())
-    assert sorted(kept) == [row for row, box in enumerate(boxes) if not is_valid(box)]
-    if kept:
+    recorded = {}
+    np.testing.assert_array_equal(read_boxes(X, paths, recorded), X.to_numpy())
+    assert sorted(recorded) == [row for row, box in enumerate(boxes) if not is_valid(box)]
+    if recorded:
         with pytest.raises(InvalidBoxError) as caught:
             read_boxes(X, paths, None)
-        assert str(caught.value) in {f"row {row} of X: {why}" for row, why in kept.items()}
+        assert str(caught.value) in {f"row {row} of X: {why}" for row, why in recorded.items()}
 
 
 @pytest.mark.parametrize("text", ["left", [1], pd.Timestamp(0)])
-def test_what_is_no_number(text):
-    """It is an error of the columns, or of its row alone."""
+def test_text_in_a_box(text):
+    """Text is an error of the columns; if errors are recorded, it is one of its row only."""
     X = pd.DataFrame(
         [[0, 0, 2, 2], [0, text, 2, 2], [None] * 4, [text] * 4], columns=BOX_COLUMNS, dtype=object
     )
     with pytest.raises(InvalidBoxError, match="box columns of X must be numbers"):
         read_boxes(X, list("abcd"), None)
-    kept = {}
-    boxes = read_boxes(X, list("abcd"), kept)
-    assert sorted(kept) == [1, 3]
-    assert "of 'b' is not of numbers" in kept[1]
+    recorded = {}
+    boxes = read_boxes(X, list("abcd"), recorded)
+    assert sorted(recorded) == [1, 3]
+    assert "of 'b' is not numeric" in recorded[1]
     np.testing.assert_array_equal(boxes[[0, 2]], [[0, 0, 2, 2], [np.nan] * 4])
 
 
-def test_no_boxes():
-    """Without columns for them there are none."""
+def test_x_without_box_columns():
+    """Without the columns there are no boxes."""
     assert read_boxes(pd.DataFrame({"path": ["a"]}), ["a"], None) is None

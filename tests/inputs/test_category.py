@@ -1,4 +1,4 @@
-"""The category of the object: read from X or metadata, and what each prior does with it."""
+"""Object categories from X or metadata, and the category priors of the classifier."""
 
 import warnings
 
@@ -9,7 +9,7 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import KFold, cross_validate
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, Branches
 from skattr._inputs.category import (
     category_codes,
     category_for_fit,
@@ -36,7 +36,7 @@ def problem(n=60):
 
 
 def with_category(X, category):
-    """Return X with its column."""
+    """Return X with the column of categories."""
     return X.assign(category=category)
 
 
@@ -49,7 +49,7 @@ def matrix(classifier, X):
 
 
 def test_the_column_is_split_off():
-    """Beside features it leaves X; beside a path X stays as it is; other X have none."""
+    """The column is removed from features and stays in a table of paths; other X have none."""
     X, _, category = problem()
     rest, column = split_category(with_category(X, category))
     assert list(rest.columns) == ["a", "b"]
@@ -65,7 +65,7 @@ def test_the_column_is_split_off():
 
 
 def test_the_column_is_never_a_feature():
-    """Whatever its type."""
+    """A category has its position, whatever its type."""
     X, _, category = problem()
     text = (category, pd.Categorical(category), pd.array(category, dtype="string"))
     for labels in (np.arange(60), np.full(60, np.nan), *text):
@@ -75,16 +75,16 @@ def test_the_column_is_never_a_feature():
 
 
 def test_two_columns_of_that_name():
-    """There can be one only."""
+    """A repeated column, and a column without features or paths, are errors."""
     X = pd.DataFrame(np.zeros((2, 2)), columns=["category", "category"])
     with pytest.raises(ValueError, match="X has the column 'category' more than once"):
         split_category(X)
-    with pytest.raises(ValueError, match="X has the column 'category' only; it needs features"):
+    with pytest.raises(ValueError, match="only; it also needs features"):
         split_category(X.iloc[:, :1])
 
 
 def test_where_categories_come_from():
-    """From the column or the metadata, not both; they are asked for if a prior uses them."""
+    """Categories come from the column or the metadata, and are required by a prior."""
     column, metadata = pd.Series(["a"]), ["b"]
     assert category_for_fit(None, column, metadata) is None
     assert category_for_fit("joint", column, None) is column
@@ -99,7 +99,7 @@ def test_where_categories_come_from():
 
 
 def test_categories_are_read():
-    """Distinct ones in sorted order, from any container, unknown ones left out."""
+    """Categories of any container are distinct, sorted and without missing ones."""
     labels = ["b", None, "a", "b"]
     for given in (
         labels,
@@ -113,18 +113,20 @@ def test_categories_are_read():
         assert category_codes(values, found).tolist() == [1, -1, 0, 1]
     assert read_categories(pd.Series([2.0, np.nan, 1.0])).tolist() == [1, 2]
     for bad, sentence in [
-        ([None, np.nan], "No category is known"),
+        ([None, np.nan], "All categories are missing"),
         (["a", 1], "The categories are of type int, str; they must all be strings or all be num"),
     ]:
         with pytest.raises(ValueError, match=sentence):
             read_categories(pd.Series(bad))
     for bad in (["a", "b", "c"], "ab", {"a": 1, "b": 2}, np.array([["a"], ["b"]]), 3):
-        with pytest.raises(ValueError, match=r"category has the shape .*, X 2 row\(s\): it needs"):
+        with pytest.raises(
+            ValueError, match=r"category has shape .*, but X has 2 row\(s\); it needs"
+        ):
             category_series(bad, 2)
 
 
 def test_unseen_categories_warn_once():
-    """How many rows, the first of them, and which categories; they are unknown."""
+    """The warning names number of rows, first row and categories, which become unknown."""
     known = np.array(["a", "b"])
     sentence = r"2 row\(s\), first row 1, have a category .* training: 'y', 'z'; it counts as"
     with pytest.warns(UnseenCategoryWarning, match=sentence) as caught:
@@ -140,7 +142,7 @@ def test_unseen_categories_warn_once():
 
 
 def test_joint_asks_for_the_category_in_training_only():
-    """As a column or as metadata it gives the same network, which predicts without it."""
+    """Column and metadata give the same network, which predicts without a category."""
     X, y, category = problem()
     by_column = AttributeClassifier(category_prior="joint", **FAST)
     by_column.fit(with_category(X, category), y)
@@ -163,7 +165,7 @@ def test_joint_asks_for_the_category_in_training_only():
 
 
 def test_joint_is_a_softmax_over_absent_and_categories():
-    """P(attribute) = 1 - P(absent) of a softmax that is made by hand of the logits."""
+    """P(attribute) is 1 - P(absent) of a softmax computed from the logits."""
     X, y, category = problem()
     classifier = AttributeClassifier(category_prior="joint", **FAST).fit(X, y, category=category)
     branches = classifier.net_.module_.branches
@@ -177,20 +179,20 @@ def test_joint_is_a_softmax_over_absent_and_categories():
 
 
 def test_joint_with_one_category_or_none_known_is_the_plain_softmax():
-    """What is present somewhere, but not where, teaches present: as one category does."""
+    """A label without category trains 'present', as it would with a single category."""
     X, y, _ = problem()
     one = AttributeClassifier(category_prior="joint", **FAST)
     one.fit(X, y, category=["thing"] * 60)
     some = AttributeClassifier(category_prior="joint", **FAST)
     some.fit(X, y, category=["thing"] * 20 + [None] * 40)
-    plain = AttributeClassifier(binary_head="softmax", **FAST).fit(X, y)
+    plain = AttributeClassifier(branches=Branches("softmax"), **FAST).fit(X, y)
     assert_allclose(matrix(one, X), matrix(plain, X), rtol=1e-9)
     assert_allclose(matrix(some, X), matrix(plain, X), rtol=1e-9)
 
 
 @pytest.mark.parametrize("prior", ["joint", "auxiliary"])
 def test_files_and_images_with_categories(files, images, table, prior):
-    """A column beside the paths and metadata beside arrays of the same images are one."""
+    """A column of a table of paths equals metadata with arrays of the same images."""
     category = np.where(np.arange(24) < 12, "seal", "boat")
     frame = pd.DataFrame({"path": files, "category": category})
     by_files = tiny(category_prior=prior).fit(frame, table)
@@ -231,7 +233,7 @@ def conditioned():
 
 
 def test_condition_depends_on_the_category(conditioned):
-    """The same features mean another thing for another object, and it is learned."""
+    """The network learns that the same features mean the opposite for another category."""
     X, y, category = problem()
     boat, seal = (matrix(conditioned, with_category(X, name)) for name in ("boat", "seal"))
     assert np.abs(boat - seal).max() > 0.3
@@ -248,7 +250,7 @@ def test_condition_depends_on_the_category(conditioned):
 
 
 def test_condition_needs_the_column_in_prediction(conditioned):
-    """Without it there is a sentence, from whatever asks for predictions."""
+    """Without the column every prediction method raises an error."""
     X, y, _ = problem()
     for call in (conditioned.predict, conditioned.predict_proba, conditioned.transform):
         with pytest.raises(ValueError, match="'condition', but X has no column 'category'; add it"):
@@ -260,7 +262,7 @@ def test_condition_needs_the_column_in_prediction(conditioned):
 
 
 def test_condition_on_what_is_unknown_or_unseen(conditioned):
-    """None is silent; a category that was not seen is the same with one warning a call."""
+    """An unseen category predicts the same as None, with one warning per call."""
     X, y, _ = problem()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -275,7 +277,7 @@ def test_condition_on_what_is_unknown_or_unseen(conditioned):
 
 
 def test_condition_on_files(files, table):
-    """The column stands beside the paths; a list of paths lacks it."""
+    """A table of paths has the column; a list of paths lacks it."""
     category = np.where(np.arange(24) < 12, "seal", None)
     frame = pd.DataFrame({"path": files, "category": category})
     classifier = tiny(category_prior="condition").fit(frame, table)
@@ -288,10 +290,10 @@ def test_condition_on_files(files, table):
 
 
 def test_numbers_that_nobody_uses():
-    """A column of numbers named like the category is left out of the features with a warning."""
+    """A numeric column with the name of the category is not a feature, which is a warning."""
     X = pd.DataFrame({"width": np.arange(20.0), "category": np.arange(20) % 2})
     y = np.arange(20) % 2
-    with pytest.warns(SkattrWarning, match="'category' .* no feature; rename it") as caught:
+    with pytest.warns(SkattrWarning, match="not a feature; category_prior=None") as caught:
         classifier = AttributeClassifier(max_epochs=1).fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert classifier.n_features_in_ == 1
@@ -303,15 +305,15 @@ def test_numbers_that_nobody_uses():
 
 
 def test_without_a_prior_the_category_is_ignored():
-    """So that one grid can compare all priors on the same X, whatever the column holds."""
+    """With category_prior=None the column is ignored, so that a grid can compare all priors."""
     X, y, category = problem()
     plain = AttributeClassifier(**FAST).fit(X, y)
-    beside = AttributeClassifier(**FAST).fit(with_category(X, category), y, category=category)
-    assert_array_equal(matrix(beside, with_category(X, category)), matrix(plain, X))
-    assert_array_equal(matrix(beside, X), matrix(plain, X))
-    assert beside.feature_names_in_.tolist() == ["a", "b"]
-    assert not hasattr(beside, "categories_")
-    with pytest.warns(SkattrWarning, match="no feature"):
+    ignoring = AttributeClassifier(**FAST).fit(with_category(X, category), y, category=category)
+    assert_array_equal(matrix(ignoring, with_category(X, category)), matrix(plain, X))
+    assert_array_equal(matrix(ignoring, X), matrix(plain, X))
+    assert ignoring.feature_names_in_.tolist() == ["a", "b"]
+    assert not hasattr(ignoring, "categories_")
+    with pytest.warns(SkattrWarning, match="not a feature"):
         numeric = AttributeClassifier(**FAST).fit(with_category(X, np.arange(60) % 2), y)
     assert numeric.feature_names_in_.tolist() == ["a", "b"]
     untold = with_category(X, np.full(60, np.nan))
@@ -325,7 +327,7 @@ def test_without_a_prior_the_category_is_ignored():
 
 @pytest.mark.parametrize("n_categories", [1, 2, 3])
 def test_auxiliary_trains_the_category_but_does_not_predict_it(n_categories):
-    """Outputs are those of y; the loss and, through the shared layer, the network differ."""
+    """Outputs are those of y; only the loss and thereby the network differ."""
     X, y, _ = problem()
     category = np.array(["boat", "seal", "sea"])[np.arange(60) % n_categories]
     plain = AttributeClassifier("mlp", **FAST).fit(X, y)
@@ -342,7 +344,7 @@ def test_auxiliary_trains_the_category_but_does_not_predict_it(n_categories):
 
 @pytest.mark.parametrize("unknown", ["ignore", "negative", "selective"])
 def test_an_unknown_auxiliary_category_counts_nothing(unknown):
-    """Under any policy for missing labels: two categories are no binary attribute."""
+    """Two categories are not a binary attribute, under any policy for missing labels."""
     X, y, _ = problem()
     category = np.where(np.arange(60) % 2, "boat", "seal").astype(object)
     category[30:] = None
@@ -356,7 +358,7 @@ def test_an_unknown_auxiliary_category_counts_nothing(unknown):
 
 
 def test_warm_start_needs_the_same_categories():
-    """As many, but other categories are not those that were learned."""
+    """Equally many, but different categories are an error."""
     X, y, _ = problem()
     classifier = AttributeClassifier(category_prior="condition", warm_start=True, **FAST)
     classifier.fit(with_category(X, np.where(X["a"] > 0, "boat", "seal")), y)

@@ -1,4 +1,4 @@
-"""Decoding: Pillow's pixels and judgement, whatever decodes and on however many threads."""
+"""Decoding and resizing against Pillow, with and without simplejpeg, on several threads."""
 
 import importlib.util
 import io
@@ -17,7 +17,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from skattr import AttributeClassifier, ImageEmbedder
+from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._inputs import decoding as _decoding
 from skattr._inputs.checks import check_image_array, check_image_paths
 from skattr._inputs.decoding import read_image, resize
@@ -32,20 +32,20 @@ SIDES = st.one_of(st.integers(1, 18), st.integers(19, 150))
 
 
 class Spy:
-    """simplejpeg, counting the images it decodes."""
+    """A decoder that counts the images simplejpeg decodes."""
 
     def __init__(self):
         self.n_decoded = 0
 
     def decode_jpeg(self, *args, **kwargs):
-        """Decode, and count if that succeeds."""
+        """Decode and count if decoding succeeds."""
         pixels = simplejpeg.decode_jpeg(*args, **kwargs)
         self.n_decoded += 1
         return pixels
 
 
 def read_with(decoder, *args):
-    """Read with a decoder in the place of simplejpeg; return an array, or what is raised."""
+    """Read with a decoder in place of simplejpeg; return an array or the error."""
     before = _decoding.simplejpeg
     _decoding.simplejpeg = decoder
     try:
@@ -57,7 +57,7 @@ def read_with(decoder, *args):
 
 
 def assert_same_outcome(*args):
-    """Assert that simplejpeg makes no difference; return the outcome and how often it decoded."""
+    """Assert equal results with and without simplejpeg; return the result and its use."""
     spy = Spy()
     fast, slow = read_with(spy, *args), read_with(None, *args)
     assert isinstance(fast, str) == isinstance(slow, str), (fast, slow)
@@ -69,7 +69,7 @@ def assert_same_outcome(*args):
 
 
 def by_pillow(path, size, box=None, decoding="exact"):
-    """Decode, turn, crop and resize with Pillow alone; return the image and its reduction."""
+    """Decode, rotate, crop and resize with Pillow only; return the image and its scale."""
     height, width = size
     with Image.open(path) as opened:
         turned = opened.getexif().get(ORIENTATION, 1) >= 5
@@ -86,7 +86,7 @@ def by_pillow(path, size, box=None, decoding="exact"):
 
 
 def assert_near(result, expected):
-    """Assert that two resizes differ by rounding: by a level, of pure noise by two at places."""
+    """Assert that two resizes differ by one level, or two at a few pixels of pure noise."""
     difference = np.abs(result.astype(int) - expected)
     assert difference.max(initial=0) <= 2
     assert (difference > 1).sum() <= 3 + difference.size / 1000
@@ -124,7 +124,7 @@ def jpegs(draw):
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Path of a file that each example writes anew."""
+    """Return the path of a file that every example overwrites."""
     return str(tmp_path_factory.mktemp("decoding") / "one.jpg")
 
 
@@ -134,13 +134,13 @@ def write(path, contents):
         file.write(contents)
 
 
-# --- whoever decodes -------------------------------------------------------------------------
+# --- simplejpeg ------------------------------------------------------------------------------
 
 
 @settings(max_examples=300, deadline=None)
 @given(jpegs(), SIDES, SIDES, st.sampled_from(DECODINGS), st.data())
 def test_simplejpeg_makes_no_difference(path, jpeg, height, width, decoding, data):
-    """Pixels are equal to the bit, and resized as by Pillow; plain files go the fast way."""
+    """Pixels are bit-identical and resized as by Pillow; simplejpeg decodes plain files."""
     contents, (full_height, full_width), is_plain, orientation = jpeg
     if orientation >= 5:
         full_height, full_width = full_width, full_height
@@ -162,7 +162,7 @@ def test_simplejpeg_makes_no_difference(path, jpeg, height, width, decoding, dat
 @settings(max_examples=200, deadline=None)
 @given(jpegs(), st.sampled_from(DECODINGS), st.data())
 def test_broken_files_have_one_outcome(path, jpeg, decoding, data):
-    """Bytes cut off, changed or inserted: the pixels and the sentences are Pillow's."""
+    """For truncated, changed or inserted bytes, pixels and errors are Pillow's."""
     contents = bytearray(jpeg[0])
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(2, len(contents)))
@@ -178,7 +178,7 @@ def test_broken_files_have_one_outcome(path, jpeg, decoding, data):
 
 
 def test_hostile_files_have_one_outcome(tmp_path):
-    """Whatever lies in a folder is read, or refused, alike with and without simplejpeg."""
+    """Files of many kinds are read or rejected in the same way with and without simplejpeg."""
     folder = make_hostile_folder(tmp_path)
     del folder.bad["pipe.jpg"]  # only its name is looked at, when X is opened
     for decoding in DECODINGS:
@@ -189,8 +189,8 @@ def test_hostile_files_have_one_outcome(tmp_path):
             assert n_decoded == (name == "plain.jpg")
 
 
-def test_a_image_of_several_frames(tmp_path):
-    """Of an MPO file, as cameras write it, the first frame is taken."""
+def test_mpo_gives_its_first_frame(tmp_path):
+    """Some cameras write JPEG files with several frames (MPO)."""
     rng = np.random.default_rng(0)
     frames = [Image.fromarray(rng.integers(0, 256, (64, 48, 3)).astype(np.uint8)) for _ in "ab"]
     frames[0].save(tmp_path / "two.mpo", save_all=True, append_images=frames[1:])
@@ -205,7 +205,7 @@ def test_a_image_of_several_frames(tmp_path):
 
 
 def test_without_simplejpeg(monkeypatch):
-    """The module is imported where simplejpeg is not installed."""
+    """The module can be imported if simplejpeg is not installed."""
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
     spec = importlib.util.spec_from_file_location("without", _decoding.__file__)
     module = importlib.util.module_from_spec(spec)
@@ -216,7 +216,7 @@ def test_without_simplejpeg(monkeypatch):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_scale_is_that_of_the_upright_image(tmp_path, orientation):
-    """A turned photograph is reduced by its upright sides: here to a fourth, not to an eighth."""
+    """The scale of a rotated image follows its upright sides: here 1/4, not 1/8."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     rng = np.random.default_rng(orientation)
@@ -230,7 +230,7 @@ def test_the_scale_is_that_of_the_upright_image(tmp_path, orientation):
 
 
 def photograph(rng, height=480, width=640):
-    """Return noise that has more of itself at coarser scales, as photographs do."""
+    """Return noise with more energy at coarser scales, as in photographs."""
     levels = np.full((height, width, 3), 128.0)
     for side, strength in ((6, 40), (24, 20), (96, 10)):
         noise = Image.fromarray(rng.integers(0, 256, (side, side, 3)).astype(np.uint8))
@@ -238,8 +238,8 @@ def photograph(rng, height=480, width=640):
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
 
 
-def test_how_far_scaled_is_from_exact(rng, tmp_path):
-    """Photographs differ a little, below two levels on average, PNG files and crops not at all."""
+def test_scaled_decoding_is_close_to_exact(rng, tmp_path):
+    """Photographs differ by less than two levels on average, PNG files and crops not at all."""
     image = photograph(rng)
     image.save(tmp_path / "a.jpg", quality=90)
     image.save(tmp_path / "a.png")
@@ -258,8 +258,8 @@ def test_how_far_scaled_is_from_exact(rng, tmp_path):
 
 @settings(max_examples=200, deadline=None)
 @given(SIDES, SIDES, SIDES, SIDES, st.integers(0, 3), st.integers(0, 99))
-def test_the_resize_is_pillows(height, width, new_height, new_width, n, seed):
-    """Any size to any other is what Pillow makes of it, in a batch as alone."""
+def test_resize_equals_pillow(height, width, new_height, new_width, n, seed):
+    """For all sizes the result is that of Pillow, for a batch and for single images."""
     batch = np.random.default_rng(seed).integers(0, 256, (n, height, width, 3)).astype(np.uint8)
     before = batch.copy()
     result = resize(batch, (new_height, new_width))
@@ -272,8 +272,8 @@ def test_the_resize_is_pillows(height, width, new_height, new_width, n, seed):
     np.testing.assert_array_equal(batch, before)
 
 
-def test_a_view_is_resized_as_its_copy(rng):
-    """Crops, mirrored and transposed arrays of images are what they look like."""
+def test_views_and_copies_have_equal_results(rng):
+    """Cropped, mirrored and transposed views are resized like their copies."""
     batch = rng.integers(0, 256, (2, 30, 40, 3)).astype(np.uint8)
     for view in (batch[:, 3:20, 5:33], batch[:, ::-1], batch.swapaxes(1, 2), batch[..., ::-1]):
         np.testing.assert_array_equal(resize(view, (9, 11)), resize(view.copy(), (9, 11)))
@@ -284,15 +284,15 @@ def test_a_view_is_resized_as_its_copy(rng):
 
 @pytest.fixture(params=[1, 2, 5])
 def n_threads(request):
-    """Let torch compute with so many threads, for a test."""
+    """Set the number of torch's threads during a test."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(before)
 
 
-def test_calls_are_in_order_on_so_many_threads(n_threads):
-    """Results stand in the order of the numbers; one thread is the caller's own."""
+def test_thread_map_uses_torchs_number_of_threads(n_threads):
+    """Results are in the order of the numbers; a single thread is that of the caller."""
     barrier = threading.Barrier(n_threads, timeout=30)  # passed only by so many at once
 
     def call(number):
@@ -311,7 +311,7 @@ def test_calls_are_in_order_on_so_many_threads(n_threads):
 
 
 def test_the_first_error_is_raised(n_threads):
-    """Of several errors that of the lowest number is raised, though others come earlier."""
+    """Of several errors that of the lowest number is raised, even if it comes last."""
 
     def call(number):
         if number == 1:
@@ -323,8 +323,8 @@ def test_the_first_error_is_raised(n_threads):
         thread_map(call, 6)
 
 
-def test_an_interrupt_ends_it(n_threads):
-    """Ctrl-C is raised, calls that have not begun never do, and all threads end."""
+def test_thread_map_can_be_interrupted(n_threads):
+    """Ctrl-C is raised, calls that have not started are canceled, and all threads end."""
     called = []
 
     def call(number):
@@ -345,7 +345,7 @@ def test_an_interrupt_ends_it(n_threads):
 
 @pytest.mark.parametrize("decoding", DECODINGS)
 def test_batches_do_not_depend_on_threads(rng, tmp_path, n_threads, decoding):
-    """Images, rows left out, reasons and the error raised are those of reading one by one."""
+    """Images, unreadable rows, reasons and errors equal those of reading one by one."""
     paths = []
     for number in range(12):
         paths.append(str(tmp_path / f"{number}.jpg"))
@@ -365,7 +365,7 @@ def test_batches_do_not_depend_on_threads(rng, tmp_path, n_threads, decoding):
         box = (0, 0, 30, 20) if row >= 6 else None
         np.testing.assert_array_equal(image, read_image(paths[row], (20, 26), box, decoding))
     assert sorted(reasons) == [4, 7, 9]
-    assert "leaves the image" in reasons[7]
+    assert "exceeds the bounds" in reasons[7]
     strict = check_image_paths(frame, (20, 26), "raise", decoding)
     np.testing.assert_array_equal(strict.take(found), batch)
     with pytest.raises(ImageReadError, match="row 4 of X: cannot read the image .*4.jpg"):
@@ -381,7 +381,7 @@ def test_batches_do_not_depend_on_threads(rng, tmp_path, n_threads, decoding):
 
 @pytest.fixture
 def photographs(rng, tmp_path):
-    """Paths of eight JPEG files of 80x60 pixels."""
+    """Return the paths of eight JPEG files of 80x60 pixels."""
     paths = [str(tmp_path / f"{number}.jpg") for number in range(8)]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)).save(path)
@@ -389,8 +389,8 @@ def photographs(rng, tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_the_classifier_is_fitted_on_what_was_asked_for(photographs, num_workers):
-    """Files give the network, and the predictions, of arrays of the same decoding."""
+def test_the_classifier_uses_the_decoding(photographs, num_workers):
+    """Files give the same network and predictions as arrays of the same decoding."""
     y = np.arange(8) % 2
     arrays = {
         decoding: check_image_paths(photographs, (12, 10), decoding=decoding).take(np.arange(8))
@@ -398,7 +398,7 @@ def test_the_classifier_is_fitted_on_what_was_asked_for(photographs, num_workers
     }
     assert (arrays["exact"] != arrays["scaled"]).any()
     for decoding, array in arrays.items():
-        params = {"decoding": decoding, "num_workers": num_workers, "max_epochs": 1}
+        params = {"images": ImageReading(decoding, num_workers=num_workers), "max_epochs": 1}
         of_files = tiny(**params).fit(photographs, y)
         of_arrays = tiny(**params).fit(array, y)
         np.testing.assert_array_equal(
@@ -406,12 +406,16 @@ def test_the_classifier_is_fitted_on_what_was_asked_for(photographs, num_workers
         )
 
 
-def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
-    """A cache tells the decodings apart."""
+def test_embeddings_are_cached_by_decoding(photographs, tmp_path):
+    """Features of different decodings are different rows of the cache."""
     features = []
     for decoding in (*DECODINGS, *DECODINGS):
         embedder = ImageEmbedder(
-            "resnet18", layer="layer1", image_size=24, decoding=decoding, cache=tmp_path / "cache"
+            "resnet18",
+            layer="layer1",
+            image_size=24,
+            images=ImageReading(decoding),
+            cache=tmp_path / "cache",
         )
         features.append(embedder.fit_transform(photographs))
     assert (features[0] != features[1]).any()
@@ -424,17 +428,17 @@ def test_embeddings_of_another_decoding_are_other_rows(photographs, tmp_path):
 
 @pytest.mark.parametrize("estimator", [AttributeClassifier, ImageEmbedder])
 @pytest.mark.parametrize("decoding", ["fast", None, 2])
-def test_invalid_decodings(photographs, estimator, decoding):
-    """They are named with what is valid."""
+def test_rejects_invalid_decodings(photographs, estimator, decoding):
+    """The error names the valid values."""
     with pytest.raises(ValueError, match="'decoding' parameter .* must be a str among"):
-        estimator(decoding=decoding).fit(photographs, np.arange(8) % 2)
+        estimator(images=ImageReading(decoding)).fit(photographs, np.arange(8) % 2)
 
 
-def test_arrays_have_no_decoding(images):
-    """Images in memory are resized alike under both."""
+def test_decoding_does_not_apply_to_arrays(images):
+    """Images in memory give the same predictions for both values."""
     y = np.arange(24) % 2
     one, other = (
-        tiny(decoding=decoding, image_size=(7, 9), max_epochs=1).fit(images, y)
+        tiny(images=ImageReading(decoding), image_size=(7, 9), max_epochs=1).fit(images, y)
         for decoding in DECODINGS
     )
     np.testing.assert_array_equal(one.predict_proba(images), other.predict_proba(images))

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: raised with their row, or kept, counted and named."""
+"""Unreadable rows: raised with their row, or recorded, counted and named in one warning."""
 
 import warnings
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from skattr._inputs.unreadable import (
     check_any_readable,
     raise_or_record,
-    readable,
+    readable_rows,
     unreadable_rows,
     warn_unreadable,
 )
@@ -26,58 +26,58 @@ class Rows(SimpleNamespace):
 
 
 @given(st.integers(1, 20), st.data())
-def test_readable_and_unreadable_rows_are_all_rows(n, data):
-    """Both are in order, and share no row."""
-    bad = data.draw(st.lists(st.integers(0, n - 1), unique=True))
-    rows = Rows(n=n, unreadable=dict.fromkeys(bad, "why"))
-    assert unreadable_rows(rows).tolist() == sorted(bad)
-    assert readable(rows).tolist() == [row for row in range(n) if row not in bad]
-    assert readable(rows).dtype == unreadable_rows(rows).dtype == np.intp
+def test_every_row_is_readable_or_unreadable(n, data):
+    """Both lists are in order and share no row."""
+    unreadable = data.draw(st.lists(st.integers(0, n - 1), unique=True))
+    rows = Rows(n=n, unreadable=dict.fromkeys(unreadable, "why"))
+    assert unreadable_rows(rows).tolist() == sorted(unreadable)
+    assert readable_rows(rows).tolist() == [row for row in range(n) if row not in unreadable]
+    assert readable_rows(rows).dtype == unreadable_rows(rows).dtype == np.intp
 
 
-def test_without_a_policy_every_row_is_readable():
-    """None stands for no bad rows."""
+def test_without_a_record_every_row_is_readable():
+    """`unreadable` is None where unreadable rows are errors."""
     rows = Rows(n=3, unreadable=None)
-    assert readable(rows).tolist() == [0, 1, 2]
+    assert readable_rows(rows).tolist() == [0, 1, 2]
     assert len(unreadable_rows(rows)) == 0
     warn_unreadable(rows, "never said")
     check_any_readable(rows)
 
 
 @pytest.mark.parametrize("kind", [ImageReadError, InvalidBoxError])
-def test_an_error_is_raised_with_its_row_or_kept(kind):
-    """The kind and the cause are kept; of a row the first reason is."""
-    error = kind("it is broken.")
+def test_errors_are_raised_with_their_row_or_recorded(kind):
+    """Class and cause of the error are kept; of several reasons of a row the first is."""
+    error = kind("it is truncated.")
     error.__cause__ = cause = OSError("disk")
-    with pytest.raises(kind, match="^row 7 of X: it is broken.$") as caught:
+    with pytest.raises(kind, match=r"^row 7 of X: it is truncated\.$") as caught:
         raise_or_record(None, 7, error)
     assert caught.value.__cause__ is cause
-    kept = {}
-    raise_or_record(kept, 7, error)
-    raise_or_record(kept, 7, kind("it is empty."))
-    assert kept == {7: "it is broken."}
+    recorded = {}
+    raise_or_record(recorded, 7, error)
+    raise_or_record(recorded, 7, kind("it is empty."))
+    assert recorded == {7: "it is truncated."}
 
 
-def test_the_warning_counts_all_and_names_the_first():
-    """Three rows are named in the order of X; those told of before are not counted again."""
+def test_the_warning_counts_all_rows_and_names_three():
+    """Rows are named in the order of X; rows of an earlier warning are not counted again."""
     rows = Rows(n=9, unreadable={8: "h", 2: "b.", 5: "e", 4: "d"})
     message = (
-        r"^4 of the 9 row\(s\) of X cannot be read; they are out. row 2 of X: b; row 4 of X: d; "
-        r"row 5 of X: e; and 1 more.$"
+        r"^4 of 9 rows of X are unreadable; they are skipped\. row 2 of X: b; row 4 of X: d; "
+        r"row 5 of X: e; and 1 more\.$"
     )
     with pytest.warns(BadImageWarning, match=message) as caught:
-        warn_unreadable(rows, "they are out")
+        warn_unreadable(rows, "they are skipped")
     assert caught[0].filename == __file__
-    with pytest.warns(BadImageWarning, match=r"^1 of the 9 .*; they broke. row 4 of X: d.$"):
-        warn_unreadable(rows, "they broke", n_told=3)
+    with pytest.warns(BadImageWarning, match=r"^1 of 9 .*; they broke\. row 4 of X: d\.$"):
+        warn_unreadable(rows, "they broke", n_reported=3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_unreadable(rows, "they broke", n_told=4)
+        warn_unreadable(rows, "they broke", n_reported=4)
 
 
-def test_no_row_at_all():
-    """If none can be read it is an error that names the first."""
+def test_rejects_x_without_a_readable_row():
+    """If all rows are unreadable the error names the first ones."""
     rows = Rows(n=2, unreadable={1: "b", 0: "a"})
-    with pytest.raises(ImageReadError, match=r"None of the 2 row\(s\) .* row 0 of X: a; row 1"):
+    with pytest.raises(ImageReadError, match=r"All 2 rows .* row 0 of X: a; row 1"):
         check_any_readable(rows)
     check_any_readable(Rows(n=3, unreadable=rows.unreadable))

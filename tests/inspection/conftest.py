@@ -1,4 +1,4 @@
-"""What every test of the displays begins and ends with, and what they draw."""
+"""Fixtures and data of the tests of displays."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,8 @@ matplotlib = pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(autouse=True)
-def settings_stay(monkeypatch):
-    """Draw without a screen; no setting of matplotlib's may be another after a test."""
+def check_settings_unchanged(monkeypatch):
+    """Draw without a screen and check that a test leaves matplotlib's settings unchanged."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -21,7 +21,7 @@ def settings_stay(monkeypatch):
 
 
 def make_table(n_attributes, n=200):
-    """Return a DataFrame of zeros, ones and missing labels, and probabilities that fit."""
+    """Return a DataFrame of zeros, ones and missing labels, and matching probabilities."""
     rng = np.random.default_rng(0)
     truth = rng.random((n, n_attributes)) < 0.4
     scores = np.clip(rng.beta(1 + 2 * truth, 3 - truth), 0, 1)
@@ -29,8 +29,8 @@ def make_table(n_attributes, n=200):
     return pd.DataFrame(y, columns=[f"attribute_{j}" for j in range(n_attributes)]), scores
 
 
-def poisoned(y, scores):
-    """Return scores that are absurd wherever the label is unknown."""
+def corrupt_missing(y, scores):
+    """Return scores with invalid values wherever the label is missing."""
     return np.where(np.isnan(y.to_numpy()), 5 - scores, scores)
 
 

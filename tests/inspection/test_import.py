@@ -1,4 +1,4 @@
-"""The displays load matplotlib when they draw, and only then."""
+"""Tests that displays import matplotlib only to draw."""
 
 import builtins
 import subprocess
@@ -19,8 +19,8 @@ print(sorted(name for name in sys.modules if name.split(".")[0] == "matplotlib")
 """
 
 
-def test_import_leaves_matplotlib_alone():
-    """Neither the import nor what needs no image loads it."""
+def test_import_does_not_load_matplotlib():
+    """Neither the import nor suspected_label_errors loads matplotlib."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
@@ -32,8 +32,8 @@ def test_import_leaves_matplotlib_alone():
     assert done.stdout.strip() == "[]"
 
 
-def test_the_room_imports_neither_torch_nor_matplotlib_at_its_head():
-    """What it draws are arrays of any classifier."""
+def test_no_module_imports_torch_or_matplotlib_at_the_top():
+    """The displays work on arrays of any classifier."""
     for path in (Path(skattr.__file__).parent / "inspection").glob("*.py"):
         text = path.read_text()
         assert "import torch" not in text and "from torch" not in text
@@ -41,16 +41,16 @@ def test_the_room_imports_neither_torch_nor_matplotlib_at_its_head():
             assert not line.startswith(("import matplotlib", "from matplotlib"))
 
 
-def test_without_matplotlib_there_is_a_sentence(monkeypatch):
-    """The error says what to install; what needs no image works."""
+def test_missing_matplotlib_raises_import_error(monkeypatch):
+    """The error says what to install; suspected_label_errors works without matplotlib."""
     original = builtins.__import__
 
-    def refuse(name, *args, **kwargs):
+    def import_without_matplotlib(name, *args, **kwargs):
         if name.split(".")[0] == "matplotlib":
             raise ImportError("No module named 'matplotlib'")
         return original(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr(builtins, "__import__", import_without_matplotlib)
     with pytest.raises(ImportError, match=r"CooccurrenceDisplay needs matplotlib.*pip install"):
         CooccurrenceDisplay.from_labels([[1, 0], [0, 1]])
     assert len(suspected_label_errors([1, 0], [0.9, 0.1])) == 0

@@ -1,5 +1,7 @@
-"""Metrics of labels give scikit-learn's values on the known entries."""
+"""Metrics of predicted labels, compared with scikit-learn on the known entries."""
 
+import inspect
+import re
 import warnings
 
 import numpy as np
@@ -12,7 +14,7 @@ from sklearn import metrics as sk
 from skattr import metrics
 from skattr.metrics import UndefinedAttributeWarning
 
-SHARES = ("precision_score", "recall_score", "f1_score", "jaccard_score", "fbeta_score")
+RATES = ("precision_score", "recall_score", "f1_score", "jaccard_score", "fbeta_score")
 AVERAGES = ("macro", "micro", "weighted", "samples", None)
 
 
@@ -22,13 +24,13 @@ def assert_close(ours, theirs):
 
 
 def extra(name):
-    """Return the parameters a metric cannot do without."""
+    """Return the required parameters of a metric."""
     return {"beta": 1.7} if name == "fbeta_score" else {}
 
 
 @pytest.fixture
 def binary(rng):
-    """Labels, predictions, weights of rows; every row and label has a positive."""
+    """Return labels, predictions and row weights; every row and label has a positive."""
     y, predicted = rng.random((2, 200, 7)) < 0.4
     y[:, 0] |= ~y.any(axis=1)
     predicted[:, 0] |= ~predicted.any(axis=1)
@@ -37,7 +39,7 @@ def binary(rng):
 
 @pytest.fixture
 def masked(rng):
-    """Return a mixed table of which 90 % is unknown, and predictions."""
+    """Return a mixed table with 90 % of the labels missing, predictions, and known entries."""
     n = 1500
     frame = pd.DataFrame(
         {
@@ -55,10 +57,10 @@ def masked(rng):
 
 
 @pytest.mark.parametrize("average", AVERAGES)
-@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_shares_are_those_of_scikit_learn(binary, name, average, weighted):
-    """On fully known binary labels, precision and its kin equal scikit-learn's."""
+def test_rates_equal_scikit_learn(binary, name, average, weighted):
+    """On binary labels without missing ones, in each average, with and without weights."""
     y, predicted, weight = binary
     params = {"average": average, "sample_weight": weight if weighted else None, **extra(name)}
     ours = getattr(metrics, name)(y, predicted, **params)
@@ -66,9 +68,9 @@ def test_shares_are_those_of_scikit_learn(binary, name, average, weighted):
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
-@pytest.mark.parametrize("name", SHARES)
-def test_a_categorical_attribute_is_a_multiclass_target(rng, name, average):
-    """One attribute of several classes has scikit-learn's multiclass values, in each average."""
+@pytest.mark.parametrize("name", RATES)
+def test_a_categorical_attribute_is_scored_as_a_multiclass_target(rng, name, average):
+    """One attribute of several classes has scikit-learn's multiclass values in each average."""
     y, predicted = rng.choice(["a", "b", "c", "d"], (2, 150))
     weight = rng.random(150)
     params = {"average": average, "sample_weight": weight, **extra(name)}
@@ -79,10 +81,10 @@ def test_a_categorical_attribute_is_a_multiclass_target(rng, name, average):
 
 
 @pytest.mark.parametrize("zero_division", [0, 1, np.nan])
-@pytest.mark.parametrize("name", SHARES)
+@pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("average", AVERAGES)
 def test_zero_division_is_that_of_scikit_learn(rng, name, zero_division, average):
-    """With a number for 0 / 0, labels without positives or predictions count as there."""
+    """A number for 0 / 0 applies to labels without positives or predictions."""
     if name == "jaccard_score" and np.isnan(zero_division):
         pytest.skip("scikit-learn's Jaccard does not take NaN")
     y, predicted = (rng.random((2, 40, 6)) < 0.25).astype(int)
@@ -95,26 +97,26 @@ def test_zero_division_is_that_of_scikit_learn(rng, name, zero_division, average
     )
 
 
-@pytest.mark.parametrize("name", [*SHARES, "accuracy_score", "balanced_accuracy_score"])
+@pytest.mark.parametrize("name", [*RATES, "accuracy_score", "balanced_accuracy_score"])
 def test_each_column_is_scored_on_its_known_entries(masked, name):
-    """With 90 % unknown, each attribute has scikit-learn's value on what is known of it."""
+    """With 90 % missing, each attribute has scikit-learn's value on its known labels."""
     y, predicted, known = masked
     params = extra(name)
     ours = getattr(metrics, name)(y, predicted, average=None, **params)
     expected = []
     for j, column in enumerate(y):
         true = y[column][known[:, j]].tolist()
-        said = predicted[column][known[:, j]].tolist()
-        if name in SHARES:
+        guess = predicted[column][known[:, j]].tolist()
+        if name in RATES:
             params["average"] = "binary" if column == "hat" else "macro"
-        expected.append(getattr(sk, name)(true, said, **params))
+        expected.append(getattr(sk, name)(true, guess, **params))
     assert_close(ours, expected)
     macro = getattr(metrics, name)(y, predicted, **extra(name))
     assert_close(macro, np.mean(expected))
 
 
 def test_correlation_is_that_of_scikit_learn(masked):
-    """Matthews' correlation of two and of several classes, where labels are known."""
+    """Matthews' correlation of two and of several classes, on the known labels."""
     y, predicted, known = masked
     ours = metrics.matthews_corrcoef(y, predicted, average=None)
     for j, column in enumerate(y):
@@ -125,7 +127,7 @@ def test_correlation_is_that_of_scikit_learn(masked):
 
 @pytest.mark.parametrize("name", ["balanced_accuracy_score", "matthews_corrcoef"])
 def test_pooled_entries_are_one_column(binary, name):
-    """Micro is scikit-learn's value of all entries in one column."""
+    """The micro average is scikit-learn's value of all entries in one column."""
     y, predicted, weight = binary
     weights = np.repeat(weight, y.shape[1])
     ours = getattr(metrics, name)(y, predicted, average="micro", sample_weight=weight)
@@ -135,7 +137,7 @@ def test_pooled_entries_are_one_column(binary, name):
 
 
 def test_rows_and_entries_are_counted_as_scikit_learn_does(binary):
-    """Hamming loss, subset accuracy and accuracy of fully known labels."""
+    """Hamming loss, subset accuracy and accuracy without missing labels."""
     y, predicted, weight = binary
     for w in (None, weight):
         loss = sk.hamming_loss(y, predicted, sample_weight=w)
@@ -153,8 +155,8 @@ def test_rows_and_entries_are_counted_as_scikit_learn_does(binary):
         )
 
 
-def test_rows_count_their_known_labels(rng):
-    """The averages over rows leave unknown entries, and rows without any, out."""
+def test_averages_over_rows_use_their_known_labels(rng):
+    """Missing entries, and rows without a known label, are left out."""
     y = (rng.random((60, 5)) < 0.6).astype(float)
     predicted = rng.random((60, 5)) < 0.6
     y[rng.random(y.shape) < 0.5] = np.nan
@@ -180,7 +182,7 @@ def test_rows_count_their_known_labels(rng):
     assert_close(ours, np.mean(f1))
 
 
-def test_weights_of_entries_are_weights_of_a_column(masked, rng):
+def test_label_weights_are_sample_weights_of_a_column(masked, rng):
     """Row and entry weights multiply, in binary and other attributes."""
     y, predicted, known = masked
     rows, entries = rng.random(len(y)), rng.random(y.shape)
@@ -193,12 +195,12 @@ def test_weights_of_entries_are_weights_of_a_column(masked, rng):
             if name == "f1_score":
                 params["average"] = "binary" if column == "hat" else "macro"
             w = (rows * entries[:, j])[known[:, j]]
-            true, said = (f[column][known[:, j]].tolist() for f in (y, predicted))
-            assert_close(ours[j], getattr(sk, name)(true, said, sample_weight=w, **params))
+            true, guess = (f[column][known[:, j]].tolist() for f in (y, predicted))
+            assert_close(ours[j], getattr(sk, name)(true, guess, sample_weight=w, **params))
 
 
-def test_an_entry_without_weight_is_unknown(binary):
-    """For subset accuracy a label weight of 0 hides an entry."""
+def test_subset_accuracy_ignores_entries_without_weight(binary):
+    """A label weight of 0 has the effect of a missing label."""
     y, predicted, _ = binary
     hidden = y.astype(float)
     hidden[::2, 1:5] = np.nan
@@ -211,8 +213,8 @@ def test_an_entry_without_weight_is_unknown(binary):
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_counts_are_counts(data):
-    """Sums of all counts are the known entries; each count is what a loop counts."""
+def test_confusion_counts_equal_a_loop(data):
+    """For any table, read as objects and as floats."""
     n, width = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 4))
     cells = st.lists(st.sampled_from([0, 1, None]), min_size=width, max_size=width)
     y = data.draw(
@@ -226,25 +228,25 @@ def test_counts_are_counts(data):
     floats = metrics.confusion_counts(np.array(y, dtype=float), np.array(predicted))
     assert (counts.to_numpy() == floats.to_numpy()).all()
     for j in range(width):
-        pairs = [(row[j], said[j]) for row, said in zip(y, predicted, strict=True)]
+        pairs = [(row[j], guess[j]) for row, guess in zip(y, predicted, strict=True)]
         expected = [pairs.count(pair) for pair in ((1, 1), (1, 0), (0, 1), (0, 0))]
         assert counts.loc[f"y{j}"].to_numpy().tolist() == [expected]
 
 
-def test_counts_of_classes_are_against_the_rest(masked):
+def test_classes_are_counted_against_the_rest(masked):
     """A categorical attribute has a row per class."""
     y, predicted, known = masked
     counts = metrics.confusion_counts(y, predicted)
-    true, said = (f["color"][known[:, 1]].to_numpy(dtype=str) for f in (y, predicted))
-    matrices = sk.multilabel_confusion_matrix(true, said)
+    true, guess = (f["color"][known[:, 1]].to_numpy(dtype=str) for f in (y, predicted))
+    matrices = sk.multilabel_confusion_matrix(true, guess)
     expected = [[m[1, 1], m[1, 0], m[0, 1], m[0, 0]] for m in matrices]
     assert counts.loc["color"].to_numpy().tolist() == expected
     assert counts.loc["hat"].index.tolist() == [True]
     assert set(counts.dtypes) == {np.dtype(np.int64)}
 
 
-def test_one_warning_lists_what_is_undefined():
-    """Attributes without a positive are left out of recall, and named with the number left."""
+def test_one_warning_lists_undefined_attributes():
+    """Attributes without a positive are left out; the warning has their names and number."""
     y = pd.DataFrame({"hat": [1, 0, 1], "scarf": [0, 0, 0], "coat": [np.nan] * 3})
     predicted = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0]])
     for name in ("recall_score", "f1_score", "jaccard_score"):
@@ -285,7 +287,7 @@ def test_precision_without_a_prediction_is_zero_with_a_warning():
 
 
 def test_constant_predictions_have_no_correlation(rng):
-    """Also with weights, whose sums are not exact."""
+    """Also with weights, whose sums are rounded."""
     y, weight = np.arange(50) % 2, rng.random(50)
     assert metrics.matthews_corrcoef(y, np.ones(50, int), sample_weight=weight) == 0
 
@@ -293,13 +295,13 @@ def test_constant_predictions_have_no_correlation(rng):
 def test_micro_of_a_mixed_table_pools_classes_against_the_rest(masked):
     """An entry of a categorical attribute is a binary entry for each of its classes."""
     y, predicted, known = masked
-    true, said = [], []
+    true, guess = [], []
     for j, column in enumerate(y):
         t, p = (f[column][known[:, j]].to_numpy() for f in (y, predicted))
         for label in [True] if column == "hat" else np.unique(t.astype(str)):
             true.append(t.astype(str) == str(label))
-            said.append(p.astype(str) == str(label))
-    theirs = sk.f1_score(np.concatenate(true), np.concatenate(said))
+            guess.append(p.astype(str) == str(label))
+    theirs = sk.f1_score(np.concatenate(true), np.concatenate(guess))
     assert_close(metrics.f1_score(y, predicted, average="micro"), theirs)
 
 
@@ -331,7 +333,23 @@ def test_agrees_with_torchmetrics(rng):
         ("fbeta_score", {"beta": "1"}, "`beta`"),
     ],
 )
-def test_bad_parameters_get_a_sentence(name, params, message):
-    """A parameter that does not fit is named."""
+def test_rejects_invalid_parameters(name, params, message):
+    """The error names the parameter."""
     with pytest.raises(ValueError, match=message):
         getattr(metrics, name)([[0, 1], [1, 0]], [[0, 1], [1, 0]], **params)
+
+
+@pytest.mark.parametrize("name", [name for name in metrics.__all__ if name.islower()])
+def test_every_parameter_is_in_the_signature_and_the_docstring(name):
+    """Metrics that share parameters show each by name, with a description."""
+    function = getattr(metrics, name)
+    parameters = inspect.signature(function).parameters
+    assert "options" not in parameters
+    described = function.__doc__.split("Parameters\n    ----------\n")[1:]
+    for parameter in parameters:
+        pattern = rf"(?m)^    ([*\w]+, )*\**{parameter}(, [*\w]+)*( :|$|\n)"
+        assert re.search(pattern, described[0]), f"{name}({parameter})"
+    assert "{sections}" not in function.__doc__
+    if "label_weight" in parameters:
+        with pytest.raises(TypeError, match="sample_weights"):
+            function([0, 1], [0, 1], sample_weights=[1, 1], **extra(name))

@@ -34,6 +34,8 @@ def notations(y):
     yield pd.DataFrame(y).astype("Int64"), None
     yield pd.DataFrame(y).astype("boolean"), None
     yield pd.DataFrame(np.where(unknown, pd.NA, y)), None
+    yield np.ma.masked_array(np.where(unknown, 7, y), unknown), None
+    yield np.ma.masked_array(np.where(unknown, 0, y) > 0, unknown), None
 
 
 def test_the_notation_of_unknown_does_not_matter(zero_one):
@@ -109,7 +111,7 @@ def test_a_label_only_predicted_is_a_class():
         assert metrics.recall_score(y, predicted) == pytest.approx((1 + 0.5 + 0) / 3)
     assert metrics.f1_score([1, 2, 2], [1, 1, 2]) == pytest.approx(2 / 3)  # still binary
     with pytest.raises(UnseenLabelError, match="'c'.*'y0'"):
-        metrics.accuracy_score(y, predicted, classes=["a", "b", "d"])
+        metrics.accuracy_score(y, predicted, attributes={0: ("categorical", ["a", "b", "d"])})
     with pytest.raises(UnseenLabelError, match="'c'.*'y0'"):
         metrics.accuracy_score(y, predicted, attributes={"y0": ("ordinal", ["b", "a"])})
     with pytest.raises(ValueError, match="declared binary"):
@@ -128,14 +130,32 @@ def test_scores_stand_for_declared_classes(rng):
     levels = ["young", "middle", "old"]
     ordinal = metrics.log_loss(y, scores, average=None, attributes={"age": ("ordinal", levels)})
     assert ordinal[0] == pytest.approx(-np.log(p[[0, 1, 3], [2, 0, 2]]).mean())
-    by_attribute_name = metrics.log_loss(y, scores, average=None, classes={"age": sorted(levels)})
-    assert by_attribute_name[0] == pytest.approx(-np.log(p[[0, 1, 3], [1, 2, 1]]).mean())
-    with pytest.raises(ValueError, match="not sorted"):
-        metrics.log_loss(y, scores, classes={"age": levels})
+    for order in (levels, sorted(levels)):
+        declared = {"age": ("categorical", order)}
+        columns = [order.index(label) for label in ("old", "young", "old")]
+        found = metrics.log_loss(y, scores, average=None, attributes=declared)[0]
+        assert found == pytest.approx(-np.log(p[[0, 1, 3], columns]).mean())
+    # The columns of a single output are sorted, whatever the order of its levels.
     single = metrics.log_loss(y["age"], p, attributes={"age": ("ordinal", levels)})
-    assert single == pytest.approx(
-        by_attribute_name[0]
-    )  # the columns of a single output are sorted
+    assert single == pytest.approx(-np.log(p[[0, 1, 3], [1, 2, 1]]).mean())
+
+
+def test_the_positive_level_is_declared(rng):
+    """Metrics of strings with a declared positive level are those of zeros and ones."""
+    hat, guess, scores = rng.integers(0, 2, 60), rng.integers(0, 2, 60), rng.random(60)
+    text, said = (np.where(labels == 1, "hat", "no hat") for labels in (hat, guess))
+    declared = {"attributes": {0: ("binary", "hat")}}
+    for name in LABELS:
+        metric = getattr(metrics, name)
+        assert metric(text, said, **declared) == pytest.approx(metric(hat, guess))
+    assert metrics.f1_score(text, said) != metrics.f1_score(hat, guess)
+    proba = np.stack([scores, 1 - scores], axis=1)  # of the sorted classes of a single output
+    for name in SCORES:
+        metric = getattr(metrics, name)
+        for form in (scores, proba, [proba], [scores]):
+            assert metric(text, form, **declared) == pytest.approx(metric(hat, scores))
+    with pytest.raises(ValueError, match="declared binary; y_pred adds"):
+        metrics.accuracy_score(text, np.append(said[1:], "cap"), **declared)
 
 
 def test_an_attribute_without_labels_may_have_any_scores(rng):
@@ -161,10 +181,10 @@ def test_large_tables_need_no_pandas(zero_one, monkeypatch):
     """Numeric tables of zeros and ones never reach the encoder."""
     y, predicted, scores = zero_one
 
-    def refuse(*_):
+    def fail(*_):
         raise AssertionError
 
-    monkeypatch.setattr(_inputs, "AttributeEncoder", refuse)
+    monkeypatch.setattr(_inputs, "AttributeEncoder", fail)
     for table in (y, pd.DataFrame(y), np.nan_to_num(y).astype(bool)):
         metrics.f1_score(table, predicted)
         metrics.f1_score(table, pd.DataFrame(predicted).astype(bool))
@@ -175,21 +195,15 @@ def test_large_tables_need_no_pandas(zero_one, monkeypatch):
 
 @pytest.mark.parametrize("as_object", [False, True])
 def test_bad_labels_get_a_sentence(zero_one, as_object):
-    """Masked, sparse, misshapen, all unknown, missing and misnamed input is refused."""
+    """Masked weights and misshapen, missing and misnamed labels are rejected."""
     y, predicted, _ = zero_one
     f1 = metrics.f1_score
     if as_object:
         y = np.where(np.isnan(y), None, y)
-    with pytest.raises(TypeError, match="y_true is a masked array.*under its mask"):
-        f1(np.ma.array(predicted), predicted)
-    with pytest.raises(TypeError, match="y_pred is a masked array"):
-        f1(y, np.ma.array(predicted))
     with pytest.raises(TypeError, match="label_weight is a masked array"):
         f1(y, predicted, label_weight=np.ma.array(predicted))
-    import scipy.sparse
-
-    with pytest.raises(TypeError, match="y_pred is sparse"):
-        f1(y, scipy.sparse.csr_array(predicted))
+    with pytest.raises(TypeError, match="sample_weight is a masked array"):
+        f1(y, predicted, sample_weight=np.ma.array(np.ones(80)))
     for other in (predicted[1:], predicted[:, 1:]):
         with pytest.raises(ValueError, match="y_true has 80 rows and 4"):
             f1(y, other)
@@ -202,7 +216,7 @@ def test_bad_labels_get_a_sentence(zero_one, as_object):
         f1(y, with_gap)
     with pytest.raises(ValueError, match="no attribute"):
         f1(y, predicted, attributes={"hat": "binary"})
-    with pytest.raises(ValueError, match="y_pred cannot be read.*continuous"):
+    with pytest.raises(ValueError, match="y_pred, column 'y0', row 0 is continuous"):
         f1(y, predicted + 0.25)
     frame = pd.DataFrame(predicted, columns=list("abcd"))
     with pytest.raises(ValueError, match="same in the same order"):

@@ -1,4 +1,4 @@
-"""Metrics of ordinal attributes count levels, and are scikit-learn's."""
+"""Metrics of ordinal attributes, compared with scikit-learn."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ def close(ours, theirs):
 
 @pytest.fixture
 def tables(rng):
-    """Two ordinal attributes around a binary one, predictions, known entries and weights."""
+    """Return two ordinal and a binary attribute, predictions, known entries and weights."""
     n = 900
     columns = {
         "age": rng.choice(LEVELS, n),
@@ -38,7 +38,7 @@ def tables(rng):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_values_are_those_of_scikit_learn(tables, weighted):
+def test_values_equal_scikit_learn(tables, weighted):
     """On the known entries of each column, by the positions of levels."""
     y, predicted, known, weights = tables
     params = {"attributes": KINDS, "label_weight": weights if weighted else None}
@@ -79,7 +79,7 @@ KINDS_OF_AGE = {"age": KINDS["age"]}
         st.tuples(st.sampled_from([0, 1, 2, None]), st.sampled_from([0, 1, 2])), min_size=1
     ).filter(lambda pairs: any(true is not None for true, _ in pairs))
 )
-def test_sums_are_sums_over_pairs(pairs):
+def test_errors_equal_a_loop_over_pairs(pairs):
     """The error is the mean of distances; kappa is undefined with one level, else at most 1."""
     true, said = ([pair[i] for pair in pairs] for i in (0, 1))
     kinds = {"y0": ("ordinal", [0, 1, 2])}
@@ -96,7 +96,7 @@ def test_sums_are_sums_over_pairs(pairs):
 
 
 def test_an_attribute_without_labels_is_left_out(tables):
-    """Both metrics name it, once."""
+    """Both metrics name it in one warning."""
     y, predicted, _, _ = tables
     y["size"] = None
     for metric in (metrics.mean_absolute_error, metrics.quadratic_kappa):
@@ -105,8 +105,8 @@ def test_an_attribute_without_labels_is_left_out(tables):
         assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_no_order_is_an_error(tables):
-    """A table without an ordinal attribute says how to declare one."""
+def test_rejects_tables_without_an_ordinal_attribute(tables):
+    """The error says how to declare one."""
     y, predicted, _, _ = tables
     with pytest.raises(ValueError, match="declare the order"):
         metrics.mean_absolute_error(y, predicted)
@@ -115,5 +115,5 @@ def test_no_order_is_an_error(tables):
 
 
 def test_kappa_of_nothing_is_undefined():
-    """The kernel takes an empty matrix."""
+    """An empty matrix is valid."""
     assert np.isnan(_ordinal._kappa(np.zeros((3, 3))))

@@ -1,4 +1,4 @@
-"""Log loss and Brier score are scikit-learn's; calibration errors are their definition."""
+"""Log loss and Brier score, compared with scikit-learn, and calibration errors."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ def close(ours, theirs):
 
 @pytest.fixture
 def mixed(rng):
-    """Labels of which 90 % are unknown, probabilities, known rows and weights of entries."""
+    """Return labels with 90 % missing, probabilities, known rows and label weights."""
     n = 1200
     y = pd.DataFrame({"hat": rng.integers(0, 2, n), "color": rng.choice(["a", "b", "c"], n)})
     known = rng.random(y.shape) < 0.1
@@ -37,7 +37,7 @@ def mixed(rng):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_losses_are_those_of_scikit_learn(mixed, name, weighted):
+def test_losses_equal_scikit_learn(mixed, name, weighted):
     """Per attribute on its known entries, and their averages."""
     y, p, known, weights = mixed
     metric, theirs = getattr(metrics, name), getattr(sk, name)
@@ -56,8 +56,8 @@ def test_losses_are_those_of_scikit_learn(mixed, name, weighted):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_fully_known_labels(rng, name):
-    """A matrix of probabilities with weights of rows."""
+def test_losses_without_missing_labels(rng, name):
+    """A matrix of probabilities with row weights equals scikit-learn."""
     y, p, w = rng.integers(0, 2, (90, 4)), rng.random((90, 4)), rng.random(90)
     theirs = [
         getattr(sk, name)(a, b, sample_weight=w, labels=[0, 1])
@@ -71,8 +71,8 @@ def test_fully_known_labels(rng, name):
     )
 
 
-def test_float32_certainty_is_clipped_at_its_own_precision():
-    """As in scikit-learn, so that a wrong certainty costs -log(eps) of the dtype."""
+def test_float32_probabilities_are_clipped_at_their_precision():
+    """As in scikit-learn, a wrong probability of 1 costs -log(eps) of the dtype."""
     for dtype in (np.float32, np.float64):
         ours = metrics.log_loss([1, 0], np.array([0, 0], dtype=dtype))
         eps = float(np.finfo(dtype).eps)
@@ -135,7 +135,7 @@ def test_agrees_with_torchmetrics(rng, norm):
     ),
     st.integers(1, 8),
 )
-def test_bins_hold_every_entry_once(entries, n_bins):
+def test_every_entry_is_in_one_bin(entries, n_bins):
     """Sums over bins are sums over entries; an entry lies between its bin's edges."""
     p, hit, weights = entries
     for strategy in ("uniform", "quantile"):
@@ -173,7 +173,7 @@ def test_averages_of_calibration_errors(mixed):
 
 @pytest.mark.parametrize("name", [*NAMES, "calibration_error"])
 def test_an_attribute_without_labels_is_left_out(name):
-    """With one warning from the caller's line."""
+    """One warning points to the line of the caller."""
     y = pd.DataFrame({"hat": [1, 0, np.nan], "scarf": [np.nan] * 3})
     p = np.array([[0.9, 0.1], [0.2, np.nan], [7, 0.4]])
     with pytest.warns(UndefinedAttributeWarning, match=r"\['scarf'\].*over 1 of 2") as caught:
@@ -185,7 +185,7 @@ def test_an_attribute_without_labels_is_left_out(name):
 @pytest.mark.parametrize(
     "params", [{"n_bins": 0}, {"n_bins": 2.5}, {"n_bins": True}, {"strategy": "x"}, {"norm": "l3"}]
 )
-def test_bad_parameters_get_a_sentence(params):
-    """The parameter is named."""
+def test_rejects_invalid_parameters(params):
+    """The error names the parameter."""
     with pytest.raises(ValueError, match=next(iter(params))):
         metrics.calibration_error([0, 1], [0.5, 0.5], **params)

@@ -1,4 +1,4 @@
-"""Protocols against transcriptions of their official evaluators, in plain loops and float64."""
+"""Protocols, compared with transcriptions of their official evaluators in plain loops."""
 
 import math
 import warnings
@@ -27,7 +27,7 @@ def quiet(function, *args, **kwargs):
 
 
 def same(found, wanted, atol=1e-12):
-    """Every wanted figure is found."""
+    """Assert that every expected figure is found."""
     for key, value in wanted.items():
         assert isinstance(found[key], float), key
         np.testing.assert_allclose(found[key], value, atol=atol, rtol=0, err_msg=key)
@@ -39,12 +39,12 @@ def harmonic(one, other):
 
 
 def divide(part, whole):
-    """Return 0 of nothing."""
+    """Return the mean, 0 of an empty list."""
     return part / whole if whole else 0.0
 
 
 def random_table(rng, n=60, n_labels=20, unknown=0.0, decimals=None):
-    """Return labels, NaN where unknown, and scores that know something."""
+    """Return labels, NaN where missing, and scores that correlate with them."""
     prior = rng.uniform(0.15, 0.7, n_labels)
     y = (rng.random((n, n_labels)) < prior).astype(float)
     logits = 1.5 * y + rng.normal(size=y.shape) - 0.8
@@ -101,8 +101,8 @@ def older_toolkit(y, scores, threshold=0.5):
     return {"accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1}
 
 
-def test_pedestrian_metrics_are_those_of_two_toolkits(rng):
-    """Each treatment of images without a true label is that of its toolkit, and they differ."""
+def test_pedestrian_metrics_equal_two_toolkits(rng):
+    """Each treatment of images without a true label equals its toolkit, and they differ."""
     y, scores = random_table(rng, n_labels=6)
     y[:25] = 0
     counted = pedestrian_metrics(y, scores)
@@ -114,8 +114,8 @@ def test_pedestrian_metrics_are_those_of_two_toolkits(rng):
     assert dropped["f1"] > counted["f1"] + 0.1
 
 
-def test_instance_precision_and_recall_are_scikit_learns_over_samples(rng):
-    """Counting empty rows with 0 is average="samples" with zero_division=0."""
+def test_instance_precision_and_recall_equal_scikit_learn_over_samples(rng):
+    """Counting empty rows as 0 is average="samples" with zero_division=0."""
     y, scores = random_table(rng, n_labels=5)
     found = pedestrian_metrics(y, scores, threshold=0.6)
     for name, function in (("precision", precision_score), ("recall", recall_score)):
@@ -136,8 +136,8 @@ def test_pedestrian_metrics_agree_on_any_table(y, scores):
         same(found, older_toolkit(y, scores))
 
 
-def test_unknown_labels_are_as_good_as_not_there(rng):
-    """With missing labels the metrics are those of loops over the known cells alone."""
+def test_missing_labels_have_no_effect(rng):
+    """The metrics equal loops over the known cells."""
     y, scores = random_table(rng, n_labels=6, unknown=0.4)
     y[0] = np.nan
     balanced, rows = [], []
@@ -155,7 +155,7 @@ def test_unknown_labels_are_as_good_as_not_there(rng):
 
 
 def test_a_threshold_per_attribute(rng):
-    """An array of thresholds is one per column, and infinity predicts nothing."""
+    """An array has one threshold per column, and infinity predicts nothing."""
     y, scores = random_table(rng, n_labels=3)
     cuts = np.array([0.2, 0.5, np.inf])
     moved = np.where(scores > cuts, 1.0, 0.0)
@@ -178,7 +178,7 @@ def test_float32_scores_are_compared_as_numpy_compares_them():
 
 
 def vaw_class(truths, predictions):
-    """Return the official figures of one class, or of all cells; -1 is not defined."""
+    """Return the official figures of one class, or of all cells; -1 is undefined."""
     pairs = list(zip(truths, predictions, strict=True))
     tp, fp, fn, tn = (pairs.count(pair) for pair in [(1, 1), (0, 1), (1, 0), (0, 0)])
     if tp + fp == 0:
@@ -231,7 +231,7 @@ def vaw_official(y, scores, columns, threshold=0.5, k=15):
 
 @pytest.mark.parametrize("decimals", [None, 1], ids=["distinct scores", "tied scores"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_vaw_metrics_are_those_of_the_official_evaluator(rng, decimals, dtype):
+def test_vaw_metrics_equal_the_official_evaluator(rng, decimals, dtype):
     """All figures agree, overall, per class, at the threshold and at the top 15, per group."""
     y, scores = random_table(rng, n=80, n_labels=40, unknown=0.6, decimals=decimals)
     scores = scores.astype(dtype)
@@ -247,7 +247,7 @@ def test_vaw_metrics_are_those_of_the_official_evaluator(rng, decimals, dtype):
 
 
 def test_top_scores_are_taken_before_masking(rng):
-    """An unlabelled attribute takes one of the places, and a score of 0 is never predicted."""
+    """An unlabelled attribute can be among the top k, and a score of 0 is never predicted."""
     y = np.array([[np.nan, 1, 0], [1, 1, 0], [0, 0, 1]])
     scores = np.array([[0.9, 0.8, 0.1], [0.7, 0.1, 0.2], [0.0, 0.0, 0.0]])
     found = vaw_metrics(y, scores, k=1)
@@ -257,7 +257,7 @@ def test_top_scores_are_taken_before_masking(rng):
 
 
 def test_official_special_cases_of_vaw():
-    """AP without a positive counts 0; what the evaluator makes -1 is left out of the mean."""
+    """AP without a positive counts as 0; figures of -1 are left out of the mean."""
     y = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 1, 1, 1]])
     scores = np.array([[0.9, 0.8, 0.7, 0.2], [0.1, 0.2, 0.4, 0.1], [0.3, 0.6, 0.9, 0.3]])
     with pytest.warns(SkattrWarning) as caught:
@@ -276,7 +276,7 @@ def test_official_special_cases_of_vaw():
     arrays(np.float64, (6, 4), elements=st.sampled_from([0.0, 0.2, 0.5, 0.6, 0.9, 1.0])),
 )
 def test_vaw_metrics_agree_on_any_table(y, scores):
-    """Whatever the evaluator defines is the same, if every class has a label."""
+    """All figures that the evaluator defines are equal, if every class has a label."""
     hypothesis.assume((~np.isnan(y)).any(axis=0).all())
     wanted = vaw_official(y, scores, range(4), k=2)
     found = quiet(vaw_metrics, y, scores, k=2)
@@ -369,7 +369,7 @@ def rethinking_multilabel(y, scores, threshold):
 
 
 @pytest.mark.parametrize("top_k", [None, 3])
-def test_coco_metrics_are_those_of_ml_gcn(rng, top_k):
+def test_coco_metrics_equal_ml_gcn(rng, top_k):
     """At the threshold and at the top 3, with logits and with probabilities."""
     y, scores = random_table(rng, n_labels=8)
     logits = np.log(scores / (1 - scores))
@@ -409,7 +409,7 @@ def test_two_definitions_of_class_f1(rng):
 
 
 def test_top_k_without_a_threshold(rng):
-    """A threshold of minus infinity predicts all k; of equal scores the first comes first."""
+    """A threshold of minus infinity predicts all k; ties are broken by class order."""
     y, scores = random_table(rng, n_labels=6)
     given = np.zeros(y.shape)
     for i in range(len(y)):
@@ -419,8 +419,8 @@ def test_top_k_without_a_threshold(rng):
     assert coco_metrics([[1, 0], [1, 1]], [[0.7, 0.7], [0.7, 0.7]], top_k=1)["OP"] == 1.0
 
 
-def test_ap_of_ties_does_not_follow_the_order(rng):
-    """With ties the sorted order decides in some toolkits; here AP is scikit-learn's."""
+def test_ap_of_ties_does_not_depend_on_the_order(rng):
+    """Some toolkits follow the order of rows; here AP equals scikit-learn."""
     y = np.array([1] * 5 + [0] * 5, dtype=float)
     scores = np.array([0.9, 0.5, 0.5, 0.5, 0.2, 0.5, 0.5, 0.5, 0.1, 0.1])
     back = slice(None, None, -1)
@@ -439,7 +439,7 @@ def test_ap_of_ties_does_not_follow_the_order(rng):
     st.lists(st.floats(0, 1, width=32), min_size=18, max_size=18, unique=True),
 )
 def test_ap_of_any_distinct_scores(y, scores):
-    """Both definitions are those of their codes when no scores are tied."""
+    """Both definitions equal their codes if no scores are tied."""
     hypothesis.assume(y.any(axis=0).all())
     scores = np.array(scores).reshape(9, 2)
     for ap, function in (
@@ -450,8 +450,8 @@ def test_ap_of_any_distinct_scores(y, scores):
         assert coco_metrics(y, scores, ap=ap)["mAP"] == pytest.approx(wanted, abs=1e-12)
 
 
-def test_classes_without_positives_leave_the_means(rng):
-    """One warning names them and says how many are left; CP counts them as the codes do."""
+def test_classes_without_positives_are_left_out_of_means(rng):
+    """One warning has their names and the number left; CP counts them as the codes do."""
     y, scores = random_table(rng, n_labels=5)
     y[:, 1], y[:, 3] = 0, np.nan
     with pytest.warns(SkattrWarning) as caught:
@@ -473,7 +473,7 @@ def test_classes_without_positives_leave_the_means(rng):
 
 @pytest.mark.parametrize(("policy", "meaning"), [("ignore", None), ("zeros", 0), ("ones", 1)])
 def test_chexpert_auc_by_policy(rng, policy, meaning):
-    """The five columns are found among others; uncertain and blank labels are not the same."""
+    """The five columns are found among others; uncertain and blank labels differ."""
     names = ["No Finding", *FIVE, "Fracture"]
     y, scores = random_table(rng, n_labels=7, unknown=0.2)
     y[rng.random(y.shape) < 0.2] = -1
@@ -505,7 +505,7 @@ def test_chexpert_auc_by_policy(rng, policy, meaning):
 
 
 def test_chexpert_auc_of_one_class(rng):
-    """An observation of one class has no AUC, and the warning says over how many the mean is."""
+    """An observation of one class has no AUC, and the warning has the number left."""
     y, scores = random_table(rng, n_labels=5)
     y[:, 2] = 0
     with pytest.warns(SkattrWarning, match=r"\['Consolidation'\].*over the other 4\)\."):
@@ -514,7 +514,7 @@ def test_chexpert_auc_of_one_class(rng):
     assert found["mAUC"] == np.nanmean(list(found.values())[1:])
     with pytest.raises(ValueError, match="`observations` names 'Edema', which is no attribute"):
         chexpert_auc(pd.DataFrame(y, columns=[*FIVE[:3], "x", FIVE[4]]), scores)
-    with pytest.raises(ValueError, match="None of the labels"):
+    with pytest.raises(ValueError, match="None of its labels"):
         chexpert_auc(np.full((3, 2), -1), np.zeros((3, 2)))
 
 
@@ -522,8 +522,8 @@ def test_chexpert_auc_of_one_class(rng):
 
 
 @pytest.mark.parametrize("function", EVERY)
-def test_labels_and_scores_come_in_many_forms(rng, function):
-    """Bools, NA, objects, lists, DataFrames and predict_proba's list give the same figures."""
+def test_all_forms_of_labels_and_scores_are_equivalent(rng, function):
+    """Bools, NA, objects, lists, DataFrames and lists of probabilities."""
     y, scores = random_table(rng, n_labels=5, unknown=0.2)
     wanted = function(y, scores)
     names = FIVE if function is chexpert_auc else list("abcde")
@@ -547,14 +547,13 @@ def test_labels_and_scores_come_in_many_forms(rng, function):
 @pytest.mark.parametrize(
     ("y_true", "y_score", "error", "message"),
     [
-        (np.ma.array([[1, 0]]), [[0.1, 0.2]], TypeError, "y_true is a masked array"),
         ([[1, 0]], np.ma.array([[0.1, 0.2]]), TypeError, "y_score is a masked array"),
-        (scipy.sparse.eye(2), np.eye(2), TypeError, "y_true is sparse"),
+        (np.eye(2), scipy.sparse.eye(2), TypeError, "y_score is sparse"),
         (None, [[0.1]], ValueError, "y_true is None"),
-        ([[1, 0], [2, 0]], np.eye(2), ValueError, "row 1, attribute 'y0': the label 2"),
-        ([[1, "0"]], [[0.1, 0.2]], ValueError, "row 0, attribute 'y1': the label '0'"),
+        ([[1, 0], [2, 0]], np.eye(2), ValueError, "column 'y0', row 1: the label 2"),
+        ([[1, "0"]], [[0.1, 0.2]], ValueError, "column 'y1', row 0: the label '0'"),
         ([[1, 0.5]], [[0.1, 0.2]], ValueError, "the label 0.5 is neither 0 nor 1"),
-        (np.full((2, 2), np.nan), np.eye(2), ValueError, "None of the labels in y_true is known"),
+        (np.full((2, 2), np.nan), np.eye(2), ValueError, "Input y_true contains NaN"),
         (np.empty((0, 2)), np.empty((0, 2)), ValueError, "y_true is empty"),
         ([[1, 0], [0, 1]], np.eye(3), ValueError, r"shape \(3, 3\), y_true \(2, 2\)"),
         ([[1, 0], [0, 1]], [[0.1, np.nan], [0.1, 0.3]], ValueError, "row 0, attribute 'y1'"),
@@ -564,13 +563,13 @@ def test_labels_and_scores_come_in_many_forms(rng, function):
         (np.zeros((2, 2, 2)), np.zeros((2, 2)), ValueError, "."),
     ],
 )
-def test_bad_input_gets_a_sentence(function, y_true, y_score, error, message):
-    """What is wrong is named with its row and its column."""
+def test_rejects_invalid_tables(function, y_true, y_score, error, message):
+    """The error names row and column."""
     with pytest.raises(error, match=message):
         function(y_true, y_score)
 
 
-def test_bad_parameters_get_a_sentence(rng):
+def test_rejects_invalid_parameters(rng):
     """Options, thresholds, k and names are checked."""
     y, scores = random_table(rng, n_labels=3)
     with pytest.raises(ValueError, match="`empty_rows` must be one of 'count', 'drop'"):
@@ -588,7 +587,7 @@ def test_bad_parameters_get_a_sentence(rng):
             vaw_metrics(y, scores, k=k)
         with pytest.raises(ValueError, match="`top_k` must be a whole number"):
             coco_metrics(y, scores, top_k=k)
-    with pytest.raises(ValueError, match="row 0, attribute 'y0': .* is no probability"):
+    with pytest.raises(ValueError, match="row 0, attribute 'y0': .* is not a probability"):
         vaw_metrics(y, scores - 1)
     frame = pd.DataFrame(scores, columns=["a", "b", "c"])
     with pytest.raises(ValueError, match="same in the same order"):
@@ -599,8 +598,8 @@ def test_bad_parameters_get_a_sentence(rng):
             function(twice, scores)
 
 
-def test_a_missing_score_is_valid_where_the_label_is_unknown(rng):
-    """It changes nothing, but the top k need it."""
+def test_a_missing_score_is_valid_if_the_label_is_missing(rng):
+    """It has no effect, but top k needs all scores."""
     y, scores = random_table(rng, n_labels=4, unknown=0.3)
     holes = np.where(np.isnan(y), np.nan, scores)
     for function in (pedestrian_metrics, coco_metrics):
@@ -611,7 +610,7 @@ def test_a_missing_score_is_valid_where_the_label_is_unknown(rng):
 
 
 def test_mean_accuracy_of_degenerate_attributes(rng):
-    """A missing rate counts 0, an attribute without a label is left out, one warning says so."""
+    """An undefined rate counts as 0, attributes without a label are left out, with a warning."""
     y, scores = random_table(rng, n_labels=4)
     y[:, 1] = 1
     with pytest.warns(SkattrWarning, match=r"1 of 4 attribute\(s\) \['y1'\] are of one class"):
@@ -626,3 +625,15 @@ def test_mean_accuracy_of_degenerate_attributes(rng):
     with pytest.warns(SkattrWarning, match="No image has a true label"):
         empty = pedestrian_metrics(np.zeros((3, 2)), np.ones((3, 2)), empty_rows="drop")
     assert empty["mA"] == 0 and math.isnan(empty["f1"])
+
+
+@pytest.mark.parametrize("function", [pedestrian_metrics, vaw_metrics, coco_metrics])
+def test_a_score_equal_to_the_threshold(function):
+    """`strict` says whether it is predicted; it equals moving the threshold by one step."""
+    y = [[1, 0], [0, 1], [1, 1], [0, 0]]
+    scores = np.array([[0.5, 0.2], [0.5, 0.5], [0.9, 0.4], [0.1, 0.5]])
+    strict, loose = (function(y, scores, strict=value) for value in (True, False))
+    assert strict != loose
+    assert strict == function(y, scores, threshold=np.nextafter(0.5, 1), strict=False)
+    assert loose == function(y, scores, threshold=np.nextafter(0.5, 0), strict=True)
+    assert function(y, scores) == (loose if function is coco_metrics else strict)

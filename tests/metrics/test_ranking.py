@@ -1,4 +1,4 @@
-"""Average precision and ROC AUC are scikit-learn's, ties and weights included."""
+"""Average precision and ROC AUC, compared with scikit-learn, with ties and weights."""
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,8 @@ def tied(scores, dtype, is_log):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("is_log", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_known_data_have_the_values_of_scikit_learn(rng, name, average, dtype, is_log, weighted):
-    """Each average of fully known labels with tied scores."""
+def test_values_equal_scikit_learn(rng, name, average, dtype, is_log, weighted):
+    """Each average of labels without missing ones, with tied scores."""
     y = (rng.random((150, 6)) < 0.4).astype(int)
     y[:, 0] |= ~y.any(axis=1)
     y[:, 1] &= ~y.all(axis=1)
@@ -46,7 +46,7 @@ def test_known_data_have_the_values_of_scikit_learn(rng, name, average, dtype, i
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_columns_are_ranked_on_their_known_entries(rng, name, dtype, weighted):
-    """With 90 % unknown, NaN scores among them, as scikit-learn on the rest of each column."""
+    """With 90 % missing, and NaN scores there, the value is that of the known entries."""
     y = (rng.random((2000, 5)) < 0.3).astype(float)
     scores = tied(rng.random(y.shape), dtype, False)
     known = rng.random(y.shape) < 0.1
@@ -68,7 +68,7 @@ def test_columns_are_ranked_on_their_known_entries(rng, name, dtype, weighted):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_classes_are_ranked_against_the_rest(rng, weighted):
-    """A categorical attribute beside a binary one, in every average."""
+    """A categorical and a binary attribute, in every average."""
     color = rng.choice(["blue", "green", "red"], 120)
     y = pd.DataFrame({"hat": rng.random(120) < 0.5, "color": color}).astype(object)
     known = rng.random(y.shape) < 0.6
@@ -101,8 +101,8 @@ def test_classes_are_ranked_against_the_rest(rng, weighted):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_rank_their_known_labels(rng, name):
-    """The mean over rows leaves out unknown entries and rows without an order, and says so."""
+def test_averages_over_rows_rank_their_known_labels(rng, name):
+    """Missing entries and undefined rows are left out, with a warning."""
     y = (rng.random((40, 9)) < 0.4).astype(float)
     y[rng.random(y.shape) < 0.4] = np.nan
     y[0] = np.nan
@@ -130,8 +130,8 @@ columns = st.integers(1, 25).flatmap(
 
 @settings(deadline=None, max_examples=150)
 @given(columns)
-def test_the_ways_to_count_agree(column):
-    """Keys, two sorts and one order give what pairs and sums over thresholds give."""
+def test_all_counting_methods_equal_brute_force(column):
+    """Sorted keys, sorted sides and weighted counts equal sums over pairs and thresholds."""
     codes, scores, weights = column
     known = codes >= 0
     ones = np.ones(len(codes))
@@ -143,11 +143,11 @@ def test_the_ways_to_count_agree(column):
             weight[:, None] if way == "order" else None,
             np.zeros(1, int),
         )
-        [cuts] = _ranking._cuts_of_block(block)
+        [counts] = _ranking._counts_of_block(block)
         s, y, w = scores[known], codes[known], weight[known]
         P, N = w[y == 1].sum(), w[y == 0].sum()
-        assert (cuts.P, cuts.N) == (P, N)
-        area, precision = _ranking._area(cuts), _ranking._average_precision(cuts)
+        assert (counts.P, counts.N) == (P, N)
+        area, precision = _ranking._area(counts), _ranking._average_precision(counts)
         if P > 0:
             total = 0.0
             for cut in np.unique(s[(y == 1) & (w > 0)]):
@@ -165,7 +165,7 @@ def test_the_ways_to_count_agree(column):
 
 
 def test_infinite_scores_have_an_order():
-    """As classes that a fold has not seen have."""
+    """Classes that a fold lacks have decisions of minus infinity."""
     y = [1, 0, 1, 0, None]
     for dtype in (np.float32, np.float64):
         scores = np.array([np.inf, 1, 2, 0, np.nan], dtype=dtype)
@@ -174,8 +174,8 @@ def test_infinite_scores_have_an_order():
         assert metrics.average_precision_score(y, scores) == 1
 
 
-def test_blocks_do_not_show(rng, monkeypatch):
-    """Values do not depend on how many entries are sorted, or turned, together."""
+def test_values_do_not_depend_on_block_sizes(rng, monkeypatch):
+    """Neither on the block of sorting nor on that of transposing."""
     y = rng.random((700, 9)) < 0.3
     scores = np.round(rng.random(y.shape), 2).astype(np.float32)
     classes = [rng.random((700, 2)), rng.random((700, 7))]
@@ -191,13 +191,13 @@ def test_blocks_do_not_show(rng, monkeypatch):
 
     before = values()
     monkeypatch.setattr(_ranking, "_ENTRIES", 1500)
-    monkeypatch.setattr(_sorted_keys, "_TILE", 64)
-    monkeypatch.setattr(_sorted_keys, "_LOWEST_TILE", 1)
+    monkeypatch.setattr(_sorted_keys, "_TILE_SIZE", 64)
+    monkeypatch.setattr(_sorted_keys, "_MIN_TILE_HEIGHT", 1)
     assert values() == before
 
 
-def test_one_warning_lists_what_has_no_order():
-    """Averages are over the rest; per attribute they are NaN."""
+def test_one_warning_lists_undefined_attributes():
+    """Averages are over the defined attributes; the others are NaN."""
     y = pd.DataFrame({"hat": [1, 0, 1], "scarf": [0, 0, 0], "coat": [1, 1, np.nan]})
     scores = np.array([[0.9, 0.1, 0.2], [0.1, 0.2, 0.3], [0.8, 0.3, 0.4]])
     with pytest.warns(UndefinedAttributeWarning) as caught:
@@ -215,7 +215,7 @@ def test_one_warning_lists_what_has_no_order():
 
 
 def test_agrees_with_torchmetrics(rng):
-    """The multilabel scores with ignored entries; it sorts float32."""
+    """Multilabel scores with ignored entries; torchmetrics sorts float32."""
     classification = pytest.importorskip("torchmetrics.functional.classification")
     torch = pytest.importorskip("torch")
     y = rng.integers(0, 2, (400, 6))

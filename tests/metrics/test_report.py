@@ -1,4 +1,4 @@
-"""The table of attributes."""
+"""The report of attributes."""
 
 import warnings
 
@@ -18,7 +18,7 @@ def column(tp, fn, fp, tn):
 
 @pytest.fixture
 def mixed():
-    """Labels of a bool with unknown entries, a category and an ordered column, with scores."""
+    """Return a bool with missing labels, a category and an ordered column, with scores."""
     rng = np.random.default_rng(0)
     n = 160
     y = pd.DataFrame(
@@ -39,7 +39,7 @@ def mixed():
 
 
 def test_a_published_table():
-    """Counts of two attributes of aPascal give precision, recall and accuracy to four digits."""
+    """Counts of two aPascal attributes give the published values to four digits."""
     beak, flower = column(163, 46, 79, 6067), column(53, 0, 155, 6147)
     report = attribute_report(
         pd.DataFrame({"Beak": beak[0], "Flower": flower[0]}),
@@ -55,8 +55,8 @@ def test_a_published_table():
     assert found.round(4).to_numpy().tolist() == [[0.6736, 0.7799, 0.9803], [0.2548, 1.0, 0.9756]]
 
 
-def test_numbers_are_scikit_learns(mixed):
-    """Of the known entries of each column, at the thresholds that are shown."""
+def test_values_equal_scikit_learn(mixed):
+    """On the known entries of each column, at the thresholds that are shown."""
     y, scores = mixed
     report = attribute_report(y, None, scores, thresholds={"hat": 0.3})
     known = y["hat"].notna().to_numpy()
@@ -96,7 +96,7 @@ def test_averages(mixed):
 
 
 def test_given_predictions_and_scores(mixed):
-    """Labels come from y_pred, ranking from y_score; without scores their columns are absent."""
+    """Labels come from y_pred, rankings from y_score; without scores their columns are absent."""
     y, scores = mixed
     guess = y.copy()
     guess["hat"] = True
@@ -109,8 +109,8 @@ def test_given_predictions_and_scores(mixed):
     assert "threshold" not in labels_only
 
 
-def test_predicted_labels_do_not_tell_their_thresholds(mixed):
-    """Beside y_pred the column shows those that are given, and no 0.5 that may be wrong."""
+def test_thresholds_of_predicted_labels_are_not_guessed(mixed):
+    """With y_pred the column shows given thresholds only, and no default."""
     y, scores = mixed
     guess = y.assign(hat=scores[0][:, 1] >= 0.2)
     report = attribute_report(y, guess, scores)
@@ -122,7 +122,7 @@ def test_predicted_labels_do_not_tell_their_thresholds(mixed):
 
 
 def test_slices(mixed):
-    """The report of each value's rows is that of these rows alone."""
+    """The report of each value equals a report of its rows alone."""
     y, scores = mixed
     group = np.where(np.arange(len(y)) % 3 == 0, "f", "m").astype(object)
     group[:10] = None
@@ -155,7 +155,7 @@ def test_tail():
 
 
 def test_intervals_cover_the_truth():
-    """About nine in ten intervals of .9 hold the true accuracy and recall."""
+    """About nine in ten intervals of .9 contain the true accuracy and recall."""
     rng = np.random.default_rng(0)
     y = rng.random((400, 60)) < 0.4
     guess = y ^ (rng.random(y.shape) < 0.2)
@@ -168,7 +168,7 @@ def test_intervals_cover_the_truth():
 
 
 def test_intervals_of_groups_are_wider():
-    """Rows that are copies of one another are one draw."""
+    """Copies of a row are drawn together."""
     rng = np.random.default_rng(0)
     y = np.repeat(rng.random((40, 3)) < 0.4, 10, axis=0)
     guess = y ^ np.repeat(rng.random((40, 3)) < 0.2, 10, axis=0)
@@ -181,7 +181,7 @@ def test_intervals_of_groups_are_wider():
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
-    """Of average precision and ROC AUC, with ties and missing labels."""
+    """For average precision and ROC AUC, with ties and missing labels."""
     from skattr.metrics._bootstrap import BootstrapDraws
 
     rng = np.random.default_rng(0)
@@ -207,38 +207,147 @@ def test_intervals_of_rankings_are_quantiles_of_resampled_rows(weighted):
 
 
 def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
-    """With every row drawn once the bootstrap's own formulas give the report's numbers."""
-    from skattr.metrics._bootstrap import BootstrapDraws, intervals
-    from skattr.metrics._report import _LABELS, _Material
+    """A bootstrap that draws every row once gives the numbers of the report."""
+    from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
+    from skattr.metrics._report_table import LABELS, read_material
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
-    material = _Material(y, None, scores, None, None, None, None, None)
+    material = read_material(y, None, scores, None, {})
     draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
-    names = [*_LABELS, "average_precision", "roc_auc"]
-    for name, (low, high) in intervals(material, draws, names).items():
+    limits = label_intervals(material.labels, draws, LABELS)
+    limits |= ranking_intervals(material.scored, draws)
+    for name, (low, high) in limits.items():
         expected = report.loc[[*y.columns, "macro"], name].astype(float)
         np.testing.assert_allclose(low, expected)
         np.testing.assert_allclose(high, expected)
 
 
-def test_weights():
-    """Whole weights equal repeated rows, but for the counts."""
+@pytest.mark.parametrize("weighted", [False, True])
+def test_intervals_of_labels_are_quantiles_of_resampled_rows(weighted):
+    """Also of attributes without positives, with missing labels, weights and groups.
+
+    Samples are made by repeating rows, and metrics are scikit-learn's on the known entries.
+    """
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    rng = np.random.default_rng(1)
+    n = 70
+    y = np.where(rng.random((n, 3)) < 0.2, np.nan, rng.random((n, 3)) < 0.4)
+    y[:, 2] = np.where(np.isnan(y[:, 2]), np.nan, 0)
+    guess = (rng.random((n, 3)) < 0.4).astype(int)
+    colors = rng.choice(["blue", "green", "red"], (2, n), p=[0.1, 0.3, 0.6])
+    labels = pd.DataFrame(y, columns=["a", "b", "none"]).assign(color=colors[0])
+    guesses = pd.DataFrame(guess, columns=["a", "b", "none"]).assign(color=colors[1])
+    weights = rng.random(n) if weighted else np.ones(n)
+    groups = rng.integers(0, 30, n)
+    with pytest.warns(UndefinedAttributeWarning, match="none"):
+        report = attribute_report(
+            labels,
+            guesses,
+            confidence=0.8,
+            n_bootstrap=30,
+            random_state=3,
+            groups=groups,
+            sample_weight=weights if weighted else None,
+        )
+    times = BootstrapDraws(n, 0.8, 30, groups, 3).times
+    functions = {
+        "precision": reference.precision_score,
+        "recall": reference.recall_score,
+        "f1": reference.f1_score,
+        "accuracy": reference.accuracy_score,
+    }
+    for name, function in functions.items():
+        drawn = np.full((30, 4), np.nan)
+        for i, time in enumerate(times):
+            rows = np.repeat(np.arange(n), time.astype(int))
+            for j, column in enumerate(labels):
+                known = rows[labels[column].notna().to_numpy()[rows]]
+                true, said = labels[column].to_numpy()[known], guesses[column].to_numpy()[known]
+                if column == "none" and name in ("recall", "f1"):
+                    continue  # undefined without a known positive
+                params = {}
+                if name != "accuracy":
+                    params["zero_division"] = 0
+                    params["average"] = "macro" if column == "color" else "binary"
+                true = true.astype(str if column == "color" else int)
+                drawn[i, j] = function(true, said, sample_weight=weights[known], **params)
+        drawn = np.column_stack([drawn, np.nanmean(drawn, axis=1)])
+        limits = report.loc[[*labels, "macro"], [f"{name}_low", f"{name}_high"]].astype(float)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # columns of NaN
+            expected = np.nanquantile(drawn, [0.1, 0.9], axis=0).T
+        np.testing.assert_allclose(limits, expected, err_msg=name)
+
+
+def test_intervals_of_slices_are_those_of_their_rows():
+    """A slice takes its own part of the draws."""
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    rng = np.random.default_rng(2)
+    y, guess = rng.random((2, 60, 1)) < 0.4
+    part = np.arange(60) % 2
+    report = attribute_report(y, guess, slices=part, confidence=0.8, n_bootstrap=25, random_state=5)
+    times = BootstrapDraws(60, 0.8, 25, None, 5).times[:, part == 1]
+    drawn = [
+        reference.accuracy_score(y[part == 1, 0], guess[part == 1, 0], sample_weight=weight)
+        for weight in times
+    ]
+    limits = report.loc[(1, "y0"), ["accuracy_low", "accuracy_high"]].astype(float)
+    np.testing.assert_allclose(limits, np.quantile(drawn, [0.1, 0.9]))
+
+
+def test_whole_weights_equal_repeated_rows():
+    """In the counts as well as in the rates."""
     rng = np.random.default_rng(0)
     y, guess = rng.random((60, 3)) < 0.4, rng.random((60, 3)) < 0.4
     times = 1 + np.arange(60) % 3
     weighted = attribute_report(y, guess, sample_weight=times)
     repeated = attribute_report(np.repeat(y, times, 0), np.repeat(guess, times, 0))
-    for name in ("precision", "recall", "f1", "accuracy"):
+    for name in weighted.columns.drop("kind"):
         np.testing.assert_allclose(weighted[name].astype(float), repeated[name].astype(float))
 
 
-def test_undefined_metrics_are_blank_and_warned_of_once():
-    """An attribute without positives has no recall; the averages say over how many they are."""
+def test_rates_follow_from_the_counts_that_are_shown():
+    """With any weights, for attributes and for their sums."""
+    rng = np.random.default_rng(0)
+    y, guess = rng.random((60, 3)) < 0.4, rng.random((60, 3)) < 0.4
+    report = attribute_report(y, guess, sample_weight=rng.random(60))
+    rows = report.loc[["y0", "y1", "y2", "micro"]].drop(columns="kind").astype(float)
+    tp, fn, fp, tn = (rows[name] for name in ("TP", "FN", "FP", "TN"))
+    np.testing.assert_allclose(rows["precision"], tp / (tp + fp))
+    np.testing.assert_allclose(rows["recall"], tp / (tp + fn))
+    np.testing.assert_allclose(rows["f1"], 2 * tp / (2 * tp + fp + fn))
+    np.testing.assert_allclose(rows["accuracy"], (tp + tn) / rows["known"])
+    np.testing.assert_allclose(rows["positives"], tp + fn)
+    np.testing.assert_allclose(rows["balanced_accuracy"], (tp / (tp + fn) + tn / (tn + fp)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "params", "message"),
+    [
+        (["hat", "macro"], {}, "attribute 'macro' has the name of the row of an average, 'macro'"),
+        (["micro", "hat"], {}, "attribute 'micro'"),
+        (["hat", "weighted"], {}, "attribute 'weighted'"),
+        (["hat", "tail"], {"tail": (1,)}, "group 'tail' of `tail` .* row of an attribute, 'tail'"),
+        (["hat", "cap"], {"tail": {"macro": ["hat"]}}, "group 'macro' of `tail`"),
+        (["hat", "cap"], {"slices": ["all", "f", "f"]}, "slice 'all' .* part of all rows, 'all'"),
+    ],
+)
+def test_rejects_names_that_collide(names, params, message):
+    """Two rows of one name would be indistinguishable; the error names both."""
+    y = pd.DataFrame([[1, 0], [0, 1], [1, 1]], columns=names)
+    with pytest.raises(ValueError, match=message):
+        attribute_report(y, y, **params)
+
+
+def test_undefined_metrics_are_blank_with_one_warning():
+    """The report says how many attributes each average is over."""
     y = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
     guess = np.array([[1, 0], [1, 0], [1, 1], [0, 0]])
-    with pytest.warns(UndefinedAttributeWarning, match=r"of \['y1'\] are not defined") as caught:
+    with pytest.warns(UndefinedAttributeWarning, match=r"of \['y1'\] are undefined") as caught:
         report = attribute_report(y, guess)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -247,7 +356,7 @@ def test_undefined_metrics_are_blank_and_warned_of_once():
     assert "Averaged over fewer than 2 attributes" in str(report)
 
 
-def test_it_prints(mixed):
+def test_formatting(mixed):
     """In a terminal, as HTML and as Markdown: three digits, whole counts, blanks."""
     y, scores = mixed
     report = attribute_report(y, None, scores)
@@ -263,7 +372,7 @@ def test_it_prints(mixed):
 
 
 def test_thresholds_of_a_tuned_classifier(mixed):
-    """best_threshold_, which is NaN for categories, will do."""
+    """`best_threshold_`, which is NaN for categories, is valid."""
     y, scores = mixed
     report = attribute_report(y, None, scores, thresholds=np.array([0.2, np.nan, np.nan]))
     known = y["hat"].notna().to_numpy()
@@ -275,7 +384,7 @@ def test_thresholds_of_a_tuned_classifier(mixed):
     ("params", "message"),
     [
         ({}, "Pass predicted labels"),
-        ({"y_pred": np.zeros((3, 2)), "thresholds": [0.1]}, "there are 2 attributes"),
+        ({"y_pred": np.zeros((3, 2)), "thresholds": [0.1]}, "each of the 2 attributes"),
         ({"y_pred": np.zeros((3, 2)), "thresholds": {"hat": 0.1}}, "thresholds name 'hat'"),
         ({"y_pred": np.zeros((3, 2)), "slices": [1]}, "slices has 1 values"),
         ({"y_pred": np.zeros((3, 2)), "confidence": 1.5}, "confidence must be between"),
@@ -283,15 +392,15 @@ def test_thresholds_of_a_tuned_classifier(mixed):
         ({"y_score": np.full((3, 2), 2.0)}, r"\[0, 1\]|between 0 and 1"),
     ],
 )
-def test_bad_input(params, message):
-    """Each is said in a sentence."""
+def test_rejects_invalid_arguments(params, message):
+    """The error says what is valid."""
     y = np.array([[1, 0], [0, 1], [1, 1]])
     with pytest.raises(ValueError, match=message):
         attribute_report(y, **params)
 
 
-def test_nothing_is_changed(mixed):
-    """Neither labels nor scores, and a plain report warns of nothing."""
+def test_arguments_are_not_changed(mixed):
+    """Neither labels nor scores; a report without undefined metrics does not warn."""
     y, scores = mixed
     before = y.copy()
     for part in scores:

@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skattr import AttributeClassifier, TunedThresholdMultiOutputCV
+from skattr import AttributeClassifier, ImageReading, TunedThresholdMultiOutputCV
 from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.metrics import (
     average_precision_score,
@@ -41,7 +41,7 @@ def data():
 
 @pytest.fixture
 def mixed():
-    """Features, and a table of a bool, a category and an ordered attribute, some unknown."""
+    """Return features, and a bool, a category and an ordered attribute with missing labels."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 4))
     size = np.array(["s", "m", "l"])[np.digitize(X[:, 2], [-0.4, 0.4])]
@@ -88,8 +88,8 @@ REFERENCE = {
     [RandomForestClassifier(50, random_state=0), OneVsRestClassifier(LogisticRegression())],
     ids=["list", "matrix"],
 )
-def test_equal_to_scikit_learn(name, classifier, data):
-    """On fully known binary labels each is scikit-learn's number of what the classifier says."""
+def test_scorers_equal_scikit_learn(name, classifier, data):
+    """On binary labels without missing ones, computed from the output of the classifier."""
     X, y = data
     classifier = clone(classifier).fit(X[:100], y[:100])
     probas = classifier.predict_proba(X[100:])
@@ -113,7 +113,7 @@ TWO = {
 @pytest.mark.parametrize("classifier", TWO)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_two_labels_are_not_two_classes(name, classifier, data):
-    """A matrix of exactly two columns is of two labels, though `classes_` is [0, 1]."""
+    """Two columns are two labels, although `classes_` is [0, 1]."""
     X, y = data[0], data[1][:, :2]
     classifier = clone(TWO[classifier]).fit(X[:100], y[:100])
     probas = classifier.predict_proba(X[100:])
@@ -123,8 +123,8 @@ def test_two_labels_are_not_two_classes(name, classifier, data):
     assert get_scorer(name)(classifier, X[100:], y[100:]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_two_decisions_are_of_two_labels(data):
-    """So it is where there are no probabilities."""
+def test_two_decision_values_are_of_two_labels(data):
+    """The same holds for a classifier without probabilities."""
     X, y = data[0], data[1][:, :2]
     ridge = RidgeClassifier().fit(X, y)
     expected = reference.roc_auc_score(y, ridge.decision_function(X))
@@ -132,7 +132,7 @@ def test_two_decisions_are_of_two_labels(data):
 
 
 class Counting(OneVsRestClassifier):
-    """It keeps count of its predictions."""
+    """A classifier that counts its predictions."""
 
     asked = 0
 
@@ -142,8 +142,8 @@ class Counting(OneVsRestClassifier):
         return super().predict_proba(X)
 
 
-def test_scorers_share_an_answer(data):
-    """Several of them ask once, beside a scorer of scikit-learn's that reads one column."""
+def test_scorers_share_a_prediction(data):
+    """Several scorers predict once, also with a scikit-learn scorer that reads one column."""
     X, y = data[0], data[1][:, :2]
     names = ("mean_roc_auc", "mean_average_precision")
     scoring = {name: get_scorer(name) for name in names} | {"f1": "f1_macro"}
@@ -159,12 +159,14 @@ def test_scorers_share_an_answer(data):
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.ThresholdNotTunedWarning")
 @pytest.mark.parametrize("name", ["macro_f1", "subset_accuracy", "mean_roc_auc", "neg_log_loss"])
 @pytest.mark.parametrize("as_list", [False, True])
-def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):
-    """As in `score`: the number is that of the other rows, with their weights; one warning."""
+def test_unreadable_rows_do_not_count(name, as_list, data):
+    """The score is that of the other rows with their weights, with one warning."""
     X, y = data
     is_bad = np.arange(150) % 7 == 2
     holed, weight = np.where(is_bad[:, None], np.nan, X), np.linspace(1, 3, 150)
-    network = AttributeClassifier(max_epochs=3, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     tuned = TunedThresholdMultiOutputCV(network, cv=2).fit(X, y)
     scorer = get_scorer(name)
     for classifier in (tuned.estimator_, tuned, make_pipeline("passthrough", tuned)):
@@ -175,13 +177,13 @@ def test_rows_that_cannot_be_read_do_not_count(name, as_list, data):
         assert found == pytest.approx(good)
     with (
         pytest.warns(BadImageWarning),
-        pytest.raises(ImageReadError, match=r"None of the 22 row\(s\) of X can be read"),
+        pytest.raises(ImageReadError, match="All 22 rows of X are unreadable"),
     ):
         scorer(tuned, holed[is_bad], y[is_bad])
 
 
-def test_other_missing_answers_stay_an_error(data):
-    """A classifier that does not say that it leaves rows out must answer for all of them."""
+def test_rejects_other_missing_predictions(data):
+    """A classifier without `on_bad_image="warn"` must predict all rows."""
     X, y = data
 
     class Silent(KNeighborsClassifier):
@@ -194,8 +196,8 @@ def test_other_missing_answers_stay_an_error(data):
 
 @pytest.mark.parametrize("name", sorted(set(get_scorer_names()) - set(ORDINAL)))
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.SkattrWarning")
-def test_every_scorer_in_cross_validate_with_unknown_labels(name, data):
-    """Each gives a finite number per fold, of a network and of a tuned one."""
+def test_every_scorer_in_cross_validate_with_missing_labels(name, data):
+    """Each returns a finite number per fold, for a network and a tuned network."""
     X, y = data
     table = pd.DataFrame(y, columns=["a", "b", "c"]).astype("boolean")
     table.loc[::6, "b"] = None
@@ -212,7 +214,7 @@ def test_every_scorer_in_cross_validate_with_unknown_labels(name, data):
 )
 @pytest.mark.filterwarnings("ignore::skattr.exceptions.SkattrWarning")
 def test_mixed_attributes(name, mixed):
-    """Categories and ordered levels beside a bool, each with its own number of classes."""
+    """A bool, categories and ordered levels, each with its own number of classes."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=10, random_state=0)
     if name in ORDINAL:
@@ -229,31 +231,31 @@ def test_mixed_attributes(name, mixed):
 
 
 def test_a_number_per_attribute(mixed):
-    """Named by the attribute, for one scorer or several."""
+    """Results are named by the attribute, for one scorer or several."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=5, random_state=0)
     scores = cross_validate(
         classifier, X, y, scoring=get_scorer("macro_f1", per_attribute=True), cv=KFold(2)
     )
-    assert {"test_f1__hat", "test_f1__colour", "test_f1__size"} <= set(scores)
+    assert {"test_f1__hat", "test_f1__color", "test_f1__size"} <= set(scores)
     classifier.fit(X, y)
     values = get_scorer("macro_f1", per_attribute=True)(classifier, X, y)
     average = get_scorer("macro_f1")(classifier, X, y)
     assert np.mean(list(values.values())) == pytest.approx(average)
     losses = get_scorer("neg_log_loss", per_attribute=True)(classifier, X, y)
     assert all(value < 0 for value in losses.values())
-    with pytest.raises(ValueError, match="of whole rows"):
+    with pytest.raises(ValueError, match="averages over rows"):
         get_scorer("neg_hamming_loss", per_attribute=True)
 
 
 def test_a_fold_without_a_level(mixed):
-    """Columns follow the classifier's classes, also where the scored rows lack some."""
+    """Columns follow the classifier's classes, also if the scored rows lack some."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=10, random_state=0).fit(X, y)
     rows = (y["color"] != "red").to_numpy() & y["color"].notna().to_numpy()
     found = get_scorer("accuracy", per_attribute=True)(classifier, X[rows], y[rows])
     right = classifier.predict(X[rows])[:, 1] == y["color"][rows]
-    assert found["accuracy__colour"] == pytest.approx(right.mean())
+    assert found["accuracy__color"] == pytest.approx(right.mean())
 
 
 def test_sample_weight_and_routing(data):
@@ -273,8 +275,8 @@ def test_sample_weight_and_routing(data):
     assert len(scores["test_score"]) == 3
 
 
-def test_decisions_are_ranked(data):
-    """A classifier without probabilities has its decisions ranked; losses need probabilities."""
+def test_decision_values_are_ranked(data):
+    """Rankings accept decision values; losses need probabilities."""
     X, y = data
     ridge = RidgeClassifier().fit(X, y)
     expected = reference.roc_auc_score(y, ridge.decision_function(X))
@@ -284,7 +286,7 @@ def test_decisions_are_ranked(data):
 
 
 def test_one_output():
-    """A single output is an attribute like any other."""
+    """A single output is scored like any attribute."""
     X, y = make_multilabel_classification(120, n_classes=2, random_state=0)
     classifier = KNeighborsClassifier().fit(X, y[:, 0])
     predicted = classifier.predict(X)
@@ -308,12 +310,12 @@ def test_own_scorers(data):
     assert loaded(classifier, X, y) == get_scorer("instance_f1")(classifier, X, y)
     with pytest.raises(ValueError, match="response_method must be"):
         make_attribute_scorer(f1_score, response_method="decision_function")
-    with pytest.raises(ValueError, match="There is no scorer 'f1'"):
+    with pytest.raises(ValueError, match="scoring must be one of .*; got 'f1'"):
         get_scorer("f1")
 
 
-def test_protocols_are_of_binary_attributes(mixed):
-    """A category among them is refused by name."""
+def test_protocols_reject_other_than_binary_attributes(mixed):
+    """The error names them."""
     X, y = mixed
     classifier = AttributeClassifier(max_epochs=2, random_state=0).fit(X, y)
     with pytest.raises(ValueError, match=r"\['color', 'size'\] are not"):
@@ -321,7 +323,7 @@ def test_protocols_are_of_binary_attributes(mixed):
 
 
 def test_a_scorer_as_the_objective_of_thresholds(data):
-    """It is tried over a grid of cuts; one of scores has no threshold."""
+    """It is tried over a grid of thresholds; a scorer of scores has no threshold."""
     X, y = data
     forest = RandomForestClassifier(20, random_state=0)
     params = {"strategy": "exact", "cv": 3}

@@ -1,4 +1,4 @@
-"""Profiles and similarities of categories, against loops over rows and pairs of rows."""
+"""Profiles and similarities of categories, compared with loops over rows."""
 
 import math
 import warnings
@@ -35,7 +35,7 @@ def cosine(a, b):
     return sum(x * z for x, z in zip(a, b, strict=True)) / lengths if lengths else math.nan
 
 
-def test_profiles_are_means_of_known_labels(labelled):
+def test_profiles_are_shares_of_known_labels(labelled):
     """Each cell is the share of a label among the known labels of a category."""
     y, category = labelled
     profiles = attribute_profiles(y, category)
@@ -60,7 +60,7 @@ def test_profiles_are_means_of_known_labels(labelled):
 
 
 def test_a_category_without_a_known_label_is_nan(labelled):
-    """NaN, not 0, and with a count of 0."""
+    """It is NaN, not 0, and has a count of 0."""
     y, category = labelled
     y.loc[category == "dog", "furry"] = pd.NA
     profiles = attribute_profiles(y, category)
@@ -70,7 +70,7 @@ def test_a_category_without_a_known_label_is_nan(labelled):
 
 
 def test_forms_of_y_and_category(rng):
-    """Arrays, another mark for unknown, and the order of a pandas categorical."""
+    """Arrays, `missing_label`, and the order of a pandas categorical."""
     y = rng.integers(0, 2, (12, 2))
     marked = y.copy()
     marked[3, 0] = -1
@@ -88,17 +88,25 @@ def test_forms_of_y_and_category(rng):
     assert len(mixed) == 2
 
 
-def test_unknown_categories_are_left_out_with_a_count(labelled):
-    """The warning says how many rows, and the rest is as if they were not there."""
+def test_rejects_profiles_with_two_columns_of_one_name():
+    """A level of one attribute may be spelled like another attribute."""
+    y = pd.DataFrame({"color": ["red", "blue", "gray"], "color=red": [0, 1, 1]})
+    message = "'color=red': the level 'red' of the attribute 'color' and the attribute 'color=red'"
+    with pytest.raises(ValueError, match=message):
+        attribute_profiles(y, ["dog", "cat", "dog"])
+
+
+def test_missing_categories_are_left_out_with_a_warning(labelled):
+    """The warning has their number, and they have no effect."""
     y, category = labelled
     category[[0, 5]] = None
     keep = pd.notna(category)
     embeddings = np.arange(120.0).reshape(40, 3) % 7
-    with pytest.warns(SkattrWarning, match="2 of 40 rows are left out: their category is unknown"):
+    with pytest.warns(SkattrWarning, match="2 of 40 rows are left out: their category is missing"):
         profiles = attribute_profiles(y, category)
     pd.testing.assert_frame_equal(profiles, attribute_profiles(y[keep], category[keep]))
     embeddings[7] = np.nan
-    both = "2 of 40 rows .* unknown. 1 of 40 rows are left out: they are all NaN"
+    both = "2 of 40 rows .* missing. 1 of 40 rows are left out: they are all NaN"
     with pytest.warns(SkattrWarning, match=both):
         similarity = embedding_similarity(embeddings, category, center=True)
     keep[7] = False
@@ -109,8 +117,8 @@ def test_unknown_categories_are_left_out_with_a_count(labelled):
 
 @pytest.mark.parametrize("metric", ["cosine", "correlation"])
 @pytest.mark.parametrize("unknown", [0.0, 0.3])
-def test_profile_similarity_is_that_of_loops(rng, metric, unknown):
-    """Pairs of rows are compared over the columns both know."""
+def test_profile_similarity_equals_loops(rng, metric, unknown):
+    """Pairs of rows are compared over the columns both have."""
     values = rng.random((5, 9))
     values[rng.random(values.shape) < unknown] = np.nan
     profiles = pd.DataFrame(values, index=list("abcde"))
@@ -127,8 +135,8 @@ def test_profile_similarity_is_that_of_loops(rng, metric, unknown):
             np.testing.assert_allclose(found.iloc[i, j], wanted, atol=1e-12)
 
 
-def test_similarities_that_are_not_defined(rng):
-    """They are NaN, one warning counts them and says why."""
+def test_undefined_similarities_are_nan(rng):
+    """One warning has their number and the reason."""
     profiles = pd.DataFrame([[0.1, 0.1, 0.1], [0.2, 0.4, 0.9], [0, 0, 0]], index=list("abc"))
     with pytest.warns(SkattrWarning, match="5 of 9 similarities .* 'a' and 'c'.* all zero"):
         found = profile_similarity(profiles)
@@ -150,7 +158,7 @@ def test_similarities_that_are_not_defined(rng):
     st.sampled_from(["cosine", "correlation"]),
 )
 def test_any_profile_similarity_is_symmetric_and_bounded(values, metric):
-    """From -1 to 1, 1 on the diagonal, and the scale of a row does not matter."""
+    """From -1 to 1, 1 on the diagonal, and independent of the scale of rows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkattrWarning)
         found = profile_similarity(pd.DataFrame(values), metric).to_numpy()
@@ -163,7 +171,7 @@ def test_any_profile_similarity_is_symmetric_and_bounded(values, metric):
 
 
 @pytest.mark.parametrize("center", [False, True])
-def test_embedding_similarity_is_that_of_loops(rng, center):
+def test_embedding_similarity_equals_loops(rng, center):
     """Between means of categories, and between pairs of rows within and across them."""
     rows = rng.random((14, 4)) * rng.uniform(0.1, 9, (14, 1))
     category = np.array(["bus"] + ["cat", "dog"] * 5 + ["dog", "dog", "cat"])
@@ -187,8 +195,8 @@ def test_embedding_similarity_is_that_of_loops(rng, center):
     assert found.attrs["between"] == pytest.approx(np.mean(across))
 
 
-def test_rows_of_no_length(rng):
-    """They count in means but in no pair; a category of nothing else has no similarity."""
+def test_rows_of_zeros(rng):
+    """They count in means but in no pair; a category of zeros has no similarity."""
     rows = np.array([[0.0, 0], [0, 0], [1, 0], [0, 0], [1, 1]])
     found = embedding_similarity(rows, ["a", "a", "b", "b", "b"])
     assert found.isna().to_numpy().tolist() == [[True, True], [True, False]]
@@ -211,7 +219,7 @@ def test_similarity_from_profiles_to_labels(labelled):
         (lambda: attribute_profiles([1, 0], [None, None]), ValueError, "No row is left"),
         (lambda: attribute_profiles([1.5, 0], ["a", "b"]), ValueError, "continuous"),
         (lambda: attribute_profiles([1, 0], np.ma.array([1, 2])), TypeError, "masked"),
-        (lambda: profile_similarity(np.eye(2)), TypeError, "must be a DataFrame, got ndarray"),
+        (lambda: profile_similarity(np.eye(2)), TypeError, "must be a DataFrame; got ndarray"),
         (lambda: profile_similarity(pd.DataFrame([[np.inf]])), ValueError, "row 0, column 0"),
         (lambda: profile_similarity(pd.DataFrame(np.eye(2)), "dot"), ValueError, "`metric`"),
         (lambda: embedding_similarity([1, 2], ["a", "b"]), ValueError, r"shape \(n, n_features\)"),

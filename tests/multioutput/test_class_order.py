@@ -1,4 +1,4 @@
-"""Scores whose classes stand in another order than their labels are told of."""
+"""Warnings about scores and labels with different class orders."""
 
 import warnings
 
@@ -37,8 +37,8 @@ def material():
     shares=st.sampled_from([[1, 1, 1, 1], [20, 10, 3, 3], [5, 1, 1, 1]]),
     seed=st.integers(0, 9),
 )
-def test_the_order_is_found(order, error, shares, seed):
-    """Of scores that are right more often than not, and none if it is that of the labels."""
+def test_finds_the_order_of_the_scores(order, error, shares, seed):
+    """The order is found if most scores are right, and None if it is that of the labels."""
     rng = np.random.default_rng(seed)
     codes = rng.choice(4, 2000, p=np.array(shares) / sum(shares))
     chosen = np.where(rng.random(2000) < error, rng.integers(4, size=2000), codes)
@@ -55,15 +55,15 @@ def test_the_order_is_found(order, error, shares, seed):
     n=st.integers(0, 400), n_classes=st.integers(2, 60), seed=st.integers(0, 99),
     is_constant=st.booleans(),
 )  # fmt: skip
-def test_chance_has_no_order(n, n_classes, seed, is_constant):
-    """Neither guesses, however many classes there are, nor one answer to all is out of order."""
+def test_random_predictions_have_no_order(n, n_classes, seed, is_constant):
+    """Random and constant predictions do not suggest an order, whatever the number of classes."""
     rng = np.random.default_rng(seed)
     codes, guesses = rng.integers(n_classes, size=(2, n))
     assert better_order(codes, 0 * guesses if is_constant else guesses, n_classes) is None
 
 
-def test_reweighted_classes_are_not_out_of_order():
-    """A rare class that is predicted too often takes nothing's place."""
+def test_overpredicted_classes_do_not_suggest_an_order():
+    """A rare class that is predicted too often is not taken for the frequent one."""
     codes = np.repeat([0, 1], [7000, 350])
     chosen = np.concatenate([np.arange(7000) % 7 >= 3, np.arange(350) % 7 >= 1]).astype(int)
     rng = np.random.default_rng(0).permutation(7350)
@@ -71,15 +71,15 @@ def test_reweighted_classes_are_not_out_of_order():
 
 
 @pytest.mark.parametrize("function", [log_loss, roc_auc_score, suspected_label_errors])
-def test_metrics_tell_of_it(material, function):
-    """Once, with both orders; and not where the order is declared or in the labels."""
+def test_metrics_warn(material, function):
+    """There is one warning with both orders, and none if the order is declared."""
     X, y, classifier = material
     probas = classifier.predict_proba(X)
     with pytest.warns(
         ClassOrderWarning, match=r"'age'.*\['young', 'adult', 'senior'\] than"
-    ) as all_:
+    ) as caught:
         function(y, probas)
-    assert len(all_) == 1
+    assert len(caught) == 1
     ordered = y.assign(age=pd.Categorical(y["age"], LEVELS, ordered=True))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -87,8 +87,8 @@ def test_metrics_tell_of_it(material, function):
         function(ordered, probas)
 
 
-def test_reports_and_scorers(material):
-    """A report tells of it once; a scorer knows the classifier's order."""
+def test_reports_warn_and_scorers_know_the_order(material):
+    """A report warns once; a scorer uses the order of the classifier."""
     X, y, classifier = material
     with pytest.warns(ClassOrderWarning) as caught:
         attribute_report(y, None, classifier.predict_proba(X))
@@ -98,8 +98,8 @@ def test_reports_and_scorers(material):
         assert get_scorer("neg_log_loss")(classifier, X, y) > -1
 
 
-def test_a_calibrator_in_a_pipeline(material):
-    """It tells of another order, and refuses columns whose names are in another one."""
+def test_threshold_calibrator_warns_in_a_pipeline(material):
+    """Scores without names are a warning, columns with names in another order an error."""
     X, y, _ = material
     classifier = AttributeClassifier(attributes=KINDS, max_epochs=40, random_state=0, cross_fit=3)
     with pytest.warns(ClassOrderWarning, match="'age'"):
@@ -117,8 +117,8 @@ def test_a_calibrator_in_a_pipeline(material):
     assert (right.predict(X)[:, 0] == y["age"]).mean() > 0.8
 
 
-def test_two_levels_out_of_fold(material):
-    """Columns are in the order of `classes_`, of an attribute of two levels too."""
+def test_ordinal_attribute_with_two_levels(material):
+    """Out-of-fold columns are in the order of `classes_`."""
     X, y, _ = material
     size = pd.DataFrame({"size": np.where(X[:, 2] > 0.5, "large", "small"), "hat": y["hat"]})
     kinds = {"size": ("ordinal", ["small", "large"])}

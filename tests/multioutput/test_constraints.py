@@ -1,4 +1,4 @@
-"""Labels decided around a classifier obey its rules."""
+"""Constraints of a classifier on labels of thresholds and calibrators."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from skattr._targets.constraints import decode, parse_constraints, violations
 from skattr._targets.encoder import AttributeEncoder
 
 NAMES = ["goatee", "beard", "hair", "young", "old"]
-RULES = {"implies": [("goatee", "beard")], "at_most_one": [["young", "old"]]}
+CONSTRAINTS = {"implies": [("goatee", "beard")], "at_most_one": [["young", "old"]]}
 KINDS = ["binary", "binary", "categorical", "binary", "binary"]
 
 
@@ -26,17 +26,17 @@ def table(n):
     return y.assign(hair=rng.choice(["no", "gray", "red"], n))
 
 
-def encoder_and_rules():
-    """Return how the labels are read, and their rules."""
+def encoder_and_constraints():
+    """Return the encoder of the labels and their constraints."""
     encoder = AttributeEncoder().fit(table(30))
-    return encoder, parse_constraints(RULES, NAMES, KINDS, [2, 2, 3, 2, 2])
+    return encoder, parse_constraints(CONSTRAINTS, NAMES, KINDS, [2, 2, 3, 2, 2])
 
 
 @given(seed=st.integers(0, 99), is_proba=st.booleans(), extreme=st.booleans())
-def test_the_rows_that_break_rules_get_the_best_that_obey(seed, is_proba, extreme):
-    """Against a search of all assignments; other rows are left alone."""
+def test_rows_that_violate_constraints_get_the_best_valid_labels(seed, is_proba, extreme):
+    """The labels equal those of a search over all assignments; other rows are unchanged."""
     rng = np.random.default_rng(seed)
-    encoder, rules = encoder_and_rules()
+    encoder, constraints = encoder_and_constraints()
     binary = rng.random((40, 4)) if is_proba else rng.normal(size=(40, 4))
     limits = rng.uniform(0.1, 0.9, 5)
     if extreme:
@@ -44,34 +44,34 @@ def test_the_rows_that_break_rules_get_the_best_that_obey(seed, is_proba, extrem
         limits[[0, 3]] = 0.0, np.nextafter(np.float32(1), np.float32(2))
     scores = Scores(binary, (rng.random((40, 3)),), is_proba)
     codes = np.full((40, 5), 2)
-    codes[:, rules.columns] = binary >= limits[rules.columns]
+    codes[:, constraints.columns] = binary >= limits[constraints.columns]
     codes[0] = -1
     before = codes.copy()
-    after = enforce_constraints(codes, scores, limits, encoder, rules)[:, rules.columns]
+    after = enforce_constraints(codes, scores, limits, encoder, constraints)[:, constraints.columns]
     assert (codes[1:, 2] == 2).all()
     assert (codes[0] == -1).all()
-    assert not violations(after, rules).any()
-    broken = violations(before[:, rules.columns], rules).any(axis=1)
-    np.testing.assert_array_equal(after[~broken], before[~broken][:, rules.columns])
+    assert not violations(after, constraints).any()
+    is_violated = violations(before[:, constraints.columns], constraints).any(axis=1)
+    np.testing.assert_array_equal(after[~is_violated], before[~is_violated][:, constraints.columns])
     if extreme or not is_proba:
         return
-    gains = np.log(binary / (1 - binary)) - np.log(limits / (1 - limits))[rules.columns]
-    every = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
-    every = every[~violations(every, rules).any(axis=1)]
-    for row in np.flatnonzero(broken):
-        assert gains[row] @ after[row] == pytest.approx((every @ gains[row]).max())
+    gains = np.log(binary / (1 - binary)) - np.log(limits / (1 - limits))[constraints.columns]
+    assignments = np.array(np.meshgrid(*[[0, 1]] * 4)).reshape(4, -1).T
+    assignments = assignments[~violations(assignments, constraints).any(axis=1)]
+    for row in np.flatnonzero(is_violated):
+        assert gains[row] @ after[row] == pytest.approx((assignments @ gains[row]).max())
 
 
-def test_at_one_half_it_is_what_the_classifier_decodes():
-    """The most probable labels that obey."""
-    encoder, rules = encoder_and_rules()
+def test_thresholds_of_one_half_give_the_labels_of_the_classifier():
+    """At 0.5 the result is the most probable valid labels."""
+    encoder, constraints = encoder_and_constraints()
     odds = np.random.default_rng(0).normal(size=(200, 4))
     proba = 1 / (1 + np.exp(-odds))
     codes = np.zeros((200, 5), dtype=np.int64)
-    codes[:, rules.columns] = proba >= 0.5
+    codes[:, constraints.columns] = proba >= 0.5
     scores = Scores(proba, (np.zeros((200, 3)),), True)
-    found = enforce_constraints(codes, scores, np.full(5, 0.5), encoder, rules)
-    np.testing.assert_array_equal(found[:, rules.columns], decode(odds, rules))
+    found = enforce_constraints(codes, scores, np.full(5, 0.5), encoder, constraints)
+    np.testing.assert_array_equal(found[:, constraints.columns], decode(odds, constraints))
 
 
 @pytest.mark.parametrize("wrap", [
@@ -80,23 +80,23 @@ def test_at_one_half_it_is_what_the_classifier_decodes():
     lambda classifier: TunedThresholdMultiOutputCV(CalibratedMultiOutputCV(classifier, cv=3), cv=2),
     lambda classifier: CalibratedMultiOutputCV(make_pipeline(StandardScaler(), classifier), cv=3),
 ])  # fmt: skip
-def test_meta_estimators_obey(wrap):
-    """As the classifier does by itself; without rules some rows break them."""
+def test_meta_estimators_satisfy_constraints(wrap):
+    """All rows satisfy the constraints; without them some rows would not."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 4))
     beard = X[:, 0] > 0.2
     y = pd.DataFrame({"goatee": X[:, 0] + rng.normal(size=300) > 0.5, "beard": beard})
-    broken = []
+    n_violations = []
     for constraints in (None, {"implies": [("goatee", "beard")]}):
         classifier = AttributeClassifier(max_epochs=5, random_state=0, constraints=constraints)
         labels = wrap(classifier).fit(X, y).predict(X).astype(bool)
-        broken.append(int((labels[:, 0] & ~labels[:, 1]).sum()))
-    assert broken[0] > 0
-    assert broken[1] == 0
+        n_violations.append(int((labels[:, 0] & ~labels[:, 1]).sum()))
+    assert n_violations[0] > 0
+    assert n_violations[1] == 0
 
 
-def test_others_have_no_rules():
-    """A classifier without the parameter is left alone."""
-    encoder, _ = encoder_and_rules()
+def test_estimators_without_constraints():
+    """An estimator without the parameter, or with None, has no constraints."""
+    encoder, _ = encoder_and_constraints()
     assert get_constraints(StandardScaler(), encoder) is None
     assert get_constraints(AttributeClassifier(), encoder) is None

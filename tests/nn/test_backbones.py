@@ -293,7 +293,7 @@ def test_wrong_shape(tmp_path):
     path = str(tmp_path / "weights.pt")
     state = {key: value + 1 for key, value in before.items()}
     torch.save({**state, "3.bias": torch.zeros(9)}, path)
-    with pytest.raises(ValueError, match=r"'3\.bias' has the shape \(9,\), the backbone \(8,\)"):
+    with pytest.raises(ValueError, match=r"'3\.bias' has shape \(9,\); expected \(8,\)"):
         load_backbone_weights(model, path)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
@@ -325,5 +325,5 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
-    with pytest.raises(OSError, match=r"Bring the file .*resnet18.*\.pth .* as `weights`"):
+    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere .* as `weights`"):
         build_image_backbone("resnet18", "DEFAULT", (32, 32))

@@ -9,7 +9,7 @@ from torch import nn
 
 from skattr.nn import BranchLayout, FusedBranches, SummedCrossEntropy
 from skattr.nn._branches import CategoryFiLM, initial_logits
-from skattr.nn._random import use_generator
+from skattr.nn._random import use_generators
 
 layouts = st.builds(
     BranchLayout,
@@ -401,7 +401,7 @@ def test_kept_branches(layout, hidden, data):
     kept = data.draw(st.sets(st.sampled_from(every)))
     branches, x = randomised(FusedBranches(4, layout, hidden)), torch.rand(5, 4).double()
     before = branches(x)
-    with branches.kept(kept), torch.no_grad():
+    with branches.preserve_attributes(kept), torch.no_grad():
         for parameter in branches.parameters():
             parameter += 0.5
     after = branches(x)
@@ -417,7 +417,7 @@ def test_random_maps(hidden):
     layout, without = BranchLayout((3, 2, 2, 5, 3)), BranchLayout((3, 2, 5, 3))
     branches, others = FusedBranches(50, layout, hidden), FusedBranches(50, without, hidden)
     for one, untrained in ((branches, [2]), (others, [])):
-        with use_generator(torch.Generator().manual_seed(0)):
+        with use_generators(torch.Generator().manual_seed(0)):
             one.init_weights(untrained)
     every = [branches.weight] if hidden is None else list(branches.weights)
     values = torch.cat([one.flatten() for one in every]).detach()

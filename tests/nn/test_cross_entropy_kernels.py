@@ -12,7 +12,7 @@ from skattr.nn._branches import FusedBranches
 from skattr.nn._cross_entropy_kernels import (
     CrossEntropies,
     SoftmaxCrossEntropies,
-    cross_entropies_of,
+    make_cross_entropies,
 )
 
 
@@ -40,18 +40,14 @@ def one_by_one(layout, logits, codes):
     return torch.stack(losses, dim=1)
 
 
-def fused(layout, logits, codes, weights=None):
-    """Return the same, or weighted sums over rows, of the parts."""
-    order = list(layout.order)
-    results = []
-    for part in cross_entropies_of(layout):
-        block = part.block
-        arguments = [logits[:, block.columns], codes[:, order][:, block.branches]]
-        if weights is None:
-            results.append(part(*arguments))
-        else:
-            results.append(part.sums(*arguments, weights[:, order][:, block.branches]))
-    return torch.cat(results, dim=0 if weights is not None else 1)
+def fused(layout, logits, codes):
+    """Return the cross-entropies of all parts."""
+    codes = codes[:, list(layout.order)]
+    parts = [
+        part(logits[:, part.block.columns], codes[:, part.block.branches])
+        for part in make_cross_entropies(layout)
+    ]
+    return torch.cat(parts, dim=1)
 
 
 layouts = st.lists(st.integers(2, 9), min_size=1, max_size=9).flatmap(
@@ -62,49 +58,40 @@ layouts = st.lists(st.integers(2, 9), min_size=1, max_size=9).flatmap(
 
 
 def drawn(layout, seed, n=5):
-    """Return random logits, targets and weights."""
+    """Return random logits and targets."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (n, len(layout.n_classes))
     logits = 3 * torch.randn(n, layout.n_logits, generator=generator, dtype=torch.float64)
     codes = torch.stack(
         [torch.randint(0, count, (n,), generator=generator) for count in layout.n_classes], dim=1
     )
-    weights = torch.rand(shape, generator=generator, dtype=torch.float64)
-    return logits.requires_grad_(), codes, weights
+    return logits.requires_grad_(), codes
 
 
 @settings(max_examples=60, deadline=None)
 @given(layouts, st.integers(0, 10**6))
-def test_they_are_those_of_torch(layout, seed):
-    """Values, weighted sums and the gradients of both, to rounding in float64."""
-    logits, codes, weights = drawn(layout, seed)
-    expected = one_by_one(layout, logits, codes)
-    torch.testing.assert_close(fused(layout, logits, codes), expected, rtol=1e-12, atol=1e-14)
-    expected_sums = (expected * weights[:, list(layout.order)]).sum(0)
-    sums = fused(layout, logits, codes, weights)
-    torch.testing.assert_close(sums, expected_sums, rtol=1e-12, atol=1e-14)
-    direction = torch.linspace(-1, 2, len(sums), dtype=torch.float64)
-    for given_, wanted in ((sums, expected_sums), (fused(layout, logits, codes).sum(0), None)):
-        wanted = expected.sum(0) if wanted is None else wanted
-        (gradient,) = torch.autograd.grad(given_ @ direction, logits)
-        (other,) = torch.autograd.grad(wanted @ direction, logits, retain_graph=True)
-        torch.testing.assert_close(gradient, other, rtol=1e-10, atol=1e-13)
+def test_equal_to_torch(layout, seed):
+    """Values and gradients are those of torch, to rounding in float64."""
+    logits, codes = drawn(layout, seed)
+    expected, losses = one_by_one(layout, logits, codes), fused(layout, logits, codes)
+    torch.testing.assert_close(losses, expected, rtol=1e-12, atol=1e-14)
+    weights = torch.linspace(-1, 2, losses.numel(), dtype=torch.float64).view_as(losses)
+    (gradient,) = torch.autograd.grad((losses * weights).sum(), logits)
+    (other,) = torch.autograd.grad((expected * weights).sum(), logits)
+    torch.testing.assert_close(gradient, other, rtol=1e-10, atol=1e-13)
 
 
-def test_numerical_gradient():
-    """Finite differences agree, of padded and of equal branches."""
-    for counts in ((3, 3), (3, 5, 4), (2, 2)):
-        layout = BranchLayout(counts)
-        logits, codes, weights = drawn(layout, 1, n=3)
-        function = lambda z, w=weights, c=codes, one=layout: fused(one, z, c, w)  # noqa: E731
-        assert torch.autograd.gradcheck(function, (logits,))
+@pytest.mark.parametrize("counts", [(3, 3), (3, 5, 4), (2, 2)])
+def test_numerical_gradient(counts):
+    """Finite differences agree, for padded branches and for branches of equal width."""
+    layout = BranchLayout(counts)
+    logits, codes = drawn(layout, 1, n=3)
+    assert torch.autograd.gradcheck(lambda z: fused(layout, z, codes), (logits,))
 
 
 def test_backward_twice():
     """A graph that is kept gives the same gradient again."""
-    layout = BranchLayout((3, 4, 2))
-    logits, codes, weights = drawn(layout, 2)
-    total = fused(layout, logits, codes, weights).sum()
+    logits, codes = drawn(layout := BranchLayout((3, 4, 2)), 2)
+    total = fused(layout, logits, codes).sum()
     first, second = (torch.autograd.grad(total, logits, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
 
@@ -113,7 +100,7 @@ def test_backward_twice():
 def test_padding_is_bounded(counts):
     """Entries are at most twice the logits; parts grow with the logarithm of the width."""
     layout = BranchLayout(tuple(counts))
-    parts = cross_entropies_of(layout)
+    parts = make_cross_entropies(layout)
     assert [part.block.columns.start for part in parts[1:]] == [
         part.block.columns.stop for part in parts[:-1]
     ]
@@ -126,10 +113,10 @@ def test_padding_is_bounded(counts):
 
 @pytest.mark.parametrize("n_attributes", [64, 620])
 def test_dispatched_operations(n_attributes):
-    """30 forward and backward for binary attributes, 64 for any mixture, however many."""
+    """Dispatch at most 40 operations for binary attributes and 90 for any mixture of classes."""
     generator = torch.Generator().manual_seed(0)
     mixed = torch.randint(2, 11, (n_attributes,), generator=generator).tolist()
-    for counts, most in (((2,) * n_attributes, 30), (tuple(mixed), 64)):
+    for counts, most in (((2,) * n_attributes, 40), (tuple(mixed), 90)):
         layout = BranchLayout(counts)
         branches, criterion = FusedBranches(8, layout), SummedCrossEntropy(layout)
         features = torch.randn(4, 8, generator=generator, requires_grad=True)
@@ -143,7 +130,7 @@ def test_dispatched_operations(n_attributes):
 def test_only_forms_with_one_kind_of_block_are_padded():
     """Without padding each width is a part; binary softmax blocks are never merged."""
     layout = BranchLayout((2, 3, 4, 2), "softmax")
-    assert len(cross_entropies_of(layout, padded=False)) == 3
-    merged = cross_entropies_of(layout)
+    assert len(make_cross_entropies(layout, padded=False)) == 3
+    merged = make_cross_entropies(layout)
     assert [part.block.is_binary for part in merged] == [True, False]
     assert not any(type(part) is CrossEntropies for part in merged)

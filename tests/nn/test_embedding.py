@@ -13,9 +13,9 @@ from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.transforms import v2
 
 from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._backbones.torchvision import check_names
 from skattr.nn._embedding import (
     EmbeddingNetwork,
-    check_names,
     identity_of_module,
     identity_of_weights,
 )

@@ -1,4 +1,7 @@
-"""Randomness from a generator of our own against torch's global one."""
+"""Random numbers from generators of our own against torch's default generator."""
+
+import threading
+import time
 
 import pytest
 import torch
@@ -6,17 +9,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from skattr.nn._backbones.build import build_image_backbone
-from skattr.nn._random import use_generator
+from skattr.nn._random import make_generators, use_generators
 from tests.tiny_models import tiny_backbone
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 
 
 def seeded(seed):
-    """Return a context that draws from a generator with this seed."""
-    return use_generator(torch.Generator().manual_seed(seed))
+    """Return a context in which torch draws from a generator with this seed."""
+    return use_generators(*make_generators("cpu", seed))
 
 
-def state_of(backbone, seed):
-    """Return the initial parameters of a backbone."""
+def initial_weights(backbone, seed):
+    """Return the state dict of a backbone."""
     with seeded(seed):
         model, _ = build_image_backbone(backbone, None, (32, 32))
     return model.state_dict()
@@ -26,133 +31,137 @@ def state_of(backbone, seed):
     "backbone",
     [tiny_backbone, "resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5"],
 )
-def test_building_is_reproducible_and_leaves_the_global_state(backbone):
-    """The weights depend on our seed alone; torch's global state is neither read nor changed."""
+def test_building_is_reproducible(backbone):
+    """The weights depend on our seed alone; torch's state is neither read nor changed."""
     before = torch.get_rng_state()
-    first = state_of(backbone, 1)
+    first = initial_weights(backbone, 1)
     assert torch.equal(torch.get_rng_state(), before)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
-        again = state_of(backbone, 1)
-    other = state_of(backbone, 2)
-    assert all(torch.equal(first[key], again[key]) for key in first)
+        second = initial_weights(backbone, 1)
+    other = initial_weights(backbone, 2)
+    assert all(torch.equal(first[key], second[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize(
-    "initialise",
-    [
-        nn.init.uniform_,
-        nn.init.normal_,
-        nn.init.trunc_normal_,
-        nn.init.xavier_uniform_,
-        nn.init.xavier_normal_,
-        nn.init.kaiming_uniform_,
-        nn.init.kaiming_normal_,
-        nn.init.orthogonal_,
-        lambda weight: nn.init.sparse_(weight, 0.5),
-    ],
-)
-def test_initialisers_draw_what_they_draw_globally(initialise):
-    """From our generator an initialiser draws the numbers it draws from a global one so seeded."""
+def recurrent_dropout():
+    """Run an LSTM with dropout between its layers."""
+    return nn.LSTM(3, 4, num_layers=2, dropout=0.5)(torch.ones(5, 2, 3))[0]
+
+
+def attention_dropout():
+    """Run a transformer layer with dropout."""
+    return nn.TransformerEncoderLayer(4, 2, 8, dropout=0.5)(torch.ones(5, 2, 4))
+
+
+DRAWS = [
+    lambda: nn.Linear(3, 4).weight,
+    lambda: nn.init.orthogonal_(torch.empty(6, 5)),
+    lambda: nn.init.sparse_(torch.empty(6, 5), 0.5),
+    lambda: F.dropout(torch.ones(99), 0.5, True),
+    lambda: F.dropout2d(torch.ones(4, 9, 2, 2), 0.5, True),
+    lambda: F.feature_alpha_dropout(torch.ones(4, 9, 2), 0.5, True),
+    lambda: F.rrelu(-torch.ones(99), training=True),
+    lambda: torch.randn_like(torch.ones(9)),
+    lambda: torch.randperm(99),
+    lambda: torch.empty(9).exponential_(),
+    recurrent_dropout,
+    attention_dropout,
+]
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_draws_are_those_of_torch(draw):
+    """Numbers are those of torch's default generator seeded so, whose state stays as it is."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        expected = initialise(torch.empty(6, 5))
+        expected = draw()
     before = torch.get_rng_state()
     with seeded(3):
-        drawn = initialise(torch.empty(6, 5))
+        drawn = draw()
     assert torch.equal(drawn, expected)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda g: torch.rand(4, generator=g),
-        lambda g: torch.randn(4, generator=g),
-        lambda g: torch.randperm(9, generator=g),
-        lambda g: torch.randint(0, 99, (4,), generator=g),
-        lambda g: torch.empty(4).uniform_(generator=g),
-    ],
-)
-def test_an_explicit_generator_is_kept(draw):
-    """Who brings a generator of their own draws from that one; who brings none, from ours."""
-    expected = draw(torch.Generator().manual_seed(8))
+def test_generators_go_on():
+    """Draws in two contexts are those of one, also where an error ended the first."""
+    with seeded(5):
+        expected = torch.rand(4)
+    generators = make_generators("cpu", 5)
+    with pytest.raises(KeyError), use_generators(*generators):
+        first = torch.rand(2)
+        raise KeyError
+    with use_generators(*generators):
+        second = torch.rand(2)
+    assert torch.equal(torch.cat([first, second]), expected)
+
+
+def test_nested_contexts():
+    """A context within another draws from its own generator, and the outer one goes on."""
+    with seeded(5):
+        expected = torch.rand(2)
+    with seeded(5):
+        first = torch.rand(1)
+        with seeded(6):
+            inner = torch.rand(2)
+        second = torch.rand(1)
+    assert torch.equal(torch.cat([first, second]), expected)
+    assert not torch.equal(inner, expected)
+
+
+def test_explicit_generators_are_used():
+    """A draw that names a generator takes its numbers from there."""
+    expected = torch.rand(4, generator=torch.Generator().manual_seed(8))
     with seeded(1):
-        own = draw(torch.Generator().manual_seed(8))
-    with seeded(8):
-        ours = draw(None)
-    assert torch.equal(own, expected)
-    assert torch.equal(ours, expected)
+        drawn = torch.rand(4, generator=torch.Generator().manual_seed(8))
+    assert torch.equal(drawn, expected)
 
 
-DROPOUTS = [F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout]
-DROPOUTS.append(F.feature_alpha_dropout)
-SHAPES = {F.dropout1d: (400, 60, 2), F.dropout2d: (400, 60, 2, 2), F.dropout3d: (400, 60, 2, 2, 1)}
+def test_threads_take_turns():
+    """What threads draw in the context, in many small steps, is what each draws alone."""
 
+    def draw(seed):
+        generators, drawn = make_generators("cpu", seed), []
+        for _ in range(20):
+            with use_generators(*generators):
+                drawn.append(torch.rand(1))
+                time.sleep(0)  # lets other threads run
+                drawn.append(torch.rand(1))
+        return torch.cat(drawn)
 
-@pytest.mark.parametrize("dropout", DROPOUTS)
-def test_dropout_is_reproducible_and_leaves_the_global_state(dropout):
-    """Dropout of every kind draws from our generator alone."""
-    x = torch.ones(SHAPES.get(dropout, (400, 60, 2)))
+    expected = [draw(seed) for seed in range(4)]
     before = torch.get_rng_state()
+    results = {}
+    threads = [
+        threading.Thread(target=lambda seed=seed: results.update({seed: draw(seed)}))
+        for seed in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(results[seed], expected[seed]) for seed in range(4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_one_generator_per_device():
+    """On the CPU there is one; a device of its own adds another."""
+    assert [one.device.type for one in make_generators("cpu", 0)] == ["cpu"]
+    if torch.cuda.is_available():
+        assert [one.device.type for one in make_generators("cuda", 0)] == ["cpu", "cuda"]
+
+
+@needs_cuda
+def test_draws_on_cuda():
+    """Dropout on CUDA, that of recurrent layers included, follows our seed alone."""
+    layers = nn.ModuleList([nn.Dropout(0.5), nn.LSTM(3, 4, num_layers=2, dropout=0.5)]).cuda()
+    x = torch.ones(50, 2, 3, device="cuda")
+    before = torch.get_rng_state(), torch.cuda.get_rng_state()
     results = []
     for seed in (1, 1, 2):
-        with seeded(seed):
-            results.append(dropout(x, 0.3, True))
-    assert torch.equal(torch.get_rng_state(), before)
+        with use_generators(*make_generators("cuda", seed)):
+            results.append(torch.cat([layers[0](x).flatten(), layers[1](x)[0].flatten()]))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
-
-
-@pytest.mark.parametrize("p", [0.1, 0.3, 0.8])
-@pytest.mark.parametrize("dropout", DROPOUTS)
-def test_dropout_is_torchs(dropout, p):
-    """It takes the two values torch's takes, per channel where torch's does, as often."""
-    x = torch.ones(SHAPES.get(dropout, (400, 60, 2)), dtype=torch.float64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        expected = dropout(x, p, True)
-    with seeded(1):
-        result = dropout(x, p, True)
-    torch.testing.assert_close(result.unique(), expected.unique(), rtol=1e-10, atol=1e-12)
-
-    def whole_channels(values):
-        flat = values.flatten(2)
-        return torch.equal(flat, flat[..., :1].expand_as(flat))
-
-    assert whole_channels(result) == whole_channels(expected)
-    dropped = (result == result.min()).double().mean()
-    error = 5 * (p * (1 - p) / (400 * 60)) ** 0.5
-    assert abs(dropped - p) < error
-
-
-@pytest.mark.parametrize("dropout", DROPOUTS)
-def test_dropout_keeps_the_mean(dropout):
-    """The mean of inputs of mean 0 and deviation 1 stays 0; alpha dropout keeps the deviation."""
-    shape = SHAPES.get(dropout, (400, 60, 2))
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    with seeded(1):
-        result = dropout(x, 0.5, True)
-    assert abs(result.mean()) < 0.05
-    if "alpha" in dropout.__name__:
-        assert abs(result.std() - 1) < 0.05
-
-
-@pytest.mark.parametrize("dropout", DROPOUTS)
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_dropout_at_its_ends(dropout, p):
-    """p=0 and evaluation change nothing; p=1 leaves torch's zeros."""
-    x = torch.ones(SHAPES.get(dropout, (400, 60, 2)))
-    with seeded(1):
-        assert torch.equal(dropout(x, 0.5, False), x)
-        assert torch.equal(dropout(x, p, True), x if p == 0 else torch.zeros_like(x))
-
-
-def test_dropout_gradient_is_its_mask():
-    """The gradient passes where the value passed, as much larger."""
-    x = torch.ones(50, 20, requires_grad=True)
-    with seeded(1):
-        result = nn.Dropout(0.25)(x)
-    result.sum().backward()
-    assert torch.equal(x.grad, result)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(torch.cuda.get_rng_state(), before[1])

@@ -1,22 +1,20 @@
-"""Tables of small whole numbers read at once are what they are read a column at a time."""
+"""The reader of y, and its fast path for tables of small whole numbers."""
 
 import re
+from contextlib import nullcontext
 from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skattr import AttributeEncoder
-from skattr._targets.columns import (
-    ROWS_AT_ONCE,
-    class_positions,
-    encode_integer_table,
-    label_counts,
-)
+from skattr._targets.codes import ROWS_AT_ONCE, class_positions, label_counts
+from skattr._targets.columns import fill_masked, read_labels
 from skattr.exceptions import UnseenLabelError
 
 DTYPES = ["bool", "int8", "uint8", "int64", "float32", "float64", ">i4", ">f8"]
@@ -39,8 +37,8 @@ def tables(draw):
 
 def read(y, new_rows, *, at_once):
     """Return all that is learned of y and made of new rows, or the error."""
-    path = "skattr._targets.encoder.encode_integer_table"
-    with mock.patch(path, encode_integer_table if at_once else lambda *_: None):
+    path = "skattr._targets.columns.LabelTable.integer_codes"
+    with nullcontext() if at_once else mock.patch(path, lambda *_: None):
         try:
             encoder = AttributeEncoder().fit(y)
             codes = encoder.transform(new_rows)
@@ -74,31 +72,52 @@ def test_the_same_as_a_column_at_a_time(y, data):
         np.array([[0, 256]]),
         np.array([["0", "1"]]),
         np.array([[0, 1]], dtype=object),
-        np.array([0, 1]),
-        np.zeros((0, 2)),
-        np.ma.masked_equal([[0, 1]], 1),
         pd.DataFrame({"a": [0, 1], "b": [0.0, 1.0]}),
         pd.DataFrame({"a": pd.array([0, None], dtype="Int64")}),
         [[0, 1]],
     ],
     ids=repr,
 )
-def test_anything_else_is_left_alone(y):
-    """What is no table of small whole numbers of one type is read a column at a time."""
-    assert encode_integer_table(y, None) is None
+def test_other_tables_have_no_integer_codes(y):
+    """Tables of other labels than small whole numbers of one type are read by columns."""
+    assert read_labels(y).integer_codes() is None
 
 
-def test_a_missing_label_is_left_alone():
-    """With one more value for unknown each column is looked at; NaN is none."""
-    y = np.array([[0, 1]])
-    assert encode_integer_table(y, 1) is None
-    assert encode_integer_table(y, np.nan).tolist() == [[0, 1]]
+@pytest.mark.parametrize(
+    ("y", "missing_label", "codes"),
+    [
+        (np.array([[0, 1]]), 1, [[0, -1]]),
+        (np.array([[0, 1]]), True, [[0, 1]]),
+        (np.array([[0, 1]]), "1", [[0, 1]]),
+        (np.array([[0, 1]]), np.nan, [[0, 1]]),
+        (np.array([[0, 999]]), 999, [[0, -1]]),
+        (np.array([[0, 1]], dtype=np.uint8), -1, [[0, 1]]),
+        (np.array([[0, 2**63]], dtype=np.uint64), 2**63, [[0, -1]]),
+        (np.array([[0.0, np.nan, -1.0]]), -1, [[0, -1, -1]]),
+        (np.array([[True, False]]), False, [[1, -1]]),
+        (np.array([[True, False]]), 0, [[1, 0]]),
+        (np.ma.masked_equal([[0, 7]], 7), None, [[0, -1]]),
+        (np.ma.masked_equal([[0.0, np.inf]], np.inf), None, [[0, -1]]),
+        (np.ma.masked_array([[True, False]], [[True, False]]), None, [[-1, 0]]),
+        (np.array([0, 1]), None, [[0], [1]]),
+        (pd.Series([0.0, None]), None, [[0], [-1]]),
+        (scipy.sparse.csr_array([[0, 1]]), None, [[0, 1]]),
+    ],
+)
+@pytest.mark.parametrize("largest", [1, 255])
+def test_missing_labels_of_integer_tables(y, missing_label, codes, largest):
+    """Masks, NaN and a missing label of the column's type are -1, by both of two routes."""
+    table = read_labels(y, missing_label)
+    assert table.integer_codes(largest).tolist() == codes
+    assert AttributeEncoder(missing_label=missing_label).fit(y).transform(y).tolist() == codes
+    with mock.patch("skattr._targets.columns.LabelTable.integer_codes", lambda *_: None):
+        assert table.indicators().tolist() == codes
 
 
 def test_labels_unseen_in_fit_are_named():
     """A number that is no class is an error with its column and row."""
     encoder = AttributeEncoder().fit(np.array([[0, 3], [1, 5]]))
-    with pytest.raises(UnseenLabelError, match=r"Column 'y1' of y, row 1: the label 4"):
+    with pytest.raises(UnseenLabelError, match=r"y, column 'y1', row 1: the label 4"):
         encoder.transform(np.array([[0, 5], [0, 4]]))
 
 
@@ -133,9 +152,9 @@ def test_every_row_is_looked_at(bad):
     y[rng.random(y.shape) < 0.3] = np.nan
     if bad is not None:
         y[-1, 1] = bad
-        assert encode_integer_table(y, None) is None
+        assert read_labels(y).integer_codes() is None
         return
-    codes = encode_integer_table(y, None)
+    codes = read_labels(y).integer_codes()
     np.testing.assert_array_equal(codes, np.where(np.isnan(y), -1, y))
     for j, counts in enumerate(label_counts(codes)):
         np.testing.assert_array_equal(counts, np.bincount(codes[codes[:, j] >= 0, j], minlength=7))
@@ -154,3 +173,69 @@ def test_fit_transform_is_fit_and_transform(y):
     found = other.fit_transform(y)
     assert (found.dtype, found.tolist()) == (expected.dtype, expected.tolist())
     assert repr(vars(one)) == repr(vars(other))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float32", "float64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("bad", [None, 2])
+def test_indicators_are_read_in_blocks(dtype, order, bad):
+    """Every row of every memory layout is read, and the last row decides like any other."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, size=(2 * ROWS_AT_ONCE + 3, 3))
+    y = np.asarray(truth, dtype=dtype, order=order)
+    if y.dtype.kind == "f":
+        gaps = rng.random(y.shape) < 0.3
+        y[gaps], truth[gaps] = np.nan, -1
+    if bad is None or dtype == "bool":
+        np.testing.assert_array_equal(read_labels(y).indicators(), truth)
+        return
+    y[-1, 1] = bad
+    with pytest.raises(ValueError, match=rf"y, column 'y1', row {len(y) - 1}: the label 2(.0)? is"):
+        read_labels(y).indicators()
+
+
+def test_names_index_and_columns_are_kept():
+    """Names and index are those of the pandas object; columns are numbered by row."""
+    frame = pd.DataFrame({"hat": [1, 0], 7: ["a", None]}, index=["x", "y"])
+    table = read_labels(frame)
+    assert (table.names, table.index.tolist(), table.is_named) == (["hat", 7], ["x", "y"], True)
+    pd.testing.assert_frame_equal(table.to_frame(), frame.reset_index(drop=True))
+    series = read_labels(pd.Series([1, 0], index=[5, 3], name="bag"))
+    assert (series.names, series.index.tolist(), series.is_named) == (["bag"], [5, 3], False)
+    plain = read_labels([[1, "a"], [0, "b"]])
+    assert (plain.names, plain.index, len(plain)) == (["y0", "y1"], None, 2)
+
+
+def test_a_table_is_read_once():
+    """A table that was read is returned as it is, with its own missing label."""
+    table = read_labels([1, 2, 9], 9, "y_true")
+    assert read_labels(table, 2) is table
+    assert AttributeEncoder().fit_transform(table).tolist() == [[0], [1], [-1]]
+
+
+def test_masked_labels_of_a_frame_are_missing():
+    """A masked array as a DataFrame has None where it is masked."""
+    table = read_labels(np.ma.masked_array([["a", "b"], ["c", "d"]], [[0, 1], [0, 0]]))
+    frame = table.to_frame()
+    assert frame.isna().to_numpy().tolist() == [[False, True], [False, False]]
+    assert frame.loc[1].tolist() == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("y", "filled"),
+    [
+        (np.ma.masked_equal([[0, 9]], 9), [[0.0, None]]),
+        (np.ma.masked_equal(["a", "?"], "?"), ["a", None]),
+        (np.ma.masked_array([True, False], [True, False]), [None, False]),
+        (np.ma.masked_array([True, False], [False, False]), [True, False]),
+        ([1, None], [1, None]),
+    ],
+)
+def test_filled_masks(y, filled):
+    """What is masked becomes NaN or None; a y without a mask keeps its type."""
+    found = fill_masked(y)
+    assert not isinstance(found, np.ma.MaskedArray)
+    as_list = found if isinstance(found, list) else found.tolist()
+    assert pd.DataFrame(as_list).astype(object).replace({np.nan: None}).to_numpy().tolist() == (
+        pd.DataFrame(filled).astype(object).replace({np.nan: None}).to_numpy().tolist()
+    )

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -444,10 +443,9 @@ def test_an_unknown_column_keeps_its_declared_classes():
             "d": [1, 2],
         }
     )
-    encoder = AttributeEncoder(
-        classes={"a": ["q", "p"]}, attributes={"c": ("ordinal", ["low", "high"])}
-    ).fit(y)
-    assert [c.tolist() for c in encoder.classes_[:3]] == [["p", "q"], ["u", "v"], ["low", "high"]]
+    declared = {"a": ("binary", ["q", "p"]), "c": ("ordinal", ["low", "high"])}
+    encoder = AttributeEncoder(declared).fit(y)
+    assert [c.tolist() for c in encoder.classes_[:3]] == [["q", "p"], ["u", "v"], ["low", "high"]]
 
 
 def test_kinds_are_read_from_the_labels():
@@ -505,11 +503,8 @@ def test_attributes_go_by_name_or_position(key):
         "binary",
         "categorical",
     ]
-    assert AttributeEncoder(classes={key: ["a", "b", "c"]}).fit(y).classes_[1].tolist() == [
-        "a",
-        "b",
-        "c",
-    ]
+    encoder = AttributeEncoder({key: ("categorical", ["a", "b", "c"])}).fit(y)
+    assert encoder.classes_[1].tolist() == ["a", "b", "c"]
 
 
 def test_a_name_comes_before_a_position():
@@ -522,43 +517,68 @@ def test_a_name_comes_before_a_position():
 
 
 @pytest.mark.parametrize(
-    "classes",
+    "attributes",
     [
-        {"a": ["z", "x", "y"], "b": [2, 1, 3]},
-        {0: ("z", "x", "y"), 1: np.array([3, 2, 1])},
-        [["z", "x", "y"], [1, 2, 3]],
-        (np.array(["x", "y", "z"]), range(1, 4)),
-        {"a": {"x", "y", "z"}, "b": pd.Index([1, 2, 3])},
-        {"a": pd.Series(["x", "y", "z", "x"]), "b": range(1, 4)},
+        {"a": ("categorical", ["z", "x", "y"]), "b": ("categorical", [2, 1, 3])},
+        {0: ("categorical", ("z", "x", "y")), 1: ("categorical", np.array([2, 1, 3]))},
+        {
+            "a": ("categorical", pd.Series(["z", "x", "y"])),
+            "b": ("categorical", pd.Index([2, 1, 3])),
+        },
     ],
 )
-def test_declared_classes_in_all_forms(classes):
-    """A dict by name or position, or a list per attribute; unseen labels are then known."""
+def test_declared_classes_keep_their_order(attributes):
+    """Levels are any sequence, keyed by name or position; unseen labels are known."""
     y = pd.DataFrame({"a": ["x", "y"], "b": [1, 3]})
-    encoder = AttributeEncoder(classes=classes).fit(y)
-    assert [c.tolist() for c in encoder.classes_] == [["x", "y", "z"], [1, 2, 3]]
+    encoder = AttributeEncoder(attributes).fit(y)
+    assert [c.tolist() for c in encoder.classes_] == [["z", "x", "y"], [2, 1, 3]]
     assert encoder.kinds_ == ["categorical", "categorical"]
-    assert encoder.transform(pd.DataFrame({"a": ["z"], "b": [2]})).tolist() == [[2, 1]]
+    assert encoder.transform(pd.DataFrame({"a": ["z"], "b": [3]})).tolist() == [[0, 2]]
 
 
 @pytest.mark.parametrize(
-    "classes", [[1, 2, 3], (3, 2, 1), np.array([1, 2, 3]), [[1, 2, 3]], {"y0": [1, 2, 3]}]
+    ("y", "declared", "classes", "codes"),
+    [
+        (["hat", "no hat", None], ("binary", "hat"), ["no hat", "hat"], [1, 0, -1]),
+        (["hat", "no hat", None], ("binary", "no hat"), ["hat", "no hat"], [0, 1, -1]),
+        (["hat", "no hat"], ("binary", ["no hat", "hat"]), ["no hat", "hat"], [1, 0]),
+        (["no hat", None], ("binary", "hat"), ["no hat", "hat"], [0, -1]),
+        (["no hat", None], ("binary", np.str_("hat")), ["no hat", "hat"], [0, -1]),
+        (["hat", None], ("binary", ["no hat", "hat"]), ["no hat", "hat"], [1, -1]),
+        ([1, 0, 1], ("binary", 0), [1, 0], [0, 1, 0]),
+        ([1, 1], ("binary", 0), [1, 0], [0, 0]),
+        ([True, None], ("binary", False), [True, False], [0, -1]),
+        ([True, None], ("binary", 1), [False, True], [1, -1]),
+        ([2, 5], ("binary", 2), [5, 2], [1, 0]),
+        ([2.0, np.nan], ("binary", [5, 2]), [5, 2], [1, -1]),
+        (np.array([3, 7], dtype=">i4"), ("binary", 3), [7, 3], [1, 0]),
+        (pd.Categorical(["b", "a"]), ("binary", "a"), ["b", "a"], [0, 1]),
+        (pd.Categorical([1, 0]), ("binary", 0), [1, 0], [0, 1]),
+    ],
 )
-def test_declared_classes_of_one_output(classes):
-    """For one output an array of levels will do."""
-    assert one_column([1, 3], classes=classes)[1].tolist() == [1, 2, 3]
+def test_the_positive_level_is_the_second_class(y, declared, classes, codes):
+    """A positive level or an order of two is kept; the other level is learned from y."""
+    kind, found, found_codes = one_column(y, attributes={0: declared})
+    assert kind == "binary"
+    assert found.tolist() == classes
+    assert found_codes.tolist() == codes
 
 
-def test_some_classes_of_a_list_may_be_none():
-    """None leaves an attribute to what is seen."""
-    encoder = AttributeEncoder(classes=[None, ["a", "b", "c"]]).fit([["x", "a"], ["y", "b"]])
-    assert [c.tolist() for c in encoder.classes_] == [["x", "y"], ["a", "b", "c"]]
+def test_the_positive_level_keeps_the_dtype_of_y():
+    """Classes in the declared order have the dtype that they have in y."""
+    y = np.array([[0, 1], [1, 1]], dtype=np.int16)
+    encoder = AttributeEncoder({0: ("binary", 0)}).fit(y)
+    assert [classes.dtype for classes in encoder.classes_] == [np.int16, np.int16]
+    np.testing.assert_array_equal(encoder.inverse_transform(encoder.transform(y)), y)
 
 
-def test_classes_of_a_table_of_an_array():
-    """A 2-D array declares one row of classes per attribute."""
-    encoder = AttributeEncoder(classes=np.array([[1, 2], [3, 4]])).fit([[1, 3], [1, 3]])
-    assert [c.tolist() for c in encoder.classes_] == [[1, 2], [3, 4]]
+def test_an_ordered_categorical_of_two_levels_tells_the_positive_one():
+    """The order of its categories is a declared order, unless attributes has another."""
+    y = pd.Categorical(["on", "off"], categories=["on", "off"], ordered=True)
+    assert one_column(y, attributes={0: "binary"})[:2][1].tolist() == ["on", "off"]
+    assert one_column(y, attributes={0: "ordinal"})[1].tolist() == ["on", "off"]
+    assert one_column(y, attributes={0: ("binary", "on")})[1].tolist() == ["off", "on"]
+    assert one_column(pd.Categorical(y, ordered=False))[1].tolist() == ["off", "on"]
 
 
 def test_equal_numbers_of_another_dtype_are_the_same_label():
@@ -576,12 +596,8 @@ def test_a_refit_forgets():
     encoder.fit([5, 6, 7])
     assert encoder.n_outputs_ == 1
     assert encoder.classes_[0].tolist() == [5, 6, 7]
-    copy = clone(AttributeEncoder({"a": "binary"}, {"a": [1, 2]}, "?"))
-    assert copy.get_params() == {
-        "attributes": {"a": "binary"},
-        "classes": {"a": [1, 2]},
-        "missing_label": "?",
-    }
+    copy = clone(AttributeEncoder({"a": ("binary", 1)}, "?"))
+    assert copy.get_params() == {"attributes": {"a": ("binary", 1)}, "missing_label": "?"}
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -592,7 +608,7 @@ def test_an_unseen_label_is_named():
     y = pd.DataFrame({"hat": [True, None], "color": ["red", "blue"]})
     encoder = AttributeEncoder().fit(y)
     new = pd.DataFrame({"hat": [None, None, False], "color": [None, "red", "mauve"]})
-    message = r"Column 'color' of y, row 2: the label 'mauve' is not among .*\['blue', 'red'\]"
+    message = r"y, column 'color', row 2: the label 'mauve' is not among .*\['blue', 'red'\]"
     with pytest.raises(UnseenLabelError, match=message):
         encoder.transform(new)
     with pytest.raises(ValueError, match="row 0: the label 0.5"):
@@ -605,46 +621,42 @@ def test_many_classes_are_not_all_shown():
         AttributeEncoder().fit(np.arange(1000)).transform([-5])
 
 
-@pytest.mark.parametrize(
-    "params", [{"classes": ["a", "b"]}, {"attributes": {0: ("ordinal", ["a", "b"])}}]
-)
-def test_labels_outside_the_declared_classes(params):
+@pytest.mark.parametrize("kind", ["binary", "categorical", "ordinal"])
+def test_labels_outside_the_declared_classes(kind):
     """A label that contradicts the declaration is an error of fit that names it."""
-    with pytest.raises(UnseenLabelError, match=r"'y0' of y holds the label\(s\) \['c'\]"):
-        AttributeEncoder(**params).fit(["a", "c"])
+    with pytest.raises(UnseenLabelError, match=r"y, column 'y0' holds the label\(s\) \['c'\]"):
+        AttributeEncoder({0: (kind, ["a", "b"])}).fit(["a", "c"])
 
 
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
         (None, ValueError, "requires y to be passed"),
-        (scipy.sparse.csr_array([[0, 1]]), TypeError, "Sparse y"),
-        (np.ma.masked_array([1, 2], [True, False]), TypeError, "masked array"),
         (np.zeros((2, 2, 2)), ValueError, r"shape \(n,\) or \(n, n_outputs\), got \(2, 2, 2\)"),
         (np.zeros((2, 0)), ValueError, r"got \(2, 0\)"),
         (pd.DataFrame(index=[0, 1]), ValueError, "no column"),
         (3, ValueError, r"got \(\)"),
         ("abc", ValueError, r"got \(\)"),
-        ([[1, 2], [3]], ValueError, "inhomogeneous"),
+        ([[1, 2], [3]], ValueError, "y is ragged: row 0 has 2 label.s., row 1 has 1"),
         ([], ValueError, r"0 sample\(s\)"),
         (pd.DataFrame({"a": []}), ValueError, r"0 sample\(s\)"),
         (np.array([1j, 2]), ValueError, "Complex data not supported"),
-        (pd.Series([1j, 2]), ValueError, "Missing label type.*complex"),
-        (np.array([b"a", b"b"]), ValueError, "Missing label type"),
-        (np.array([b"a", b"b"], dtype=object), ValueError, "Missing label type.*bytes"),
-        (np.array(["2020-01-01"], dtype="datetime64[D]"), ValueError, "Missing label type"),
-        (pd.Series(pd.to_datetime(["2020-01-01"])), ValueError, "Missing label type.*'y0'"),
-        (pd.cut(pd.Series([1, 30]), [0, 18, 65]), ValueError, "Missing label type.*Interval"),
-        ([0.5, 1.0], ValueError, "Missing label type: column 'y0' of y is continuous"),
-        (pd.DataFrame({"a": [1], "b": [0.1]}), ValueError, "column 'b' of y is continuous"),
+        (pd.Series([1j, 2]), ValueError, "Unknown label type.*complex"),
+        (np.array([b"a", b"b"]), ValueError, "'y0', row 0 holds .* bytes;.*decode bytes to str"),
+        (np.array([b"a", b"b"], dtype=object), ValueError, "Unknown label type.*bytes"),
+        (np.array(["2020-01-01"], dtype="datetime64[D]"), ValueError, "Unknown label type"),
+        (pd.Series(pd.to_datetime(["2020-01-01"])), ValueError, "Unknown label type.*'y0'"),
+        (pd.cut(pd.Series([1, 30]), [0, 18, 65]), ValueError, "Unknown label type.*Interval"),
+        ([0.5, 1.0], ValueError, "Unknown label type: y, column 'y0', row 0 is continuous"),
+        (pd.DataFrame({"a": [1], "b": [0.1]}), ValueError, "y, column 'b', row 0 is continuous"),
         (pd.Series([0.5, None], dtype="Float64"), ValueError, "continuous"),
-        ([1.0, np.inf], ValueError, r"infinity or a value too large for dtype\('float64'\)"),
+        ([1.0, np.inf], ValueError, r"infinity or .* dtype\('float64'\) in column 'y0', row 1"),
         ([-np.inf, np.nan], ValueError, "infinity"),
-        ([1, "a", None], ValueError, "column 'y0' of y holds values of type int, str"),
+        ([1, "a", None], ValueError, "y, column 'y0', row 1 holds values of type int, str"),
         (np.array([True, 2, None], dtype=object), ValueError, "values of type bool, int"),
         ([True, 2], ValueError, "values of type bool, int"),
         ([True, "a"], ValueError, "values of type bool, str"),
-        ([{"a": 1}, {"b": 2}], ValueError, "Missing label type.*dict"),
+        ([{"a": 1}, {"b": 2}], ValueError, "Unknown label type.*dict"),
         ([None, None], ValueError, "Input y contains NaN."),
         ([np.nan, np.nan], ValueError, "Input y contains NaN."),
         (pd.DataFrame({"a": [None, None], "b": [pd.NA, pd.NA]}), ValueError, "contains NaN"),
@@ -672,39 +684,63 @@ def test_all_labels_equal_the_missing_label():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"attributes": {"zz": "binary"}}, r"`attributes` names 'zz'.*\['hat', 'color'\]"),
-        ({"attributes": {2: "binary"}}, "`attributes` names 2"),
+        ({"attributes": {"zz": "binary"}}, r"`attributes` names 'zz'.*\['hat', 'color', "),
+        ({"attributes": {4: "binary"}}, "`attributes` names 4"),
         ({"attributes": {-1: "binary"}}, "`attributes` names -1"),
         ({"attributes": {True: "binary"}}, "`attributes` names True"),
         ({"attributes": {"hat": "binary", 0: "binary"}}, "'hat' twice"),
-        (
-            {"attributes": {"hat": "nominal"}},
-            "'hat' must be 'binary', 'categorical' or .*'nominal'",
-        ),
-        ({"attributes": {"hat": "ordinal"}}, "must be 'binary'"),
-        ({"attributes": {"hat": ("ordinal",)}}, "must be 'binary'"),
-        ({"attributes": {"hat": ("ordinal", 3)}}, "must be 'binary'"),
-        ({"attributes": {"hat": ("ordinal", "ab")}}, "must be 'binary'"),
-        ({"attributes": {"hat": ("ordinal", [[1], [2]])}}, "must be 'binary'"),
-        ({"attributes": {"hat": ("ordinal", [0, 1, 0])}}, "'hat' must be .* distinct"),
-        ({"attributes": {"hat": ("ordinal", [])}}, "'hat' must be one or more"),
         ({"attributes": {"color": "binary"}}, "'color' is declared binary but has"),
-        ({"classes": {"zz": [1]}}, "`classes` names 'zz'"),
-        ({"classes": [[0, 1]]}, r"2 attributes \['hat', 'color'\]; it has 1"),
-        ({"classes": [0, 1]}, "must be a dict, or list the levels"),
-        ({"classes": ["ab", "cd"]}, "must be a dict, or list the levels"),
-        ({"classes": {"hat": []}}, "classes of 'hat' must be one label or more"),
-        ({"classes": {"color": ["a", None]}}, "classes of 'color' .* none of them missing"),
-        ({"classes": {"hat": [0.5, 1]}}, "'hat' of y is continuous"),
-        ({"classes": {"hat": ["0", "1"]}}, r"'hat' of y holds the label\(s\) \[0, 1\]"),
+        ({"attributes": {"color": ("binary", "a")}}, "positive level 'a', but has the classes"),
+        ({"attributes": {"hat": ("binary", 2)}}, r"level 2, but has the classes \[0, 1\]"),
+        (
+            {"attributes": {"one": ("binary", "x")}},
+            r"'x' of 'one'.*, \[negative, 'x'\]\)",
+        ),
+        (
+            {"attributes": {"gap": ("binary", "x")}},
+            r"'x' of 'gap'.*, \[negative, 'x'\]\)",
+        ),
+        (
+            {"attributes": {"one": ("binary", 1)}},
+            "column 'one' holds values of type int, str",
+        ),
+        ({"attributes": {"hat": "ordinal"}}, "'hat' is declared 'ordinal'.*levels in order"),
+        ({"attributes": {"hat": ("ordinal", [0, 1, 0])}}, "levels of 'hat' must be .* distinct"),
+        ({"attributes": {"hat": ("ordinal", [])}}, "levels of 'hat' must be one or more"),
+        ({"attributes": {"color": ("categorical", ["a", None])}}, "'color' must be .*not missing"),
+        ({"attributes": {"hat": ("categorical", [0.5, 1])}}, "`attributes`, column 'hat' is cont"),
+        ({"attributes": {"hat": ("binary", [0, "1"])}}, "`attributes`, column 'hat' holds values"),
+        ({"attributes": {"hat": ("binary", ["0", "1"])}}, r"'hat' holds the label\(s\) \[0, 1\]"),
         ({"missing_label": [-1]}, r"`missing_label` must be one value, got \[-1\]"),
     ],
 )
 def test_invalid_declarations(params, message):
-    """A declaration that does not fit y is refused in a sentence that names it."""
-    y = pd.DataFrame({"hat": [0, 1, 0], "color": ["a", "b", "c"]})
+    """A declaration that does not fit y is rejected with a message that names it."""
+    y = pd.DataFrame({"hat": [0, 1, 0], "color": ["a", "b", "c"], "one": ["x"] * 3, "gap": None})
     with pytest.raises(ValueError, match=message):
         AttributeEncoder(**params).fit(y)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "nominal", None, 1, ["binary", 1], ("nominal", [0, 1]), ("binary",), ("binary", 1, 0),
+        ("binary", [1]), ("binary", [0, 1, 2]), ("binary", None), ("binary", np.nan),
+        ("categorical", "ab"), ("categorical", 3), ("categorical", {"a", "b"}), ("ordinal",),
+        ("ordinal", 3), ("ordinal", "ab"), ("ordinal", [[1], [2]]),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_invalid_forms_of_a_declaration(declared):
+    """The message names the attribute, every valid form and the one that was given."""
+    with pytest.raises(ValueError) as caught:
+        AttributeEncoder({"hat": declared}).fit(pd.DataFrame({"hat": [0, 1]}))
+    message = str(caught.value)
+    assert "`attributes`: 'hat' must be" in message and message.endswith(f"got {declared!r}.")
+    forms = ("'binary',", "('binary', positive level)", "('binary', [negative, positive])",
+             "'categorical',", "('categorical', [classes])", "'ordinal' for an ordered pandas",
+             "('ordinal', [levels in order])")  # fmt: skip
+    assert all(form in message for form in forms)
 
 
 def test_other_columns_than_those_of_fit():

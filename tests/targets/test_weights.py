@@ -5,10 +5,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from sklearn.utils.class_weight import compute_class_weight
 
 from skattr import AttributeEncoder
-from skattr._targets.weights import attribute_weights, class_weights, positive_weights
+from skattr._targets.weights import (
+    attribute_weights,
+    check_label_weights,
+    class_weights,
+    positive_weights,
+)
 
 TABLE = np.array([[0, "a", 1], [1, "b", None], [None, "c", None], [0, "a", None]], dtype=object)
 ENCODER = AttributeEncoder().fit(TABLE)
@@ -24,7 +30,9 @@ def labels(draw):
     codes = np.stack([rng.integers(-1, 2, n), rng.integers(-1, 4, n)], axis=1)
     codes[0] = 0
     table = pd.DataFrame({"hat": codes[:, 0] == 1, "age": codes[:, 1] * 10}).astype(object)
-    encoder = AttributeEncoder(classes={"age": [0, 10, 20, 30]}).fit(table.mask(codes < 0, None))
+    encoder = AttributeEncoder({"age": ("categorical", [0, 10, 20, 30])}).fit(
+        table.mask(codes < 0, None)
+    )
     weights = rng.integers(0, 4, codes.shape) * (codes >= 0)
     return encoder, codes, weights.astype(float)
 
@@ -200,3 +208,97 @@ def test_no_weight_by_accident(value):
     encoder = AttributeEncoder().fit(table)
     with pytest.raises(ValueError, match="'balanced:CAP'"):
         positive_weights(value, encoder, encoder.transform(table))
+
+
+LABEL_CODES = np.array([[0, 1], [-1, 2], [1, -1]])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    codes=arrays.arrays(
+        np.int64,
+        arrays.array_shapes(min_dims=2, max_dims=2, max_side=5),
+        elements=st.integers(-1, 3),
+    ),
+    data=st.data(),
+)
+def test_weights_are_multiplied_and_missing_labels_weigh_nothing(codes, data):
+    """Each weight is row weight times label weight, 0 if missing, as a loop computes it."""
+    finite = st.floats(0, 100, width=32)
+    rows = data.draw(st.none() | arrays.arrays(np.float64, len(codes), elements=finite))
+    if rows is not None:
+        rows[0] = 1  # scikit-learn rejects row weights that are all 0
+    labels = data.draw(st.none() | arrays.arrays(np.float64, codes.shape, elements=finite))
+    expected = np.zeros(codes.shape)
+    for i, j in np.ndindex(codes.shape):
+        if codes[i, j] >= 0:
+            row = 1 if rows is None else rows[i]
+            expected[i, j] = row * (1 if labels is None else labels[i, j])
+    result = check_label_weights(codes, codes, rows, labels)
+    np.testing.assert_array_equal(result, expected)
+    assert result.dtype == np.float64
+
+
+def test_label_weights_are_array_likes_and_are_not_edited():
+    """Lists, Series and DataFrames are valid; one attribute takes a column of weights."""
+    expected = np.array([[2.0, 4.0], [0, 9.0], [20.0, 0]])
+    labels = [[2, 4], [5, 3], [4, 6]]
+    for rows in ([1, 3, 5], pd.Series([1, 3, 5], index=[4, 4, 4]), np.array([1, 3, 5])):
+        for weights in (labels, pd.DataFrame(labels), np.array(labels)):
+            np.testing.assert_array_equal(
+                check_label_weights(LABEL_CODES, LABEL_CODES, rows, weights), expected
+            )
+    weights = np.array(labels, dtype=float)
+    weights.setflags(write=False)
+    check_label_weights(LABEL_CODES, LABEL_CODES, None, weights)
+    one = check_label_weights(LABEL_CODES, LABEL_CODES[:, :1], None, [1, 2, 3])
+    assert one.tolist() == [[1], [0], [3]]
+
+
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf, -np.inf])
+def test_rejects_invalid_label_weights_by_row_and_attribute(weight):
+    """The error names a negative or infinite weight of a known label."""
+    weights = np.ones((3, 2))
+    weights[1, 1] = weight
+    with pytest.raises(ValueError, match=r"row 1, attribute 'color', is .*at least 0"):
+        check_label_weights(LABEL_CODES, LABEL_CODES, None, weights, ["hat", "color"])
+    with pytest.raises(ValueError, match="row 1, attribute 1,"):
+        check_label_weights(LABEL_CODES, LABEL_CODES, None, weights)
+
+
+@pytest.mark.parametrize("weight", [-1, np.nan, np.inf])
+def test_the_weight_of_a_missing_label_is_ignored(weight):
+    """It counts as 0 and need not be valid."""
+    weights = np.ones((3, 2))
+    weights[1, 0] = weights[2, 1] = weight
+    result = check_label_weights(LABEL_CODES, LABEL_CODES, None, weights)
+    assert result.tolist() == [[1, 1], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("shape", [(2,), (3,), (2, 2), (3, 1), (3, 3), (3, 2, 1), ()])
+def test_label_weights_have_the_shape_of_y(shape):
+    """The error names both shapes."""
+    with pytest.raises(ValueError, match=r"label_weight has the shape .*, y \(3, 2\)"):
+        check_label_weights(LABEL_CODES, LABEL_CODES, None, np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2], r"sample_weight.shape == \(2,\), expected \(3,\)"),
+        (np.ones((3, 2)), "Sample weights must be 1D"),
+        ([1, -1, 1], "Negative values in data passed to `sample_weight`"),
+        ([1, np.nan, 1], "sample_weight contains NaN"),
+        ([1, np.inf, 1], "sample_weight contains infinity"),
+    ],
+)
+def test_rejects_invalid_sample_weights(weights, message):
+    """Row weights are checked by scikit-learn."""
+    with pytest.raises(ValueError, match=message):
+        check_label_weights(LABEL_CODES, LABEL_CODES, weights)
+
+
+def test_x_and_y_of_different_lengths():
+    """The error names both lengths."""
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[4, 3\]"):
+        check_label_weights(np.zeros(4), LABEL_CODES)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, ImageReading
 from skattr.exceptions import BadImageWarning, ThresholdNotTunedWarning
 from skattr.metrics import get_scorer
 from skattr.thresholds import ThresholdCalibrator, find_thresholds
@@ -254,12 +254,9 @@ def test_warns_once_of_labels_that_cannot_be_tuned():
         assert part in message
     np.testing.assert_array_equal(calibrator.best_threshold_[1:], [0.7, 0.7, 0.7])
     constant_f1 = f1_score(y[:, 3], constant[:, 3] >= 0.7, zero_division=0)
-    np.testing.assert_array_equal(
-        calibrator.cv_results_["cross_validated_scores"][1:], [0, np.nan, constant_f1]
-    )
-    assert calibrator.best_score_ == pytest.approx(
-        np.nanmean(calibrator.cv_results_["cross_validated_scores"])
-    )
+    scores = calibrator.cv_results_["cross_validated_scores"]
+    np.testing.assert_array_equal(scores[1:], [np.nan, np.nan, constant_f1])
+    assert calibrator.best_score_ == pytest.approx(np.nanmean(scores))
 
 
 def test_rejects_y_if_no_label_can_be_tuned():
@@ -278,8 +275,8 @@ def test_rejects_y_if_no_label_can_be_tuned():
     [
         (np.zeros((9, 2)), np.zeros((9, 3)), r"2 column\(s\), but y needs 3"),
         (np.zeros((9, 2)), np.zeros(8), "inconsistent numbers of samples"),
-        ([np.zeros((9, 2))] * 2, np.zeros((9, 3)), "of 2 outputs, but y has 3"),
-        ([np.zeros((9, 5))] * 3, np.zeros((9, 3)), "'y0' have the shape"),
+        ([np.zeros((9, 2))] * 2, np.zeros((9, 3)), "have 2 outputs, but y has 3"),
+        ([np.zeros((9, 5))] * 3, np.zeros((9, 3)), "'y0' have shape"),
         (np.zeros((9, 3)), np.full((9, 3), 2.5), "continuous"),
         (np.zeros(9), np.zeros(9), "Reshape your data"),
     ],
@@ -340,7 +337,9 @@ def test_unreadable_rows_in_a_pipeline():
     y = X[:, :2] + rng.normal(size=(200, 2)) > 0
     is_bad = np.arange(200) % 9 == 4
     holed = np.where(is_bad[:, None], np.nan, X)
-    network = AttributeClassifier(cross_fit=3, max_epochs=3, random_state=0, on_bad_image="warn")
+    network = AttributeClassifier(
+        cross_fit=3, max_epochs=3, random_state=0, images=ImageReading(on_bad_image="warn")
+    )
     pipeline = make_pipeline(network, ThresholdCalibrator()).fit(holed, y)
     labels = pipeline.predict(holed)
     np.testing.assert_array_equal(pd.isna(labels), np.repeat(is_bad[:, None], 2, axis=1))
@@ -369,7 +368,7 @@ def test_declared_classes_and_missing_label():
     y.loc[:9, "hat"] = 0
     columns = np.column_stack([scores, scores[:, 0]])
     calibrator = ThresholdCalibrator(
-        classes={"color": ["blue", "green", "red"]}, missing_label=-1
+        attributes={"color": ("categorical", ["blue", "green", "red"])}, missing_label=-1
     ).fit(columns, y)
     assert calibrator.classes_[0].tolist() == ["blue", "green", "red"]
     assert calibrator.classes_[1].tolist() == [0, 1]

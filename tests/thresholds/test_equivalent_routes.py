@@ -139,7 +139,7 @@ def test_fixed_thresholds_need_no_folds(data):
     behind = Pipeline(
         [("net", network()), ("thresholds", ThresholdCalibrator(thresholds=[0.3, 0.6]))]
     )
-    with pytest.warns(match="the very rows the network was trained on"):
+    with pytest.warns(match="the rows that the network was trained on"):
         behind.fit(X, y)
     assert count_fits() == 1
     np.testing.assert_array_equal(behind.predict(X), fixed.predict(X))

@@ -435,8 +435,8 @@ def test_negative_zero_is_zero():
         ({"strategy": "best"}, "strategy must be one of"),
         ({"constraint": ("auc", 0.5)}, "constraint must bound one of precision"),
         ({"constraint": "recall"}, "constraint must be None or a pair"),
-        ({"constraint": ("recall", 1.5)}, "between 0 and 1, got 1.5"),
-        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "there are 2 labels"),
+        ({"constraint": ("recall", 1.5)}, "between 0 and 1; got 1.5"),
+        ({"constraint": ("recall", [0.5, 0.5, 0.5])}, "each of the 2 labels"),
         ({"constraint": ("recall", {"hat": 0.5})}, "is given for"),
         ({"beta": 0.0}, "beta must be a positive number"),
         ({"costs": 3.0}, "costs must be a pair"),
@@ -468,12 +468,12 @@ def test_rejects_invalid_parameters(params, message):
     ("scores", "labels", "message"),
     [
         ([[0.1, 0.2]], [[1]], "one score for each label"),
-        ([0.1, 0.2], [0, 2], "row 1, column 0 is 2"),
-        ([0.1, 0.2], [0, -1], "row 1, column 0 is -1"),
-        ([0.1, 0.2], [0.5, 1], "row 0, column 0 is 0.5"),
-        ([0.1, 0.2], ["no", "yes"], "Labels must be 0, 1"),
-        (["a", "b"], [0, 1], "scores must be numbers"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "labels are empty"),
+        ([0.1, 0.2], [0, 2], "column 'y0', row 1: the label 2 is neither"),
+        ([0.1, 0.2], [0, -1], "column 'y0', row 1: the label -1 is neither"),
+        ([0.1, 0.2], [0.5, 1], "column 'y0', row 0: the label 0.5 is neither"),
+        ([0.1, 0.2], ["no", "yes"], "the label 'no' is neither 0 nor 1"),
+        (["a", "b"], [0, 1], "y_score must hold numbers"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), "y_true is empty"),
         (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
     ],
 )
@@ -611,4 +611,4 @@ def test_callable_objective_that_is_always_nan():
     """The label fails with a reason."""
     scores, labels = draw_sample(18, n_labels=1)
     found = find_thresholds(labels, scores, lambda y, p: np.nan, strategy="exact")
-    assert found.failed == {0: "the objective is NaN at every cut"}
+    assert found.failed == {0: "the objective is NaN at every threshold"}

@@ -527,7 +527,7 @@ def test_classifier_without_support_for_missing_labels(data, refit, single):
         frame = pd.DataFrame(table).set_axis(list("abc"), axis=1)
         target, named = (frame["b"], r"\['b'\]") if single else (table, r"\[('y1'|1)\]")
         tuned = TunedThresholdMultiOutputCV(RandomForestClassifier(2), cv=0.3, refit=refit)
-        message = rf"RandomForestClassifier cannot take missing labels, .* output\(s\) {named}"
+        message = rf"RandomForestClassifier does not support missing labels, .* output\(s\) {named}"
         with pytest.raises(ValueError, match=message) as caught:
             tuned.fit(X, target)
         assert isinstance(caught.value.__cause__, TypeError | ValueError)

@@ -1,4 +1,4 @@
-"""Small recipes and tasks, to train nets without the estimator."""
+"""Small configurations and problems, to train nets without the estimator."""
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from skattr.nn import BranchLayout
 LAYOUT = BranchLayout((2, 3, 2))
 
 
-def recipe(**params):
-    """Return a recipe for plain gradient descent on whole batches in float64."""
+def config(**params):
+    """Return a configuration for plain gradient descent on whole batches in float64."""
     defaults = {
         "backbone": "mlp",
         "weights": None,
@@ -36,32 +36,32 @@ def recipe(**params):
 
 
 def labels(n, seed=0):
-    """Return targets of three attributes, a fifth unknown, and their weights."""
+    """Return targets of three attributes, a fifth missing, and their weights."""
     rng = np.random.default_rng(seed)
     targets = np.stack([rng.integers(0, count, n) for count in LAYOUT.n_classes], axis=1)
     targets[rng.random(targets.shape) < 0.2] = -1
     return targets, rng.uniform(0.5, 2, targets.shape)
 
 
-def feature_task(n=40, n_features=4, seed=0, **params):
-    """Return a task on random float64 features."""
+def feature_problem(n=40, n_features=4, seed=0, **params):
+    """Return a problem on random float64 features."""
     X = np.random.default_rng(seed + 1).normal(size=(n, n_features))
     return TrainingProblem(FeatureRows(X), LAYOUT, *labels(n, seed), **params)
 
 
-def image_task(n=24, seed=0, **params):
-    """Return a task on random images of 12 x 10 pixels."""
+def image_problem(n=24, seed=0, **params):
+    """Return a problem on random images of 12 x 10 pixels."""
     X = np.random.default_rng(seed + 1).integers(0, 256, (n, 12, 10, 3)).astype(np.uint8)
     return TrainingProblem(ImageRows(X, (12, 10)), LAYOUT, *labels(n, seed), **params)
 
 
 def state(net):
-    """Return a copy of all that the network holds."""
+    """Return a copy of the state of the network."""
     return {key: value.clone() for key, value in net.module_.state_dict().items()}
 
 
 def equal(one, other):
-    """Whether two states are equal to the bit."""
+    """Whether two states are bit-identical."""
     return all(torch.equal(one[key], other[key]) for key in one)
 
 

@@ -1,4 +1,4 @@
-"""Augmentations against numpy, image by image."""
+"""Augmentations against NumPy and torchvision, image by image."""
 
 import dataclasses
 import math
@@ -40,8 +40,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", ["flip", "shift", "flip_shift"])
-def test_reproducible_and_nothing_but_values(name):
-    """The result depends on the generator alone; input, shape, dtype and global state stay."""
+def test_presets_are_reproducible_and_change_only_values(name):
+    """Results depend on the generator alone; input, shape, dtype and global state do not change."""
     augment = CHANGES[name]
     pixels = images(20)
     copy, state = pixels.clone(), torch.get_rng_state()
@@ -55,7 +55,7 @@ def test_reproducible_and_nothing_but_values(name):
 
 
 def test_flip_mirrors_whole_images_half_of_the_time():
-    """Each image is as it was or numpy's mirror image of it; about half of them are mirrored."""
+    """Each image is unchanged or NumPy's mirror image; about half of them are mirrored."""
     pixels = images(1000, 3, 4).numpy()
     flipped = flip(torch.from_numpy(pixels), seeded(0)).numpy()
     same = (flipped == pixels).all(axis=(1, 2, 3))
@@ -85,13 +85,13 @@ def test_shift_is_a_crop_of_the_padded_image(height, width):
 
 
 def test_small_images_do_not_move():
-    """1/16 of fewer than eight pixels is no pixel."""
+    """1/16 of fewer than eight pixels rounds to no pixel."""
     pixels = images(20, 7, 7)
     assert torch.equal(shift(pixels, seeded(0)), pixels)
 
 
 def test_flip_shift_is_both():
-    """It is shift after flip, from one generator."""
+    """The preset is a shift after a flip, from one generator."""
     pixels = images(20)
     generator = seeded(3)
     both = CHANGES["flip_shift"](pixels, seeded(3))
@@ -100,13 +100,13 @@ def test_flip_shift_is_both():
 
 @pytest.mark.parametrize(("name", "function"), [("flip", flip), ("shift", shift)])
 def test_presets_are_the_functions(name, function):
-    """The presets draw and do to the bit what the functions of their names do."""
+    """The presets are bit-identical to the functions of their names."""
     pixels = images(20)
     assert torch.equal(CHANGES[name](pixels, seeded(7)), function(pixels, seeded(7)))
 
 
-def test_the_same_fields():
-    """What training is told are the parameters of the public object, with its defaults."""
+def test_has_the_parameters_of_the_public_object():
+    """ImageAugmenter has the parameters of skattr.Augmentation, with its defaults."""
     assert dataclasses.asdict(ImageAugmenter()) == Augmentation().get_params()
 
 
@@ -125,8 +125,8 @@ ALONE = {
 @pytest.mark.parametrize(
     "changes", [*CHANGES.values(), *(ImageAugmenter(**{k: v}) for k, v in ALONE.items())]
 )
-def test_changes_are_reproducible_and_nothing_but_values(changes):
-    """The result depends on the generator alone; input, shape, dtype and global state stay."""
+def test_changes_are_reproducible_and_change_only_values(changes):
+    """Results depend on the generator alone; input, shape, dtype and global state do not change."""
     pixels = images(20)
     copy, state = pixels.clone(), torch.get_rng_state()
     results = [changes(pixels, seeded(seed)) for seed in (1, 1, 2)]
@@ -140,16 +140,16 @@ def test_changes_are_reproducible_and_nothing_but_values(changes):
     assert len(torch.unique(changes(one, seeded(0)), dim=0)) > 1  # each image in its own way
 
 
-def test_nothing_on_draws_nothing():
-    """Without a strength, and with mixup or test-time flips alone, images stay."""
+def test_changes_of_strength_0_draw_nothing():
+    """Without a strength, and with mixup or test-time flips alone, images do not change."""
     pixels, generator = images(4), seeded(0)
     state = generator.get_state()
     assert ImageAugmenter(mixup=0.3, test_flip=True)(pixels, generator) is pixels
     assert torch.equal(generator.get_state(), state)
 
 
-def test_what_needs_images():
-    """All that is on makes no sense of 2-D features, but mixup."""
+def test_names_of_changes_that_need_images():
+    """All active changes need images, except mixup."""
     assert ImageAugmenter(mixup=1.0).needs_images == ()
     assert ImageAugmenter(flip=True, hue=0.1, mixup=1, test_flip=True).needs_images == (
         "flip",
@@ -192,7 +192,7 @@ def test_zoom_and_rotation_are_torchvisions(height, width):
 
 
 def test_zoom_repeats_the_border():
-    """A constant image stays as it is, however far it is turned or reduced."""
+    """A constant image does not change, however far it is rotated or reduced."""
     pixels = images(20, 1, 1).expand(20, 9, 14, 3)
     assert torch.equal(zoom_and_rotate(pixels, seeded(0), 0.9, 180), pixels)
 
@@ -206,7 +206,7 @@ def test_zoom_repeats_the_border():
     ],
 )
 def test_colors_are_torchvisions(name, function):
-    """Alone, each factor does what torchvision's function does with it."""
+    """Alone, each change equals torchvision's function of the same factor."""
     pixels, strength = images(12), 0.8
     ours = ImageAugmenter(**{name: strength})(pixels, seeded(3))
     for mine, image, change in zip(ours, pixels, drawn(3, 12, strength), strict=True):
@@ -217,7 +217,7 @@ def test_colors_are_torchvisions(name, function):
 @given(st.integers(0, 2**32), st.tuples(*[st.floats(0, 0.99)] * 3), st.floats(0, 0.5))
 @settings(deadline=None, max_examples=40)
 def test_colors_by_the_formula(seed, strengths, hue):
-    """All together are brightness, contrast and saturation in turn, then a turn in YIQ."""
+    """Together they are brightness, contrast and saturation in turn, then a rotation in YIQ."""
     pixels = images(3, 4, 5)
     ours = change_colors(pixels, seeded(seed), *strengths, hue).numpy()
     generator = seeded(seed)
@@ -241,13 +241,13 @@ def test_colors_by_the_formula(seed, strengths, hue):
 
 
 def test_hue_keeps_gray():
-    """Pixels without a color get none."""
+    """Gray pixels remain gray."""
     gray = images(10)[..., :1].expand(-1, -1, -1, 3)
     assert close(ImageAugmenter(hue=0.5)(gray, seeded(0)), gray, within=0)
 
 
 def test_erase_paints_one_rectangle():
-    """What is changed is one rectangle of the mean color, at most so large."""
+    """One rectangle is filled with the mean color; its sides are at most the given share."""
     pixels = torch.zeros(300, 20, 30, 3, dtype=torch.uint8)
     hidden = (erase(pixels, seeded(0), 0.5) != 0).all(dim=3).numpy()
     color = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN])

@@ -1,4 +1,4 @@
-"""What a recipe makes of its words, against torch's optimizers and schedules."""
+"""Nets built from a configuration, against torch's optimizers and schedules."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,7 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from skattr import AttributeClassifier
-from skattr._inputs.rows import FeatureRows, ImageRows
-from skattr._training.devices import _types, resolve_device
+from skattr import AttributeClassifier, TrainingOptions
 
 
 @pytest.fixture
@@ -20,13 +18,13 @@ def data(rng):
 
 
 class StepRecorder(Callback):
-    """Notes learning rate and momentum at every step."""
+    """Records learning rate and momentum at every step."""
 
     def __init__(self):
         self.steps = []
 
     def on_batch_begin(self, net, training, **_):
-        """Note them."""
+        """Record them."""
         if training:
             group = net.optimizer_.param_groups[0]
             self.steps.append((group["lr"], group["momentum"]))
@@ -47,7 +45,7 @@ def torch_schedule(schedule, n_steps):
 
 @pytest.mark.parametrize(("batch_size", "per_epoch"), [(10, 5), (7, 7), (16, 4), (50, 1), (64, 1)])
 @pytest.mark.parametrize("name", ["onecycle", "cosine", None])
-def test_schedules_are_torchs(data, name, batch_size, per_epoch):
+def test_schedules_equal_torch(data, name, batch_size, per_epoch):
     """Every step has the rate and momentum torch's own scheduler gives over the whole fit."""
     n_steps = 4 * per_epoch
     schedule = {
@@ -57,14 +55,14 @@ def test_schedules_are_torchs(data, name, batch_size, per_epoch):
     }[name]
     recorder = StepRecorder()
     AttributeClassifier(
-        optimizer="sgd", lr=0.2, lr_schedule=name, max_epochs=4, batch_size=batch_size,
-        net_params={"callbacks": [recorder]},
+        optimizer="sgd", lr=0.2, training=TrainingOptions(name), max_epochs=4,
+        batch_size=batch_size, net_params={"callbacks": [recorder]},
     ).fit(*data)  # fmt: skip
     np.testing.assert_allclose(recorder.steps, torch_schedule(schedule, n_steps), rtol=1e-9)
 
 
-def test_a_momentum_of_ones_own_is_kept(data):
-    """A momentum given in net_params is not cycled, the learning rate still is."""
+def test_momentum_of_net_params_is_not_cycled(data):
+    """With a momentum in net_params, only the learning rate is cycled."""
     recorder = StepRecorder()
     AttributeClassifier(
         optimizer="sgd", lr=0.2, max_epochs=5,
@@ -89,11 +87,12 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_fit_equals_a_loop_by_hand(data, optimizer):
-    """With whole batches, a fit is the loop one writes by hand with torch's own losses."""
+    """With whole batches, fit equals a hand-written loop with torch's own losses."""
     X, y = data
-    labels = np.where(np.arange(50)[:, None] % [3, 4] == 0, np.nan, y)  # some unknown
+    labels = np.where(np.arange(50)[:, None] % [3, 4] == 0, np.nan, y)  # some missing
     classifier = AttributeClassifier(
-        optimizer=optimizer, lr=0.05, weight_decay=0.02, lr_schedule=None, max_epochs=7,
+        optimizer=optimizer, lr=0.05, weight_decay=0.02, max_epochs=7,
+        training=TrainingOptions(None),
     ).fit(X, labels)  # fmt: skip
     known = ~np.isnan(labels)
     rows = [torch.tensor(np.flatnonzero(column)) for column in known.T]
@@ -119,7 +118,7 @@ def test_fit_equals_a_loop_by_hand(data, optimizer):
 
 
 def test_fresh_network_predicts_the_known_frequencies(data):
-    """Where nothing is learnt, predictions are the smoothed frequencies of the known labels."""
+    """At a learning rate of 0, predictions are the smoothed frequencies of the known labels."""
     X, y = data
     labels = np.where(np.arange(50)[:, None] % [3, 4] == 0, np.nan, y)
     weight = np.random.default_rng(0).random(labels.shape)
@@ -132,7 +131,7 @@ def test_fresh_network_predicts_the_known_frequencies(data):
 
 
 def test_net_params_reach_skorch(data):
-    """`net_params` speak skorch's notation: here of the optimizer."""
+    """`net_params` are in skorch's notation; here they set the optimizer."""
     classifier = AttributeClassifier(
         max_epochs=1,
         net_params={"optimizer__betas": (0.5, 0.6), "optimizer__eps": 1e-3},
@@ -142,14 +141,14 @@ def test_net_params_reach_skorch(data):
     assert classifier.net_.optimizer_.param_groups[0]["betas"] == (0.5, 0.6)
 
 
-def test_unknown_net_params(data):
-    """A parameter skorch does not know is skorch's error, which names it."""
+def test_rejects_unknown_net_params(data):
+    """skorch's error for an unknown parameter, which names it, is raised."""  # noqa: D403
     with pytest.raises(ValueError, match="no_such_thing"):
         AttributeClassifier(net_params={"no_such_thing": 1}).fit(*data)
 
 
-def test_warm_start_goes_on(data):
-    """A second fit starts from the first one's weights, and is not better without warm_start."""
+def test_warm_start_continues_from_the_weights(data):
+    """With warm_start a second fit starts from the first one's weights, otherwise from scratch."""
     X, y = data
     classifier = AttributeClassifier(max_epochs=3, random_state=0, warm_start=True).fit(X, y)
     first = {key: value.clone() for key, value in classifier.net_.module_.state_dict().items()}
@@ -158,33 +157,6 @@ def test_warm_start_goes_on(data):
     assert all(torch.equal(first[key], again[key]) for key in first)
     classifier.set_params(warm_start=False).fit(X, y)
     assert (classifier.net_.module_.branches.weight.abs() < 1e-200).all()
-
-
-@pytest.mark.parametrize(
-    ("precision", "rows", "device", "expected"),
-    [
-        ("auto", np.float64, "cpu", (torch.float64, None)),
-        ("auto", np.float32, "cuda", (torch.float32, None)),
-        ("auto", np.uint8, "cpu", (torch.float32, None)),
-        ("auto", np.uint8, "cuda:1", (torch.float32, torch.bfloat16)),
-        ("float64", np.uint8, "cuda", (torch.float64, None)),
-        ("float32", np.float64, "cpu", (torch.float32, None)),
-        ("bfloat16", np.uint8, "cpu", (torch.float32, torch.bfloat16)),
-    ],
-)
-def test_types(precision, rows, device, expected):
-    """Parameters are float32 or float64; half types are for products alone."""
-    if rows is np.uint8:
-        opened = ImageRows(np.zeros((2, 3, 3, 3), rows), (3, 3))
-    else:
-        opened = FeatureRows(np.zeros((2, 3), rows))
-    assert _types(precision, opened, device) == expected
-
-
-def test_auto_device():
-    """The device "auto" is CUDA where there is one, else the CPU; another is taken as it is."""
-    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
-    assert resolve_device("cpu") == "cpu"
 
 
 def test_verbosity(data, capsys):

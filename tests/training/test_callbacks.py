@@ -1,16 +1,16 @@
-"""The bar of a fit."""
+"""Progress bar of a fit."""
 
 import pytest
 from skorch.callbacks import Callback
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 
 
 class Watch(Callback):
-    """Keeps the bar of the fit, which the callback lets go."""
+    """Stores the bar, to which the callback drops its reference at the end."""
 
     def on_epoch_end(self, net, **_):
-        """Keep it."""
+        """Store it."""
         self.bar = dict(net.callbacks_)["progress"].bar_
 
 
@@ -22,7 +22,7 @@ def data(rng):
 
 @pytest.mark.parametrize(("validation_fraction", "per_epoch"), [(None, 6), (0.25, 5)])
 def test_bar_counts_training_batches(data, validation_fraction, per_epoch, capsys):
-    """Its end is reached exactly, validation or not; it shows epoch and losses; it is closed."""
+    """The bar ends at the number of training batches, shows epoch and losses, and is closed."""
     watch = Watch()
     AttributeClassifier(
         max_epochs=3, batch_size=7, verbose=1, net_params={"callbacks": [watch]},
@@ -37,10 +37,10 @@ def test_bar_counts_training_batches(data, validation_fraction, per_epoch, capsy
 
 
 def test_bar_is_closed_by_early_stopping(data):
-    """It is closed before its end if the fit stops before its end."""
+    """The bar is closed before its end if the fit stops early."""
     watch = Watch()
     classifier = AttributeClassifier(
-        max_epochs=60, lr=0.3, lr_schedule=None, early_stopping=2, verbose=1,
+        max_epochs=60, lr=0.3, training=TrainingOptions(None), early_stopping=2, verbose=1,
         net_params={"callbacks": [watch]}, random_state=0,
     ).fit(*data)  # fmt: skip
     assert classifier.n_iter_ < 60
@@ -49,7 +49,7 @@ def test_bar_is_closed_by_early_stopping(data):
 
 
 class Interrupt(Watch):
-    """Interrupts the fit, as Ctrl-C does."""
+    """Interrupts the fit as Ctrl-C does."""
 
     def on_epoch_end(self, net, **params):
         """Interrupt after the first epoch."""
@@ -58,7 +58,7 @@ class Interrupt(Watch):
 
 
 def test_bar_is_closed_by_an_interrupted_fit(data):
-    """No bar is left open behind Ctrl-C."""
+    """No bar is left open after Ctrl-C."""
     watch = Interrupt()
     with pytest.raises(KeyboardInterrupt):
         AttributeClassifier(max_epochs=3, verbose=1, net_params={"callbacks": [watch]}).fit(*data)

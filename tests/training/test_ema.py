@@ -1,4 +1,4 @@
-"""Averages of weights, against loops written by hand and torch's own."""
+"""Moving averages of weights, against hand-written loops and torch's own."""
 
 import pickle
 
@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skattr._training import build_and_train, build_net, predict_rows
 from skattr._training.ema import EMAWeights
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import equal, feature_task, image_task, recipe, state
+from tests.training.configs import config, equal, feature_problem, image_problem, state
 
 
 class Record(Callback):
@@ -35,7 +35,7 @@ class Record(Callback):
 
 
 def averaged_by_hand(states, decay):
-    """Average states, the first being the initial one, in float64."""
+    """Average states, the first of which is the initial one, in float64."""
     average = {key: value.double() for key, value in states[0].items()}
     for t, later in enumerate(states[1:]):
         d = min(decay, (1 + t) / (10 + t))
@@ -47,8 +47,8 @@ def averaged_by_hand(states, decay):
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=200), st.floats(0, 0.9999))
 @settings(deadline=None, max_examples=50)
-def test_the_formula(values, decay):
-    """After any sequence of weights the average is the recurrence written out."""
+def test_average_follows_the_formula(values, decay):
+    """After any sequence of weights the average equals the recurrence of the docstring."""
     network = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     expected = network.weight.item()
     average = EMAWeights(network, decay)
@@ -61,34 +61,34 @@ def test_the_formula(values, decay):
     assert network.weight.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-def test_long_after_the_warm_up_it_is_torchs():
-    """With the decay reached, an update is that of torch's AveragedModel."""
+def test_equals_torch_after_the_warm_up():
+    """Once the decay is reached, an update equals that of torch's AveragedModel."""
     generator = torch.Generator().manual_seed(0)
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     average = EMAWeights(network, 0.5)
     average.n_steps = 1000
-    own = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=False)
-    own.update_parameters(network)  # the first one copies
+    expected = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=False)
+    expected.update_parameters(network)  # the first one copies
     for _ in range(5):
         for parameter in network.parameters():
             parameter.data.normal_(generator=generator)
         average.update(network)
-        own.update_parameters(network)
+        expected.update_parameters(network)
     average.exchange(network)
-    for mine, its in zip(network.parameters(), own.module.parameters(), strict=True):
+    for mine, its in zip(network.parameters(), expected.module.parameters(), strict=True):
         torch.testing.assert_close(mine, its)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.9])
 def test_fit_predicts_with_the_average_of_all_steps(decay):
-    """The fitted network holds the hand-made average, BatchNorm's statistics too."""
+    """The fitted network holds the hand-made average, including BatchNorm's statistics."""
     record = Record()
-    own = recipe(
+    settings = config(
         backbone=tiny_backbone, ema_decay=decay, batch_size=8, max_epochs=2, callbacks=[record]
     )
-    task = image_task()
-    start = state(build_net(own, task, 24))
-    net = build_and_train(own, task, np.arange(24))
+    problem = image_problem()
+    start = state(build_net(settings, problem, 24))
+    net = build_and_train(settings, problem, np.arange(24))
     assert len(record.steps) == 6
     expected = averaged_by_hand([start, *record.steps], decay)
     for key, value in state(net).items():
@@ -98,61 +98,61 @@ def test_fit_predicts_with_the_average_of_all_steps(decay):
     assert state(net)["backbone.0.1.num_batches_tracked"] == 6
 
 
-def test_training_goes_on_from_the_weights():
-    """Steps are to the bit those of a fit without averages; only what predicts differs."""
+def test_training_continues_from_the_weights():
+    """Steps are bit-identical to those of a fit without averages; only predictions differ."""
     steps = []
     for decay in (None, 0.9):
         record = Record()
-        own = recipe(batch_size=16, max_epochs=3, ema_decay=decay, callbacks=[record])
-        task = feature_task()
-        net = build_net(own, task, 40)
-        net.validation = task.dataset(np.arange(10))
-        net.partial_fit(task.dataset(np.arange(10, 40)))
+        settings = config(batch_size=16, max_epochs=3, ema_decay=decay, callbacks=[record])
+        problem = feature_problem()
+        net = build_net(settings, problem, 40)
+        net.validation = problem.dataset(np.arange(10))
+        net.partial_fit(problem.dataset(np.arange(10, 40)))
         steps.append(record.steps)
     assert len(steps[0]) == len(steps[1]) == 6
     assert all(map(equal, *steps))
 
 
 def test_validation_and_early_stopping_see_the_averages():
-    """valid_loss is that of the averages, and the best epoch's averages are what is kept."""
+    """valid_loss is computed with the averages, and the best epoch's averages are restored."""
     record = Record()
-    task = feature_task(n=60, n_features=30)
-    own = recipe(
+    problem = feature_problem(n=60, n_features=30)
+    settings = config(
         lr=0.5, batch_size=10, max_epochs=60, patience=2, ema_decay=0.8, callbacks=[record]
     )
     rows = np.arange(60)
-    net = build_and_train(own, task, rows[20:], rows[:20])
+    net = build_and_train(settings, problem, rows[20:], rows[:20])
     losses = [row["valid_loss"] for row in net.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 3
     assert equal(state(net), record.epochs[best])
-    logits = torch.tensor(predict_rows(net, task.rows, batch_size=60)[:20])
-    labels = torch.tensor(task.targets[:20]), torch.tensor(task.weights[:20])
+    logits = torch.tensor(predict_rows(net, problem.rows, batch_size=60)[:20])
+    labels = torch.tensor(problem.targets[:20]), torch.tensor(problem.weights[:20])
     assert net.criterion_(logits, *labels).item() == pytest.approx(losses[best], rel=1e-9)
 
 
-def test_nothing_of_it_stays():
-    """The fitted net holds no second copy of the weights, and none is pickled."""
-    task = feature_task(n_features=100)
+def test_the_fitted_net_has_no_second_copy():
+    """The fitted net holds no second copy of the weights, and pickles none."""
+    problem = feature_problem(n_features=100)
     sizes = []
     for decay in (None, 0.9):
-        net = build_and_train(recipe(ema_decay=decay), task, np.arange(40))
+        net = build_and_train(config(ema_decay=decay), problem, np.arange(40))
         assert net.average_ is None
         sizes.append(len(pickle.dumps(net)))
     assert sizes[1] == pytest.approx(sizes[0], abs=1000)
 
 
-def test_partial_fit_goes_on_with_the_average():
-    """Trained again, a net takes up its weights and its average where they were, pickled or not."""
+def test_partial_fit_continues_weights_and_average():
+    """Trained again, a net continues with its weights and its average, pickled or not."""
     records = []
     for pickled in (False, True):
         record = Record()
-        task = feature_task()
-        net = build_net(recipe(ema_decay=0.9, max_epochs=2), task, 40)
+        problem = feature_problem()
+        net = build_net(config(ema_decay=0.9, max_epochs=2), problem, 40)
         start = state(net)
         for _ in range(2):
             net.callbacks_ = [("record", record)]
-            net.partial_fit(task.dataset(np.arange(40)))
+            net.partial_fit(problem.dataset(np.arange(40)))
             if pickled:
                 net.callbacks_ = []
                 net = pickle.loads(pickle.dumps(net))

@@ -1,4 +1,4 @@
-"""Batches through a frozen network against one pass by hand."""
+"""Features of frozen networks, against one pass by hand."""
 
 import copy
 import pickle
@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from skattr._inputs.rows import ImageRows
-from skattr._training.devices import resolve_precision
 from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
@@ -25,8 +24,8 @@ def frozen(backbone=tiny_backbone, **params):
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-5), ("bfloat16", 0.05)]
 )
-def test_features_are_the_networks_rounded_to_float32(images, precision, tolerance):
-    """In every precision they are, within its rounding, those of the network in float64."""
+def test_features_equal_the_network_in_float64(images, precision, tolerance):
+    """In every precision, features equal those of the network in float64, up to rounding."""
     network = frozen()
     result = network.embed(torch.from_numpy(images), "cpu", precision)
     with torch.no_grad():
@@ -35,8 +34,8 @@ def test_features_are_the_networks_rounded_to_float32(images, precision, toleran
     assert result.dtype == np.float32
 
 
-def test_some_places_of_a_batch(images):
-    """Chosen places give the rows they give in the whole batch."""
+def test_some_images_of_a_batch(images):
+    """Chosen images have the features that they have in the whole batch."""
     network, pixels = frozen(), torch.from_numpy(images)
     whole = network.embed(pixels, "cpu", "float32")
     some = network.embed(pixels, "cpu", "float32", [5, 2, 9])
@@ -44,7 +43,7 @@ def test_some_places_of_a_batch(images):
 
 
 def test_a_named_network_is_built_when_needed(monkeypatch, images):
-    """Making, copying and pickling builds none, embedding one."""
+    """Construction, copies and pickles build no network, embedding builds one."""
     built = []
     init = EmbeddingNetwork.__init__
 
@@ -62,7 +61,7 @@ def test_a_named_network_is_built_when_needed(monkeypatch, images):
 
 @pytest.mark.parametrize("layer", ["pool", "3"])
 def test_pickles_hold_the_network(images, monkeypatch, layer):
-    """A pickle or a copy of a built network gives its bits, and builds nothing."""
+    """A pickle or a copy of a built network is bit-identical, and builds nothing."""
     network, pixels = frozen(layer=layer), torch.from_numpy(images)
     expected = network.embed(pixels, "cpu", "float32")
     monkeypatch.setattr(EmbeddingNetwork, "__init__", None)
@@ -71,8 +70,8 @@ def test_pickles_hold_the_network(images, monkeypatch, layer):
         assert other.identity == network.identity
 
 
-def test_seeds_make_the_weights(images):
-    """Equal seeds give equal weights, others others, and no global generator is drawn from."""
+def test_seeds_determine_the_weights(images):
+    """Equal seeds give equal weights, other seeds others; the global generator is not used."""
     state = torch.get_rng_state()
     pixels = torch.from_numpy(images)
     results = [frozen(seed=seed).embed(pixels, "cpu", "float32") for seed in (0, 0, 1)]
@@ -84,25 +83,18 @@ def test_seeds_make_the_weights(images):
 
 
 def test_weights_that_change_before_they_are_read(tmp_path):
-    """Features are not computed with other weights than those the network is known by."""
+    """A weight file that changed since its identity was taken is rejected."""
     path = tmp_path / "weights.pt"
     torch.save(frozen("resnet18").build().features.state_dict(), path)
     network = frozen("resnet18", weights=str(path), seed=1)
     torch.save(frozen("resnet18", seed=2).build().features.state_dict(), path)
-    with pytest.raises(ValueError, match=r"weights='.*weights\.pt' are no longer those they"):
+    with pytest.raises(ValueError, match=r"weights='.*weights\.pt' have changed since fit"):
         network.build()
-
-
-def test_precision_follows_the_device():
-    """Only "auto" looks at the device."""
-    assert resolve_precision("auto", "cuda:0") == "bfloat16"
-    assert resolve_precision("auto", "cpu") == resolve_precision("auto", "mps") == "float32"
-    assert resolve_precision("float64", "cuda") == "float64"
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
 def test_batches_are_the_rows_in_order(images, batch_size):
-    """Every row asked for comes once, in order, with its pixels."""
+    """Every requested row is yielded once, in order, with its pixels."""
     wanted = np.array([7, 3, 20, 21, 0])
     batches = list(
         read_batches(
@@ -118,7 +110,7 @@ def test_batches_are_the_rows_in_order(images, batch_size):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-2), ("bfloat16", 0.1)])
 def test_features_on_a_gpu(images, precision, tolerance):
-    """They are those of the CPU within rounding, and a pickle lies on the CPU."""
+    """Features equal those of the CPU up to rounding, and a pickle is on the CPU."""
     network, pixels = frozen("resnet18"), torch.from_numpy(images)
     expected = network.embed(pixels, "cpu", "float64")
     result = network.embed(pixels, "cuda", precision)

@@ -1,4 +1,4 @@
-"""Frozen stages and learning rates per stage, against what the network's names say."""
+"""Frozen stages and learning rates per stage, against the names of the network's modules."""
 
 import numpy as np
 import pytest
@@ -13,11 +13,11 @@ from skattr._training import build_and_train, build_net
 from skattr._training.freezing import Freezing, backbone_stages, parameter_groups
 from skattr.nn._backbones.build import build_image_backbone
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import Staged, equal, feature_task, image_task, recipe, state
+from tests.training.configs import Staged, config, equal, feature_problem, image_problem, state
 
 
 class Watch(Callback):
-    """Notes, at every step, what has gradients, what is in training mode, and learning rates."""
+    """Records at every step: gradients, modules in training mode, and learning rates."""
 
     def __init__(self):
         self.graded = []
@@ -25,12 +25,12 @@ class Watch(Callback):
         self.rates = []
 
     def on_batch_begin(self, net, training, **_):
-        """Note the rates."""
+        """Record the rates."""
         if training:
             self.rates.append([group["lr"] for group in net.optimizer_.param_groups])
 
     def on_batch_end(self, net, training, **_):
-        """Note gradients and modes."""
+        """Record gradients and modes."""
         if training:
             network = net.module_
             graded = {name for name, p in network.named_parameters() if p.grad is not None}
@@ -60,7 +60,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_stages_divide_the_whole_backbone(name):
-    """Stages are disjoint, together hold each parameter and buffer, and go from input to end."""
+    """Stages are disjoint, in order, and together hold each parameter and buffer."""
     with torch.device("meta"):
         model = getattr(torchvision.models, name)()
     for head in ("fc", "classifier", "head", "heads"):
@@ -95,7 +95,7 @@ def test_stages_of_a_resnet():
 
 
 def test_stages_of_a_callable():
-    """A callable's module is divided, not the pair of it and its pooling; a leaf is one stage."""
+    """The module of a callable is divided, without the pooling added to it; a leaf is one stage."""
     model, _ = build_image_backbone(tiny_backbone, None, (12, 10))
     assert len(backbone_stages(model)) == 4
     assert [len(stage.modules) for stage in backbone_stages(model)] == [1, 2, 1, 2]
@@ -106,14 +106,15 @@ def test_stages_of_a_callable():
 
 
 def test_frozen_stages_are_bit_identical_after_fit():
-    """Weights, BatchNorm's statistics and counts of frozen stages stay; all else is trained."""
-    task = image_task()
-    own = recipe(
+    """Weights and BatchNorm's buffers of frozen stages do not change; the others are trained."""
+    problem = image_problem()
+    settings = config(
         backbone=Staged, freeze="stages:2", optimizer="adamw", weight_decay=0.1, batch_size=8
     )
-    before = state(build_net(own, task, 24))
+    before = state(build_net(settings, problem, 24))
     watch = Watch()
-    net = build_and_train(recipe(**{**vars(own), "callbacks": [watch]}), task, np.arange(24))
+    settings_with_watch = config(**{**vars(settings), "callbacks": [watch]})
+    net = build_and_train(settings_with_watch, problem, np.arange(24))
     frozen = ("backbone.0.conv1", "backbone.0.bn1", "backbone.0.layer1", "backbone.0.layer2")
     after = state(net)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -124,14 +125,14 @@ def test_frozen_stages_are_bit_identical_after_fit():
     assert all(parameter.requires_grad for parameter in net.module_.parameters())
 
 
-def test_a_frozen_backbone_is_a_fixed_map():
-    """Training branches on it is what torch does with the features computed beforehand."""
-    task = feature_task()
-    own = recipe(freeze="backbone", max_epochs=5, optimizer=torch.optim.SGD)
-    net = build_net(own, task, 40)
-    codes, weights = torch.tensor(task.targets), torch.tensor(task.weights)
+def test_a_frozen_backbone_is_a_constant_function():
+    """Training its branches equals training on features computed beforehand."""
+    problem = feature_problem()
+    settings = config(freeze="backbone", max_epochs=5, optimizer=torch.optim.SGD)
+    net = build_net(settings, problem, 40)
+    codes, weights = torch.tensor(problem.targets), torch.tensor(problem.weights)
     with torch.no_grad():
-        features = net.module_.forward_features(torch.tensor(task.rows.array))
+        features = net.module_.forward_features(torch.tensor(problem.rows.array))
     weight, bias = (p.detach().clone().requires_grad_() for p in net.module_.branches.parameters())
     optimizer = torch.optim.SGD([weight, bias], lr=0.1, momentum=0.9, nesterov=True)
     for _ in range(5):
@@ -139,23 +140,23 @@ def test_a_frozen_backbone_is_a_fixed_map():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    net.partial_fit(task.dataset(np.arange(40)))
+    net.partial_fit(problem.dataset(np.arange(40)))
     trained = dict(net.module_.branches.named_parameters())
     torch.testing.assert_close(trained["bias"].data, weight.data, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(trained["weight"].data, bias.data, rtol=1e-9, atol=1e-12)
 
 
 def test_gradual_unfreezing():
-    """Every so many epochs one more stage gets gradients, the last first, then all do."""
+    """One more stage gets gradients every few epochs, the last one first."""
     watch = Watch()
-    own = recipe(
+    settings = config(
         backbone=Staged, freeze="backbone", unfreeze_every=2, max_epochs=9, optimizer="adamw",
         callbacks=[watch],
     )  # fmt: skip
-    task = image_task()
-    net = build_net(own, task, 24)
+    problem = image_problem()
+    net = build_net(settings, problem, 24)
     before = state(net)
-    net.partial_fit(task.dataset(np.arange(24)))
+    net.partial_fit(problem.dataset(np.arange(24)))
     trained = [
         sorted({name.split(".")[2] for name in graded if name.startswith("backbone")})
         for graded in watch.graded
@@ -168,45 +169,45 @@ def test_gradual_unfreezing():
     assert net.optimizer_.state[net.module_.backbone[0].conv1.weight]["step"] == 1
 
 
-def test_partial_fit_counts_epochs_on():
-    """Thawing counts the epochs of all calls together."""
+def test_partial_fit_continues_counting_epochs():
+    """Unfreezing counts the epochs of all calls together."""
     watch = Watch()
-    own = recipe(
+    settings = config(
         backbone=Staged, freeze="stages:1", unfreeze_every=2, max_epochs=1, callbacks=[watch]
     )
-    task = image_task()
-    net = build_net(own, task, 24)
+    problem = image_problem()
+    net = build_net(settings, problem, 24)
     for _ in range(3):
-        net.partial_fit(task.dataset(np.arange(24)))
+        net.partial_fit(problem.dataset(np.arange(24)))
     assert ["backbone.0.conv1.weight" in graded for graded in watch.graded] == [False, False, True]
 
 
-def test_what_was_frozen_by_its_owner_stays_so():
-    """Parameters that a backbone comes with frozen are neither trained nor thawed."""
+def test_parameters_frozen_by_the_backbone_remain_frozen():
+    """Parameters that a backbone freezes itself are neither trained nor unfrozen."""
 
     def half_frozen():
         model = Staged()
         model.layer1.requires_grad_(False)
         return model
 
-    task = image_task()
-    own = recipe(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
-    net = build_and_train(own, task, np.arange(24))
+    problem = image_problem()
+    settings = config(backbone=half_frozen, freeze="backbone", unfreeze_every=1, max_epochs=6)
+    net = build_and_train(settings, problem, np.arange(24))
     still = {name for name, p in net.module_.named_parameters() if not p.requires_grad}
     assert {name.split(".")[2] for name in still} == {"layer1"}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
-def test_compiled_networks_freeze_and_thaw():
-    """Compiled, a net with frozen stages learns what it learns otherwise."""
-    task = feature_task()
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
+def test_compiled_networks_freeze_and_unfreeze():
+    """A compiled net with frozen stages learns what it learns without compilation."""
+    problem = feature_problem()
     states = []
     for compiled in (False, True):
-        own = recipe(
+        settings = config(
             freeze="backbone", unfreeze_every=2, compile=compiled,
             net_params={"compile__backend": "eager"} if compiled else {},
         )  # fmt: skip
-        states.append(state(build_and_train(own, task, np.arange(40))))
+        states.append(state(build_and_train(settings, problem, np.arange(40))))
     torch._dynamo.reset()
     for key, value in states[0].items():
         torch.testing.assert_close(states[1][key], value, rtol=1e-9, atol=1e-12)
@@ -219,39 +220,41 @@ def test_compiled_networks_freeze_and_thaw():
         (lambda: nn.Sequential(nn.Conv2d(3, 2, 3)), "stages:2", "stages:1"),
     ],
 )
-def test_too_many_stages(backbone, freeze, valid):
-    """Asked to freeze more stages than there are, fit says how many there are."""
-    own = recipe(backbone=backbone, freeze=freeze)
+def test_rejects_too_many_stages(backbone, freeze, valid):
+    """The error says how many stages the backbone has."""
+    settings = config(backbone=backbone, freeze=freeze)
     with pytest.raises(ValueError, match=f"freeze='{freeze}' .*valid are {valid}[.]$"):
-        build_and_train(own, image_task(), np.arange(24))
+        build_and_train(settings, image_problem(), np.arange(24))
 
 
 def identity_backbone(n_inputs):
-    """Pass features on as they are."""
+    """Return features unchanged."""
     return nn.Identity()
 
 
-def test_no_stages():
-    """A backbone without parameters has none to freeze, and is frozen as a whole."""
-    task = feature_task()
+def test_a_backbone_without_stages():
+    """A backbone without parameters can only be frozen as a whole."""
+    problem = feature_problem()
     with pytest.raises(ValueError, match="none, as it has no parameters"):
-        build_and_train(recipe(backbone=identity_backbone, freeze="stages:1"), task, np.arange(40))
+        build_and_train(
+            config(backbone=identity_backbone, freeze="stages:1"), problem, np.arange(40)
+        )
     nets = [
-        build_and_train(recipe(backbone=identity_backbone, freeze=freeze), task, np.arange(40))
+        build_and_train(config(backbone=identity_backbone, freeze=freeze), problem, np.arange(40))
         for freeze in (None, "backbone")
     ]
     assert equal(*map(state, nets))
 
 
 @pytest.mark.parametrize("changed", [{"freeze": "backbone"}, {"layer_decay": 0.5}])
-def test_features_without_a_backbone(changed):
-    """Where the branches read features as they are, neither freezing nor slowing is ignored."""
+def test_rejects_freezing_without_a_backbone(changed):
+    """Without a backbone, neither freezing nor layer decay is silently ignored."""
     with pytest.raises(ValueError, match="X holds 2-D features, for which 'auto' has none; 'mlp'"):
-        build_and_train(recipe(backbone="linear", **changed), feature_task(), np.arange(40))
+        build_and_train(config(backbone="linear", **changed), feature_problem(), np.arange(40))
 
 
-def test_an_exception_thaws():
-    """What is frozen is restored when training fails."""
+def test_an_exception_unfreezes():
+    """Frozen parameters are trainable again after training failed."""
     backbone = Staged()
     freezing = Freezing(backbone, "stages:2")
     freezing.start_epoch(0)
@@ -261,7 +264,7 @@ def test_an_exception_thaws():
 
 
 def test_parameter_groups():
-    """The branches come first with `lr`; each stage away from them has a factor more."""
+    """The branches come first with `lr`; each stage before them has one more factor."""
     backbone, branches = Staged(), nn.Linear(4, 3)
     parameters = [*backbone.parameters(), *branches.parameters()]
     groups = parameter_groups(backbone, parameters, lr=0.1, layer_decay=0.5)
@@ -276,11 +279,11 @@ def test_parameter_groups():
 def test_rates_of_all_stages_over_the_schedule(schedule):
     """Each group follows torch's schedule at its own peak."""
     watch = Watch()
-    own = recipe(
+    settings = config(
         backbone=Staged, optimizer="adamw", lr=0.01, layer_decay=0.6, lr_schedule=schedule,
         batch_size=8, callbacks=[watch],
     )  # fmt: skip
-    build_and_train(own, image_task(), np.arange(24))
+    build_and_train(settings, image_problem(), np.arange(24))
     peaks = [0.01 * 0.6**k for k in range(5)]
     groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": peak} for peak in peaks]
     optimizer = torch.optim.AdamW(groups)
@@ -298,8 +301,10 @@ def test_rates_of_all_stages_over_the_schedule(schedule):
     np.testing.assert_allclose(watch.rates, expected, rtol=1e-9)
 
 
-def test_layer_decay_next_to_groups_of_ones_own():
-    """Groups made by `layer_decay` and by the user cannot both be."""
+def test_rejects_layer_decay_with_param_groups():
+    """Parameter groups of `layer_decay` and of `net_params` cannot be combined."""
     groups = {"optimizer__param_groups": [("branches*", {"lr": 1.0})]}
-    with pytest.raises(ValueError, match=r"layer_decay=0.5 .*no optimizer__param_groups"):
-        build_and_train(recipe(layer_decay=0.5, net_params=groups), feature_task(), np.arange(40))
+    with pytest.raises(ValueError, match=r"layer_decay=0.5 .*cannot be combined"):
+        build_and_train(
+            config(layer_decay=0.5, net_params=groups), feature_problem(), np.arange(40)
+        )

@@ -1,9 +1,10 @@
-"""The skorch net, seen through the classifier: losses, interruptions, stopping, randomness."""
+"""The skorch net of a classifier: losses, interruptions, early stopping, randomness."""
 
 import os
 import pickle
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from sklearn.metrics import log_loss
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping
 from torch import nn
 
-from skattr import AttributeClassifier
+from skattr import AttributeClassifier, TrainingOptions
 from skattr.exceptions import DivergedError, SkattrError
 from tests.tiny_models import tiny_backbone
 
@@ -28,39 +29,39 @@ def data(rng):
 
 
 class Recorder(Callback):
-    """Notes every event and its batch's loss."""
+    """Records every event, and the loss of its batch."""
 
     def __init__(self):
         self.events = []
         self.losses = []
 
     def on_train_begin(self, net, **_):
-        """Note."""
+        """Record it."""
         self.events.append("train begins")
 
     def on_epoch_begin(self, net, **_):
-        """Note."""
+        """Record it."""
         self.events.append("epoch begins")
 
     def on_batch_end(self, net, training, loss, y_pred, **_):
-        """Note."""
+        """Record it."""
         self.events.append("train batch" if training else "valid batch")
         self.losses.append((loss.item(), tuple(y_pred.shape)))
 
     def on_epoch_end(self, net, **_):
-        """Note."""
+        """Record it."""
         self.events.append("epoch ends")
 
     def on_train_end(self, net, **_):
-        """Note."""
+        """Record it."""
         self.events.append("train ends")
 
 
 class KeepValidation(Callback):
-    """Keeps the validation rows, which the fitted net no longer has."""
+    """Stores the validation rows, which the fitted net no longer has."""
 
     def on_train_begin(self, net, **_):
-        """Keep them."""
+        """Store them."""
         self.rows = net.validation.indices
 
 
@@ -74,7 +75,7 @@ def summed_log_loss(classifier, X, y):
 
 
 def test_callbacks_see_every_event(data):
-    """A user's callback gets all of skorch's events in order, each batch with its loss."""
+    """A callback of net_params gets all of skorch's events in order, each batch with its loss."""
     recorder = Recorder()
     AttributeClassifier(
         max_epochs=2, batch_size=20, validation_fraction=0.25, net_params={"callbacks": [recorder]}
@@ -86,7 +87,7 @@ def test_callbacks_see_every_event(data):
 
 
 def test_history(data):
-    """There is one row per epoch, whose keys are the documented ones and whose losses fall."""
+    """There is one row per epoch, with the documented keys, and the losses fall."""
     X, y = data
     classifier = AttributeClassifier(max_epochs=5).fit(X, y)
     assert [set(row) for row in classifier.history_] == [{"epoch", "train_loss", "dur"}] * 5
@@ -101,8 +102,8 @@ def test_history(data):
 
 
 @pytest.mark.parametrize("batch_size", [4, 7, 100])
-def test_epoch_loss_is_that_of_the_whole_set(data, batch_size):
-    """The validation loss is scikit-learn's log loss of all validation rows, batches or not."""
+def test_validation_loss_of_the_epoch(data, batch_size):
+    """The validation loss is scikit-learn's log loss of all rows, for any batch size."""
     X, y = data
     keep = KeepValidation()
     classifier = AttributeClassifier(
@@ -120,7 +121,7 @@ def test_epoch_loss_is_that_of_the_whole_set(data, batch_size):
 
 @pytest.mark.parametrize("batch_size", [7, 100])
 def test_training_loss_of_the_epoch(data, batch_size):
-    """Where nothing is learnt, the epoch's training loss is the log loss of all known labels."""
+    """At a learning rate of 0, the training loss is the log loss of all known labels."""
     X, y = data
     unknown = np.random.default_rng(1).random(y.shape) < 0.4
     labels = np.where(unknown, np.nan, y)
@@ -146,21 +147,21 @@ class Interrupter(Callback):
             self.interrupt()
 
     def on_batch_end(self, net, **_):
-        """Interrupt, perhaps."""
+        """Interrupt in the second epoch."""
         self._strike("batch", net)
 
     def on_epoch_end(self, net, **_):
-        """Interrupt, perhaps."""
+        """Interrupt in the second epoch."""
         self._strike("epoch", net)
 
 
 def raise_interrupt():
-    """Do what Ctrl-C does."""
+    """Raise the exception of Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def send_interrupt():
-    """Let the operating system do what Ctrl-C does, and wait for it."""
+    """Send the signal of Ctrl-C, and wait for it."""
     os.kill(os.getpid(), signal.SIGINT)
     for _ in range(1000):
         pass
@@ -170,7 +171,7 @@ def send_interrupt():
 @pytest.mark.parametrize("interrupt", [raise_interrupt, send_interrupt])
 @pytest.mark.parametrize("event", ["batch", "epoch"])
 def test_ctrl_c_is_raised(data, event, interrupt, early_stopping):
-    """Ctrl-C ends fit with KeyboardInterrupt; no half-trained network is passed off as fitted."""
+    """Ctrl-C ends fit with KeyboardInterrupt and leaves no half-trained network."""
     classifier = AttributeClassifier(
         net_params={"callbacks": [Interrupter(event, interrupt)]}, early_stopping=early_stopping
     )
@@ -179,8 +180,8 @@ def test_ctrl_c_is_raised(data, event, interrupt, early_stopping):
     assert not hasattr(classifier, "net_")
 
 
-def noise_to_learn_by_heart(rng):
-    """Labels that have nothing to do with the features: validation soon gets worse."""
+def independent_labels(rng):
+    """Labels that are independent of the features, so the validation loss soon rises."""
     return rng.normal(size=(60, 30)), rng.integers(0, 2, (60, 3))
 
 
@@ -196,14 +197,14 @@ class Stopping(EarlyStopping):
 @pytest.mark.parametrize("backbone", ["auto", drops_by_layer])
 @pytest.mark.parametrize("mine", [None, EarlyStopping, Stopping])
 def test_early_stopping_restores_the_best_epoch(rng, mine, backbone):
-    """Fit stops without an error, ours or the user's own way, and returns to the best epoch."""
-    X, y = noise_to_learn_by_heart(rng)
+    """fit stops without an error and restores the best epoch, also with a callback's stopping."""  # noqa: D403
+    X, y = independent_labels(rng)
     keep = KeepValidation()
     classifier = AttributeClassifier(
         backbone,
         max_epochs=60,
         lr=0.3,
-        lr_schedule=None,
+        training=TrainingOptions(None),
         random_state=0,
         validation_fraction=0.3,
         early_stopping=4 if mine is None else False,
@@ -236,8 +237,8 @@ def test_checkpoint_callback(data, tmp_path):
 
 
 @pytest.mark.parametrize("n_features", [1, 5])
-def test_divergence_is_an_error(data, n_features):
-    """A loss that is no longer finite raises DivergedError, which says what to change."""
+def test_divergence_raises(data, n_features):
+    """A loss that is not finite raises DivergedError, which says what to change."""
     X, y = data
     classifier = AttributeClassifier(optimizer="sgd", lr=1e300, max_epochs=30)
     with pytest.raises(
@@ -250,7 +251,7 @@ def test_divergence_is_an_error(data, n_features):
 
 
 class DropsByFunction(nn.Module):
-    """Calls dropout as a function: no layer tells that it draws."""
+    """Calls dropout as a function, so no layer shows that it draws."""
 
     def __init__(self, n_inputs):
         super().__init__()
@@ -261,14 +262,14 @@ class DropsByFunction(nn.Module):
         return nn.functional.dropout(self.linear(x).relu(), 0.5, self.training)
 
 
-def drops_as_selu_likes(n_inputs):
+def drops_alpha(n_inputs):
     """Return a network with alpha dropout."""
     return nn.Sequential(nn.Linear(n_inputs, 8), nn.SELU(), nn.AlphaDropout(0.5))
 
 
-@pytest.mark.parametrize("backbone", [DropsByFunction, drops_by_layer, drops_as_selu_likes])
+@pytest.mark.parametrize("backbone", [DropsByFunction, drops_by_layer, drops_alpha])
 def test_dropout_is_reproducible(data, backbone):
-    """Two fits with dropout are bit-identical, other seeds differ, and no global state changes."""
+    """Fits of one seed are bit-identical, other seeds differ, and no global state changes."""
     X, y = data
     before = torch.get_rng_state()
     fits = [
@@ -283,15 +284,15 @@ def test_dropout_is_reproducible(data, backbone):
 
 
 class DrawsElsewhere(Callback):
-    """Draws from the global generator, as a user's callback may."""
+    """Draws from the global generator."""
 
     def on_batch_begin(self, net, **_):
         """Draw."""
         torch.rand(3)
 
 
-def test_others_draw_as_they_did(data):
-    """What is not the network, such as a callback, goes on drawing from the global generator."""
+def test_callbacks_draw_from_the_global_generator(data):
+    """Code outside the network, such as a callback, draws from the global generator."""
     X, y = data
     fits = []
     before = torch.get_rng_state()
@@ -304,8 +305,8 @@ def test_others_draw_as_they_did(data):
     assert not torch.equal(torch.get_rng_state(), before)
 
 
-def test_dropout_drops_in_training_only(data):
-    """Dropout matters in training: losses differ from those of the network without it."""
+def test_dropout_is_active_in_training(data):
+    """Training losses differ from those of the network without dropout."""
     X, y = data
     losses = []
     for p in (0.0, 0.5):
@@ -318,8 +319,8 @@ def test_dropout_drops_in_training_only(data):
     assert losses[0] != losses[1]
 
 
-def test_augmentation_is_of_training_only_and_reproducible(images, table):
-    """Training batches are augmented from our own generator, validation and prediction are not."""
+def test_augmentation_is_reproducible_and_only_in_training(images, table):
+    """Only training batches are augmented, with a generator of the seed."""
     seen = {True: [], False: []}
 
     def darken(pixels, generator):
@@ -338,11 +339,11 @@ def test_augmentation_is_of_training_only_and_reproducible(images, table):
     half = len(seen[True]) // 2
     assert all(map(torch.equal, seen[True][:half], seen[True][half:]))
     np.testing.assert_array_equal(*[fit.predict_proba(images)[1] for fit in fits])
-    assert len(seen[True]) == 2 * half  # prediction drew nothing
+    assert len(seen[True]) == 2 * half  # none in prediction
 
 
 def test_pickle_holds_no_training_state(rng):
-    """The pickle is hardly larger than the weights: no momenta, gradients or validation rows."""
+    """A pickle holds the weights but no momenta, gradients or validation rows."""
     X, y = rng.normal(size=(2000, 100)), rng.integers(0, 2, (2000, 3))
     classifier = AttributeClassifier("mlp", early_stopping=True, max_epochs=2).fit(X, y)
     weights = sum(
@@ -363,11 +364,13 @@ def test_pickle_holds_no_training_state(rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("precision", ["bfloat16", "float32", "float64"])
 def test_precision_of_features(data, dtype, precision):
-    """Outputs are float32 unless float64 was asked for, close to each other, whatever X is."""
+    """Outputs are float32 unless float64 was requested, and close to each other."""
     X, y = data
     X = X.astype(dtype)
     reference = AttributeClassifier("mlp", max_epochs=5, random_state=0).fit(X, y)
-    classifier = clone(reference).set_params(precision=precision, transform_output="logit")
+    classifier = clone(reference).set_params(
+        training__precision=precision, transform_output="logit"
+    )
     logits = classifier.fit(X, y).transform(X)
     assert logits.dtype == (np.float64 if precision == "float64" else np.float32)
     parameters = torch.float64 if precision == "float64" else torch.float32
@@ -382,7 +385,11 @@ def test_bfloat16_of_images(images, table):
     probas = []
     for precision in ("float32", "bfloat16"):
         classifier = AttributeClassifier(
-            tiny_backbone, image_size=(12, 10), max_epochs=2, precision=precision, random_state=0
+            tiny_backbone,
+            image_size=(12, 10),
+            max_epochs=2,
+            training=TrainingOptions(precision=precision),
+            random_state=0,
         ).fit(images, table)
         probas.append(classifier.transform(images))
     assert probas[1].dtype == np.float32
@@ -403,12 +410,14 @@ def test_bfloat16_of_images(images, table):
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the compiler's own modules
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
 def test_compiled_network(data, backend):
-    """Compiled, a network learns what it learns otherwise, and its state dict keeps its keys."""
+    """A compiled network learns the same, and its state dict keeps its keys."""
     X, y = data
     plain = AttributeClassifier("mlp", max_epochs=2, random_state=0).fit(X, y)
-    compiled = clone(plain).set_params(net_params={"compile": True, "compile__backend": backend})
+    compiled = clone(plain).set_params(
+        training__compile=True, net_params={"compile__backend": backend}
+    )
     compiled.fit(X, y)
     torch._dynamo.reset()
     expected, state = (one.net_.module_.state_dict() for one in (plain, compiled))
@@ -421,13 +430,13 @@ def test_compiled_network(data, backend):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_compiled_dropout(data):
-    """Dropout in compiled code is reproducible and leaves the global state as well."""
+    """Dropout in compiled code is reproducible and does not change the global state."""
     X, y = data
     before = torch.get_rng_state()
     states = [
         AttributeClassifier(
             drops_by_layer, max_epochs=2, random_state=0,
-            net_params={"compile": True, "compile__backend": "eager"},
+            net_params={"compile__backend": "eager"}, training=TrainingOptions(compile=True),
         ).fit(X, y).net_.module_.state_dict()
         for _ in range(2)
     ]  # fmt: skip
@@ -437,21 +446,25 @@ def test_compiled_dropout(data):
 
 
 def test_net_is_a_skorch_net(data):
-    """The fitted net clones and shows itself as skorch's do."""
+    """The fitted net can be cloned and printed like skorch's."""
     net = AttributeClassifier(max_epochs=1).fit(*data).net_
     copy = clone(net)
     assert not copy.initialized_
     assert copy.get_params()["batch_size"] == 64
+    assert copy.get_params()["config"] == net.config
+    copy.set_params(config=replace(net.config, seed=7), lr=0.5)
+    restored = pickle.loads(pickle.dumps(copy))
+    assert (restored.config.seed, restored.lr) == (7, 0.5)
     assert "MultiBranchNetwork" in repr(net)
 
 
-def test_purposes_draw_apart(data):
-    """Generators of different purposes or seeds draw different numbers, the same ones the same."""
+def test_generators_of_purposes_differ(data):
+    """Generators differ between purposes and seeds, and are equal for equal ones."""
     net = AttributeClassifier(max_epochs=1, random_state=0).fit(*data).net_
     purposes = ("initialization", "shuffling", "augmentation", "dropout")
     draws = {purpose: torch.rand(4, generator=net.generator(purpose)) for purpose in purposes}
     assert len({tuple(draw.tolist()) for draw in draws.values()}) == 4
     for purpose, draw in draws.items():
         assert torch.equal(draw, torch.rand(4, generator=net.generator(purpose)))
-    net.seed += 1
+    net.set_params(config=replace(net.config, seed=net.config.seed + 1))
     assert not torch.equal(draws["dropout"], torch.rand(4, generator=net.generator("dropout")))

@@ -1,4 +1,4 @@
-"""Mixup, clipping, accumulation, flips and streams, against loops written by hand."""
+"""Mixup, clipping, accumulation, flips and partial_fit, against hand-written loops."""
 
 import numpy as np
 import pytest
@@ -11,10 +11,18 @@ from skattr._training import TrainingProblem, build_and_train, build_net, predic
 from skattr._training.augmentation import ImageAugmenter, flip
 from skattr.nn import BranchLayout
 from tests.tiny_models import tiny_backbone
-from tests.training.configs import LAYOUT, equal, feature_task, image_task, labels, recipe, state
+from tests.training.configs import (
+    LAYOUT,
+    config,
+    equal,
+    feature_problem,
+    image_problem,
+    labels,
+    state,
+)
 
 
-def fitted_by_hand(net, task, loss_of, n_steps=3, clip=None):
+def fitted_by_hand(net, problem, loss_of, n_steps=3, clip=None):
     """Train a copy of the network by whole-batch SGD on `loss_of(network, inputs)`."""
     network = net.module_
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True)
@@ -39,31 +47,38 @@ def assert_close(one, other, **tolerance):
 
 
 @pytest.mark.parametrize("clip", [1e-3, 0.3, 1e6])
-def test_clipping_is_the_loop_by_hand(clip):
-    """Before each step the gradient of all parameters together is cut to the norm."""
-    task = feature_task()
-    own = recipe(net_params={"clip_norm": clip})
-    net = build_and_train(own, task, np.arange(40))
-    other = build_net(recipe(), task, 40)
-    inputs, codes, weights = map(torch.tensor, (task.rows.array, task.targets, task.weights))
+def test_clipping_equals_a_loop_by_hand(clip):
+    """Before each step the gradient of all parameters is scaled to at most the norm."""
+    problem = feature_problem()
+    settings = config(clip_norm=clip)
+    net = build_and_train(settings, problem, np.arange(40))
+    other = build_net(config(), problem, 40)
+    inputs, codes, weights = map(
+        torch.tensor, (problem.rows.array, problem.targets, problem.weights)
+    )
     expected = fitted_by_hand(
-        other, task, lambda network, _: other.criterion_(network(inputs), codes, weights), clip=clip
+        other,
+        problem,
+        lambda network, _: other.criterion_(network(inputs), codes, weights),
+        clip=clip,
     )
     assert_close(state(net), expected)
 
 
-def test_mixup_is_the_loop_by_hand():
-    """Inputs are mixed, and sums over the labels of both are added before they are divided."""
-    task = feature_task()
-    own = recipe(augment=ImageAugmenter(mixup=0.4), batch_size=40)
-    net = build_net(own, task, 40)
+def test_mixup_equals_a_loop_by_hand():
+    """Inputs are mixed; sums over the labels of both rows are added before the division."""
+    problem = feature_problem()
+    settings = config(augment=ImageAugmenter(mixup=0.4), batch_size=40)
+    net = build_net(settings, problem, 40)
     start = state(net)
     shuffling = net.generator("shuffling")
     rng = np.random.default_rng(net.generator("mixup").initial_seed())
-    net.partial_fit(task.dataset(np.arange(40)))
+    net.partial_fit(problem.dataset(np.arange(40)))
     after = state(net)
     net.module_.load_state_dict(start)
-    inputs, codes, weights = map(torch.tensor, (task.rows.array, task.targets, task.weights))
+    inputs, codes, weights = map(
+        torch.tensor, (problem.rows.array, problem.targets, problem.weights)
+    )
 
     def loss_of(network, step):
         order = torch.randperm(40, generator=shuffling)
@@ -84,39 +99,39 @@ def test_mixup_is_the_loop_by_hand():
             loss = loss + numerator / divisor
         return loss
 
-    assert_close(after, fitted_by_hand(net, task, loss_of))
+    assert_close(after, fitted_by_hand(net, problem, loss_of))
 
 
-def test_mixup_of_images_is_reproducible_and_of_training_only():
-    """Fits of one seed agree to the bit, others differ; valid_loss is of unmixed images."""
-    task = image_task()
+def test_mixup_of_images_is_reproducible_and_only_in_training():
+    """Fits of one seed are bit-identical, others differ; valid_loss is of unmixed images."""
+    problem = image_problem()
     rows = np.arange(24)
     nets = [
         build_and_train(
-            recipe(
+            config(
                 backbone=tiny_backbone, augment=ImageAugmenter(mixup=1.0), batch_size=8, seed=seed,
                 precision="float32",
             ),
-            task, rows[6:], rows[:6],
+            problem, rows[6:], rows[:6],
         )
         for seed in (0, 0, 1)
     ]  # fmt: skip
     assert equal(state(nets[0]), state(nets[1]))
     assert not equal(state(nets[0]), state(nets[2]))
-    logits = torch.tensor(predict_rows(nets[0], task.rows, batch_size=24)[:6])
-    known = torch.tensor(task.targets[:6]), torch.tensor(task.weights[:6])
+    logits = torch.tensor(predict_rows(nets[0], problem.rows, batch_size=24)[:6])
+    known = torch.tensor(problem.targets[:6]), torch.tensor(problem.weights[:6])
     loss = nets[0].criterion_(logits, *known).item()
     assert nets[0].history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
 
 
 class Losses(Callback):
-    """Notes the loss and the shape of the outputs of every step."""
+    """Records the loss and the shape of the outputs of every step."""
 
     def __init__(self):
         self.seen = []
 
     def on_batch_end(self, net, training, loss, y_pred, **_):
-        """Note them."""
+        """Record them."""
         self.seen.append((loss.item(), tuple(y_pred.shape)))
 
 
@@ -134,17 +149,16 @@ CRITERIA = {
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize(("accumulate", "batch_size"), [(2, 40), (7, 20), (100, 40), (3, 9)])
-def test_accumulation_is_the_whole_batchs_step(criterion, accumulate, batch_size):
-    """Cut into parts, a batch gives the step, the loss and the outputs of the whole."""
-    task = feature_task(criterion_params=CRITERIA[criterion])
+def test_accumulation_equals_the_whole_batch(criterion, accumulate, batch_size):
+    """Split into parts, a batch has the step, the loss and the outputs of the whole batch."""
+    problem = feature_problem(criterion_params=CRITERIA[criterion])
     results = []
     for params in ({}, {"accumulate": accumulate, "clip_norm": 0.5}, {"clip_norm": 0.5}):
         losses = Losses()
-        own = recipe(
-            augment=ImageAugmenter(mixup=0.5), batch_size=batch_size, net_params=params,
-            callbacks=[losses],
+        settings = config(
+            augment=ImageAugmenter(mixup=0.5), batch_size=batch_size, callbacks=[losses], **params,
         )  # fmt: skip
-        net = build_and_train(own, task, np.arange(40))
+        net = build_and_train(settings, problem, np.arange(40))
         parameters = {**state(net), **dict(net.criterion_.state_dict())}
         results.append((parameters, losses.seen, net.history[:, "train_loss"]))
     assert_close(results[1][0], results[2][0])
@@ -157,7 +171,7 @@ def test_accumulation_is_the_whole_batchs_step(criterion, accumulate, batch_size
 
 
 class CountsRows(nn.Module):
-    """Notes how many rows it is given at a time."""
+    """Records the number of rows of each call."""
 
     sizes = []
 
@@ -175,43 +189,45 @@ class CountsRows(nn.Module):
 def test_parts_have_two_rows_or_more():
     """No part is a single row, which BatchNorm could not train on, unless the batch is one."""
     CountsRows.sizes.clear()
-    own = recipe(backbone=CountsRows, batch_size=7, max_epochs=1, net_params={"accumulate": 5})
-    build_and_train(own, feature_task(n=24), np.arange(24))
+    settings = config(backbone=CountsRows, batch_size=7, max_epochs=1, accumulate=5)
+    build_and_train(settings, feature_problem(n=24), np.arange(24))
     assert CountsRows.sizes == [3, 2, 2] * 3 + [3]
     CountsRows.sizes.clear()
-    build_and_train(own, feature_task(n=24), np.arange(1))
+    build_and_train(settings, feature_problem(n=24), np.arange(1))
     assert CountsRows.sizes == [1]
 
 
 @pytest.mark.parametrize("output", ["logits", "features"])
 def test_flips_average_two_predictions(output):
     """With test-time flips, outputs are the mean over images and mirror images."""
-    task = image_task()
-    own = recipe(backbone=tiny_backbone, augment=ImageAugmenter(test_flip=True), batch_size=8)
-    net = build_and_train(own, task, np.arange(24))
-    plain = build_and_train(recipe(backbone=tiny_backbone, batch_size=8), task, np.arange(24))
-    assert equal(state(net), state(plain))  # training is not concerned
-    mirrored = type(task.rows)(task.rows.array[:, :, ::-1].copy(), (12, 10))
-    one, other = (predict_rows(plain, rows, output, batch_size=7) for rows in (task.rows, mirrored))
+    problem = image_problem()
+    settings = config(backbone=tiny_backbone, augment=ImageAugmenter(test_flip=True), batch_size=8)
+    net = build_and_train(settings, problem, np.arange(24))
+    plain = build_and_train(config(backbone=tiny_backbone, batch_size=8), problem, np.arange(24))
+    assert equal(state(net), state(plain))  # training does not flip
+    mirrored = type(problem.rows)(problem.rows.array[:, :, ::-1].copy(), (12, 10))
+    one, other = (
+        predict_rows(plain, rows, output, batch_size=7) for rows in (problem.rows, mirrored)
+    )
     assert not np.allclose(one, other)
     for net_, options in ((net, {}), (plain, {"flip": True})):
-        result = predict_rows(net_, task.rows, output, batch_size=7, **options)
+        result = predict_rows(net_, problem.rows, output, batch_size=7, **options)
         np.testing.assert_allclose(result, (one + other) / 2, rtol=1e-12)
     np.testing.assert_array_equal(
-        predict_rows(net, task.rows, output, batch_size=7, flip=False), one
+        predict_rows(net, problem.rows, output, batch_size=7, flip=False), one
     )
 
 
 @pytest.mark.parametrize("name", ["flip", "hue", "test_flip"])
-def test_changes_of_images_need_images(name):
-    """For 2-D features the changes that are on are named."""
-    own = recipe(augment=ImageAugmenter(**{name: True}, mixup=0.1))
+def test_rejects_image_changes_for_features(name):
+    """The error for 2-D features names the active changes."""
+    settings = config(augment=ImageAugmenter(**{name: True}, mixup=0.1))
     with pytest.raises(ValueError, match=f"augment has {name}, .* 2-D features; only mixup"):
-        build_and_train(own, feature_task(), np.arange(40))
+        build_and_train(settings, feature_problem(), np.arange(40))
 
 
 def test_augmentations_change_training_images():
-    """What the network is given are the changed images, drawn from the net's own generator."""
+    """The network gets the changed images, drawn from the generator of the net."""
     seen = []
 
     class Sees(nn.Module):
@@ -224,13 +240,13 @@ def test_augmentations_change_training_images():
                 seen.append(x.detach())
             return self.conv(x)
 
-    task = image_task()
-    own = recipe(backbone=Sees, augment=ImageAugmenter(flip=True), max_epochs=1)
-    net = build_net(own, task, 24)
+    problem = image_problem()
+    settings = config(backbone=Sees, augment=ImageAugmenter(flip=True), max_epochs=1)
+    net = build_net(settings, problem, 24)
     order = torch.randperm(24, generator=net.generator("shuffling"))
-    pixels = flip(torch.tensor(task.rows.array)[order], net.generator("augmentation"))
+    pixels = flip(torch.tensor(problem.rows.array)[order], net.generator("augmentation"))
     seen.clear()
-    net.partial_fit(task.dataset(np.arange(24)))
+    net.partial_fit(problem.dataset(np.arange(24)))
     expected = net.module_.normalization(pixels)
     assert len(seen) == 1
     assert torch.equal(seen[0], expected)
@@ -246,22 +262,22 @@ CATEGORY = np.arange(40) % 3
         (ImageAugmenter(mixup=0.3), {"accumulate": 3}),
     ],
 )
-def test_networks_that_are_given_the_category(changes, params):
-    """The category passes through training and prediction beside the inputs, and matters."""
+def test_networks_with_the_category_as_input(changes, params):
+    """The category is an input in training and prediction, and predictions depend on it."""
     X = np.random.default_rng(0).normal(size=(40, 2)) * 1e-3
     targets = (CATEGORY[:, None] == np.arange(3)).astype(int)
-    task = TrainingProblem(
+    problem = TrainingProblem(
         FeatureRows(X), BranchLayout((2, 2, 2)), targets, np.ones((40, 3)),
         category=CATEGORY, n_conditions=3,
     )  # fmt: skip
-    own = recipe(
-        backbone=CountsRows, augment=changes, net_params=params, max_epochs=60, lr=0.03,
-        optimizer="adam",
+    settings = config(
+        backbone=CountsRows, augment=changes, max_epochs=60, lr=0.03, optimizer="adam",
+        **params,
     )  # fmt: skip
-    net = build_and_train(own, task, np.arange(40))
-    logits = predict_rows(net, task.rows, batch_size=16, category=CATEGORY)
+    net = build_and_train(settings, problem, np.arange(40))
+    logits = predict_rows(net, problem.rows, batch_size=16, category=CATEGORY)
     np.testing.assert_array_equal(logits.argmax(axis=1), CATEGORY)
-    others = predict_rows(net, task.rows, batch_size=16, category=(CATEGORY + 1) % 3)
+    others = predict_rows(net, problem.rows, batch_size=16, category=(CATEGORY + 1) % 3)
     np.testing.assert_array_equal(others.argmax(axis=1), (CATEGORY + 1) % 3)
 
 
@@ -273,15 +289,15 @@ def drops(n_inputs):
 PURPOSES = ("shuffling", "augmentation", "dropout", "mixup")
 
 
-def test_streams_draw_anew():
-    """Each later partial_fit draws other numbers, the same ones for the same past."""
-    task = feature_task()
+def test_partial_fit_draws_other_numbers():
+    """Each later partial_fit draws other numbers, which are reproducible."""
+    problem = feature_problem()
     first = {}
     for _ in range(2):
-        net = build_net(recipe(backbone=drops, max_epochs=2), task, 40)
+        net = build_net(config(backbone=drops, max_epochs=2), problem, 40)
         draws, weights = {purpose: [] for purpose in PURPOSES}, []
         for _ in range(3):
-            net.partial_fit(task.dataset(np.arange(40)))
+            net.partial_fit(problem.dataset(np.arange(40)))
             weights.append(state(net))
             for purpose in PURPOSES:
                 draws[purpose].append(torch.rand(3, generator=net.generator(purpose)).tolist())
@@ -291,10 +307,10 @@ def test_streams_draw_anew():
         assert all(map(equal, first.setdefault("weights", weights), weights))
 
 
-def test_streams_take_new_rows():
-    """A net trained on other rows goes on from its weights: two calls are one with both."""
-    one, other = feature_task(), feature_task(seed=5)
-    net = build_net(recipe(max_epochs=1), one, 40)
+def test_partial_fit_continues_on_other_rows():
+    """A net trained on other rows continues from its weights and momenta."""
+    one, other = feature_problem(), feature_problem(seed=5)
+    net = build_net(config(max_epochs=1), one, 40)
     start = state(net)
     net.partial_fit(one.dataset(np.arange(40)))
     net.partial_fit(other.dataset(np.arange(40)))
@@ -302,8 +318,10 @@ def test_streams_take_new_rows():
     net.module_.load_state_dict(start)
 
     def loss_of(network, step):
-        task = (one, other)[step]
-        inputs, codes, weights = map(torch.tensor, (task.rows.array, task.targets, task.weights))
+        problem = (one, other)[step]
+        inputs, codes, weights = map(
+            torch.tensor, (problem.rows.array, problem.targets, problem.weights)
+        )
         return net.criterion_(network(inputs), codes, weights)
 
     assert_close(streamed, fitted_by_hand(net, one, loss_of, n_steps=2))
@@ -313,41 +331,42 @@ def test_streams_take_new_rows():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"accumulate": 0}, "accumulate=0 in net_params must be an int of at least 1"),
-        ({"accumulate": 1.5}, "accumulate=1.5 in net_params"),
-        ({"clip_norm": 0}, "clip_norm=0 in net_params must be a positive number or None"),
-        ({"clip_norm": "1"}, "clip_norm='1' in net_params"),
-        ({"ema_decay": 0.9}, "net_params sets .'ema_decay'."),
-        ({"mixup": 0.9}, "net_params sets .'mixup'."),
+        ({"accumulate": 0}, "accumulate=0 must be an int of at least 1"),
+        ({"accumulate": 1.5}, "accumulate=1.5 must be an int"),
+        ({"clip_norm": 0}, "clip_norm=0 must be a positive number or None"),
+        ({"clip_norm": "1"}, "clip_norm='1' must be a positive number"),
+        ({"net_params": {"ema_decay": 0.9}}, "net_params sets .'ema_decay'., which the classifier"),
+        ({"net_params": {"clip_norm": 0.9}}, "net_params sets .'clip_norm'., which the classifier"),
+        ({"net_params": {"mixup": 0.9}}, "net_params sets .'mixup'., which cannot be used"),
     ],
 )
-def test_invalid_net_params(params, message):
-    """What only `net_params` reach is checked; what has a place of its own is sent there."""
+def test_invalid_config(params, message):
+    """Invalid values are named, and so are net_params that are parameters of the classifier."""
     with pytest.raises(ValueError, match=message):
-        build_and_train(recipe(net_params=params), feature_task(), np.arange(40))
+        build_and_train(config(**params), feature_problem(), np.arange(40))
 
 
 def test_all_together():
-    """Everything on at once: finite, reproducible, and nothing but the weights is left."""
-    task = image_task()
+    """All options together give finite and reproducible results, and change no global state."""
+    problem = image_problem()
     changes = ImageAugmenter(
         flip=True, shift=0.1, zoom=0.2, rotation=10, brightness=0.2, contrast=0.2, saturation=0.2,
         hue=0.1, erase=0.3, mixup=0.2, test_flip=True,
     )  # fmt: skip
-    own = recipe(
+    settings = config(
         backbone=tiny_backbone, augment=changes, optimizer="adamw", lr_schedule="onecycle",
         batch_size=8, max_epochs=4, patience=2, ema_decay=0.9, freeze="stages:2", unfreeze_every=1,
-        layer_decay=0.7, precision="float32", net_params={"clip_norm": 1.0, "accumulate": 2},
+        layer_decay=0.7, precision="float32", clip_norm=1.0, accumulate=2,
     )  # fmt: skip
     before = torch.get_rng_state()
-    nets = [build_and_train(own, task, np.arange(18), np.arange(18, 24)) for _ in range(2)]
+    nets = [build_and_train(settings, problem, np.arange(18), np.arange(18, 24)) for _ in range(2)]
     assert torch.equal(torch.get_rng_state(), before)
     assert equal(*map(state, nets))
-    assert np.isfinite(predict_rows(nets[0], task.rows, batch_size=5)).all()
+    assert np.isfinite(predict_rows(nets[0], problem.rows, batch_size=5)).all()
     assert np.isfinite(nets[0].history[:, "valid_loss"]).all()
 
 
-def test_labels_of_the_helpers_are_partly_unknown():
-    """The tests above do see masked labels."""
+def test_labels_of_the_helpers_are_partly_missing():
+    """The tests above do have missing labels."""
     targets, _ = labels(40)
     assert 0 < (targets < 0).mean() < 0.5

@@ -1,11 +1,12 @@
-"""Shared backbones: a torchvision model without its classifier, a small map, or the user's own."""
+"""Build the shared backbone: a torchvision model, a small network or a callable of the user."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from skattr.nn._backbones.torchvision import _torchvision_model, remove_classifier
+from skattr.nn._backbones.torchvision import build_torchvision_model, remove_classifier
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -13,7 +14,7 @@ _MLP_UNITS = 256
 
 
 class PixelNormalization(nn.Module):
-    """uint8 images (n, H, W, 3) to floats (n, 3, H, W) with ImageNet's mean and deviation."""
+    """Convert uint8 images (n, H, W, 3) to floats (n, 3, H, W), normalized as for ImageNet."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,17 +25,17 @@ class PixelNormalization(nn.Module):
         self.register_buffer("shift", -mean / std, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Normalise; the result is a channels_last view."""
-        return torch.addcmul(self.shift, pixels.to(self.scale.dtype), self.scale).permute(
-            0, 3, 1, 2
-        )
+        """Return a view in channels_last memory format."""
+        # One fused operation that writes channels last: the images are read and written once.
+        values = torch.addcmul(self.shift, pixels.to(self.scale.dtype), self.scale)
+        return values.permute(0, 3, 1, 2)
 
 
 class GlobalPooling(nn.Module):
-    """Average maps (n, C, H, W) over their pixels; flat features pass."""
+    """Average maps (n, C, H, W) over their pixels; features (n, C) pass unchanged."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (n, C)."""
+        """Return features (n, C)."""
         return features.mean(dim=tuple(range(2, features.ndim))) if features.ndim > 2 else features
 
 
@@ -43,7 +44,7 @@ def build_image_backbone(
     weights: str | None,
     image_size: tuple[int, int],
 ) -> tuple[nn.Module, int]:
-    """Build the part that maps normalised images to features.
+    """Build the part of a network that maps normalized images to features.
 
     Parameters
     ----------
@@ -51,42 +52,49 @@ def build_image_backbone(
         Name of a torchvision classification model, or a callable without arguments that
         returns a module mapping (n, 3, H, W) to (n, F) or to maps (n, F, h, w).
     weights : str, optional
-        A name among the model's torchvision weights or "DEFAULT".
+        "DEFAULT" or a name among the model's torchvision weights, or the path of a state dict.
     image_size : (height, width)
 
     Returns
     -------
     (Module, int)
-        The backbone and its number of features.
+        The backbone and its number of features. The module of a callable is its child "0".
 
     Raises
     ------
     ValueError
-        If the name or the weights are unknown, no classifier is found to be taken off, or a
-        callable comes with weights.
+        If the name or the weights are unknown, the weights do not fit, the model has no known
+        classifier, or a callable comes with the name of weights.
     """
-    if not callable(backbone):
-        model = _torchvision_model(backbone, weights, image_size)
-        return model, remove_classifier(model, backbone)
-    if weights is not None:
-        raise ValueError(
-            f"weights={weights!r} is no file, and a callable backbone has no weights that go by a "
-            "name; give the path of a state dict, or load them in the callable."
-        )
-    model = nn.Sequential(backbone(), GlobalPooling())
-    return model, _width(model, (3, *image_size))
+    path = weights if weights is not None and Path(weights).is_file() else None
+    if callable(backbone):
+        if weights is not None and path is None:
+            raise ValueError(
+                f"weights={weights!r} is not a file, and a callable backbone has no weights that "
+                "go by a name; give the path of a state dict, or load them in the callable."
+            )
+        own = backbone()
+        model: nn.Module = nn.Sequential(own, GlobalPooling())
+        n_features = _count_features(model, (3, *image_size))
+    else:
+        own = model = build_torchvision_model(backbone, None if path else weights, image_size)
+        n_features = remove_classifier(model, backbone)
+    if path is not None:
+        # Only now: files may hold a classifier, and lazy layers have their shapes from the count.
+        load_backbone_weights(own, path)
+    return model, n_features
 
 
 def build_feature_backbone(
     backbone: str | Callable[[int], nn.Module], n_inputs: int
 ) -> tuple[nn.Module, int]:
-    """Build the part that maps 2-D features to features.
+    """Build the part of a network that maps 2-D features to features.
 
     Parameters
     ----------
     backbone : {"linear", "mlp"} or callable
-        "linear" passes the features to the branches as they are, "mlp" through one rectified
-        layer of 256 units; a callable gets the number of columns and returns a module.
+        "linear" passes the features on unchanged, "mlp" through a layer of 256 ReLU units. A
+        callable is called with the number of columns and returns a module.
     n_inputs : int
         Columns of X.
 
@@ -101,21 +109,21 @@ def build_feature_backbone(
         return nn.Sequential(nn.Linear(n_inputs, _MLP_UNITS), nn.ReLU()), _MLP_UNITS
     if callable(backbone):
         model = backbone(n_inputs)
-        return model, _width(model, (n_inputs,))
+        return model, _count_features(model, (n_inputs,))
     raise ValueError(
         f"backbone={backbone!r} is a network for images, but X holds 2-D features; valid for "
         "them are 'auto', 'mlp' or a callable that takes the number of columns."
     )
 
 
-def _width(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """Return how many features a model gives for inputs of a shape."""
+def _count_features(model: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return the number of features that a model computes from inputs of a shape."""
     was_training = model.training
     with torch.no_grad():
-        model.eval()
+        model.eval()  # statistics of batch normalization must not learn from zeros
         try:
-            features = model(torch.zeros(0, *shape))  # no row, should somebody count them
-        except Exception:  # what fails on no row may well pass on one
+            features = model(torch.zeros(0, *shape))  # an empty batch costs next to nothing
+        except Exception:  # some layers need a row
             features = model(torch.zeros(1, *shape))
     model.train(was_training)
     return int(features.shape[1])
@@ -124,18 +132,19 @@ def _width(model: nn.Module, shape: tuple[int, ...]) -> int:
 def load_backbone_weights(model: nn.Module, path: str) -> None:
     """Load a state dict from a file into a backbone, without unpickling code.
 
-    Entries of a classifier that was taken off are ignored.
+    Entries that the backbone does not have, such as those of a classifier, are ignored.
 
     Raises
     ------
     ValueError
-        If an entry of the backbone is missing from the file or has another shape.
+        If the file is no state dict, or an entry of the backbone is missing from it or has another
+        shape.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except Exception as error:  # a file that is cut or no state dict raises nearly everything
+    except Exception as error:  # truncated or foreign files raise nearly every type of error
         raise ValueError(
             f"weights={path!r} is no state dict that can be read without running its code; make "
             "one with torch.save(module.state_dict(), path)."
@@ -150,7 +159,7 @@ def load_backbone_weights(model: nn.Module, path: str) -> None:
     wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
     if wrong:
         raise ValueError(
-            f"weights={path!r} does not fit: {wrong[0]!r} has the shape "
-            f"{tuple(state[wrong[0]].shape)}, the backbone {tuple(wanted[wrong[0]].shape)}."
+            f"weights={path!r} does not fit: {wrong[0]!r} has shape "
+            f"{tuple(state[wrong[0]].shape)}; expected {tuple(wanted[wrong[0]].shape)}."
         )
     model.load_state_dict({key: state[key] for key in wanted})

@@ -1,0 +1,229 @@
+"""Parameter objects: groups of constructor parameters with their own documentation."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
+
+
+class ParameterObject(BaseEstimator):
+    """Base class of parameter objects.
+
+    The first parameter of a subclass is the one that a string sets, where a classifier takes the
+    string as shorthand for the object.
+    """
+
+    def settings(self) -> dict[str, Any]:
+        """Check the parameters and return them.
+
+        Returns
+        -------
+        dict of {str: value}
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid; the valid values are named.
+        """
+        self._validate_params()
+        return dict(self.get_params(deep=False))
+
+
+Object = TypeVar("Object", bound=ParameterObject)
+
+
+def as_object(kind: type[Object], value: Object | str | None) -> Object:
+    """Return a parameter object for an object, its shorthand string, or None (the defaults)."""
+    if isinstance(value, kind):
+        return value
+    return kind() if value is None else kind(value)
+
+
+def resolve(kind: type[Object], value: Object | str | None) -> Object:
+    """Return a checked parameter object, as :func:`as_object` makes it.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the object is invalid.
+    """
+    result = as_object(kind, value)
+    if value is not None:  # defaults are valid; the check takes as long as a small prediction
+        result.settings()
+    return result
+
+
+class Branches(ParameterObject):
+    """Form of the branches, one of which predicts each attribute.
+
+    Parameters
+    ----------
+    binary : {"sigmoid", "softmax"}, default="sigmoid"
+        A binary attribute has one logit ("sigmoid") or two ("softmax").
+    hidden : int, default=None
+        Units of a hidden layer in each branch. None connects the branches to the shared features
+        directly.
+    dropout : float in [0, 1), default=0.0
+        Probability to drop a shared feature, or a hidden unit of a branch, in training.
+    ordinal_predict : {"mode", "median"}, default="mode"
+        Level that is predicted for an ordinal attribute: the most probable one, or the median of
+        the distribution, which minimizes the expected absolute error in levels.
+
+    See Also
+    --------
+    AttributeClassifier : Takes the object, or a value of `binary`, as `branches`.
+
+    Examples
+    --------
+    >>> from skattr import AttributeClassifier, Branches
+    >>> AttributeClassifier(branches=Branches(hidden=32)).set_params(branches__dropout=0.2)
+    AttributeClassifier(branches=Branches(dropout=0.2, hidden=32))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "binary": [StrOptions({"sigmoid", "softmax"})],
+        "hidden": [AT_LEAST_1, None],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "ordinal_predict": [StrOptions({"median", "mode"})],
+    }
+
+    def __init__(
+        self,
+        binary: str = "sigmoid",
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        ordinal_predict: str = "mode",
+    ) -> None:
+        self.binary = binary
+        self.hidden = hidden
+        self.dropout = dropout
+        self.ordinal_predict = ordinal_predict
+
+
+class ImageReading(ParameterObject):
+    """How image files are read.
+
+    The parameters are also read in prediction, and may be changed after `fit`, for example to use
+    other `num_workers` on another machine.
+
+    Parameters
+    ----------
+    decoding : {"exact", "scaled"}, default="exact"
+        With "scaled", JPEG files are decoded at 1/2, 1/4 or 1/8 of their size, the smallest that
+        is not below `image_size`, before they are resized. Reading 640x480 pixels as 224x224 is
+        about 1.4 times as fast, larger files gain more; levels differ by less than two on average
+        (typically 0.6). Other formats and rows with a box are decoded at full size in both modes.
+    cache : "memory", default=None
+        With "memory", the decoded and resized images (uint8) are held in memory during one `fit`,
+        so that each file is decoded once and not once per epoch. They take three bytes per pixel.
+    on_bad_image : {"raise", "warn"}, default="raise"
+        How to handle images that cannot be read, because the file is missing, truncated or not an
+        image, or the box exceeds the image. If "raise", the error names path and row. If "warn",
+        such rows are skipped with one :class:`~skattr.exceptions.BadImageWarning` per call, which
+        counts and names them. `fit` reads every file once beforehand and treats all labels of
+        these rows as missing. Predictions for them are missing: probabilities, features and
+        `transform` outputs are NaN, labels are None. A row of 2-D features that is all NaN, as
+        :class:`ImageEmbedder` returns it for such an image, is handled in the same way.
+    num_workers : int, default=0
+        Number of processes that decode image files. With 0, files are decoded between the steps
+        on the threads that torch uses.
+
+    See Also
+    --------
+    AttributeClassifier, ImageEmbedder : Take the object, or a value of `decoding`, as `images`.
+
+    Examples
+    --------
+    >>> from skattr import AttributeClassifier, ImageReading
+    >>> classifier = AttributeClassifier(images=ImageReading("scaled", cache="memory"))
+    >>> classifier.set_params(images__num_workers=4)
+    AttributeClassifier(images=ImageReading(cache='memory', decoding='scaled',
+                                            num_workers=4))
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "decoding": [StrOptions({"exact", "scaled"})],
+        "cache": [StrOptions({"memory"}), None],
+        "on_bad_image": [StrOptions({"raise", "warn"})],
+        "num_workers": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        decoding: Any = "exact",
+        *,
+        cache: str | None = None,
+        on_bad_image: str = "raise",
+        num_workers: int = 0,
+    ) -> None:
+        self.decoding = decoding
+        self.cache = cache
+        self.on_bad_image = on_bad_image
+        self.num_workers = num_workers
+
+
+class TrainingOptions(ParameterObject):
+    """Options of the training loop that are rarely changed.
+
+    Parameters
+    ----------
+    lr_schedule : {"onecycle", "cosine"} or None, default="onecycle"
+        Change of the learning rate over the whole fit, batch by batch; None keeps it constant.
+        "onecycle" also changes the momentum (the first beta of Adam), unless `net_params` of the
+        classifier sets it.
+    ema_decay : float in (0, 1), default=None
+        Validate and predict with an exponential moving average of the weights, to which each step
+        adds ``1 - ema_decay`` (more in the first steps).
+    clip_norm : float, default=None
+        Largest norm of the gradient of all weights together. None does not clip it.
+    accumulate : int, default=1
+        Number of parts in which each batch passes through the network. More parts need less
+        memory. The step is that of the whole batch, except for batch normalization and for losses
+        that compare the rows of a batch.
+    precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
+        Type to compute in. "auto" computes 2-D features in their own type, and images in float32
+        on the CPU and with bfloat16 products on CUDA.
+    compile : bool, default=False
+        Compile the network with `torch.compile`.
+
+    See Also
+    --------
+    AttributeClassifier : Takes the object, or a value of `lr_schedule`, as `training`.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skattr import AttributeClassifier, TrainingOptions
+    >>> classifier = AttributeClassifier(training=TrainingOptions("cosine", clip_norm=1.0))
+    >>> search = GridSearchCV(classifier, {"training__ema_decay": [None, 0.99]})
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "lr_schedule": [StrOptions({"onecycle", "cosine"}), None],
+        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "accumulate": [AT_LEAST_1],
+        "precision": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
+        "compile": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        lr_schedule: str | None = "onecycle",
+        *,
+        ema_decay: float | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+        precision: str = "auto",
+        compile: bool = False,
+    ) -> None:
+        self.lr_schedule = lr_schedule
+        self.ema_decay = ema_decay
+        self.clip_norm = clip_norm
+        self.accumulate = accumulate
+        self.precision = precision
+        self.compile = compile

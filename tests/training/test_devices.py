@@ -1,0 +1,70 @@
+"""Devices, precision and transfer."""
+
+import numpy as np
+import pytest
+import torch
+
+from skattr._training.devices import (
+    autocast_context,
+    is_cuda,
+    resolve_device,
+    resolve_dtypes,
+    resolve_precision,
+    to_device,
+)
+
+
+def test_auto_device():
+    """The device "auto" is CUDA if available, else the CPU; others are returned unchanged."""
+    assert resolve_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert resolve_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["no such device", "cuda:99"])
+def test_rejects_a_device_that_is_not_there(device):
+    """The error names the device."""
+    with pytest.raises(ValueError, match=f"device='{device}' cannot be used"):
+        resolve_device(device)
+
+
+def test_is_cuda():
+    """Names with and without an index are understood."""
+    assert is_cuda("cuda")
+    assert is_cuda("cuda:1")
+    assert is_cuda(torch.device("cuda"))
+    assert not is_cuda("cpu")
+
+
+@pytest.mark.parametrize(
+    ("precision", "feature_type", "device", "expected"),
+    [
+        ("auto", np.float64, "cpu", (torch.float64, None)),
+        ("auto", np.float32, "cuda", (torch.float32, None)),
+        ("auto", None, "cpu", (torch.float32, None)),
+        ("auto", None, "mps", (torch.float32, None)),
+        ("auto", None, "cuda:1", (torch.float32, torch.bfloat16)),
+        ("float64", None, "cuda", (torch.float64, None)),
+        ("float32", np.float64, "cpu", (torch.float32, None)),
+        ("bfloat16", None, "cpu", (torch.float32, torch.bfloat16)),
+    ],
+)
+def test_dtypes(precision, feature_type, device, expected):
+    """Parameters are float32 or float64; half types are for products alone."""
+    dtype = None if feature_type is None else np.dtype(feature_type)
+    assert resolve_dtypes(resolve_precision(precision, device, dtype)) == expected
+
+
+def test_autocast():
+    """Products have the type of the context, or that of their factors for None."""
+    factor = torch.ones(2, 2)
+    for dtype, expected in [(torch.bfloat16, torch.bfloat16), (None, torch.float32)]:
+        with autocast_context(dtype, torch.device("cpu")):
+            assert (factor @ factor).dtype == expected
+
+
+def test_to_device():
+    """A tensor or several become a tuple on the device; on the CPU none is copied."""
+    tensor = torch.ones(2)
+    assert to_device(tensor, "cpu")[0] is tensor
+    pair = to_device((tensor, tensor), "meta")
+    assert [part.device.type for part in pair] == ["meta", "meta"]
