@@ -1,8 +1,8 @@
-"""Losses as parameter objects: what ``AttributeClassifier(loss=...)`` may be.
+"""Parameter objects for ``AttributeClassifier(loss=...)``.
 
-An object has parameters of its own, which a grid search reaches as ``loss__gamma_neg``. All losses
-are weighted means over an attribute's labels, summed over attributes; a missing label counts
-nothing unless `unknown` says otherwise.
+A grid search reaches the parameters of an object by names such as ``loss__gamma_neg``. All losses
+are weighted means over an attribute's labels, summed over attributes. Missing labels are ignored
+unless `unknown` says otherwise.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _POLICY: dict[str, list[Any]] = {
 
 
 class _Loss(BaseEstimator):
-    """A loss of the package as an object with parameters."""
+    """Base class of the loss objects."""
 
     criterion: ClassVar[type[SummedCrossEntropy]]
 
@@ -51,31 +51,32 @@ class _Loss(BaseEstimator):
 
 
 class CrossEntropyLoss(_Loss):
-    r"""Cross-entropy, the default.
+    r"""Cross-entropy loss, the default.
 
     .. math:: \ell = -\log p_t
 
     where :math:`p_t` is the predicted probability of the label: the binary cross-entropy of a
-    sigmoid, the cross-entropy of a softmax, the likelihood of a cumulative link.
+    sigmoid, the cross-entropy of a softmax, or the negative log-likelihood of a cumulative link.
 
     Parameters
     ----------
     label_smoothing : float, default=0.0
         Share of each label that is spread evenly over the attribute's classes (Szegedy et al.
-        2016), from 0 up to but not including 1; with ``category_prior="joint"`` over absent
-        and the categories.
+        2016), or over "absent" and the categories with ``category_prior="joint"``. At least 0 and
+        less than 1.
     unknown : {"ignore", "negative", "selective"}, default="ignore"
-        What a missing label of an attribute of two classes is in training: nothing; a negative;
-        or a negative unless it is likely to be positive (Ben-Baruch et al. 2022), in which case
-        it has no loss, but still counts in the divisor of the mean. Missing labels of other
-        attributes are always ignored.
+        Treatment of missing labels of attributes with two classes. With "ignore" they have no
+        loss. With "negative" they count as negatives. With "selective" they count as negatives
+        unless they are likely to be positive (Ben-Baruch et al. 2022), in which case they have no
+        loss but still count in the divisor of the mean. Missing labels of other attributes are
+        always ignored.
     prior_threshold : float or None, default=0.05
-        Under ``unknown="selective"``, the missing labels of attributes with a larger share of
-        positives are ignored.
+        With ``unknown="selective"``, missing labels of attributes with a larger share of positives
+        are ignored.
     top_k : int, default=5
-        Under ``unknown="selective"``, so are those with the largest predicted probability in a
-        batch, `top_k` times its rows. Where a row has no more than `top_k` missing labels on
-        average, that is all of them.
+        With ``unknown="selective"``, the missing labels with the largest predicted probabilities
+        in a batch are ignored, `top_k` per row on average. If rows have at most `top_k` missing
+        labels on average, all of them are ignored.
 
     References
     ----------
@@ -110,26 +111,25 @@ class CrossEntropyLoss(_Loss):
 
 
 class FocalLoss(_Loss):
-    r"""Focal loss: labels that are predicted well count less.
+    r"""Focal loss, which gives less weight to labels that are predicted well.
 
     .. math:: \ell = -\alpha_t (1 - p_t)^\gamma \log p_t
 
-    where :math:`p_t` is the predicted probability of the label. Attributes of more than two
-    classes have the same loss with the probability of their label's class, without
-    :math:`\alpha_t`.
+    where :math:`p_t` is the predicted probability of the label. The loss of attributes with more
+    than two classes has no :math:`\alpha_t`.
 
     Parameters
     ----------
     gamma : float, default=2.0
-        At least 0, where the loss is the cross-entropy.
+        At least 0. With 0 the loss is the cross-entropy.
     alpha : float or None, default=None
-        :math:`\alpha_t` of positives, between 0 and 1; that of negatives is 1 - `alpha`. None
-        leaves it out.
+        :math:`\alpha_t` of positives, from 0 to 1. That of negatives is 1 - `alpha`. With None
+        there is no such factor.
     label_smoothing : float, default=0.0
     unknown : {"ignore", "negative", "selective"}, default="ignore"
     prior_threshold : float or None, default=0.05
     top_k : int, default=5
-        These four are those of :class:`CrossEntropyLoss`.
+        See :class:`CrossEntropyLoss` for the last four.
 
     References
     ----------
@@ -168,7 +168,7 @@ class FocalLoss(_Loss):
 
 
 class AsymmetricLoss(_Loss):
-    r"""Asymmetric loss: easy negatives count less than easy positives, very easy ones nothing.
+    r"""Asymmetric loss, which gives less weight to easy negatives than to easy positives.
 
     .. math::
 
@@ -176,9 +176,9 @@ class AsymmetricLoss(_Loss):
         \ell_- = -p_m^{\gamma_-} \log(1 - p_m), \qquad
         p_m = \max(p - m, 0)
 
-    where p is the predicted probability of the positive class. Attributes of more than two
-    classes keep the cross-entropy. What the network then predicts is larger than the
-    probability of a positive: calibrate it, or tune thresholds.
+    where p is the predicted probability of the positive class. Attributes with more than two
+    classes keep the cross-entropy. A network trained so overestimates the probability of
+    positives: calibrate its predictions, or tune thresholds.
 
     Parameters
     ----------
@@ -187,12 +187,12 @@ class AsymmetricLoss(_Loss):
     gamma_pos : float, default=1.0
         :math:`\gamma_+`, at least 0.
     clip : float, default=0.05
-        The margin m, from 0 up to but not including 1: negatives of a smaller probability
-        cost nothing.
+        The margin m, at least 0 and less than 1. Negatives with a smaller probability have no
+        loss.
     unknown : {"ignore", "negative", "selective"}, default="ignore"
     prior_threshold : float or None, default=0.05
     top_k : int, default=5
-        These three are those of :class:`CrossEntropyLoss`.
+        See :class:`CrossEntropyLoss` for the last three.
 
     References
     ----------
@@ -231,7 +231,7 @@ class AsymmetricLoss(_Loss):
 
 
 class PartialAsymmetricLoss(_Loss):
-    r"""Partial asymmetric loss, for tables most of whose labels are unknown.
+    r"""Partial asymmetric loss, for tables with mostly missing labels.
 
     .. math::
 
@@ -240,8 +240,8 @@ class PartialAsymmetricLoss(_Loss):
         \ell_u = -\alpha_u p_m^{\gamma_u} \log(1 - p_m)
 
     for positive, negative and missing labels, where p is the predicted probability of the
-    positive class and :math:`p_m = \max(p - m, 0)`. Which missing labels count is told by
-    `unknown`. Attributes of more than two classes keep the cross-entropy, and their unknown
+    positive class and :math:`p_m = \max(p - m, 0)`. The parameter `unknown` decides which missing
+    labels count. Attributes with more than two classes keep the cross-entropy, and their missing
     labels are ignored.
 
     Parameters
@@ -255,11 +255,11 @@ class PartialAsymmetricLoss(_Loss):
     alpha_unknown : float, default=1.0
         Each at least 0.
     clip : float, default=0.0
-        The margin m, from 0 up to but not including 1.
+        The margin m, at least 0 and less than 1.
     unknown : {"ignore", "negative", "selective"}, default="selective"
     prior_threshold : float or None, default=0.05
     top_k : int, default=5
-        These three are those of :class:`CrossEntropyLoss`.
+        See :class:`CrossEntropyLoss` for the last three.
 
     References
     ----------
@@ -316,26 +316,27 @@ _NAMED: dict[str, type[_Loss]] = {
 
 
 def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[str, Any]]:
-    """Return what computes a loss, and its arguments.
+    """Return the class or function that builds a loss, and its arguments.
 
     Parameters
     ----------
     loss : str, object or callable
-        ``"auto"`` or its synonym ``"bce"``, ``"focal"``, ``"asymmetric"``,
-        ``"partial_asymmetric"``; an object of this module; or a class or function that makes a
-        :class:`~skattr.nn.SummedCrossEntropy` of a layout, such as a subclass.
+        - ``"auto"`` or its synonym ``"bce"``, ``"focal"``, ``"asymmetric"`` or
+          ``"partial_asymmetric"``;
+        - an object of this module;
+        - a class or function that makes a :class:`~skattr.nn.SummedCrossEntropy` from a layout.
 
     Returns
     -------
     criterion : callable
         Called with a :class:`~skattr.nn.BranchLayout`.
     arguments : dict
-        Further keyword arguments; none for a callable.
+        Further keyword arguments, empty for a class or function.
 
     Raises
     ------
     ValueError
-        If `loss` is something else, or has a parameter that is not valid.
+        If `loss` is something else, or one of its parameters is not valid.
 
     Examples
     --------
@@ -350,10 +351,11 @@ def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[s
     if isinstance(loss, type):
         is_maker = issubclass(loss, SummedCrossEntropy)
     else:
-        is_maker = isroutine(loss) or isinstance(loss, partial)  # a module would be a loss itself
+        # Not any callable: a torch module, which can be called, would be a finished loss.
+        is_maker = isroutine(loss) or isinstance(loss, partial)
     if is_maker:
         return loss, {}
     raise ValueError(
         f"loss must be one of {list(_NAMED)}, an object of skattr.losses such as "
-        f"AsymmetricLoss(clip=0.1), or a subclass of skattr.nn.SummedCrossEntropy, got {loss!r}."
+        f"AsymmetricLoss(clip=0.1), or a subclass of skattr.nn.SummedCrossEntropy; got {loss!r}."
     )

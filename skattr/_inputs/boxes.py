@@ -53,6 +53,7 @@ def read_boxes(
     except (TypeError, ValueError) as error:
         if unreadable is None:
             raise InvalidBoxError(f"the box columns of X must be numbers: {error}") from None
+        # Text in one cell makes the whole conversion fail; convert cell by cell to find the rows.
         boxes = columns.map(_to_float).to_numpy(dtype=np.float64)
         is_text = np.isnan(boxes) & columns.notna().to_numpy()
         for row in np.flatnonzero(is_text.any(axis=1)).tolist():

@@ -139,6 +139,7 @@ def category_codes(values: pd.Series, categories: NDArray[Any]) -> NDArray[np.in
         Once, if some categories are not in `categories`. They count as unknown.
     """
     known = values.notna().to_numpy()
+    # -1 is a valid input: with category_prior="condition" the network learns a row for it.
     codes = np.full(len(values), -1, dtype=np.int64)
     codes[known] = positions(values[known], categories)
     unseen = known & (codes < 0)

@@ -85,11 +85,13 @@ def check_image_array(X: Any, size: tuple[int, int]) -> ImageRows:
     array = _stack(X)
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
         raise ValueError(f"X has shape {array.shape}; valid are {VALID_X}.")
+    # Read as a batch of gray images it would silently have a few rows of three or four pixels.
     if array.ndim == 3 and array.shape[2] in (3, 4):
         raise ValueError(
             f"X has shape {array.shape}, which looks like one color image; pass a batch, such as "
             "X[np.newaxis]."
         )
+    # Floats may be in [0, 1] or [0, 255], which is not guessed.
     if array.dtype != np.uint8:
         raise TypeError(
             f"X contains images of dtype {array.dtype}; images in memory must be uint8, 0 to 255."

@@ -145,6 +145,7 @@ def _check_missing_label_is_not_a_class(
         return
     classes = classes_per_output(estimator, encoder)
     for name, labels in zip(encoder.output_names_, classes, strict=True):
+        # Compare values of one type only: text never equals a number.
         is_text = isinstance(missing_label, str)
         if (labels.dtype.kind == "U") == is_text and (labels == missing_label).any():
             raise ValueError(

@@ -90,6 +90,7 @@ def align_scores(
     """
     given = encoder.classes_ if classes is None else classes
     parts = _parts(response, encoder, given)
+    # A fold may lack a class: its probability is then 0, and its decision is never the largest.
     fill = 0.0 if is_proba else -np.inf
     binary, others = [], []
     for part, wanted, available, is_two in zip(
@@ -126,6 +127,7 @@ def _parts(
             parts = [array[:, [j]] for j in range(n_outputs)]
     if len(parts) != n_outputs:
         raise ValueError(f"The scores have {len(parts)} outputs, but y has {n_outputs}.")
+    # float32 scores stay float32: threshold search packs them into 32-bit keys.
     parts = [part if part.dtype.kind == "f" else part.astype(np.float64) for part in parts]
     for name, part, labels in zip(encoder.output_names_, parts, classes, strict=True):
         valid = {len(labels), 1} if len(labels) == 2 else {len(labels)}
@@ -240,6 +242,7 @@ def exact_match(
     is_labeled = known.any(axis=1)
     if not is_labeled.any():
         raise ValueError("Input y contains NaN. None of its labels is known.")
+    # Missing labels count as correct: a row is right if all known labels are.
     correct = ((predicted == codes) | ~known).all(axis=1)[is_labeled]
     weights = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
     return float(np.average(correct, weights=weights))

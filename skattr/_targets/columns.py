@@ -53,7 +53,7 @@ class LabelTable:
             return _native_byteorder(pd.Series(self.data[:, j]))
         column = self.data.iloc[:, j]
         if isinstance(column.dtype, pd.SparseDtype):
-            column = pd.Series(column.to_numpy())
+            column = column.astype(column.dtype.subtype)
         return _native_byteorder(column)
 
     def known_labels(self, j: int) -> pd.Series:

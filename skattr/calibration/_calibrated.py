@@ -170,7 +170,7 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
         missing_label: Any = None,
         cv: Any = None,
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.estimator = estimator
         self.method = method

@@ -59,19 +59,16 @@ class Calibrator:
 
     is_proba: bool
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         """Return probabilities in the shape of the scores, float64."""
         raise NotImplementedError
-
-    def __call__(self, scores: Array) -> Floats:
-        return self.predict(scores)
 
 
 @dataclass(frozen=True)
 class Identity(Calibrator):
     """Unchanged probabilities, or the sigmoid or softmax of decisions."""
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         scores = np.asarray(scores, dtype=np.float64)
         if self.is_proba:
             return scores
@@ -88,7 +85,7 @@ class Prior(Calibrator):
 
     weight: float
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         scores = np.asarray(scores, dtype=np.float64)
         if not self.is_proba:
             return np.asarray(expit(scores - np.log(self.weight)))
@@ -101,7 +98,7 @@ class Temperature(Calibrator):
 
     temperature: float
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         if np.ndim(scores) == 1:
             return np.asarray(expit(log_odds(scores, self.is_proba) / self.temperature))
         logits = log_scores(scores, self.is_proba)
@@ -115,7 +112,7 @@ class Sigmoid(Calibrator):
     slope: float
     intercept: float
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         return np.asarray(expit(self.slope * _finite(scores) + self.intercept))
 
 
@@ -125,7 +122,7 @@ class Isotonic(Calibrator):
 
     regression: IsotonicRegression
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         return np.asarray(self.regression.predict(_finite(scores)))
 
 
@@ -137,7 +134,7 @@ class Beta(Calibrator):
     b: float
     c: float
 
-    def predict(self, scores: Array) -> Floats:
+    def __call__(self, scores: Array) -> Floats:
         slopes = np.array([self.a, self.b])
         return np.asarray(expit(_beta_features(scores, self.is_proba) @ slopes + self.c))
 
@@ -286,13 +283,7 @@ _FITS: dict[str, Callable[..., Calibrator]] = {
 
 
 def find_pos_weight(estimator: BaseEstimator) -> Any:
-    """Return the first `pos_weight` set on an estimator or the estimators inside it.
-
-    Raises
-    ------
-    ValueError
-        If none is set.
-    """
+    """Return the first `pos_weight` set on an estimator or the estimators inside it."""
     inner = estimator
     while getattr(inner, "pos_weight", None) is None:
         if isinstance(inner, Pipeline):

@@ -141,6 +141,7 @@ def read_rows(
     DatasetFormatError
         If a line has another number of fields, or the file has no row.
     """
+    # Lines are counted first, because pandas fills short lines and may drop surplus fields.
     counts = np.fromiter((_width(line, separator) for line in text_lines(path)), dtype=np.int64)
     filled = np.flatnonzero(counts)
     counts = counts[first - 1 : filled[-1] + 1 if len(filled) else 0]
@@ -162,7 +163,7 @@ def read_rows(
         dtype=object,
         skiprows=first - 1,
         nrows=len(counts),
-        na_filter=False,
+        na_filter=False,  # "NA" and empty cells stay text; the coding decides what is missing
         quoting=csv.QUOTE_NONE,
         encoding="utf-8-sig",
         chunksize=_CHUNK_SIZE,
@@ -250,6 +251,7 @@ def read_codes(
     """
     words = {POSITIVE: "positive", NEGATIVE: "negative", UNKNOWN: "unknown"}
     valid = " or ".join(f"{cell!r} ({words[code]})" for cell, code in coding.items())
+    # Columns are read one by one, hence the Fortran order.
     codes = np.empty(table.shape, dtype=np.int8, order="F")
     for j, name in enumerate(names):
         column = table.iloc[:, j]

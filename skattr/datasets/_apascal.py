@@ -43,7 +43,8 @@ _ABOUT = About(
     "class_names.txt in one folder, the images of VOC 2008 in its folder JPEGImages, those of "
     "aYahoo in its folder ayahoo_test_images.",
 )
-# The annotation file and the image folder of each subset.
+# The annotation file and the image folder of each subset. The images of train and test are in one
+# folder, as in VOC 2008.
 _SUBSETS = {
     "train": ("apascal_train.txt", "JPEGImages"),
     "test": ("apascal_test.txt", "JPEGImages"),

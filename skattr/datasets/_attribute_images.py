@@ -36,7 +36,7 @@ _LEVELS: dict[str, list[Any]] = {
 _KINDS = {"color": "categorical", "shape": "categorical", "striped": "binary"}
 _DTYPES = {"color": "str", "shape": "str", "size": "str", "striped": "boolean", "count": "Int64"}
 _REALS = int | float | np.integer | np.floating
-_SUPERSAMPLING = 3
+_SUPERSAMPLING = 3  # images are drawn at this scale and reduced, for smooth edges
 _LAYOUT_TRIES = 64
 _NODES = 3
 _MIN_SIDE = 8
@@ -263,6 +263,7 @@ def _draw_images(
         canvas = _draw_background(shape, rng)
         _draw_shapes(canvas, levels, rng)
         pixels = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float64)
+        # Brightness changes keep a model from recognizing a level by its mean pixel value.
         pixels *= rng.uniform(0.7, 1.1)
         pixels += 255.0 * noise * rng.standard_normal(pixels.shape)
         yield np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -195,6 +195,8 @@ def _read(file: Any, separator: str) -> tuple[str, pd.DataFrame, Place]:
     if name.lower().endswith((".parquet", ".pq")):
         table = _read_parquet(name)
         return name, table, lambda row: f"{name}, row {row} (from 0)"
+    # pandas' reader is not used: it would turn "NA" into a missing value and does not say in which
+    # line a row begins.
     table, lines = _read_text(name, separator)
     return name, table, lambda row: f"{name}, line {lines[row]}"
 
@@ -300,6 +302,7 @@ def _kinds(attributes: Any, is_coded: bool) -> dict[str, Any]:
     else:
         kinds = dict.fromkeys(names, "binary" if is_coded else "categorical")
     binary = [name for name, kind in kinds.items() if kind == "binary"]
+    # Which of two levels is positive is never guessed.
     if binary and not is_coded:
         raise ValueError(f"positive and negative must be given, for the binary {binary}.")
     if is_coded and not binary:
@@ -368,7 +371,7 @@ def _attribute(
         return cells.astype("str").mask(cells.isin(missing))
     levels = kind[1]
     ranks = {str(level): rank for rank, level in enumerate(levels)}
-    ranks |= dict.fromkeys(missing, UNKNOWN)
+    ranks |= dict.fromkeys(missing, UNKNOWN)  # last: a cell in `unknown` is never a level
     valid = f"one of {levels} or unknown ({missing})"
     found = translate(cells, f"attribute {name!r}", ranks.get, valid, place)
     dtype = "str" if isinstance(levels[0], str) else "Int64"

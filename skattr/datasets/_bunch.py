@@ -116,6 +116,7 @@ def existing_rows(
     check_choice("existing_only", existing_only, (True, False))
     if not existing_only:
         return data, target
+    # An image may have many rows (crops), so each path is checked once.
     exists = {path: os.path.isfile(path) for path in data["path"].unique()}
     keep = data["path"].map(exists).to_numpy(dtype=bool)
     if not keep.any():

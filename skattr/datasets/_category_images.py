@@ -257,6 +257,7 @@ def _draw_object(
     for part in _OUTLINES[category]:
         points = (0.5 + place) * canvas.size + radius * (part * [mirrored, 1]) @ turn
         draw.polygon([tuple(point) for point in points.tolist()], fill=255)
+    # The dark outline separates a blue object from the sea.
     canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * _SUPERSAMPLING - 1)))
     canvas.paste(tuple(color.tolist()), mask=mask)
     # Drawn even if unused, so that plain and striped images use the same random numbers.

@@ -131,7 +131,9 @@ def load_celeba(
     _check_count(path, len(rows))
     files, place = rows[0], line_of(path, 3)
     check_unique(files, "the image", place)
-    codes = read_codes(rows.iloc[:, 1:], names, {"1": POSITIVE, "-1": NEGATIVE}, place)
+    codes = read_codes(
+        rows.iloc[:, 1:], names, {"1": POSITIVE, "-1": NEGATIVE}, place
+    )  # -1 is not missing here
     data = pd.DataFrame({"path": join_paths(folder, images, files)})
     if boxes:
         path = _ABOUT.file(folder, "list_bbox_celeba.txt", "Anno/list_bbox_celeba.txt")
@@ -142,6 +144,7 @@ def load_celeba(
         corners[:, 2:] += corners[:, :2]
         data[BOX_COLUMNS] = corners
         warn_empty_boxes(find_empty_boxes(corners, place))
+    # The file of persons is optional.
     identity = _ABOUT.find(folder, "identity_CelebA.txt", "Anno/identity_CelebA.txt")
     if identity is not None:
         data["group"] = _read_same_images(identity, files, 2)[1].astype("str")

@@ -139,6 +139,7 @@ def _read(folder: Folder, subset: str, uncertain: int) -> tuple[pd.DataFrame, Co
     place = line_of(path, 2)
     check_unique(rows[0], "the image", place)
     part = _FILES[subset].removesuffix(".csv")
+    # The patient is part of the path; radiographs of one patient must stay in one group.
     found = rows[0].str.extract(rf"^(?:[^/]+/)?({part}/(patient[0-9]+)/.+)$")
     wrong = found[0].isna().to_numpy()
     if wrong.any():
@@ -153,5 +154,7 @@ def _read(folder: Folder, subset: str, uncertain: int) -> tuple[pd.DataFrame, Co
         column = rows[field].astype("str")
         data[name] = column.mask(column == "")
     data["Age"] = read_numbers(rows[[2]], ["Age"], place)[:, 0]
+    # A blank means that the report does not mention the observation, so it is missing and not
+    # negative.
     coding = {"1.0": POSITIVE, "0.0": NEGATIVE, "-1.0": uncertain, "": UNKNOWN}
     return data, read_codes(rows.iloc[:, 5:], _NAMES, coding, place)

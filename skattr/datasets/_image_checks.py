@@ -123,6 +123,7 @@ def check_images(
             "optional box columns xmin ymin xmax ymax, or a sequence of paths."
         )
     _check_side(min_side)
+    # A size of one pixel makes the resize cheap; decoding finds all problems.
     rows = check_image_paths(data, (1, 1), "warn")
     labels = None if target is None else _labels(target, len(rows))
     inspections = _inspect_all(rows.paths, n_jobs, verbose)
@@ -270,6 +271,7 @@ def _duplicates(
     is_bad: NDArray[np.bool_],
     labels: pd.DataFrame | None,
 ) -> Iterator[Finding]:
+    # Two crops of a file are not duplicates, so the box is part of the key.
     groups: dict[tuple[bytes, bytes], list[int]] = {}
     for row, path in enumerate(rows.paths):
         digest = inspections[path].digest
@@ -294,6 +296,7 @@ def _conflicts(groups: list[list[int]], labels: pd.DataFrame | None) -> list[lis
     if labels is None or not groups:
         return [[] for _ in groups]
     number = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    # nunique ignores missing labels, which agree with every label.
     counts = labels.iloc[np.concatenate(groups)].groupby(number).nunique()
     names = labels.columns.tolist()
     return [[names[j] for j in np.flatnonzero(row > 1)] for row in counts.to_numpy()]

@@ -95,12 +95,14 @@ def load_maad_face(
         )
     rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
     place = line_of(path, 2)
+    # A repeated image would leak from the training into the test rows of a random split.
     check_unique(rows[0], "the image", place)
     for column, name in ((0, "Filename"), (1, "Identity")):
         if (rows[column] == "").any():
             raise DatasetFormatError(
                 f"{place(int((rows[column] == '').argmax()))}: {name} is empty."
             )
+    # 0 is undefined, which about 20 % of the labels are, and not negative.
     coding = {"1": POSITIVE, "-1": NEGATIVE, "0": UNKNOWN}
     codes = read_codes(rows.iloc[:, 2:], names, coding, place)
     paths = join_paths(os.path.dirname(path), images, rows[0])

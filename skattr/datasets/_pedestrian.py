@@ -65,6 +65,7 @@ _ABOUT = {
     ),
 }
 _IMAGES = {"peta": "images", "pa100k": "data", "rap": "RAP_dataset", "rap2": "RAP_dataset"}
+# Only RAP has labels that annotators marked as uncertain (2).
 _BINARY = {0: NEGATIVE, 1: POSITIVE}
 _WITH_UNCERTAIN = {**_BINARY, 2: UNKNOWN}
 _N_PARTITIONS = 5
@@ -171,6 +172,7 @@ def load_pedestrian(
     images = _IMAGES[dataset] if images is None else images
     data = pd.DataFrame({"path": join_paths(folder, images, files)})
     if dataset in ("rap", "rap2"):
+        # Frames of one track are nearly equal, so a random split must keep them together.
         tracks = files.str.extract(r"^(.+)_frame[0-9]")[0]
         data["group"] = tracks.fillna(files)
     data["split"] = pd.Series(found.split, dtype="str")
@@ -213,6 +215,7 @@ def _read_peta(path: str, partition: int) -> _Annotations:
     _check_shape(table, len(table), 4 + len(names), "the table of labels", path)
     images = [f"{number:05}.png" for number in range(1, len(table) + 1)]
     split = _split(fields[3], partition, _PARTS, len(table), path)
+    # Papers evaluate the first 35 attributes only.
     return _annotations(path, images, names[:35], table[:, 4:39], _BINARY, split)
 
 

@@ -16,7 +16,6 @@ from skattr.metrics._label_scores import (
     ACCURACY_METRIC,
     BALANCED_ACCURACY_METRIC,
     F1_METRIC,
-    HAMMING_METRIC,
     JACCARD_METRIC,
     MATTHEWS_METRIC,
     PRECISION_METRIC,
@@ -215,7 +214,7 @@ def hamming_loss(
     >>> hamming_loss([[1, None], [0, 1], [1, 0]], [[1, 1], [1, 1], [1, 1]])
     0.4
     """
-    return HAMMING_METRIC.score(label_inputs(y_true, y_pred, **options), average)
+    return 1 - ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
 @documented(returns="float")

@@ -13,7 +13,6 @@ from skattr.metrics._inputs import Array, Inputs
 from skattr.metrics._rates import (
     ACCURACY,
     BALANCED_ACCURACY,
-    ERROR_RATE,
     F1,
     JACCARD,
     MATTHEWS,
@@ -23,7 +22,6 @@ from skattr.metrics._rates import (
     accuracy_of_classes,
     balanced_accuracy_of_classes,
     divide,
-    error_rate_of_classes,
     matthews_of_classes,
 )
 
@@ -139,9 +137,7 @@ class AttributeMetric:
             check_average(average, "macro", "micro", "weighted", "samples")
         if average == "samples":
             counts, known = counts_of_rows(inputs)
-            is_right = self.rate is ACCURACY
-            top = counts.tp + counts.tn if is_right else known - counts.tp - counts.tn
-            return _mean_of_rows(self.name, top, known, known, inputs, 0.0)
+            return _mean_of_rows(self.name, counts.tp + counts.tn, known, known, inputs, 0.0)
         confusion = confusion_of(inputs)
         if average == "micro":
             return self.pooled(confusion)
@@ -177,9 +173,6 @@ RECALL_METRIC = ClassRateMetric("Recall", RECALL)
 F1_METRIC = ClassRateMetric("F1", F1)
 JACCARD_METRIC = ClassRateMetric("Jaccard", JACCARD)
 ACCURACY_METRIC = AttributeMetric("Accuracy", ACCURACY, accuracy_of_classes, pools_units=False)
-HAMMING_METRIC = AttributeMetric(
-    "Hamming loss", ERROR_RATE, error_rate_of_classes, pools_units=False
-)
 BALANCED_ACCURACY_METRIC = AttributeMetric(
     "Balanced accuracy", BALANCED_ACCURACY, balanced_accuracy_of_classes, pools_units=True
 )

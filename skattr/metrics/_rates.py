@@ -146,7 +146,6 @@ SPECIFICITY = Rate(lambda tp, fp, P, N: (N - fp, N), needs_negatives=True)
 FALSE_POSITIVE_RATE = Rate(lambda tp, fp, P, N: (fp, N), needs_negatives=True)
 POSITIVE_SHARE = Rate(lambda tp, fp, P, N: (tp + fp, P + N))
 ACCURACY = Rate(lambda tp, fp, P, N: (tp + (N - fp), P + N))
-ERROR_RATE = Rate(lambda tp, fp, P, N: (fp + (P - tp), P + N))
 BALANCED_ACCURACY = Rate(_balanced_accuracy, needs_positives=True, needs_negatives=True)
 MATTHEWS = Rate(_matthews, needs_positives=True, needs_negatives=True)
 
@@ -158,12 +157,6 @@ MATTHEWS = Rate(_matthews, needs_positives=True, needs_negatives=True)
 def accuracy_of_classes(matrices: Array) -> Any:
     """Return the share of the known labels that are predicted, NaN without one."""
     return divide(np.trace(matrices, axis1=-2, axis2=-1), matrices.sum(axis=(-2, -1)))
-
-
-def error_rate_of_classes(matrices: Array) -> Any:
-    """Return the share of the known labels that are not predicted, NaN without one."""
-    total = matrices.sum(axis=(-2, -1))
-    return divide(total - np.trace(matrices, axis1=-2, axis2=-1), total)
 
 
 def balanced_accuracy_of_classes(matrices: Array) -> Any:

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import Scores
+from skattr.metrics._averages import UnitScores
 from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
 from skattr.metrics._counts import Confusion, confusion_of
 from skattr.metrics._inputs import Inputs, label_inputs, score_inputs
@@ -198,16 +199,10 @@ def _counts(confusion: Confusion) -> Array:
 
 def _label_values(confusion: Confusion) -> dict[str, dict[str, Any]]:
     """Return the values of attributes and averages of each metric of labels."""
-    values = {}
-    for name, metric in LABELS.items():
-        units = metric.units(confusion)
-        values[name] = {
-            "attributes": units.average(None),
-            "macro": units.average("macro"),
-            "weighted": units.average("weighted"),
-            "micro": metric.pooled(confusion),
-        }
-    return values
+    return {
+        name: _averaged(metric.units(confusion), metric.pooled(confusion))
+        for name, metric in LABELS.items()
+    }
 
 
 def _score_values(inputs: Inputs) -> dict[str, dict[str, Any]]:
@@ -222,13 +217,17 @@ def _score_values(inputs: Inputs) -> dict[str, dict[str, Any]]:
     # entries.
     pooled = [*ranked_pooled(metrics, inputs), gap(bins.sum(axis=0))]
     return {
-        name: {
-            "attributes": part.average(None),
-            "macro": part.average("macro"),
-            "weighted": part.average("weighted"),
-            "micro": micro,
-        }
+        name: _averaged(part, micro)
         for name, part, micro in zip(_SCORES, units, pooled, strict=True)
+    }
+
+
+def _averaged(units: UnitScores, micro: float) -> dict[str, Any]:
+    return {
+        "attributes": units.per_attribute(),
+        "macro": units.average("macro"),
+        "weighted": units.average("weighted"),
+        "micro": micro,
     }
 
 

@@ -4,6 +4,7 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,15 +38,14 @@ from skattr._multioutput.classes import (
     encoder_for,
     explain_missing_label_error,
     missing_label_of,
-    public_classes,
 )
 from skattr._multioutput.constraints import enforce_constraints, get_constraints
+from skattr._multioutput.predictor import LabelPredictorMixin
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
     apply_thresholds,
     check_no_nan,
-    exact_match,
     get_response,
 )
 from skattr._multioutput.unreadable import unpredicted_rows
@@ -88,8 +88,15 @@ class HeldOutData:
     label_weight: Any
 
 
-class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseMultiOutputCV(
+    LabelPredictorMixin, ClassifierMixin, MetaEstimatorMixin, BaseEstimator, metaclass=ABCMeta
+):
     """Base class that validates, cross-validates a classifier and delegates prediction to it.
+
+    If predicted labels violate the classifier's `constraints`, a row gets the labels that satisfy
+    them and whose positives have the largest sum of log odds above those of their thresholds.
+    Thresholds and calibrators are fitted without regard to the constraints: this would be a
+    search over all of them together.
 
     A subclass implements :meth:`_fit_held_out`, which must set `_thresholds`, one per output,
     and may override the other hooks below it.
@@ -100,12 +107,9 @@ class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, meta
     missing_label: Any
     cv: Any
     n_jobs: int | None
-    random_state: Any
+    random_state: int | np.random.RandomState | None
 
     estimator_: BaseEstimator
-    encoder_: AttributeEncoder
-    n_outputs_: int
-    output_names_: list[Any]
     _thresholds: NDArray[np.float64]
     _rules: LogicalConstraints | None
     _response_method: str
@@ -121,7 +125,7 @@ class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, meta
         "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
         "missing_label": "no_validation",
         "cv": ["cv_object", StrOptions({"prefit"}), Interval(RealNotInt, 0, 1, closed="neither")],
-        "n_jobs": [int, None],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
     }
 
@@ -227,16 +231,9 @@ class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, meta
             HeldOutData(estimator, encoder, codes, predictions, sample_weight, label_weight)
         )
         self.estimator_ = estimator
-        self.encoder_ = encoder
-        self.classes_ = public_classes(encoder)
-        self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = encoder.output_names_
+        self._set_outputs(encoder, estimator)
         self._rules = rules
         self._response_method = self.response_method
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)  # of an earlier fit
-            if hasattr(estimator, name):
-                setattr(self, name, getattr(estimator, name))
         return self
 
     def _is_prefit(self) -> bool:
@@ -330,47 +327,3 @@ class BaseMultiOutputCV(ClassifierMixin, MetaEstimatorMixin, BaseEstimator, meta
         codes = apply_thresholds(scores, self._thresholds, self.encoder_)
         codes[unreadable] = UNKNOWN
         return enforce_constraints(codes, scores, self._thresholds, self.encoder_, self._rules)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels.
-
-        If they violate the classifier's `constraints`, a row gets the labels that satisfy them
-        and whose positives have the largest sum of log odds above those of their thresholds.
-        Thresholds and calibrators are fitted without regard to the constraints.
-
-        Parameters
-        ----------
-        X : n rows of the kind given to `fit`
-
-        Returns
-        -------
-        ndarray of shape (n,) for one output, else (n, n_outputs)
-            In the dtype of y. The dtype is object if the outputs differ in it, or if the
-            classifier has ``on_bad_image="warn"`` and a row is unreadable: its labels are None.
-
-        Raises
-        ------
-        ValueError
-            If the classifier's score of a readable row is NaN.
-        """
-        codes = self._predict_codes(X)
-        return self.encoder_.inverse_transform(codes)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose known labels are all predicted correctly.
-
-        For one output this is the accuracy. Rows without a known label do not count, nor do
-        unreadable rows (with ``on_bad_image="warn"``).
-
-        Parameters
-        ----------
-        X : n rows of the kind given to `fit`
-        y : array-like of shape (n,) or (n, n_outputs)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        float
-        """
-        predicted = self._predict_codes(X)
-        return exact_match(self.encoder_.transform(y), predicted, sample_weight)

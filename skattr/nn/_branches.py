@@ -1,10 +1,4 @@
-"""Branches of all attributes as one fused map, and where each stands in its output.
-
-The logits of all attributes leave the network as one tensor. Inside it, attributes of equal form
-and width stand next to each other, so that all branches of a kind are a contiguous block which
-reshapes to (n, branches, width) without a copy: losses and hidden layers loop over the few
-distinct blocks, never over the attributes, and need no scatter.
-"""
+"""Branches of all attributes, computed together, and modulation by the object category."""
 
 import contextlib
 import math
@@ -22,28 +16,26 @@ from skattr.nn._layout import BranchLayout, GroupedLayout
 class FusedBranches(nn.Module):
     """One branch per attribute, computed together.
 
-    A branch maps the shared features to its logits. Of an ordinal branch the map gives the first
-    cumulative logit, and for each of the others how far it is below the one before, through
-    softplus: the logits fall from class to class, so no class probability is negative. It is the
-    partial proportional odds model (Peterson & Harrell 1990), whose thresholds may depend on the
-    features, with thresholds that cannot cross.
+    A branch maps the shared features to its logits. The map of an ordinal branch gives the first
+    cumulative logit and the steps down to each of the following ones, made positive by softplus.
+    The cumulative logits thus decrease from class to class, and no class probability is negative.
+    This is the partial proportional odds model (Peterson & Harrell 1990), whose thresholds may
+    depend on the features, with thresholds that cannot cross.
 
     Parameters
     ----------
     n_features : int
-        Width of the shared features.
+        Number of shared features.
     layout : BranchLayout
     hidden : int, optional
-        If given, every branch has a layer of `hidden` rectified units of its own before its
-        logits.
+        If given, each branch has its own layer of `hidden` ReLU units before its logits.
     dropout : float
-        Probability to drop a hidden unit in training.
+        Probability of dropping a hidden unit in training.
 
     Notes
     -----
-    The map to the logits starts at zero, so that fresh branches predict what is written into
-    their biases (see :meth:`set_prior`), and a branch that is never trained stays there; unless
-    :meth:`init_weights` starts it at random.
+    The maps to the logits are zero at first, so that untrained branches predict their biases (see
+    :meth:`set_prior`). :meth:`init_weights` replaces the zeros by random weights.
     """
 
     def __init__(
@@ -59,6 +51,7 @@ class FusedBranches(nn.Module):
         self.n_plain = layout.n_logits
         if self.ordinal_blocks:
             self.n_plain = self.ordinal_blocks[0].columns.start
+        # Not the bias of a Linear: branches with a hidden layer have one too, see set_prior.
         self.bias = nn.Parameter(torch.zeros(layout.n_logits))
         self.n_hidden = hidden if layout.order else None
         if self.n_hidden is None:
@@ -72,30 +65,30 @@ class FusedBranches(nn.Module):
             )
 
     def set_prior(self, logits: Tensor) -> None:
-        """Let the untrained branches predict `logits`, (n_logits,), for every input."""
+        """Set the biases so that maps of zeros predict `logits`, (n_logits,), for every input."""
         scores = logits.clone()
         for block in self.ordinal_blocks:
             cumulative = scores[block.columns].view(-1, block.width)
             steps = -cumulative.diff(dim=1)
-            cumulative[:, 1:] = steps + torch.log(-torch.expm1(-steps))  # undoes softplus
+            cumulative[:, 1:] = steps + torch.log(-torch.expm1(-steps))  # inverse of softplus
         with torch.no_grad():
             self.bias.copy_(scores)
 
     def init_weights(self, untrained: Collection[int] = ()) -> None:
-        """Start the maps to the logits at random, as torch's linear layers do.
+        """Initialize the maps to the logits at random, as in :class:`torch.nn.Linear`.
 
-        A map of zeros passes no gradient on to the layers below, and next to none while it is
-        small, so that these begin to learn late.
+        A map of zeros passes no gradient to the layers below, and hardly any while it is small, so
+        that a backbone begins to learn late.
 
         Parameters
         ----------
         untrained : collection of int
-            Attributes whose maps stay zero; those of the others do not depend on them.
+            Attributes whose maps stay zero. The weights of the others do not depend on them.
         """
         order = self.layout.order
-        is_drawn = torch.tensor([one not in untrained for one in order], dtype=torch.bool)
+        is_drawn = torch.tensor([j not in untrained for j in order], dtype=torch.bool)
         if self.n_hidden is None:
-            widths = torch.tensor([self.layout.widths[one] for one in order], dtype=torch.long)
+            widths = torch.tensor([self.layout.widths[j] for j in order], dtype=torch.long)
             _draw(self.weight, is_drawn.repeat_interleave(widths), len(self.weight.T))
             return
         for block, weight in zip(self.layout.blocks, self.weights, strict=True):
@@ -103,30 +96,30 @@ class FusedBranches(nn.Module):
 
     @contextlib.contextmanager
     def preserve_attributes(self, attributes: Collection[int]) -> Iterator[None]:
-        """Put back what belongs to the branches of some attributes when the context is left.
+        """Restore the parameters of some attributes' branches when the context is left.
 
-        The optimizer changes what has no gradient, too: it decays it, or its momentum goes on.
+        A gradient of zero does not protect them: optimizers decay weights, and momentum goes on.
         """
-        before = [[values.clone() for values in self._of(one)] for one in attributes]
+        before = [[values.clone() for values in self._views(j)] for j in attributes]
         yield
-        for attribute, own in zip(attributes, before, strict=True):
-            for values, old in zip(self._of(attribute), own, strict=True):
+        for attribute, saved in zip(attributes, before, strict=True):
+            for values, old in zip(self._views(attribute), saved, strict=True):
                 values.copy_(old)
 
-    def _of(self, attribute: int) -> list[Tensor]:
-        """Return views, without gradients, of all parameters of one branch."""
+    def _views(self, attribute: int) -> list[Tensor]:
+        """Return detached views of all parameters of one branch."""
         columns = self.layout.slices[attribute]
         bias = self.bias.detach()[columns]
         if self.n_hidden is None:
             return [bias, self.weight.detach()[columns]]
         if attribute not in self.layout.order:
             return [bias]
-        place = self.layout.order.index(attribute)
-        units = slice(place * self.n_hidden, (place + 1) * self.n_hidden)
+        position = self.layout.order.index(attribute)
+        units = slice(position * self.n_hidden, (position + 1) * self.n_hidden)
         maps = [
-            weight.detach()[place - block.branches.start]
+            weight.detach()[position - block.branches.start]
             for block, weight in zip(self.layout.blocks, self.weights, strict=True)
-            if block.branches.start <= place < block.branches.stop
+            if block.branches.start <= position < block.branches.stop
         ]
         return [
             bias, self.hidden.weight.detach()[units], self.hidden.bias.detach()[units], *maps
@@ -137,7 +130,7 @@ class FusedBranches(nn.Module):
         if self.n_hidden is None:
             scores = nn.functional.linear(features, self.weight, self.bias)
         else:
-            scores = self._through_hidden(features) + self.bias
+            scores = self._hidden_scores(features) + self.bias
         if not self.ordinal_blocks:
             return scores
         parts = [scores[:, : self.n_plain]]
@@ -147,10 +140,11 @@ class FusedBranches(nn.Module):
             parts.append(torch.cat([first, first - gaps.cumsum(dim=-1)], dim=-1).flatten(1))
         return torch.cat(parts, dim=1)
 
-    def _through_hidden(self, features: Tensor) -> Tensor:
-        """Return what branches with a hidden layer give, (n, n_logits), without their biases."""
+    def _hidden_scores(self, features: Tensor) -> Tensor:
+        """Return the outputs of branches with a hidden layer, (n, n_logits), without biases."""
         hidden = self.dropout(torch.relu(self.hidden(features)))
         hidden = hidden.view(len(features), -1, self.n_hidden).transpose(0, 1)
+        # One batched product per block: branches of a block have maps of the same shape.
         blocks = [
             torch.bmm(hidden[block.branches], weight).transpose(0, 1).reshape(len(features), -1)
             for block, weight in zip(self.layout.blocks, self.weights, strict=True)
@@ -159,78 +153,17 @@ class FusedBranches(nn.Module):
 
 
 def _draw(values: Tensor, is_drawn: Tensor, fan_in: int) -> None:
-    """Replace some rows of `values` by what :class:`torch.nn.Linear` starts with."""
+    """Replace some rows of `values` by initial weights as of :class:`torch.nn.Linear`."""
     drawn = values.new_empty((int(is_drawn.sum()), *values.shape[1:]))
     with torch.no_grad():
         values[is_drawn] = nn.init.uniform_(drawn, -(fan_in**-0.5), fan_in**-0.5)
 
 
-class CategoryFiLM(nn.Module):
-    """Scale and shift shared features by the category of the object (FiLM, Perez et al. 2018).
-
-    Parameters
-    ----------
-    n_categories, n_features : int
-    dropout : float
-        Share of rows in training whose category is taken for unknown, so that the network
-        learns what to do without it.
-    """
-
-    def __init__(self, n_categories: int, n_features: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.unknown = n_categories
-        self.table = nn.Parameter(torch.zeros(n_categories + 1, 2 * n_features))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, features: Tensor, category: Tensor) -> Tensor:
-        """Modulate features (n, n_features) by categories (n,), int64, -1 where unknown."""
-        is_kept = self.dropout(torch.ones_like(category, dtype=features.dtype)) > 0
-        rows = torch.where(is_kept & (category >= 0), category, self.unknown)
-        scale, shift = self.table.index_select(0, rows).chunk(2, dim=1)
-        return torch.addcmul(features + shift, features, scale)
-
-
-def initial_logits(layout: BranchLayout, counts: Sequence[NDArray[np.float64]]) -> Tensor:
-    """Return the logits that predict each attribute's class frequencies.
-
-    Parameters
-    ----------
-    layout : BranchLayout
-    counts : sequence of ndarray of shape (n_targets,)
-        The weight of the known labels of each target, per attribute in the user's order. What
-        is present on objects of unknown category counts for all categories alike.
-
-    Returns
-    -------
-    Tensor of shape (n_logits,)
-        Log odds for one logit, cumulative log odds for ordinal attributes, log frequencies
-        otherwise; one is added to each count (Laplace), so no labels at all give equal
-        frequencies.
-    """
-    logits = np.zeros(layout.n_logits)
-    for columns, form, count in zip(layout.slices, layout.forms, counts, strict=True):
-        if form == "constant":
-            continue
-        if form == "joint":
-            absent, present, anywhere = count[0], count[1:-1], count[-1]
-            share = (present + 1) / (present + 1).sum()
-            log = np.log(np.concatenate([[absent + 1], share * (present.sum() + anywhere + 1)]))
-            logits[columns] = log - np.logaddexp.reduce(log)
-            continue
-        count = count + 1
-        if form == "softmax":
-            logits[columns] = np.log(count / count.sum())
-        else:
-            above = count[::-1].cumsum()[::-1][1:]
-            logits[columns] = np.log(above) - np.log(count.cumsum()[:-1])
-    return torch.from_numpy(logits)
-
-
 class BranchGroups(nn.Module):
-    """Groups of branches over the same features, each computed as if it were alone.
+    """Groups of branches over the same features, each with a matrix product of its own.
 
-    One matrix product over all of them could round otherwise than the product the first ones
-    were trained with; kept apart, they give what they gave, to the bit.
+    One product over all of them could round differently from the product that the first branches
+    were trained with. Computed apart, their logits stay bit-identical.
 
     Parameters
     ----------
@@ -256,3 +189,67 @@ class BranchGroups(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map features (n, n_features) to logits (n, n_logits)."""
         return torch.cat([group(features) for group in self.groups], dim=1)
+
+
+class CategoryFiLM(nn.Module):
+    """Scale and shift shared features by the category of the object (FiLM, Perez et al. 2018).
+
+    Parameters
+    ----------
+    n_categories, n_features : int
+    dropout : float
+        Share of rows in training whose category is treated as unknown, so that the network
+        learns to predict without it.
+    """
+
+    def __init__(self, n_categories: int, n_features: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.unknown = n_categories
+        self.table = nn.Parameter(torch.zeros(n_categories + 1, 2 * n_features))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor, category: Tensor) -> Tensor:
+        """Modulate features (n, n_features) by categories (n,), int64, -1 if unknown."""
+        # The last row of the table is for unknown categories. It is learned from rows without one
+        # and from those that dropout selects.
+        is_kept = self.dropout(torch.ones_like(category, dtype=features.dtype)) > 0
+        rows = torch.where(is_kept & (category >= 0), category, self.unknown)
+        scale, shift = self.table.index_select(0, rows).chunk(2, dim=1)
+        return torch.addcmul(features + shift, features, scale)
+
+
+def initial_logits(layout: BranchLayout, counts: Sequence[NDArray[np.float64]]) -> Tensor:
+    """Return the logits that predict each attribute's class frequencies.
+
+    Parameters
+    ----------
+    layout : BranchLayout
+    counts : sequence of ndarray of shape (n_targets,)
+        Total weight of the known labels of each target, per attribute in the column order of y.
+        Labels "present" on objects of unknown category are shared out in proportion to
+        those of known category.
+
+    Returns
+    -------
+    Tensor of shape (n_logits,)
+        Log odds for a single logit, cumulative log odds for ordinal attributes, and log
+        frequencies otherwise. One is added to each count (Laplace), so that attributes without a
+        label get equal frequencies.
+    """
+    logits = np.zeros(layout.n_logits)
+    for columns, form, count in zip(layout.slices, layout.forms, counts, strict=True):
+        if form == "constant":
+            continue
+        if form == "joint":
+            absent, present, anywhere = count[0], count[1:-1], count[-1]
+            share = (present + 1) / (present + 1).sum()
+            log = np.log(np.concatenate([[absent + 1], share * (present.sum() + anywhere + 1)]))
+            logits[columns] = log - np.logaddexp.reduce(log)
+            continue
+        count = count + 1
+        if form == "softmax":
+            logits[columns] = np.log(count / count.sum())
+        else:
+            above = count[::-1].cumsum()[::-1][1:]
+            logits[columns] = np.log(above) - np.log(count.cumsum()[:-1])
+    return torch.from_numpy(logits)

@@ -1,4 +1,4 @@
-"""Losses over all branches at once, with missing labels masked."""
+"""Cross-entropy of all branches at once, with missing labels masked."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -22,45 +22,46 @@ class SummedCrossEntropy(nn.Module):
 
     where :math:`\ell_{ijc}` is minus the log probability of class c, :math:`t_{ijc}` is 1 for
     the label's class and 0 otherwise unless labels are smoothed, and :math:`w_{ij}` is zero where
-    the label is unknown. An attribute with no known label in the batch adds nothing. All of v, m
+    the label is missing. An attribute without a known label in the batch adds nothing. All of v, m
     and :math:`\omega` are 1 unless given.
 
     Parameters
     ----------
     layout : BranchLayout
     loss_factors : sequence of array-like of shape (n_targets,) or None, optional
-        :math:`v_j`, per attribute in the user's order: what the loss of a label of that target is
-        multiplied by.
+        :math:`v_j`, per attribute in the column order of y: factor of the loss of labels of each
+        target.
     mean_factors : sequence of array-like of shape (n_targets,) or None, optional
-        :math:`m_j`: what the label's weight is multiplied by in the divisor. A class weight
-        stands in both, as in torch's ``CrossEntropyLoss(weight=)``; a positive weight in
-        `loss_factors` only, as in its ``BCEWithLogitsLoss(pos_weight=)``.
+        :math:`m_j`: factor of the label's weight in the divisor. A class weight belongs in both,
+        as in torch's ``CrossEntropyLoss(weight=)``, and a positive weight in `loss_factors` only,
+        as in ``BCEWithLogitsLoss(pos_weight=)``.
     attribute_weights : array-like of shape (n_attributes,) or "uncertainty", optional
         :math:`\omega`. With ``"uncertainty"`` it is learned: attribute j adds
         :math:`e^{-s_j}` times its mean loss and :math:`s_j / 2`, where :math:`s_j` are the
         parameters `log_variances` (Kendall, Gal & Cipolla 2018), in the order of the layout.
     label_smoothing : float
-        This share of a label is spread evenly over the classes of its attribute: 0, 1 for one
-        logit; the logits otherwise, as torch's losses do.
+        Share of a label that is spread evenly over the classes of its attribute, as in torch's
+        losses: over 0 and 1 for a single logit, over the logits otherwise.
     unknown : {"ignore", "negative", "selective"}
-        What a missing label of a binary branch is: nothing; a negative; or a negative unless it
-        is likely to be positive (Ben-Baruch et al. 2022), in which case it adds nothing to the
+        Treatment of missing labels of binary branches. With "ignore" they have no loss. With
+        "negative" they count as negatives. With "selective" they count as negatives unless they
+        are likely to be positive (Ben-Baruch et al. 2022), in which case they add nothing to the
         numerator. Missing labels of other branches are always ignored.
     priors : array-like of shape (n_attributes,), optional
         Share of positives of each attribute, NaN where there is none.
     prior_threshold : float, optional
-        Under ``unknown="selective"`` the missing labels of attributes with a larger prior are
+        With ``unknown="selective"`` the missing labels of attributes with a larger prior are
         likely positives.
     top_k : int
-        And so are those, `top_k` per row on average, with the largest predicted probability in
-        the batch. A batch with no more missing labels than that ignores all of them.
+        So are those with the largest predicted probability in the batch, `top_k` per row on
+        average. A batch without more missing labels than that ignores all of them.
     dtype : torch.dtype
-        Of the factors and of what is learned.
+        Type of the factors and of the learned weights.
 
     Notes
     -----
-    Another loss is a subclass with another :meth:`label_losses`, which is elementwise; factors,
-    smoothing and missing labels need no thought there.
+    To define another loss, override :meth:`label_losses`, which is elementwise. Factors,
+    smoothing and missing labels are handled here.
 
     Examples
     --------
@@ -93,7 +94,7 @@ class SummedCrossEntropy(nn.Module):
     ) -> None:
         super().__init__()
         if unknown not in get_args(Unknown):
-            raise ValueError(f"unknown must be one of {get_args(Unknown)}, got {unknown!r}.")
+            raise ValueError(f"unknown must be one of {get_args(Unknown)}; got {unknown!r}.")
         self.layout = layout
         self.label_smoothing = label_smoothing
         self.unknown = unknown
@@ -113,7 +114,7 @@ class SummedCrossEntropy(nn.Module):
             self.register_buffer(f"{name}_table", None if table is None else table.to(dtype))
         if is_learned and attribute_weights != "uncertainty":
             raise ValueError(
-                'attribute_weights must be an array, "uncertainty" or None, got '
+                'attribute_weights must be an array, "uncertainty" or None; got '
                 f"{attribute_weights!r}."
             )
         fixed = None if is_learned else _vector(layout, "attribute_weights", attribute_weights)
@@ -134,34 +135,32 @@ class SummedCrossEntropy(nn.Module):
         ----------
         logits : Tensor of shape (n, n_logits)
         codes : Tensor of shape (n, n_attributes), int64
-            Target of each label (see :class:`BranchLayout`) in the user's order of attributes,
-            -1 where unknown.
+            Target of each label (see :class:`BranchLayout`) in the column order of y, -1 where it
+            is missing.
         weights : Tensor of shape (n, n_attributes)
-            Weight of each label. What stands at an unknown one is ignored, unless `unknown` makes
-            it count.
+            Weight of each label. The weight of a missing label is ignored, unless `unknown` makes
+            the label count.
         """
         return self.total(*self.sums(logits, codes, weights))
 
     def sums(self, logits: Tensor, codes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return sum of weighted losses and sum of weights, both (n branches,).
+        """Return the sums of weighted losses and of weights, both of shape (n_branches,).
 
-        Both add up over batches, so the loss of a whole epoch is :meth:`total` of their sums.
+        Both add up over batches, so that :meth:`total` of their sums is the loss of an epoch.
         """
         codes, weights = self._in_layout_order(codes, weights.to(logits.dtype))
         weight_sums = self._weight_sums(codes, weights)
         if self.unknown == "selective":
             weights = weights.masked_fill(self._likely_positive(logits, codes), 0)
-        losses = self.entry_losses(logits, codes)
-        if type(self).label_losses is not SummedCrossEntropy.label_losses:
-            # Cross-entropies are finite. Another loss may not be, and 0 * inf would be NaN.
-            losses = losses.masked_fill(weights <= 0, 0)
+        # Smoothed losses, and those of subclasses, may be infinite, and 0 * inf would be NaN.
+        losses = self.entry_losses(logits, codes).masked_fill(weights <= 0, 0)
         return (losses * weights).sum(0), weight_sums
 
     def weight_sums(self, codes: Tensor, weights: Tensor) -> Tensor:
         """Return the second of :meth:`sums` alone, in the dtype of `weights`.
 
-        It does not depend on the logits: a missing label counts in it wherever it may count as a
-        negative, even if the selective policy ignores it in the end.
+        It does not depend on the logits. A missing label counts in it if it may count as a
+        negative, even if the selective policy then ignores its loss.
         """
         return self._weight_sums(*self._in_layout_order(codes, weights))
 
@@ -184,15 +183,17 @@ class SummedCrossEntropy(nn.Module):
 
         Parameters
         ----------
-        loss_sums, weight_sums : Tensor of shape (n branches,)
+        loss_sums, weight_sums : Tensor of shape (n_branches,)
         share : float
-            What a term that does not depend on the losses is multiplied by (there is one under
-            ``attribute_weights="uncertainty"``). If the parts of a batch are each divided by the
-            weight sums of the whole, and their shares sum to one, so do their totals to the
-            whole batch's.
+            Factor of the term that does not depend on the losses, which
+            ``attribute_weights="uncertainty"`` adds. If each part of a batch is divided by the
+            weight sums of the whole batch, and the shares of the parts sum to one, then their
+            totals sum to that of the batch.
         """
         weight_sums = weight_sums.to(loss_sums.dtype)
-        # An attribute without a known label has two sums of 0, and must add 0 / tiny, not 0 / 0.
+        # Dividing by the weight of the known labels, not by the rows, gives an attribute that is
+        # known for a tenth of the rows the gradient of these rows, as torch's ignore_index does.
+        # An attribute without a known label has two sums of 0 and must add 0 / tiny, not 0 / 0.
         factors = weight_sums.clamp(min=torch.finfo(weight_sums.dtype).tiny).reciprocal()
         if self.attribute_weights is not None:
             factors = factors * self.attribute_weights
@@ -202,38 +203,38 @@ class SummedCrossEntropy(nn.Module):
         return loss_sums.dot(factors * torch.exp(-self.log_variances)) + constants.sum()
 
     def entry_losses(self, logits: Tensor, codes: Tensor) -> Tensor:
-        """Return the loss of every label, (n, n branches), in the order of the layout.
+        """Return the loss of every label, (n, n_branches), in the order of the layout.
 
         Parameters
         ----------
         logits : Tensor of shape (n, n_logits)
-        codes : Tensor of shape (n, n branches), int64
-            Targets; what is returned at a negative one is the loss of target 0.
+        codes : Tensor of shape (n, n_branches), int64
+            Targets. The loss of a negative one, a missing label, is that of target 0.
         """
-        if len(self.cross_entropies) == 1:  # spares the split and the concatenation
-            return self._part_losses(self.cross_entropies[0], logits, codes)
-        blocks = [part.block for part in self.cross_entropies]
+        parts: list[Any] = list(self.cross_entropies)
+        if len(parts) == 1:  # spares the split and the concatenation
+            return self._part_losses(parts[0], logits, codes)
+        blocks: list[Block] = [part.block for part in parts]
         n_columns = [block.columns.stop - block.columns.start for block in blocks]
         columns = logits.split_with_sizes(n_columns, dim=1)
         branches = codes.split_with_sizes([block.n_branches for block in blocks], dim=1)
-        parts = zip(self.cross_entropies, columns, branches, strict=True)
-        # The empty tensor keeps the graph where every attribute is constant and no part is left.
-        return torch.cat([logits[:, :0], *(self._part_losses(*part) for part in parts)], dim=1)
+        losses = map(self._part_losses, parts, columns, branches)
+        # The empty tensor keeps the graph if all attributes are constant and there is no part.
+        return torch.cat([logits[:, :0], *losses], dim=1)
 
     def label_losses(self, cross_entropies: Tensor, codes: Tensor, block: Block) -> Tensor:
-        """Return the loss of labels whose cross-entropies are given: these themselves.
+        """Return the loss of labels given their cross-entropies: here the cross-entropies.
 
         Parameters
         ----------
         cross_entropies : Tensor
-            Minus the log probability of each label's target, of any shape.
-        codes : Tensor of that shape, int64
-            The target; negative for a missing label that may count as a negative, whose
+            Negative log probability of each label's target, of any shape.
+        codes : Tensor of the same shape, int64
+            The target. It is negative for a missing label that may count as a negative, whose
             cross-entropy is that of target 0.
         block : Block
-            The block all of them belong to, whose `form` and `is_binary` say what they are: a
-            softmax block of three classes or more may stand for several, and has the width of
-            the widest.
+            The block of all labels, of which `form` and `is_binary` may be used. Softmax blocks of
+            three and more classes may be merged into one with the width of the widest.
         """
         return cross_entropies
 
@@ -248,28 +249,29 @@ class SummedCrossEntropy(nn.Module):
         if not self.label_smoothing:
             return losses
         n_classes = max(block.width, 2) if block.form != "ordinal" else block.n_targets
-        every = -log_probabilities(block, logits)[..., :n_classes]
-        classes = torch.arange(n_classes, device=logits.device).expand_as(every)
-        spread = self.label_losses(every, classes, block)
+        cross_entropies = -log_probabilities(block, logits)[..., :n_classes]
+        classes = torch.arange(n_classes, device=logits.device).expand_as(cross_entropies)
+        spread = self.label_losses(cross_entropies, classes, block)
         if factors is not None:
             spread = spread * factors[:n_classes].T
         return torch.lerp(losses, spread.mean(-1), self.label_smoothing)
 
     def _likely_positive(self, logits: Tensor, codes: Tensor) -> Tensor:
-        """Return which labels the selective policy ignores, (n, n branches)."""
-        is_open = (codes < 0) & self.is_binary
+        """Return which missing labels the selective policy ignores, (n, n_branches)."""
+        is_missing = (codes < 0) & self.is_binary
         n_likely = min(self.top_k * len(codes), codes.numel())
         odds = present_log_odds(self.layout, logits.detach())
-        places = odds.masked_fill(~is_open, -torch.inf).flatten().topk(n_likely, sorted=False)[1]
-        is_likely = torch.zeros_like(is_open).flatten().index_fill(0, places, True)
-        is_likely = is_likely.view_as(is_open)
+        odds = odds.masked_fill(~is_missing, -torch.inf).flatten()
+        most_likely = odds.topk(n_likely, sorted=False).indices
+        is_likely = torch.zeros_like(is_missing).flatten().index_fill(0, most_likely, True)
+        is_likely = is_likely.view_as(is_missing)
         if self.is_frequent is not None:
             is_likely = is_likely | self.is_frequent
-        return is_likely & is_open
+        return is_likely & is_missing
 
 
 def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
-    """Return the log odds of present of every binary branch, minus infinity of the others.
+    """Return the log odds of "present" for binary branches and minus infinity for others.
 
     Parameters
     ----------
@@ -278,7 +280,7 @@ def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (n, n branches)
+    Tensor of shape (n, n_branches)
         In the order of the layout.
     """
     parts = [logits[:, :0]]
@@ -298,12 +300,12 @@ def present_log_odds(layout: BranchLayout, logits: Tensor) -> Tensor:
 def _table(
     layout: BranchLayout, name: str, factors: Sequence[ArrayLike | None] | None
 ) -> Tensor | None:
-    """Return factors by target and branch, 1 where there is none."""
+    """Return factors, (n_targets, n_branches), with 1 where there is none."""
     if factors is None:
         return None
     if len(factors) != len(layout.n_classes):
         raise ValueError(
-            f"{name} must have an entry for each of the {len(layout.n_classes)} attributes, got "
+            f"{name} must have one entry for each of the {len(layout.n_classes)} attributes; got "
             f"{len(factors)}."
         )
     n_targets = [block.n_targets for block in layout.blocks for _ in range(block.n_branches)]
@@ -314,7 +316,7 @@ def _table(
             continue
         if np.shape(factor) != (count,):
             raise ValueError(
-                f"{name}[{attribute}] must have shape ({count},), a number for each target, got "
+                f"{name}[{attribute}] must have shape ({count},), one number per target; got "
                 f"{np.shape(factor)}."
             )
         table[:count, branch] = factor
@@ -322,13 +324,13 @@ def _table(
 
 
 def _vector(layout: BranchLayout, name: str, values: ArrayLike | None) -> Tensor | None:
-    """Return one number per attribute in the order of the layout."""
+    """Return one number per branch in the order of the layout."""
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (len(layout.n_classes),):
         raise ValueError(
-            f"{name} must have shape ({len(layout.n_classes)},), a number for each attribute, "
+            f"{name} must have shape ({len(layout.n_classes)},), one number per attribute; "
             f"got {array.shape}."
         )
     return torch.from_numpy(array[list(layout.order)])

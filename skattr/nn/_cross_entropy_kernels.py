@@ -1,4 +1,7 @@
-"""Cross-entropies of all branches, in a number of operations that does not grow with theirs."""
+"""Cross-entropies per block of branches.
+
+The number of operations does not grow with the number of branches. All of them are deterministic.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,24 +14,28 @@ from torch.nn import functional
 
 from skattr.nn._layout import Block, BranchLayout
 
-_LEAST_GAP = 1e-6  # of two cumulative logits: below, their class has no probability to take logs of
-_MOST_PADDING = 2.0  # entries of a padded group per logit
+# Smallest gap of two cumulative logits. Their class has the probability 0 if the gap is 0, and
+# float32 rounds smaller gaps of logits of order 10 to 0.
+_LEAST_GAP = 1e-6
+# Most entries of a padded group per logit. Without padding, mixtures of 2 to 10 classes make the
+# step of a linear network 1.1 to 1.7 times as long.
+_MOST_PADDING = 2.0
 
 
 def log_probabilities(block: Block, logits: Tensor) -> Tensor:
     r"""Return the log probability of every target of a block, (n, branches, n_targets).
 
     A cumulative link (McCullagh 1980) with logits :math:`c_k`, the log odds of class k or above,
-    gives class k the probability :math:`\sigma(c_k) - \sigma(c_{k + 1})`, computed as
-    :math:`\sigma(c_k) \sigma(-c_{k + 1}) (1 - e^{c_{k + 1} - c_k})`. The last target of a joint
-    branch is "present on an object of any category". Log probabilities of finite logits are
-    finite, as long as the logits' differences are.
+    gives class k the probability :math:`\sigma(c_k) - \sigma(c_{k + 1})`. It is computed as
+    :math:`\sigma(c_k) \sigma(-c_{k + 1}) (1 - e^{c_{k + 1} - c_k})`, which does not cancel. The
+    last target of a joint branch is "present on an object of any category". Log probabilities are
+    finite if the differences of the logits are.
 
     Parameters
     ----------
     block : Block
     logits : Tensor of shape (n, branches * width)
-        The block's columns.
+        The columns of the block.
 
     Examples
     --------
@@ -51,7 +58,7 @@ def log_probabilities(block: Block, logits: Tensor) -> Tensor:
 
 
 class CrossEntropies(nn.Module):
-    """Minus the log probability of the target of each branch of a block.
+    """Negative log probability of the target of each branch of a block.
 
     Parameters
     ----------
@@ -75,27 +82,26 @@ class CrossEntropies(nn.Module):
         ----------
         logits : Tensor of shape (n, branches * width)
         targets : Tensor of shape (n, branches), int64
-            None negative.
+            Not negative.
         """
         if self.block.form == "sigmoid":
             return functional.binary_cross_entropy_with_logits(
                 logits, targets.to(logits.dtype), reduction="none"
             )
         scores = log_probabilities(self.block, logits)
-        return _minus_chosen(scores, targets, dim=-1)
+        return _negative_at(scores, targets, dim=-1)
 
 
 class SoftmaxCrossEntropies(CrossEntropies):
-    """The same of neighbouring softmax blocks, whose branches are padded to the widest.
+    """Cross-entropies of adjacent softmax blocks, padded to the width of the widest.
 
-    Logits are gathered as (n, width, branches), in which the softmax over classes runs over all
-    branches at once, and their gradients are gathered back: nothing is added up in an order that
-    could change.
+    The padded logits have shape (n, width, branches). On the CPU the softmax over the second axis
+    takes a twentieth of the time of one over the last axis.
 
     Parameters
     ----------
     blocks : sequence of Block
-        All of the form softmax, in the order of the layout.
+        Blocks of the form "softmax", in the order of the layout.
 
     Examples
     --------
@@ -109,9 +115,11 @@ class SoftmaxCrossEntropies(CrossEntropies):
     is_padding: Tensor | None
 
     def __init__(self, blocks: Sequence[Block]) -> None:
-        super().__init__(_merged(blocks))
+        super().__init__(_merge(blocks))
         widths = torch.tensor([block.width for block in blocks for _ in range(block.n_branches)])
         is_padding = torch.arange(self.block.width)[:, None] >= widths
+        # The place of each logit among the padded ones, and the logit at each place. Places of
+        # padding read column 0, and are then masked.
         places = torch.arange(is_padding.numel()).view(is_padding.shape)
         places = places.T[~is_padding.T]
         columns = torch.zeros(is_padding.numel(), dtype=torch.int64)
@@ -127,14 +135,14 @@ class SoftmaxCrossEntropies(CrossEntropies):
         padded = padded.view(len(logits), self.block.width, self.block.n_branches)
         if self.is_padding is not None:
             padded = padded.masked_fill(self.is_padding, -torch.inf)
-        return _minus_chosen(padded.log_softmax(dim=1), targets, dim=1)
+        return _negative_at(padded.log_softmax(dim=1), targets, dim=1)
 
 
 class _Pad(Function):
-    """Columns of the logits at their places among padded branches.
+    """Copy the columns of the logits to their places among padded branches.
 
-    Autograd would add gradients up in :meth:`Tensor.index_add_`, whose order on CUDA is not
-    fixed. Here every logit has one place, so that its gradient is only fetched from there.
+    Autograd would add up the gradients with :meth:`Tensor.index_add_`, whose order is not
+    deterministic on CUDA. Each logit has one place, so that its gradient can be read from there.
     """
 
     @staticmethod
@@ -148,31 +156,32 @@ class _Pad(Function):
         return gradient.index_select(1, ctx.places), None, None
 
 
-def _minus_chosen(scores: Tensor, targets: Tensor, dim: int) -> Tensor:
-    """Return minus the log probabilities of targets along an axis, bounded to be finite.
+def _negative_at(scores: Tensor, targets: Tensor, dim: int) -> Tensor:
+    """Return the negated log probabilities of the targets along an axis, bounded to be finite.
 
-    An infinite loss would make a loss of NaN even if its weight is 0.
+    An infinite loss of a label with weight 0 would make the sum NaN.
     """
     chosen: Tensor = scores.gather(dim, targets.unsqueeze(dim)).squeeze(dim)
     return -chosen.clamp(min=torch.finfo(scores.dtype).min)
 
 
 def make_cross_entropies(layout: BranchLayout, *, padded: bool = True) -> list[CrossEntropies]:
-    """Return modules that together give the cross-entropies of all branches, in their order.
+    """Return modules that together compute the cross-entropies of all branches, in order.
 
     Parameters
     ----------
     layout : BranchLayout
     padded : bool
         Whether softmax blocks of three and more classes may be computed together, as long as
-        padding no more than doubles their entries: the number of modules then grows with the
-        logarithm of the largest width at most.
+        padding at most doubles their entries. The number of modules then grows at most with the
+        logarithm of the largest width.
 
     Returns
     -------
     list of CrossEntropies
     """
     groups: list[list[Block]] = []
+    # From the widest to the narrowest, so that the width of a group is known from its last block.
     for block in reversed(layout.blocks):
         if padded and groups and _fits(block, groups[-1]):
             groups[-1].insert(0, block)
@@ -185,16 +194,17 @@ def make_cross_entropies(layout: BranchLayout, *, padded: bool = True) -> list[C
 
 
 def _fits(block: Block, group: list[Block]) -> bool:
-    """Whether a block may be padded to the width of the blocks that follow it."""
+    """Whether a block may be padded to the width of the blocks after it."""
     if block.form != "softmax" or group[0].form != "softmax" or block.is_binary:
         return False
-    together = [block, *group]
-    n_padded = sum(one.n_branches for one in together) * group[-1].width
-    return n_padded <= _MOST_PADDING * sum(one.n_branches * one.width for one in together)
+    n_branches = [block.n_branches, *(other.n_branches for other in group)]
+    widths = [block.width, *(other.width for other in group)]
+    n_logits = sum(count * width for count, width in zip(n_branches, widths, strict=True))
+    return sum(n_branches) * group[-1].width <= _MOST_PADDING * n_logits
 
 
-def _merged(blocks: Sequence[Block]) -> Block:
-    """Return one block for several, as wide as the widest."""
+def _merge(blocks: Sequence[Block]) -> Block:
+    """Return one block in place of several, as wide as the widest."""
     return Block(
         "softmax",
         blocks[-1].width,

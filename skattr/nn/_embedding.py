@@ -1,4 +1,4 @@
-"""A frozen network that maps images to the features of one of its layers."""
+"""Frozen network that maps images to the features of one of its layers."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from skattr.nn._backbones.build import PixelNormalization, build_image_backbone
 
 Backbone = str | Callable[[], nn.Module]
 POOL = "pool"
-_STEP = 64  # pixels that an image grows by to tell the places of a map from its channels
+_STEP = 64  # pixels by which a larger image shows which axes of a map are spatial
 
 
 class EmbeddingNetwork(nn.Module):
-    """Map uint8 images (n, H, W, 3) to features (n, n_features), always in evaluation.
+    """Map uint8 images (n, H, W, 3) to features (n, n_features), always in evaluation mode.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class EmbeddingNetwork(nn.Module):
     weights : str, optional
         "DEFAULT", the name of torchvision weights, or the path of a state dict.
     layer : str
-        "pool", what the classifier of the backbone would read, or the name of a module of it.
+        "pool" for the input of the backbone's classifier, or the name of one of its modules.
     image_size : (height, width)
 
     Raises
@@ -35,7 +35,7 @@ class EmbeddingNetwork(nn.Module):
     ValueError
         If a name is unknown, the weights do not fit, or the layer has no features.
     OSError
-        If torchvision's weights can be neither found nor fetched.
+        If torchvision's weights can be neither found nor downloaded.
 
     Examples
     --------
@@ -64,23 +64,23 @@ class EmbeddingNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> "EmbeddingNetwork":
-        """Stay in evaluation, whatever `mode`: the network is frozen."""
+        """Stay in evaluation mode whatever `mode` is, as the network is frozen."""
         return super().train(False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return features (n, n_features) in the type of the parameters."""
+        """Return features (n, n_features) with the dtype of the parameters."""
         features: Tensor = self.features(self.normalization(pixels))
         return features
 
 
 def identity_of_weights(backbone: str, weights: str | None, seed: int) -> str:
-    """Tell the weights of a torchvision model from any others, without building it.
+    """Identify the weights of a torchvision model without building it.
 
     Returns
     -------
     str
-        Of weights in a file their SHA-256, of torchvision's own their address, of random ones
-        the seed and the versions of what draws them.
+        The SHA-256 of a file, the URL of torchvision's own weights, or the seed of random weights
+        and the versions of the libraries that draw them.
     """
     if weights is None:
         versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
@@ -92,7 +92,7 @@ def identity_of_weights(backbone: str, weights: str | None, seed: int) -> str:
 
 
 def identity_of_module(module: nn.Module) -> str:
-    """Tell a module from any other by its state dict and its printed structure.
+    """Identify a module by its state dict and its printed structure.
 
     Returns
     -------
@@ -106,18 +106,19 @@ def identity_of_module(module: nn.Module) -> str:
     return f"module of SHA-256 {digest.hexdigest()}"
 
 
-class _Reached(Exception):
-    """Carries the output of a layer out of a forward pass, the rest of which is not needed."""
+class _LayerReached(Exception):
+    """Carries the output of a layer out of the forward pass, whose rest is not needed."""
 
 
 def _stop_here(module: nn.Module, inputs: Any, output: Any) -> None:
-    raise _Reached(output)
+    raise _LayerReached(output)
 
 
 class _LayerFeatures(nn.Module):
-    """The output of one module of a model, averaged over some axes.
+    """Output of one module of a model, averaged over some axes.
 
-    Tracing a graph would replace `nn.Module.__call__` meanwhile, for all threads.
+    A hook ends the forward pass at the module. Torchvision's feature extractor would trace a graph,
+    which replaces `nn.Module.__call__` for all threads while it runs.
     """
 
     def __init__(self, model: nn.Module, layer: str) -> None:
@@ -127,10 +128,10 @@ class _LayerFeatures(nn.Module):
         model.get_submodule(layer).register_forward_hook(_stop_here)
 
     def forward(self, x: Tensor) -> Any:
-        """Map (n, 3, H, W) to features, or to what else the module gives; None if it is idle."""
+        """Map (n, 3, H, W) to the output of the module, or None if it is not called."""
         try:
             self.model(x)
-        except _Reached as reached:
+        except _LayerReached as reached:
             values = reached.args[0]
             return values.mean(self.axes) if self.axes else values
         return None
@@ -139,7 +140,7 @@ class _LayerFeatures(nn.Module):
 def _build_layer(
     model: nn.Module, layer: str, image_size: tuple[int, int]
 ) -> tuple[_LayerFeatures, int]:
-    """Return the part of a model up to a layer, and its number of features."""
+    """Return a model up to a layer, and its number of features."""
     names = [
         name for name, part in model.named_modules() if name and not isinstance(part, nn.Identity)
     ]
@@ -153,28 +154,28 @@ def _build_layer(
     with torch.no_grad():
         maps = features(torch.zeros(2, 3, *image_size))
         if isinstance(maps, Tensor) and maps.ndim > 2:
-            features.axes = _axes_of_places(features, maps, image_size)
+            features.axes = _spatial_axes(features, maps, image_size)
             maps = features(torch.zeros(2, 3, *image_size))
     if not isinstance(maps, Tensor) or maps.ndim != 2 or len(maps) != 2:
         raise ValueError(
             f"layer={layer!r} has no features of its own for each image; valid are {valid}, "
-            "and the modules inside them."
+            "and the modules inside them, whose output is one tensor with a row per image."
         )
     return features, maps.shape[1]
 
 
-def _axes_of_places(
+def _spatial_axes(
     features: nn.Module, maps: Tensor, image_size: tuple[int, int]
 ) -> tuple[int, ...]:
     """Return the axes of a map that are not channels: those that grow with the image.
 
-    Where none does, those of length one, and else what torchvision's networks for one size of
-    images have: (n, C, h, w), or tokens (n, t, C).
+    If none grows, the axes of length one are taken, else the layout of torchvision's networks for a
+    fixed image size: (n, C, h, w), or tokens (n, t, C).
     """
     taller, wider = (side + _STEP for side in image_size)
     try:
         grown = features(torch.zeros(2, 3, taller, wider)).shape
-    except Exception:  # a network for one size of images, which words this as it likes
+    except Exception:  # networks for a fixed image size raise errors of any type
         grown = maps.shape
     inner = range(1, maps.ndim)
     if len(grown) == maps.ndim:

@@ -1,4 +1,4 @@
-"""Losses that look away from labels which are predicted well, or which may be wrong."""
+"""Focal and asymmetric losses."""
 
 from typing import Any
 
@@ -20,12 +20,12 @@ class SummedFocal(SummedCrossEntropy):
     ----------
     layout : BranchLayout
     gamma : float
-        At least 0, where the loss is the cross-entropy.
+        At least 0. With 0 the loss is the cross-entropy.
     alpha : float, optional
-        In binary branches, the loss of a present label is multiplied by `alpha`, that of an
-        absent one by 1 - `alpha`.
+        In binary branches, factor of the loss of present labels; that of absent ones is 1 -
+        `alpha`.
     **options
-        Of :class:`SummedCrossEntropy`.
+        Parameters of :class:`SummedCrossEntropy`.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class SummedAsymmetric(SummedCrossEntropy):
         \ell_- = -p_m^{\gamma_-} \log(1 - p_m), \qquad
         p_m = \max(p - m, 0)
 
-    where p is the probability of present. A label of a joint branch that is present on an object
-    of a known category has the probability of both. Branches of more than two classes keep the
-    cross-entropy.
+    where p is the probability of present. For a label of a joint branch that is present on an
+    object of known category, p is the joint probability of present and the category. Branches
+    with more than two classes keep the cross-entropy.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class SummedAsymmetric(SummedCrossEntropy):
     clip : float
         The margin m, from 0 up to but not including 1.
     **options
-        Of :class:`SummedCrossEntropy`.
+        Parameters of :class:`SummedCrossEntropy`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SummedAsymmetric(SummedCrossEntropy):
         if not block.is_binary:
             return cross_entropies
         cross_entropies = _finite(cross_entropies)
-        missed = -torch.expm1(-cross_entropies)  # 1 - p of a present label, p of an absent one
+        missed = -torch.expm1(-cross_entropies)  # 1 - p of present labels, p of absent ones
         present = _power(missed, self.gamma_pos) * cross_entropies
         if self.clip:
             missed = (missed - self.clip).clamp(min=0)
@@ -101,19 +101,19 @@ class SummedAsymmetric(SummedCrossEntropy):
         return torch.where(codes > 0, present, absent)
 
     def absent_factors(self, missed: Tensor, codes: Tensor) -> Tensor:
-        """Return what the cross-entropy of labels that are not present is multiplied by.
+        """Return the factors of the cross-entropy of labels that are not present.
 
         Parameters
         ----------
         missed : Tensor
             Their clipped probability of present.
-        codes : Tensor of that shape
+        codes : Tensor of the same shape
         """
         return _power(missed, self.gamma_neg)
 
 
 class SummedPartialAsymmetric(SummedAsymmetric):
-    r"""Partial asymmetric loss (Ben-Baruch et al. 2022), for labels most of which are unknown.
+    r"""Partial asymmetric loss (Ben-Baruch et al. 2022), for tables with mostly missing labels.
 
     .. math::
 
@@ -122,8 +122,8 @@ class SummedPartialAsymmetric(SummedAsymmetric):
         \ell_u = -\alpha_u p_m^{\gamma_u} \log(1 - p_m)
 
     for present, absent and missing labels, with :math:`p_m` as in :class:`SummedAsymmetric`.
-    Defaults are those of the authors' code, but for the policy, which is the paper's; there, the
-    gradient does not pass through the powers.
+    The defaults are those of the authors' code, except for `unknown`, whose default is that of the
+    paper. Their code does not differentiate the powers; this does.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class SummedPartialAsymmetric(SummedAsymmetric):
         The margin m, from 0 up to but not including 1.
     unknown : {"selective", "negative", "ignore"}
     **options
-        Of :class:`SummedCrossEntropy`.
+        Parameters of :class:`SummedCrossEntropy`.
     """
 
     def __init__(
@@ -168,17 +168,17 @@ class SummedPartialAsymmetric(SummedAsymmetric):
         return torch.where(codes > 0, losses * self.alpha_pos, losses)
 
     def absent_factors(self, missed: Tensor, codes: Tensor) -> Tensor:
-        """Return the factors of labels that are absent or unknown; see the base class."""
+        """Return the factors of absent and missing labels; see the base class."""
         absent = self.alpha_neg * _power(missed, self.gamma_neg)
         unknown = self.alpha_unknown * _power(missed, self.gamma_unknown)
         return torch.where(codes < 0, unknown, absent)
 
 
 def _finite(cross_entropies: Tensor) -> Tensor:
-    """Bound what overflows, as its product with a zero gradient would be NaN."""
+    """Bound infinite values, as their product with a gradient of 0 would be NaN."""
     return cross_entropies.clamp(max=torch.finfo(cross_entropies.dtype).max)
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """Return a power whose gradient is finite at zero for exponents below one too."""
+    """Return a power whose gradient at 0 is finite for exponents below 1 too."""
     return base.clamp(min=torch.finfo(base.dtype).tiny).pow(exponent)

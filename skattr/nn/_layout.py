@@ -1,12 +1,17 @@
-"""Positions of branches in the logits tensor."""
+"""Positions of branches in the logits tensor.
+
+The logits of all attributes leave the network as one tensor. In it, branches of the same form and
+width are adjacent and form a block, which reshapes to (n, branches, width) without a copy. Losses
+and hidden layers loop over the few distinct blocks, never over the attributes, and scatter nothing.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Literal
 
 Form = Literal["sigmoid", "softmax", "joint", "ordinal", "constant"]
-
 
 _FORMS: tuple[Form, ...] = ("sigmoid", "softmax", "joint", "ordinal")  # in the order of columns
 
@@ -21,9 +26,9 @@ class Block:
     width : int
         Logits per branch.
     branches : slice
-        The block's branches, in the order of the layout.
+        Positions of the block's branches in the order of the layout.
     columns : slice
-        The block's columns in the logits.
+        Columns of the block in the logits.
     """
 
     form: Form
@@ -38,21 +43,21 @@ class Block:
 
     @property
     def n_targets(self) -> int:
-        """Number of distinct targets of a branch in training (see :class:`BranchLayout`)."""
+        """Number of distinct training targets of a branch (see :class:`BranchLayout`)."""
         return self.width if self.form == "softmax" else self.width + 1
 
     @property
     def is_binary(self) -> bool:
-        """Whether a branch tells absent (target 0) from present (any other)."""
+        """Whether target 0 of a branch means absent and every other target present."""
         return self.form in ("sigmoid", "joint") or (self.form == "softmax" and self.width == 2)
 
 
 @dataclass(frozen=True)
 class BranchLayout:
-    """Where the logits of each attribute stand, and what they mean.
+    """Position and meaning of the logits of each attribute.
 
     ========  ======================  ======  ==============================================
-    form      for attributes of       logits  targets in training
+    form      for attributes with     logits  targets in training
     ========  ======================  ======  ==============================================
     constant  one class               0       none
     sigmoid   two classes             1       0, 1
@@ -67,16 +72,16 @@ class BranchLayout:
     Parameters
     ----------
     n_classes : tuple of int
-        Classes per attribute, in the user's order.
+        Number of classes of each attribute, in the column order of y.
     binary_head : {"sigmoid", "softmax"}
-        Whether an attribute of two classes has one logit or two.
+        Whether an attribute with two classes has one logit or two.
     ordinal : tuple of int
-        Attributes whose classes are ordered.
+        Positions of the attributes whose classes are ordered.
     n_categories : int
-        If positive, the branch of every attribute of two classes is over {absent} and so many
-        categories of objects.
+        Number of object categories. If positive, the classes of a branch with two classes are
+        "absent" and one per category.
     n_auxiliary : int
-        The last so many attributes are trained, but are no outputs.
+        Number of attributes, counted from the last one, that are trained but are not outputs.
 
     Examples
     --------
@@ -95,12 +100,12 @@ class BranchLayout:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """The attributes that are outputs."""
+        """Positions of the attributes that are outputs."""
         return tuple(range(len(self.n_classes) - self.n_auxiliary))
 
     @cached_property
     def forms(self) -> tuple[Form, ...]:
-        """Form of each attribute's branch, in the user's order."""
+        """Form of each attribute's branch, in the column order of y."""
         return tuple(self._form(j, count) for j, count in enumerate(self.n_classes))
 
     def _form(self, attribute: int, n_classes: int) -> Form:
@@ -114,7 +119,7 @@ class BranchLayout:
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Logits per attribute, in the user's order."""
+        """Number of logits of each attribute, in the column order of y."""
         return tuple(
             {
                 "constant": 0,
@@ -130,20 +135,19 @@ class BranchLayout:
     def order(self) -> tuple[int, ...]:
         """The attributes that have logits, in the order of the layout."""
         attributes = [j for j, width in enumerate(self.widths) if width > 0]
-        return tuple(sorted(attributes, key=self._place))
+        return tuple(sorted(attributes, key=self._sort_key))
 
-    def _place(self, attribute: int) -> tuple[int, int]:
-        """Return by what attributes are ordered."""
+    def _sort_key(self, attribute: int) -> tuple[int, int]:
         return _FORMS.index(self.forms[attribute]), self.widths[attribute]
 
     @cached_property
     def n_logits(self) -> int:
-        """Columns of the logits tensor."""
+        """Number of columns of the logits tensor."""
         return sum(self.widths)
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
-        """Columns of each attribute, in the user's order."""
+        """Columns of each attribute, in the column order of y."""
         result = [slice(0, 0)] * len(self.widths)
         start = 0
         for attribute in self.order:
@@ -153,23 +157,20 @@ class BranchLayout:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The contiguous blocks of equal form and width."""
+        """The contiguous blocks of branches with the same form and width."""
         blocks: list[Block] = []
         branch = column = 0
-        places = [self._place(attribute) for attribute in self.order]
-        for place in sorted(set(places)):
-            count, width = places.count(place), place[1]
+        for (form, width), group in groupby(self.order, key=self._sort_key):
+            count = len(list(group))
             branches = slice(branch, branch + count)
-            blocks.append(
-                Block(_FORMS[place[0]], width, branches, slice(column, column + count * width))
-            )
-            branch += count
-            column += count * width
+            columns = slice(column, column + count * width)
+            blocks.append(Block(_FORMS[form], width, branches, columns))
+            branch, column = branches.stop, columns.stop
         return tuple(blocks)
 
 
 class GroupedLayout:
-    """Layouts side by side: the columns of the second follow those of the first.
+    """Concatenated layouts: the columns of each follow those of the one before.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ class GroupedLayout:
 
     @cached_property
     def n_classes(self) -> tuple[int, ...]:
-        """Classes per attribute."""
+        """Number of classes of each attribute."""
         return tuple(count for part in self.parts for count in part.n_classes)
 
     @cached_property
@@ -191,7 +192,7 @@ class GroupedLayout:
 
     @cached_property
     def n_logits(self) -> int:
-        """Columns of the logits tensor."""
+        """Number of columns of the logits tensor."""
         return sum(part.n_logits for part in self.parts)
 
     @cached_property
@@ -200,13 +201,13 @@ class GroupedLayout:
         result: list[slice] = []
         start = 0
         for part in self.parts:
-            result += [slice(start + one.start, start + one.stop) for one in part.slices]
+            result += [slice(start + own.start, start + own.stop) for own in part.slices]
             start += part.n_logits
         return tuple(result)
 
     @cached_property
     def outputs(self) -> tuple[int, ...]:
-        """The attributes that are outputs."""
+        """Positions of the attributes that are outputs."""
         result: list[int] = []
         start = 0
         for part in self.parts:

@@ -2,15 +2,18 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import classes_of_columns, public_classes
+from skattr._multioutput.classes import classes_of_columns
+from skattr._multioutput.predictor import LabelPredictorMixin
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
@@ -19,7 +22,6 @@ from skattr._multioutput.scores import (
     check_no_nan,
     check_same_columns,
     column_names,
-    exact_match,
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
@@ -27,6 +29,7 @@ from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
+from skattr.thresholds._fixed import FixedThresholds
 from skattr.thresholds._tuning import (
     TUNING_CONSTRAINTS,
     TuningResultMixin,
@@ -35,7 +38,9 @@ from skattr.thresholds._tuning import (
 )
 
 
-class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
+class ThresholdCalibrator(
+    TuningResultMixin, LabelPredictorMixin, ClassifierMixin, TransformerMixin, BaseEstimator
+):
     """Classify scores with a tuned threshold for each binary attribute.
 
     It follows a classifier in a Pipeline whose transform returns scores of rows it was not
@@ -50,15 +55,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
     average : {"macro", "micro", "samples", "global"}, default="macro"
         Whether each label is tuned by itself or all labels together.
     strategy : {"auto", "exact", "plugin", "shrunk"}, default="auto"
-        How closely a threshold follows the labels it is found on:
-
-        - `"exact"`: the best threshold for the given labels.
-        - `"plugin"`: the best threshold for their calibrated probabilities, which varies less
-          if positives are few.
-        - `"auto"`: an average of these two, weighted by the number of positives. It is the
-          default because its test score is as good as the better of the two or within .003 of
-          it.
-        - `"shrunk"`: the exact threshold, drawn towards one threshold for all labels.
+        How closely a threshold follows the labels it is found on. "auto" averages "exact" and
+        "plugin" by the number of positives, as neither is better everywhere.
     constraint : (name, bound), default=None
         Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
@@ -138,6 +136,8 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TUNING_CONSTRAINTS,
+        "missing_label": "no_validation",
+        "n_jobs": [Integral, None],
         "attributes": [Mapping, None],
     }
 
@@ -147,12 +147,12 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         *,
         average: str = "macro",
         strategy: str = "auto",
-        constraint: Any = None,
+        constraint: tuple[str, Any] | None = None,
         confidence: float | None = None,
         correction: str | None = None,
         beta: float = 1.0,
-        costs: Any = (1.0, 1.0),
-        thresholds: Any = "tune",
+        costs: tuple[Any, Any] = (1.0, 1.0),
+        thresholds: FixedThresholds | str = "tune",
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
         missing_label: Any = None,
@@ -172,7 +172,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         self.missing_label = missing_label
         self.n_jobs = n_jobs
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         """Declare valid X and y."""
         tags = super().__sklearn_tags__()
         tags.target_tags.single_output = True
@@ -219,14 +219,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         warn_class_order(scores, codes, encoder)
         table = make_table(scores, codes, encoder, sample_weight, label_weight)
         self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(probe, name):
-                setattr(self, name, getattr(probe, name))
-        self.encoder_ = encoder
-        self.classes_ = public_classes(encoder)
-        self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = encoder.output_names_
+        self._set_outputs(encoder, probe)
         self._is_proba = scores.is_proba
         return self
 
@@ -274,23 +267,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
             )
         return scores, unreadable
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
-
-        Returns
-        -------
-        ndarray of shape (n,) for one attribute, else (n, n_outputs)
-            In the dtype of y. The dtype is object if the attributes differ in it, or if a row has
-            no score: its labels are None.
-        """
-        codes = self._predict_codes(X)
-        return self.encoder_.inverse_transform(codes)
-
     def _predict_codes(self, X: Any) -> NDArray[np.int64]:
         scores, unreadable = self._scores(X)
         codes = apply_thresholds(scores, self._thresholds, self.encoder_)
@@ -302,8 +278,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
 
         Returns
         -------
@@ -325,8 +300,7 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
 
         Parameters
         ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
+        X : scores as for `fit`, of which a row has all or none
 
         Returns
         -------
@@ -355,25 +329,6 @@ class ThresholdCalibrator(TuningResultMixin, ClassifierMixin, TransformerMixin, 
         """
         check_is_fitted(self)
         return column_names(self.output_names_, self.encoder_.classes_, self.encoder_.kinds_)
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of rows whose known labels are all predicted correctly.
-
-        Rows without a known label or without any score do not count.
-
-        Parameters
-        ----------
-        X : scores of n rows, as for `fit`
-            A row must have all scores or none.
-        y : array-like of shape (n,) or (n, n_outputs)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        float
-        """
-        predicted = self._predict_codes(X)
-        return exact_match(self.encoder_.transform(y), predicted, sample_weight)
 
 
 def _check_column_names(X: Any, encoder: AttributeEncoder) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skattr._utils.sorting import sort_keys, tile_height
 
@@ -76,7 +76,7 @@ class Curves:
         A threshold with no score below it is the lowest score itself.
         """
         upper, lower = self.neighbors(candidates)
-        return np.asarray(midway(lower, upper))
+        return midway(lower, upper)
 
     def split(self) -> Iterator["Curves"]:
         """Yield the candidates of each label."""
@@ -97,17 +97,18 @@ class Curves:
         return self.neighbors(candidates + first)
 
 
-def above(scores: Any) -> Any:
+def above(scores: ArrayLike) -> NDArray[np.float64]:
     """Return the next representable number above scores, in their own dtype, as float64.
 
     It must be the dtype of the scores: a threshold that is higher only in float64 would equal the
     score after rounding to float32.
     """
     scores = np.asarray(scores)
-    return np.nextafter(scores, np.asarray(np.inf, dtype=scores.dtype)).astype(np.float64)
+    infinity = np.asarray(np.inf, dtype=scores.dtype)
+    return np.asarray(np.nextafter(scores, infinity), dtype=np.float64)
 
 
-def midway(lower: Any, upper: Any) -> Any:
+def midway(lower: ArrayLike, upper: ArrayLike) -> NDArray[np.float64]:
     """Return the mean of `lower` and `upper`, or `upper` if that is not above `lower`."""
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # infinite scores

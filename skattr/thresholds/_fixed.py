@@ -5,13 +5,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.thresholds._risk_control import safest_threshold
 
+FixedThresholds = float | ArrayLike | Mapping[Any, float] | pd.Series
 
-def check_fixed_thresholds(given: Any, encoder: AttributeEncoder, is_proba: bool) -> None:
+
+def check_fixed_thresholds(
+    given: FixedThresholds | str, encoder: AttributeEncoder, is_proba: bool
+) -> None:
     """Raise if given thresholds are invalid; "tune" always passes.
 
     Parameters
@@ -36,7 +40,7 @@ def check_fixed_thresholds(given: Any, encoder: AttributeEncoder, is_proba: bool
         )
 
 
-def read_fixed_thresholds(given: Any, encoder: AttributeEncoder) -> NDArray[np.float64]:
+def read_fixed_thresholds(given: FixedThresholds, encoder: AttributeEncoder) -> NDArray[np.float64]:
     """Return one threshold per output, NaN for outputs that are not binary.
 
     Parameters

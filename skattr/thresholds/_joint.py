@@ -10,6 +10,7 @@ from scipy.optimize import isotonic_regression
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import Objective
 from skattr.thresholds._per_label import (
+    LabelResult,
     ThresholdSet,
     collect,
     infeasible_reason,
@@ -118,7 +119,7 @@ def joint_thresholds(
         if exact is not None:
             points, chosen = all_points, exact
     if isinstance(chosen, str):
-        results: list[Any] = [None if part is None else chosen for part in points]
+        results: list[LabelResult] = [None if part is None else chosen for part in points]
     else:
         results = [
             None if part is None else (part.thresholds[k], part.tp[k], part.fp[k], part.P, part.N)

@@ -1,6 +1,6 @@
 """Best threshold of each label by itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Metric,
 from skattr.thresholds._score_table import ScoreTable, map_blocks
 
 Array = NDArray[Any]
+# (threshold, tp, fp, P, N), or why there is none; None if the label has no candidates.
+LabelResult = tuple[float, float, float, float, float] | str | None
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class ThresholdSet:
     failed: dict[int, str] = field(default_factory=dict)
 
 
-def collect(results: list[Any], untunable_reason: Callable[[int], str]) -> ThresholdSet:
+def collect(results: Sequence[LabelResult], untunable_reason: Callable[[int], str]) -> ThresholdSet:
     """Collect the results of all labels.
 
     Parameters
     ----------
     results : list
-        Per label (threshold, tp, fp, P, N), a reason (str) why there is no threshold, or None.
+        One :data:`LabelResult` per label.
     untunable_reason : callable
         Returns the reason for a label whose result is None.
     """
@@ -66,7 +68,7 @@ def per_label_thresholds(
     """
     constraint = objective.constraint
 
-    def search(curves: Curves, labels: Array) -> list[Any]:
+    def search(curves: Curves, labels: Array) -> list[LabelResult]:
         # A metric that ignores N is not given an array of it, which would have the length of all
         # candidates.
         needs_negatives = constraint is not None or objective.name not in WITHOUT_NEGATIVES
@@ -95,8 +97,8 @@ def per_label_thresholds(
 
 
 def best_candidates(
-    curves: Curves, metric: Metric, values: Array, may_predict_nothing: Any = True
-) -> list[Any]:
+    curves: Curves, metric: Metric, values: Array, may_predict_nothing: bool | Array = True
+) -> list[LabelResult]:
     """Return the best threshold of each label as (threshold, tp, fp, P, N).
 
     Parameters
@@ -124,7 +126,7 @@ def best_candidates(
     if predicts_nothing.any():
         thresholds = np.where(predicts_nothing, above(curves.top), thresholds)
         tp, fp = np.where(predicts_nothing, 0, tp), np.where(predicts_nothing, 0, fp)
-    results: list[Any] = list(zip(thresholds, tp, fp, curves.P, curves.N, strict=True))
+    results: list[LabelResult] = list(zip(thresholds, tp, fp, curves.P, curves.N, strict=True))
     for i in np.flatnonzero(np.isneginf(np.maximum(attained, of_nothing))):
         results[i] = None
     return results

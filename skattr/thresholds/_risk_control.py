@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import CONSTRAINTS, Metric, Objective
-from skattr.thresholds._per_label import ThresholdSet, best_candidates, collect
+from skattr.thresholds._per_label import LabelResult, ThresholdSet, best_candidates, collect
 from skattr.thresholds._score_table import ScoreTable, map_blocks
 
 Array = NDArray[Any]
@@ -60,16 +60,15 @@ def certified_thresholds(
         always (recall) or never.
     """
     constraint = objective.constraint
-    if constraint is None or constraint.name not in CERTIFIABLE:
-        raise ValueError(f"confidence needs a constraint on one of {', '.join(CERTIFIABLE)}.")
+    assert constraint is not None  # make_search_config has checked it
     if table.weights is not None:
         raise ValueError("confidence requires unweighted samples; got weights.")
     level = 1 - confidence
     if correction == "bonferroni":
         level /= table.n_labels
 
-    def search(curves: Curves, labels: Array) -> list[Any]:
-        results = []
+    def search(curves: Curves, labels: Array) -> list[LabelResult]:
+        results: list[LabelResult] = []
         for label, curve in zip(labels.tolist(), curves.split(), strict=True):
             bound = float(constraint.bounds[label])
             metric = objective.metric(label)
@@ -146,7 +145,7 @@ def most_errors(n: int, share: float, level: float) -> int:
 
 def _best_precise(
     column: ScoreTable, curve: Curves, metric: Metric, bound: float, level: float
-) -> tuple[float, float, float, float, float] | str:
+) -> LabelResult:
     """Return the best threshold with certified precision, or why there is none.
 
     Given the (k + 1)-th highest score, the labels of the scores above it are independent draws,

@@ -29,9 +29,8 @@ def row_thresholds(
     Raises
     ------
     ValueError
-        If the objective is not defined per row, or there is a constraint or a weight per label.
+        If there is a weight per label.
     """
-    check_row_objective(objective)
     if table.weights is not None and table.weights.shape[1] > 1:
         raise ValueError("average='samples' takes one weight per row, not one per label.")
     start = joint_thresholds(table, objective, n_jobs)

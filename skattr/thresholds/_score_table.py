@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from skattr._targets.columns import read_labels, reject_masked
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
+Result = TypeVar("Result")
 _MAX_BLOCK = 64  # labels sorted at a time; blocks of 16 do not keep two threads busy
 _MEMORY_SHARE = 9  # the sorted keys of all threads take 1/9 of the memory of the scores, at most
 _MIN_ENTRIES = 1 << 18  # entries (1 MB) sorted at a time, so that overhead per block is small
@@ -50,7 +51,7 @@ class ScoreTable:
         """Return a table of some rows."""
         return self._map(lambda array: array[selection])
 
-    def columns(self, selection: Any) -> "ScoreTable":
+    def columns(self, selection: Array | list[int] | slice) -> "ScoreTable":
         """Return a table of some labels."""
         return self._map(lambda array: array if array.shape[1] == 1 else array[:, selection])
 
@@ -143,8 +144,8 @@ class ScoreTable:
 
 
 def map_blocks(
-    table: ScoreTable, function: Callable[[Curves, Array], list[Any]], n_jobs: int | None = None
-) -> list[Any]:
+    table: ScoreTable, function: Callable[[Curves, Array], list[Result]], n_jobs: int | None = None
+) -> list[Result | None]:
     """Apply a function to the curves of each label.
 
     Parameters
@@ -169,7 +170,7 @@ def map_blocks(
         1,
     )
     starts = range(0, table.n_labels, size)
-    results: list[Any] = [None] * table.n_labels
+    results: list[Result | None] = [None] * table.n_labels
 
     def work(block_starts: range) -> None:
         buffer = np.empty((size, len(table.scores)), dtype=np.uint32)

@@ -1,6 +1,6 @@
 """Threshold search over all labels at once, as pure functions of labels and scores."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,14 +54,14 @@ def make_search_config(
     *,
     average: str = "macro",
     strategy: str = "auto",
-    constraint: Any = None,
+    constraint: tuple[str, Any] | None = None,
     confidence: float | None = None,
     correction: str | None = None,
     beta: float = 1.0,
-    costs: Any = (1.0, 1.0),
+    costs: tuple[Any, Any] = (1.0, 1.0),
     is_proba: bool = True,
     n_jobs: int | None = None,
-    names: Any = None,
+    names: Sequence[Any] | None = None,
 ) -> SearchConfig:
     """Check the parameters of a search; see :func:`find_thresholds`.
 
@@ -95,7 +95,7 @@ def make_search_config(
     return SearchConfig(checked, average, strategy, confidence, correction, is_proba, n_jobs)
 
 
-def _check_metric_parameters(average: str, strategy: str, constraint: Any) -> None:
+def _check_metric_parameters(average: str, strategy: str, constraint: object) -> None:
     """Raise for parameters that a callable objective does not support."""
     if average not in ("macro", "global"):
         raise ValueError(
@@ -111,7 +111,7 @@ def _check_metric_parameters(average: str, strategy: str, constraint: Any) -> No
 def _check_confidence(
     average: str,
     strategy: str,
-    constraint: Any,
+    constraint: tuple[str, Any] | None,
     confidence: float | None,
     correction: str | None,
 ) -> None:
@@ -171,8 +171,6 @@ def search_thresholds(table: ScoreTable, config: SearchConfig) -> ThresholdSet:
 
 def _single_threshold(table: ScoreTable, config: SearchConfig) -> ThresholdSet:
     """Find one threshold for all labels."""
-    if isinstance(config.objective, Objective):
-        check_pooled(config.objective)
     pooled = search_thresholds(table.pooled(), replace(config, average="macro"))
     if pooled.failed:
         return collect([pooled.failed[0]] * table.n_labels, table.untunable_reason)
@@ -264,11 +262,11 @@ def find_thresholds(
     *,
     average: str = "macro",
     strategy: str = "auto",
-    constraint: Any = None,
+    constraint: tuple[str, Any] | None = None,
     confidence: float | None = None,
     correction: str | None = None,
     beta: float = 1.0,
-    costs: Any = (1.0, 1.0),
+    costs: tuple[Any, Any] = (1.0, 1.0),
     sample_weight: Any = None,
     n_jobs: int | None = None,
 ) -> Thresholds:

@@ -14,7 +14,7 @@ from skattr._multioutput.scores import as_predict_proba
 from skattr._targets.encoder import AttributeEncoder
 from skattr.model_selection._meta_estimator import BaseMultiOutputCV, HeldOutData
 from skattr.model_selection._out_of_fold import collect_out_of_fold
-from skattr.thresholds._fixed import check_fixed_thresholds
+from skattr.thresholds._fixed import FixedThresholds, check_fixed_thresholds
 from skattr.thresholds._score_table import ScoreTable
 from skattr.thresholds._tuning import (
     TUNING_CONSTRAINTS,
@@ -22,19 +22,6 @@ from skattr.thresholds._tuning import (
     check_tuning_parameters,
     make_table,
     tune,
-)
-
-_RETUNABLE = (
-    "objective",
-    "average",
-    "strategy",
-    "constraint",
-    "confidence",
-    "correction",
-    "beta",
-    "costs",
-    "thresholds",
-    "default_threshold",
 )
 
 
@@ -186,19 +173,19 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
         objective: str | Callable[..., float] = "f1",
         average: str = "macro",
         strategy: str = "auto",
-        constraint: Any = None,
+        constraint: tuple[str, Any] | None = None,
         confidence: float | None = None,
         correction: str | None = None,
         beta: float = 1.0,
-        costs: Any = (1.0, 1.0),
+        costs: tuple[Any, Any] = (1.0, 1.0),
         response_method: str = "auto",
-        thresholds: Any = "tune",
+        thresholds: FixedThresholds | str = "tune",
         default_threshold: float = 0.5,
         missing_label: Any = None,
         cv: Any = None,
         refit: bool = True,
         n_jobs: int | None = None,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         store_cv_results: bool = False,
     ) -> None:
         self.estimator = estimator
@@ -271,9 +258,11 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
             (``store_cv_results=True``).
         """
         check_is_fitted(self)
-        unexpected = sorted(set(params) - set(_RETUNABLE))
+        unexpected = sorted(set(params) - set(TUNING_CONSTRAINTS))
         if unexpected:
-            raise ValueError(f"retune takes {', '.join(_RETUNABLE)}; got {', '.join(unexpected)}.")
+            raise ValueError(
+                f"retune takes {', '.join(TUNING_CONSTRAINTS)}; got {', '.join(unexpected)}."
+            )
         if "scores" not in self.cv_results_:
             raise ValueError("No out-of-fold scores are stored: fit with store_cv_results=True.")
         stored = {name: self.cv_results_[name] for name in ("scores", "labels", "weights", "folds")}

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
 from skattr.thresholds._fixed import (
+    FixedThresholds,
     check_fixed_thresholds,
     expand_to_outputs,
     read_fixed_thresholds,
@@ -49,8 +50,6 @@ TUNING_CONSTRAINTS: dict[str, Any] = {
     "costs": [tuple, list],
     "thresholds": [StrOptions({"tune"}), Real, "array-like", Mapping],
     "default_threshold": [Interval(Real, 0, 1, closed="both")],
-    "missing_label": "no_validation",
-    "n_jobs": [Integral, None],
 }
 
 
@@ -60,12 +59,12 @@ class TuningParameters(Protocol):
     objective: str | Callable[..., float]
     average: str
     strategy: str
-    constraint: Any
+    constraint: tuple[str, Any] | None
     confidence: float | None
     correction: str | None
     beta: float
-    costs: Any
-    thresholds: Any
+    costs: tuple[Any, Any]
+    thresholds: FixedThresholds | str
     default_threshold: float
     n_jobs: int | None
 

@@ -60,7 +60,7 @@ def test_rows_are_those_of_the_file(tmp_path, rng, subset):
     assert objects.attribute_kinds == dict.fromkeys(NAMES, "binary")
 
 
-def test_the_box_holds_what_voc_means(tmp_path, rng):
+def test_boxes_follow_the_voc_convention(tmp_path, rng):
     """The crop of the half-open box is the image's pixels from xmin to xmax, both included."""
     rows = write_apascal(tmp_path, rng)["train"]
     pixels = rng.integers(0, 256, (40, 40), dtype=np.uint8)

@@ -57,7 +57,7 @@ def test_every_kind(file):
         assert line in labels.DESCR
 
 
-def test_only_what_is_said_is_unknown(file):
+def test_only_cells_in_unknown_are_missing(file):
     """With unknown=None an empty cell is a level; by default it is the only missing one."""
     for unknown, expected in [(None, ["NA", "", "nan", "None"]), ("NA", [None, "", "nan", "None"])]:
         column = load_attribute_table(file, attributes=["color"], unknown=unknown).target["color"]

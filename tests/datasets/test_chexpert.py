@@ -24,7 +24,7 @@ def test_policies_for_uncertain_labels(tmp_path, rng, uncertain, code):
     pd.testing.assert_frame_equal(chests.target, table_of(codes, NAMES))
 
 
-def test_ignoring_uncertain_labels_is_what_pandas_reads(tmp_path, rng):
+def test_uncertain_labels_are_missing_by_default(tmp_path, rng):
     """Under "unknown" the labels are those of pandas' reader with -1 masked."""
     write_chexpert(tmp_path, rng)
     frame = pd.read_csv(tmp_path / "train.csv")[NAMES].astype("Float64")

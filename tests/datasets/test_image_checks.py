@@ -48,7 +48,7 @@ def test_every_bad_file_has_its_problem(hostile, n_jobs):
     assert errors["row"].tolist() == np.flatnonzero(hostile.is_bad).tolist()
 
 
-def test_errors_are_what_cannot_be_read(hostile, report):
+def test_errors_are_the_unreadable_rows_of_fit(hostile, report):
     """The rows with errors are the unreadable rows of `fit`."""
     rows = check_image_paths(hostile.paths, (4, 4), "warn")
     _, _, reasons = rows.take_readable(readable_rows(rows))

@@ -23,7 +23,7 @@ def folder(tmp_path, rng):
     return tmp_path
 
 
-def test_what_is_not_listed_is_unknown(tmp_path, rng):
+def test_unlisted_attributes_are_missing(tmp_path, rng):
     """Labels are those that were written, the columns in the order of their numbers."""
     labels = write_vaw(tmp_path, rng)
     objects = load_vaw(tmp_path)

@@ -48,7 +48,7 @@ def matrix(classifier, X):
 # --- reading -----------------------------------------------------------------------------------
 
 
-def test_the_column_is_split_off():
+def test_split_category():
     """The column is removed from features and stays in a table of paths; other X have none."""
     X, _, category = problem()
     rest, column = split_category(with_category(X, category))
@@ -74,7 +74,7 @@ def test_the_column_is_never_a_feature():
         assert len(column) == 60
 
 
-def test_two_columns_of_that_name():
+def test_rejects_repeated_and_lone_columns():
     """A repeated column, and a column without features or paths, are errors."""
     X = pd.DataFrame(np.zeros((2, 2)), columns=["category", "category"])
     with pytest.raises(ValueError, match="X has the column 'category' more than once"):
@@ -83,7 +83,7 @@ def test_two_columns_of_that_name():
         split_category(X.iloc[:, :1])
 
 
-def test_where_categories_come_from():
+def test_sources_of_categories():
     """Categories come from the column or the metadata, and are required by a prior."""
     column, metadata = pd.Series(["a"]), ["b"]
     assert category_for_fit(None, column, metadata) is None
@@ -261,7 +261,7 @@ def test_condition_needs_the_column_in_prediction(conditioned):
         AttributeClassifier(category_prior="condition").fit(X.to_numpy(), y, category=["a"] * 60)
 
 
-def test_condition_on_what_is_unknown_or_unseen(conditioned):
+def test_condition_on_missing_or_unseen_categories(conditioned):
     """An unseen category predicts the same as None, with one warning per call."""
     X, y, _ = problem()
     with warnings.catch_warnings():
@@ -289,7 +289,7 @@ def test_condition_on_files(files, table):
 # --- none and auxiliary ------------------------------------------------------------------------
 
 
-def test_numbers_that_nobody_uses():
+def test_warns_about_an_unused_numeric_column():
     """A numeric column with the name of the category is not a feature, which is a warning."""
     X = pd.DataFrame({"width": np.arange(20.0), "category": np.arange(20) % 2})
     y = np.arange(20) % 2
@@ -353,8 +353,8 @@ def test_an_unknown_auxiliary_category_counts_nothing(unknown):
     )
     plain = classifier.fit(X, y).history_[0]["train_loss"]
     classifier.set_params(category_prior="auxiliary").fit(X, y, category=category)
-    beside = classifier.history_[0]["train_loss"]
-    assert beside - plain == pytest.approx(np.log(2))  # 15 boats, 15 seals
+    loss = classifier.history_[0]["train_loss"]
+    assert loss - plain == pytest.approx(np.log(2))  # 15 boats, 15 seals
 
 
 def test_warm_start_needs_the_same_categories():

@@ -84,7 +84,8 @@ def test_declared_classes_make_an_attribute_binary():
     """A column of one string is binary if its two classes are declared."""
     y = pd.DataFrame({"beard": ["no", "no"], "goatee": [0, 1]})
     constraints = {"implies": [("goatee", "beard")]}
-    assert consistency_score(y, constraints, attributes={"beard": ("binary", ["no", "yes"])}) == 0.5
+    declared = {"beard": ("binary", ["no", "yes"])}
+    assert consistency_score(y, constraints, attributes=declared) == 0.5
     with pytest.raises(ValueError, match="names 'beard', which is categorical"):
         consistency_score(y, constraints)
 

@@ -22,7 +22,6 @@ RATES = {
     "SPECIFICITY": lambda y, p, sample_weight: sk.recall_score(
         y, p, pos_label=0, sample_weight=sample_weight
     ),
-    "ERROR_RATE": sk.zero_one_loss,
 }
 # A row per rate: the values for the pairs (P, N) below, of all and of no predicted positives.
 KNOWN = [(0, 0), (0, 2), (2, 0), (2, 2)]
@@ -34,7 +33,6 @@ RULE = {
     "F1": [(NAN, NAN), (NAN, NAN), (1, 0), (2 / 3, 0)],
     "JACCARD": [(NAN, NAN), (NAN, NAN), (1, 0), (0.5, 0)],
     "ACCURACY": [(NAN, NAN), (0, 1), (1, 0), (0.5, 0.5)],
-    "ERROR_RATE": [(NAN, NAN), (1, 0), (0, 1), (0.5, 0.5)],
     "SPECIFICITY": [(NAN, NAN), (0, 1), (NAN, NAN), (0, 1)],
     "FALSE_POSITIVE_RATE": [(NAN, NAN), (1, 0), (NAN, NAN), (1, 0)],
     "POSITIVE_SHARE": [(NAN, NAN), (1, 0), (1, 0), (1, 0)],
@@ -96,7 +94,6 @@ def test_metrics_of_classes_are_those_of_scikit_learn(rng):
     pairs = list(zip(y, predicted, strict=True))
     for function, reference in (
         (_rates.accuracy_of_classes, sk.accuracy_score),
-        (_rates.error_rate_of_classes, sk.zero_one_loss),
         (_rates.balanced_accuracy_of_classes, sk.balanced_accuracy_score),
         (_rates.matthews_of_classes, sk.matthews_corrcoef),
     ):
@@ -104,7 +101,6 @@ def test_metrics_of_classes_are_those_of_scikit_learn(rng):
         assert np.isnan(function(np.zeros((4, 4))))
     for function, rate in (
         (_rates.accuracy_of_classes, _rates.ACCURACY),
-        (_rates.error_rate_of_classes, _rates.ERROR_RATE),
         (_rates.balanced_accuracy_of_classes, _rates.BALANCED_ACCURACY),
         (_rates.matthews_of_classes, _rates.MATTHEWS),
     ):
@@ -144,7 +140,7 @@ def test_a_rate_with_no_error_is_exact(rng):
     )
     assert counts.fn[0] == counts.fp[0] == 0
     assert _rates.F1.of(counts)[0] == _rates.PRECISION.of(counts)[0] == 1
-    assert _rates.ERROR_RATE.of(counts)[0] == 0
+    assert _rates.ACCURACY.of(counts)[0] == 1
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -33,11 +33,11 @@ def test_pixel_normalization_is_torchvisions():
     """It is torchvision's ToTensor, then Normalize with ImageNet's mean and deviation."""
     pixels = noise(3, 7, 5)
     to_floats = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    normalise = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
-    expected = torch.stack([normalise(to_floats(image.numpy())) for image in pixels])
-    normalised = PixelNormalization()(pixels)
-    torch.testing.assert_close(normalised, expected.as_subclass(torch.Tensor), rtol=0, atol=2e-6)
-    assert normalised.is_contiguous(memory_format=torch.channels_last)
+    normalize = v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)
+    expected = torch.stack([normalize(to_floats(image.numpy())) for image in pixels])
+    normalized = PixelNormalization()(pixels)
+    torch.testing.assert_close(normalized, expected.as_subclass(torch.Tensor), rtol=0, atol=2e-6)
+    assert normalized.is_contiguous(memory_format=torch.channels_last)
     weights = torchvision.models.ResNet18_Weights.DEFAULT.transforms()
     assert (tuple(weights.mean), tuple(weights.std)) == (IMAGENET_MEAN, IMAGENET_STD)
 
@@ -103,7 +103,7 @@ def test_resnet_features_are_what_its_classifier_reads(size):
 
 @pytest.mark.parametrize("size", [(32, 48), 48, (64, 32)])
 def test_vision_transformers_are_built_for_the_size(size):
-    """A vision transformer takes the size at building, and refuses one that is not square."""
+    """A vision transformer takes the size at building, and rejects one that is not square."""
     pair = (size, size) if isinstance(size, int) else size
 
     class Stop(Exception):
@@ -140,8 +140,8 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_sizes_are_named_where_torch_refuses_them(name):
-    """Of every size the model itself fails on, and of no other, is an error said to be its own."""
+def test_errors_name_sizes_that_torch_rejects(name):
+    """Exactly the sizes on which the model fails are named in the error."""
     model = build_image_backbone(name, None, (32, 32))[0].eval()
     for side in (1, 2, 8, 16, 48, 96):
         try:
@@ -226,7 +226,7 @@ def headed_backbone():
 
 @pytest.mark.parametrize(("backbone", "n_features"), [(tiny_backbone, 8), (headed_backbone, 12)])
 def test_callable(backbone, n_features):
-    """Maps are pooled, flat features pass; building does not touch batch normalisation."""
+    """Maps are pooled, flat features pass; building does not touch batch normalization."""
     model, width = build_image_backbone(backbone, None, (12, 10))
     assert width == n_features
     assert model.training
@@ -237,7 +237,7 @@ def test_callable(backbone, n_features):
 
 
 def test_feature_backbones():
-    """Features pass ("linear"), or 256 rectified units ("mlp"), or what a callable builds."""
+    """Features pass ("linear"), or 256 ReLU units ("mlp"), or what a callable builds."""
     x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
     linear, width = build_feature_backbone("linear", 5)
     assert width == 5
@@ -310,7 +310,7 @@ class Malicious:
 
 
 def test_no_code_runs_from_a_weights_file(tmp_path):
-    """A pickle that would run code is refused, and the code does not run."""
+    """A pickle that would run code is rejected, and the code does not run."""
     path, trace = tmp_path / "weights.pt", tmp_path / "trace"
     torch.save({"0.weight": Malicious(str(trace))}, path)
     with pytest.raises(Exception, match="without running its code"):

@@ -1,4 +1,4 @@
-"""Branches grown beside others against the same branches alone."""
+"""Groups of branches against the same branches alone."""
 
 import numpy as np
 import pytest

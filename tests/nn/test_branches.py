@@ -187,7 +187,7 @@ def class_probabilities(cumulative):
 
 
 def test_forms_and_widths():
-    """Each attribute has its form; equal ones stand together, and every logit in one block."""
+    """Each attribute has its form, equal forms are adjacent, and each logit is in one block."""
     assert FORMS.forms == (
         "ordinal", "joint", "constant", "joint", "ordinal", "ordinal", "softmax", "softmax",
     )  # fmt: skip
@@ -395,20 +395,20 @@ def test_no_maps_to_draw(hidden):
 
 
 @given(layout=layouts, hidden=st.sampled_from([None, 3]), data=st.data())
-def test_kept_branches(layout, hidden, data):
-    """The logits of kept attributes are as before, those of all others are not."""
-    every = range(len(layout.n_classes))
-    kept = data.draw(st.sets(st.sampled_from(every)))
+def test_preserved_attributes(layout, hidden, data):
+    """The logits of preserved attributes are as before, those of all others are not."""
+    attributes = range(len(layout.n_classes))
+    preserved = data.draw(st.sets(st.sampled_from(attributes)))
     branches, x = randomised(FusedBranches(4, layout, hidden)), torch.rand(5, 4).double()
     before = branches(x)
-    with branches.preserve_attributes(kept), torch.no_grad():
+    with branches.preserve_attributes(preserved), torch.no_grad():
         for parameter in branches.parameters():
             parameter += 0.5
     after = branches(x)
-    for attribute in every:
+    for attribute in attributes:
         if layout.widths[attribute]:
             same = torch.equal(*(part[:, layout.slices[attribute]] for part in (after, before)))
-            assert same == (attribute in kept)
+            assert same == (attribute in preserved)
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
@@ -419,8 +419,8 @@ def test_random_maps(hidden):
     for one, untrained in ((branches, [2]), (others, [])):
         with use_generators(torch.Generator().manual_seed(0)):
             one.init_weights(untrained)
-    every = [branches.weight] if hidden is None else list(branches.weights)
-    values = torch.cat([one.flatten() for one in every]).detach()
+    weights = [branches.weight] if hidden is None else list(branches.weights)
+    values = torch.cat([one.flatten() for one in weights]).detach()
     drawn = values[values != 0]
     n_zero = 50 if hidden is None else hidden  # the untrained attribute has one logit
     assert len(values) - len(drawn) == n_zero

@@ -14,7 +14,7 @@ EXACT = {"rtol": 1e-12, "atol": 1e-13}
 
 
 def n_targets(layout):
-    """Return the number of targets of every attribute, in the user's order."""
+    """Return the number of targets of every attribute, in the column order of y."""
     counts = [1] * len(layout.n_classes)
     for block in layout.blocks:
         for attribute in layout.order[block.branches]:
@@ -82,8 +82,8 @@ def test_weights_make_a_weighted_mean(binary_head):
 
 
 @pytest.mark.parametrize("junk", [math.nan, math.inf, -math.inf, -3.0, 1e30])
-def test_what_is_under_the_mask_has_no_influence(junk):
-    """Whatever weight or negative code stands at a missing label, the loss is the same."""
+def test_masked_values_have_no_influence(junk):
+    """The weight and the negative code of a missing label do not change the loss."""
     layout = BranchLayout(MIXED)
     logits, codes, weights = example(layout)
     loss = SummedCrossEntropy(layout)
@@ -99,7 +99,7 @@ def test_what_is_under_the_mask_has_no_influence(junk):
 
 @pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
 def test_infinite_loss_under_the_mask(binary_head):
-    """A logit so large that its loss overflows does no harm where the label is unknown."""
+    """A logit so large that its loss overflows does no harm where the label is missing."""
     layout = BranchLayout((3, 2), binary_head)
     logits = torch.zeros(4, layout.n_logits)
     logits[0, ::2], logits[0, 1::2] = 3e38, -3e38  # their difference is infinite in float32
@@ -131,8 +131,8 @@ def test_attribute_without_labels_adds_nothing():
     assert (gradient[:, layout.slices[0]] != 0).any()
 
 
-def test_a_weight_of_zero_is_unknown():
-    """A label that weighs 0 counts like an unknown one; all weights 0 make a loss of 0."""
+def test_weight_zero_equals_missing():
+    """A label with weight 0 counts like a missing one, and weights of 0 give a loss of 0."""
     layout = BranchLayout(MIXED)
     logits, codes, weights = example(layout, unknown=0)
     loss = SummedCrossEntropy(layout)
@@ -171,7 +171,7 @@ def test_half_blanked_column_trains_on_its_known_rows(attribute):
 
 @pytest.mark.parametrize("cuts", [(1,), (7, 8, 30), tuple(range(1, 40))])
 def test_sums_add_up_over_batches(cuts):
-    """The total of the batches' sums is the loss of all rows, however they are cut."""
+    """The total of the batches' sums is the loss of all rows, however they are split."""
     layout = BranchLayout(MIXED)
     logits, codes, weights = example(layout)
     loss = SummedCrossEntropy(layout)

@@ -21,7 +21,7 @@ from skattr.nn._embedding import (
 )
 from tests.tiny_models import tiny_backbone
 
-NORMALISE = v2.Compose(
+NORMALIZE = v2.Compose(
     [v2.ToDtype(torch.float32, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
 )
 
@@ -41,10 +41,10 @@ def seeded(build):
 
 @pytest.fixture(scope="module")
 def resnet():
-    """Return torchvision's ResNet-18 with statistics that are not those it is born with."""
+    """Return torchvision's ResNet-18 with statistics that are not the initial ones."""
     model = seeded(torchvision.models.resnet18)
     with torch.no_grad():
-        model.train()(NORMALISE(noise(8, 48, 40).permute(0, 3, 1, 2)))
+        model.train()(NORMALIZE(noise(8, 48, 40).permute(0, 3, 1, 2)))
     return model.eval()
 
 
@@ -69,7 +69,7 @@ def test_pooled_features_are_those_the_classifier_reads(resnet, weights):
     network = EmbeddingNetwork("resnet18", weights=weights, image_size=(48, 40))
     assert network.n_features == 512
     with torch.no_grad():
-        expected = resnet(NORMALISE(pixels.permute(0, 3, 1, 2)))
+        expected = resnet(NORMALIZE(pixels.permute(0, 3, 1, 2)))
         torch.testing.assert_close(resnet.fc(network(pixels)), expected)
 
 
@@ -79,7 +79,7 @@ def test_a_layer_is_averaged_over_its_map(resnet, weights, layer, size):
     """Features are the mean over all places of what torchvision extracts, at any size."""
     pixels = noise(3, *size)
     network = EmbeddingNetwork("resnet18", weights=weights, layer=layer, image_size=size)
-    expected = traced(resnet, layer, NORMALISE(pixels.permute(0, 3, 1, 2))).mean((2, 3))
+    expected = traced(resnet, layer, NORMALIZE(pixels.permute(0, 3, 1, 2))).mean((2, 3))
     assert network.n_features == expected.shape[1]
     torch.testing.assert_close(network(pixels), expected)
 
@@ -121,7 +121,7 @@ def test_places_are_told_from_channels(build, layer, axes):
     """Channels may come first, last, or behind tokens: places are what is averaged."""
     network = seeded(lambda: EmbeddingNetwork(build, layer=layer, image_size=(32, 32)))
     model, pixels = seeded(build).eval(), noise(2, 32, 32)
-    expected = traced(model, layer, NORMALISE(pixels.permute(0, 3, 1, 2))).mean(axes)
+    expected = traced(model, layer, NORMALIZE(pixels.permute(0, 3, 1, 2))).mean(axes)
     torch.testing.assert_close(network(pixels), expected)
 
 
@@ -130,7 +130,7 @@ def test_features_of_a_callable_are_pooled():
     network = seeded(lambda: EmbeddingNetwork(tiny_backbone, image_size=(12, 10)))
     pixels = noise(2, 12, 10)
     with torch.no_grad():
-        maps = seeded(tiny_backbone).eval()(NORMALISE(pixels.permute(0, 3, 1, 2)))
+        maps = seeded(tiny_backbone).eval()(NORMALIZE(pixels.permute(0, 3, 1, 2)))
     torch.testing.assert_close(network(pixels), maps.mean((2, 3)))
 
 
@@ -145,7 +145,7 @@ def test_it_stays_frozen(layer):
     assert torch.equal(network(noise(2, 12, 10)), before)
 
 
-# --- what tells networks apart -----------------------------------------------------------------
+# --- identities -----------------------------------------------------------------
 
 
 def test_a_module_is_known_by_its_state_and_structure():
@@ -181,7 +181,7 @@ def test_weights_are_known_without_building(weights, tmp_path):
     assert identity_of_weights("resnet50", "DEFAULT", 5) == members.DEFAULT.url
 
 
-# --- what is refused ---------------------------------------------------------------------------
+# --- invalid arguments ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backbone", ["auto", "resnet19", "fcos_resnet50_fpn"])
@@ -209,7 +209,7 @@ def test_files_that_are_no_weights(tmp_path, content):
 
 
 def test_a_pickled_module_is_not_run(tmp_path):
-    """A module instead of its state dict is refused, and told what to save."""
+    """A module instead of its state dict is rejected, and the error says what to save."""
     path = tmp_path / "weights.pt"
     torch.save(tiny_backbone(), path)
     with pytest.raises(ValueError, match=r"no state dict .*torch\.save\(module\.state_dict\(\)"):
@@ -244,7 +244,7 @@ class Odd(nn.Module):
 
 @pytest.mark.parametrize("layer", ["recurrent", "joining", "idle"])
 def test_layers_without_features(layer):
-    """Modules that give several tensors, no row for each image, or nothing are refused."""
+    """Modules that return several tensors, not a row per image, or nothing are rejected."""
     assert EmbeddingNetwork(Odd, layer="convolution", image_size=(12, 10)).n_features == 4
     with pytest.raises(ValueError, match=f"layer='{layer}' has no features of its own .*recurrent"):
         EmbeddingNetwork(Odd, layer=layer, image_size=(12, 10))

@@ -171,7 +171,7 @@ def test_huge_logits(name, loss):
 
 @every_loss
 @every_layout
-def test_what_is_unknown_has_no_influence(name, loss):
+def test_missing_labels_have_no_influence(name, loss):
     """A row without a known label or weight changes no bit, even if its loss overflows."""
     layout = LAYOUTS[name]
     logits, codes, weights = example(layout)

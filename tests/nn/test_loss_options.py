@@ -280,7 +280,7 @@ def test_parts_of_a_batch_add_up(name, unknown, attribute_weights, rng):
 @pytest.mark.parametrize("unknown", ["ignore", "negative", "selective"])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_weight_sums_do_not_depend_on_logits(name, unknown, rng):
-    """They are bit for bit the second of the sums, whatever the logits are."""
+    """They are bit-identical to the second of the sums, whatever the logits are."""
     layout = LAYOUTS[name]
     logits, codes, weights = example(layout)
     criterion = SummedCrossEntropy(layout, **all_options(layout, rng, unknown), **FLOAT64)
@@ -353,7 +353,7 @@ def test_unknown_labels_of_other_attributes_are_ignored(unknown):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss_factors": [None]}, "loss_factors must have an entry for each of the 2 attributes"),
+        ({"loss_factors": [None]}, "loss_factors must have one entry for each of the 2 attributes"),
         ({"mean_factors": [None, [1, 2]]}, r"mean_factors\[1\] must have shape \(3,\)"),
         ({"attribute_weights": [1.0]}, r"attribute_weights must have shape \(2,\)"),
         ({"attribute_weights": "learned"}, 'attribute_weights must be an array, "uncertainty"'),

@@ -147,8 +147,8 @@ def test_dropout_of_features_and_hidden_units():
 
 
 @pytest.mark.parametrize("branch_hidden", [None, 3])
-def test_a_grown_network_computes_both(branch_hidden):
-    """Old columns are what they were to the bit, new ones what the new branches compute."""
+def test_network_with_appended_branches(branch_hidden):
+    """Old columns are bit-identical, new ones those of the new branches."""
     network = conditioned(branch_hidden=branch_hidden)
     x, category = torch.randn(70, 5), torch.arange(70) % 3
     before = network(x, category)

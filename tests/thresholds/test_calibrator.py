@@ -425,6 +425,13 @@ def test_float32_scores_stay_float32():
     assert first.transform(single).dtype == np.float64
 
 
+def test_fewer_rows_than_folds():
+    """Each row with a label is a fold of its own."""
+    calibrator = ThresholdCalibrator().fit([[0.1], [0.3], [0.8], [0.9]], [[0], [0], [1], [1]])
+    assert calibrator.cv_results_["fold_thresholds"].shape == (4, 1)
+    assert calibrator.best_score_ == calibrator.in_sample_score_ == 1.0
+
+
 def test_plain_fit_does_not_warn(mixed):
     """All warnings are errors here."""
     columns, _, y = mixed

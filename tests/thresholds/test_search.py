@@ -452,6 +452,9 @@ def test_negative_zero_is_zero():
         ({"strategy": "plugin", "objective": metrics.f1_score}, "strategy 'exact' or 'auto'"),
         ({"sample_weight": [1.0, 2.0]}, "The weights have shape"),
         ({"sample_weight": [1.0, -2.0, 1.0]}, "row 1, column 0 is -2.0"),
+        ({"average": "global", "objective": "cost", "costs": ([1, 2], 1)}, "needs the same costs"),
+        ({"average": "micro", "constraint": ("recall", [0.5, 0.6])}, "has one bound"),
+        ({"average": "samples", "sample_weight": np.ones((3, 2))}, "one weight per row, not"),
     ],
 )
 def test_rejects_invalid_parameters(params, message):
