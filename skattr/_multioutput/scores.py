@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
 
 Array = NDArray[Any]
@@ -276,3 +278,50 @@ def looks_like_proba(scores: Array) -> bool:
     known = scores[~np.isnan(scores)] if np.isnan(scores.min(initial=0)) else scores
     tolerance = 1e-6  # a sum of probabilities in float32 may exceed 1
     return bool(known.min(initial=0) >= -tolerance and known.max(initial=1) <= 1 + tolerance)
+
+
+def read_scores(scores: Any, what: str = "y_score") -> Floats:
+    """Return scores that come from outside as a float array, NaN where one is missing.
+
+    Parameters
+    ----------
+    scores : array-like or DataFrame of any shape
+        float32 and float64 are kept and not copied.
+    what : str
+        The name of the argument in messages.
+
+    Raises
+    ------
+    TypeError
+        If they are masked or sparse.
+    ValueError
+        If they are not numbers.
+    """
+    reject_masked(scores, what)
+    if isinstance(scores, pd.DataFrame) and not all(
+        isinstance(dtype, np.dtype) for dtype in scores.dtypes
+    ):
+        scores = scores.astype(object)  # NumPy does not convert pandas.NA to a float
+    array = np.asarray(scores)
+    if array.dtype in (np.float32, np.float64):
+        return array
+    if array.dtype.kind == "O" and not any(isinstance(score, str) for score in array.flat):
+        array = np.where(pd.isna(array), np.nan, array)
+    elif array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} must hold numbers; got dtype {array.dtype}.")
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} must hold numbers: {error}.") from error
+
+
+def read_response(y_score: Any) -> Floats | list[Floats]:
+    """Return scores that come from outside as one float array, or as a list with one per output.
+
+    A list of arrays, or of 2-D parts, has one part per output; any other list is one array.
+    """
+    if isinstance(y_score, list | tuple) and any(
+        np.ndim(part) == 2 or (hasattr(part, "shape") and np.ndim(part)) for part in y_score
+    ):
+        return [read_scores(part) for part in y_score]
+    return read_scores(y_score)

@@ -1,6 +1,6 @@
 """Codes: positions of labels in the classes of their attribute."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,8 @@ def positions(values: pd.Series, classes: NDArray[Any]) -> NDArray[np.intp]:
     return found[inverse] if len(distinct) else np.empty(0, dtype=np.intp)
 
 
-def format_classes(classes: NDArray[Any], limit: int = 10) -> str:
-    """Return classes as text, the first ten of many."""
-    listed = ", ".join(repr(label) for label in classes[:limit].tolist())
+def format_classes(classes: NDArray[Any] | Sequence[Any], limit: int = 10) -> str:
+    """Return labels or names as text, the first ten of many."""
+    labels = classes.tolist() if isinstance(classes, np.ndarray) else list(classes)
+    listed = ", ".join(map(repr, labels[:limit]))
     return f"[{listed}]" if len(classes) <= limit else f"[{listed}, ... {len(classes)} in all]"

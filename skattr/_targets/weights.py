@@ -1,4 +1,4 @@
-"""What positives, classes and attributes weigh in the loss: from parameters to numbers."""
+"""Resolve `pos_weight`, `class_weight`, `attribute_weight` and weights of labels to numbers."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -16,24 +16,25 @@ from skattr._targets.encoder import AttributeEncoder, is_binary
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
+# Without a cap, an attribute with one positive in a large table would dominate the loss.
 LARGEST_BALANCED = 1000.0
 
 
 def positive_weights(
     pos_weight: Any, encoder: AttributeEncoder, codes: Codes, weights: Floats | None = None
 ) -> Floats:
-    """Return the weight of positives, per output; 1 where an output is not binary.
+    """Return the weight of positives of each output; 1 if it is not binary.
 
     Parameters
     ----------
     pos_weight : number, "balanced", "balanced:CAP", array-like, Series or dict by name
         "balanced" is negatives / positives among the known labels, at most `LARGEST_BALANCED`
-        or the CAP given; NaN if either is missing. A dict's values are numbers or such strings;
-        an attribute it does not name has 1.
+        or the given CAP; NaN if there are no negatives or no positives. The values of a dict are
+        numbers or such strings. Attributes that a dict does not name have 1.
     encoder : AttributeEncoder
     codes : ndarray of shape (n, n_outputs), int
     weights : ndarray of shape (n, n_outputs), optional
-        Of the labels, in counting.
+        Weights of the labels when they are counted.
 
     Returns
     -------
@@ -42,46 +43,49 @@ def positive_weights(
     Raises
     ------
     ValueError
-        If names or lengths do not fit the binary outputs, or a weight is not above 0.
+        If names or lengths do not match the binary outputs, or a weight is not above 0.
     """
-    two = is_binary(encoder)
-    result = np.ones(len(two))
-    for j, value in zip(np.flatnonzero(two), _per_binary(pos_weight, encoder, two), strict=True):
+    binary = is_binary(encoder)
+    result = np.ones(len(binary))
+    values = _per_binary_output(pos_weight, encoder, binary)
+    for j, value in zip(np.flatnonzero(binary), values, strict=True):
         weight = None if weights is None else weights[:, j]
         result[j] = _positive_weight(value, encoder.output_names_[j], codes[:, j], weight)
     return result
 
 
-def _per_binary(pos_weight: Any, encoder: AttributeEncoder, two: NDArray[np.bool_]) -> list[Any]:
-    every = encoder.output_names_
-    names = [name for name, binary in zip(every, two, strict=True) if binary]
+def _per_binary_output(
+    pos_weight: Any, encoder: AttributeEncoder, binary: NDArray[np.bool_]
+) -> list[Any]:
+    all_names = encoder.output_names_
+    names = [all_names[j] for j in np.flatnonzero(binary)]
     if isinstance(pos_weight, str):
-        _cap(pos_weight, "pos_weight")  # refused even where no attribute is binary
+        _cap(pos_weight, "pos_weight")  # an invalid string is an error without binary outputs, too
     if isinstance(pos_weight, str | Real):
         return [pos_weight] * len(names)
-    if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(every):
+    if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(all_names):
         pos_weight = pos_weight.loc[names]
     pos_weight = _dict_if_named(pos_weight)
     if isinstance(pos_weight, Mapping):
-        given = by_attribute_name(pos_weight, every, "pos_weight")
-        strange = [name for name in given if name not in names]
-        if strange:
+        given = by_attribute_name(pos_weight, all_names, "pos_weight")
+        invalid = [name for name in given if name not in names]
+        if invalid:
             raise ValueError(
-                f"pos_weight names {strange[0]!r}, which is no binary attribute; those are {names}."
+                f"pos_weight names {invalid[0]!r}, which is no binary attribute; those are {names}."
             )
         return [given.get(name, 1.0) for name in names]
     values = np.asarray(pos_weight, dtype=object)
-    values = values[two] if values.shape == two.shape else values
+    values = values[binary] if values.shape == binary.shape else values
     if values.shape != (len(names),):
         raise ValueError(
             f"pos_weight has the shape {values.shape}; it must have one number for each of the "
-            f"{len(names)} binary attributes {names}, or of the {len(two)} outputs."
+            f"{len(names)} binary attributes {names}, or of the {len(binary)} outputs."
         )
     return list(values.tolist())
 
 
 def _dict_if_named(values: Any) -> Any:
-    """Turn a Series into a dict, unless it is only numbered."""
+    """Return a Series as a dict, unless its index only numbers its values."""
     is_named = isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex)
     return values.to_dict() if is_named else values
 
@@ -90,8 +94,8 @@ def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None
     if isinstance(value, str):
         cap = _cap(value, f"pos_weight of {name!r}")
         negatives, positives = _class_sums(codes, weights, 2)
-        both = negatives > 0 and positives > 0
-        return min(negatives / positives, cap) if both else np.nan
+        has_both = negatives > 0 and positives > 0
+        return min(negatives / positives, cap) if has_both else np.nan
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not np.isfinite(float(value)) or float(value) <= 0:
         shown = f"{value:g}" if isinstance(value, Real) else repr(value)
@@ -131,10 +135,10 @@ def class_weights(
     Parameters
     ----------
     class_weight : None, "balanced", dict, or list
-        "balanced" weighs a class with n / (K n_k) for n_k of n known labels and K classes that
-        are there, as scikit-learn does. A dict is from attribute to "balanced" or a dict from
-        label to weight, a list has one of these (or None) per attribute; for a single attribute
-        also a dict from label to weight. What is not named weighs 1.
+        "balanced" is n / (K n_k) for n_k of n known labels and the K classes that occur, as in
+        scikit-learn. A dict maps attributes to "balanced" or to dicts from label to weight. A
+        list has one of these, or None, per attribute. A single attribute may also have a dict
+        from label to weight. Attributes and labels that are not named have weight 1.
     encoder : AttributeEncoder
     codes, weights : ndarray of shape (n, n_outputs)
 
@@ -179,13 +183,13 @@ def _class_weights(chosen: Any, name: Any, classes: NDArray[Any], sums: Floats) 
     if chosen is None:
         return np.ones(len(classes))
     if isinstance(chosen, str) and chosen == "balanced":
-        there = sums > 0
-        safe = np.where(there, sums, 1)
-        return np.where(there, sums.sum() / (max(1, there.sum()) * safe), 1.0)
+        occurs = sums > 0
+        divisor = max(1, occurs.sum()) * np.where(occurs, sums, 1)
+        return np.where(occurs, sums.sum() / divisor, 1.0)
     if not isinstance(chosen, Mapping):
         raise ValueError(
-            f"class_weight of {name!r} is {chosen!r}; valid are None, 'balanced' or a dict from "
-            "label to weight."
+            f"class_weight[{name!r}] must be None, 'balanced' or a dict from label to weight; got "
+            f"{chosen!r}."
         )
     result = np.ones(len(classes))
     labels = pd.Series(list(chosen), dtype=object)
@@ -213,20 +217,20 @@ def attribute_weights(
     Parameters
     ----------
     attribute_weight : None, "uncertainty", "balanced", dict or Series by name, or array-like
-        "balanced" is inverse to the number of known labels, with mean 1 over all known labels;
-        an attribute that a dict does not name has 1.
+        "balanced" is inversely proportional to the number of known labels, with mean 1 over all
+        known labels. Attributes that a dict does not name have 1.
     encoder : AttributeEncoder
     codes, weights : ndarray of shape (n, n_outputs)
 
     Returns
     -------
     ndarray of shape (n_outputs,), None, or "uncertainty"
-        None: all are 1. "uncertainty" is left to the loss, which learns them.
+        None if all are 1. "uncertainty" if the loss learns them.
 
     Raises
     ------
     ValueError
-        If an attribute is not there, or a weight is negative or not finite.
+        If an attribute does not exist, or a weight is negative or not finite.
     """
     names = encoder.output_names_
     if attribute_weight is None:
@@ -240,8 +244,8 @@ def attribute_weights(
                 "'uncertainty', a dict by attribute, or one number per attribute."
             )
         known = np.where(codes >= 0, weights, 0).sum(axis=0)
-        safe = np.where(known > 0, known, 1)
-        return np.where(known > 0, known.sum() / (max(1, (known > 0).sum()) * safe), 1.0)
+        divisor = max(1, (known > 0).sum()) * np.where(known > 0, known, 1)
+        return np.where(known > 0, known.sum() / divisor, 1.0)
     attribute_weight = _dict_if_named(attribute_weight)
     if isinstance(attribute_weight, Mapping):
         given = by_attribute_name(attribute_weight, names, "attribute_weight")
@@ -266,18 +270,18 @@ def check_label_weights(
     label_weight: Any = None,
     names: Sequence[Any] = (),
 ) -> NDArray[np.float64]:
-    """Multiply row weights and label weights; a missing label weighs 0.
+    """Return the products of row weights and label weights; 0 for missing labels.
 
     Parameters
     ----------
     X : object with a length
         Only its number of rows is used.
     codes : ndarray of shape (n, n_attributes)
-        -1 where unknown.
+        -1 where a label is missing.
     sample_weight : array-like of shape (n,), optional
     label_weight : array-like of shape (n, n_attributes), optional
     names : sequence
-        Attribute names, for messages.
+        Names of the attributes, which are matched if `label_weight` has columns.
 
     Returns
     -------
@@ -287,6 +291,8 @@ def check_label_weights(
     ------
     ValueError
         If lengths differ, or a weight is negative or not finite.
+    TypeError
+        If weights are masked or sparse.
     """
     weights = (codes >= 0).astype(np.float64)
     check_consistent_length(X, codes)
@@ -299,16 +305,16 @@ def check_label_weights(
         columns = list(getattr(label_weight, "columns", []))
         if set(columns) & set(names) and columns != list(names):
             raise ValueError(
-                f"The columns of label_weight are {columns}, those of y {list(names)}; they must "
-                "be the same in the same order."
+                f"The columns of label_weight are {columns}, but those of y are {list(names)}; "
+                "they must be the same in the same order."
             )
         label_weight = np.asarray(label_weight, dtype=np.float64)
         if label_weight.ndim == 1 and codes.shape[1] == 1:
             label_weight = label_weight[:, np.newaxis]
         if label_weight.shape != codes.shape:
             raise ValueError(
-                f"label_weight has the shape {label_weight.shape}, y {codes.shape}: it needs one "
-                "weight for each label."
+                f"label_weight has shape {label_weight.shape}, but y has shape {codes.shape}; "
+                "there must be one weight for each label."
             )
         bad = (~np.isfinite(label_weight) | (label_weight < 0)) & (codes >= 0)
         if bad.any():

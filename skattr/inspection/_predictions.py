@@ -24,9 +24,10 @@ from skattr._multioutput.scores import (
     check_same_columns,
     get_response,
     looks_like_proba,
+    read_response,
 )
 from skattr._multioutput.unreadable import check_predicted_rows
-from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.metrics import UndefinedAttributeWarning
 
@@ -82,7 +83,7 @@ def score_predictions(
     check_same_columns(y_score, y_true, "y_score", "y_true")
     encoder = AttributeEncoder(attributes, missing_label)
     codes = encoder.fit_transform(read_labels(y_true, missing_label, "y_true"))
-    response = _response(y_score)
+    response = read_response(y_score)
     classes = classes_of_columns(response, encoder)
     scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
@@ -90,15 +91,6 @@ def score_predictions(
         scored = _checked(encoder, codes, align_scores(response, False, encoder, classes))
     warn_class_order(scored.scores, scored.codes, encoder)
     return scored
-
-
-def _response(y_score: Any) -> Array | list[Array]:
-    """Return one array, or a list of arrays with one per output."""
-    reject_masked(y_score, "y_score")
-    is_list = isinstance(y_score, list | tuple)
-    if is_list and any(np.ndim(part) == 2 or hasattr(part, "shape") for part in y_score):
-        return [np.asarray(part, dtype=np.float64) for part in y_score]
-    return np.asarray(y_score, dtype=np.float64)
 
 
 def score_estimator(

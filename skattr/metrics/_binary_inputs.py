@@ -1,4 +1,4 @@
-"""Tables of zeros and ones beside their scores: checks, counts and means, missing labels masked."""
+"""Checked tables of zeros and ones with their scores, for the evaluation protocols."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from skattr._targets.columns import read_labels, reject_masked
+from skattr._multioutput.scores import read_response
+from skattr._targets.codes import format_classes
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import check_any_known
 from skattr.exceptions import SkattrWarning
 
@@ -27,9 +29,9 @@ class BinaryTable:
     Attributes
     ----------
     positive, negative : ndarray of shape (n, L), bool
-        Where a label is known to be 1, and to be 0; missing labels are in neither.
+        Whether a label is known to be 1, and to be 0. Missing labels are neither.
     scores : ndarray of shape (n, L), float
-        In the dtype they came in, if it was a float; NaN at most where the label is unknown.
+        In their own dtype, if it is a float. NaN only where a label is missing.
     names : list
         Column names of the labels, or of the scores, else "y0", "y1", ...
     """
@@ -52,13 +54,13 @@ class BinaryTable:
     def named(self, where: Mask) -> str:
         """Return "2 of 9 attributes ['hat', 'tie']" for a mask of attributes."""
         found = [self.names[j] for j in np.flatnonzero(where)]
-        return f"{len(found)} of {len(self.names)} attribute(s) {shown(found)}"
+        return f"{len(found)} of {len(self.names)} attribute(s) {format_classes(found)}"
 
     def left_out(self, where: Mask, lack: str, means: str) -> list[str]:
-        """Say which attributes are left out of which means, if any, and how many are left."""
+        """Return a remark on the attributes that are left out of means, if there are any."""
         others = int((self.labelled & ~where).sum())
-        said = f"{self.named(where)} without a {lack} are left out of {means} (a mean over the "
-        return [f"{said}other {others})."] if where.any() else []
+        remark = f"{self.named(where)} without a {lack} are left out of {means} (a mean over the "
+        return [f"{remark}other {others})."] if where.any() else []
 
 
 def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> BinaryTable:
@@ -67,11 +69,11 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     Parameters
     ----------
     y_true : array-like of shape (n, L) or (n,), or DataFrame
-        0, 1 or bool; NaN, None and pandas.NA are unknown.
+        0, 1 or bool; NaN, None, pandas.NA and masked labels are missing.
     y_score : array-like of shape (n, L), DataFrame, or list of L arrays of shape (n, 2)
-        Scores of the positive class, or the answer of a multi-output `predict_proba`.
+        Scores of the positive class, or the response of a multi-output `predict_proba`.
     complete : bool
-        Ask for a score where the label is unknown too.
+        Whether a score is required where the label is missing, too.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     Raises
     ------
     TypeError
-        If either is masked or sparse.
+        If scores are masked or sparse.
     ValueError
         If shapes or names differ, a label is neither 0 nor 1, none is known, or a score is not
         finite.
@@ -89,13 +91,13 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     labels, names = table.indicators(), table.names
     known = labels >= 0
     check_any_known(known, "y_true")
-    scores = _scores(y_score, labels.shape)
+    scores = _positive_scores(y_score, labels.shape)
     columns = list(y_score.columns) if isinstance(y_score, pd.DataFrame) else None
     if columns is not None and table.is_named:
         if set(columns) & set(names) and columns != names:
             raise ValueError(
-                f"The columns of y_score are {shown(columns)}, those of y_true {shown(names)}; "
-                "they must be the same in the same order."
+                f"The columns of y_score are {format_classes(columns)}, but those of y_true are "
+                f"{format_classes(names)}; they must be the same in the same order."
             )
     elif columns is not None:
         names = columns
@@ -103,8 +105,8 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ValueError(
-            f"y_score: row {row}, attribute {names[column]!r}: the score {scores[row, column]} is "
-            "not finite."
+            f"y_score of row {row}, attribute {names[column]!r}, is {scores[row, column]}; scores "
+            "must be finite."
         )
     return BinaryTable(labels == 1, labels == 0, scores, names)
 
@@ -112,7 +114,7 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
 def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Floats:
     """Return a float, or one threshold per attribute; infinite ones are valid.
 
-    A float stays a float, so that it is compared in the dtype of the scores, as numpy does.
+    A float is not made an array, so that NumPy compares it in the dtype of the scores.
 
     Raises
     ------
@@ -122,11 +124,11 @@ def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Float
     array = np.asarray(threshold, dtype=np.float64)
     if array.shape not in ((), (len(table.names),)):
         raise ValueError(
-            f"`threshold` must be a number or one per attribute ({len(table.names)}), got the "
+            f"`threshold` must be a number or one per attribute ({len(table.names)}); got "
             f"shape {array.shape}."
         )
     if np.isnan(array).any():
-        raise ValueError(f"`threshold` must not be NaN, got {threshold!r}.")
+        raise ValueError(f"`threshold` must not be NaN; got {threshold!r}.")
     return float(array) if array.ndim == 0 else array
 
 
@@ -156,18 +158,18 @@ def average_precisions(table: BinaryTable, ap: str = "sklearn") -> Floats:
 
 
 def highest(scores: Floats, k: Any, parameter: str, *, stable: bool = False) -> Mask:
-    """Tell which scores are among the k highest of their row.
+    """Return which scores are among the k highest of their row.
 
-    Of equal scores the first come first if `stable`, else they fall as `numpy.argpartition` has
-    it.
+    Of equal scores the first ones are chosen if `stable`, else those of `numpy.argpartition`,
+    as in the official evaluation code.
 
     Raises
     ------
     ValueError
-        If k is no positive whole number; `parameter` is its name.
+        If k is not a positive whole number; the message names `parameter`.
     """
     if isinstance(k, bool) or not isinstance(k, Integral) or int(k) < 1:
-        raise ValueError(f"`{parameter}` must be a whole number of at least 1, got {k!r}.")
+        raise ValueError(f"`{parameter}` must be a whole number of at least 1; got {k!r}.")
     k = min(int(k), scores.shape[1])
     if stable:
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -179,12 +181,12 @@ def highest(scores: Floats, k: Any, parameter: str, *, stable: bool = False) -> 
 
 
 def positions(members: Any, names: list[Any], what: str) -> NDArray[np.intp]:
-    """Return where attributes stand that are given by name, or by position.
+    """Return the positions of attributes that are given by name or position.
 
     Raises
     ------
     ValueError
-        If one is neither, or is named twice; `what` begins the message.
+        If one is neither, or is given twice; `what` begins the message.
     """
     found = []
     for member in [members] if isinstance(members, str) else members:
@@ -196,65 +198,50 @@ def positions(members: Any, names: list[Any], what: str) -> NDArray[np.intp]:
         elif is_position and 0 <= int(member) < len(names):
             found.append(int(member))
         else:
-            raise ValueError(f"{what} {member!r}, which is no attribute of {shown(names)}.")
+            raise ValueError(
+                f"{what} {member!r}, which is no attribute of {format_classes(names)}."
+            )
     if not found or len(set(found)) < len(found):
-        raise ValueError(f"{what} no attribute, or one twice: {shown(list(members))}.")
+        raise ValueError(f"{what} no attribute, or one twice: {format_classes(list(members))}.")
     return np.array(found, dtype=np.intp)
 
 
 def check_option(name: str, value: Any, valid: Sequence[str]) -> None:
     """Raise a ValueError unless the value is one of the valid strings."""
     if not isinstance(value, str) or value not in valid:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, valid))}, got {value!r}.")
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, valid))}; got {value!r}.")
 
 
 def mean_of_defined(values: Floats) -> float:
-    """Return the mean of what is not NaN, NaN if nothing is left."""
+    """Return the mean of the values that are not NaN, NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
 
 def warn_once(remarks: Sequence[str]) -> None:
-    """Give one warning, at the caller of the public function, that joins the remarks."""
+    """Join the remarks in one warning, located at the caller of the public function."""
     if remarks:
         warnings.warn(" ".join(remarks), SkattrWarning, stacklevel=3)
 
 
-def shown(names: Sequence[Any], limit: int = 10) -> str:
-    """Return a list of names, shortened."""
-    listed = ", ".join(repr(name) for name in names[:limit])
-    return f"[{listed}]" if len(names) <= limit else f"[{listed}, ... {len(names)} in all]"
-
-
-def _scores(y_score: Any, shape: tuple[int, ...]) -> Floats:
+def _positive_scores(y_score: Any, shape: tuple[int, ...]) -> Floats:
     """Return the scores of the positive class, (n, L)."""
-    reject_masked(y_score, "y_score")
-    if isinstance(y_score, list | tuple) and any(np.ndim(part) == 2 for part in y_score):
-        parts = [np.asarray(part) for part in y_score]
-        for j, part in enumerate(parts):
-            if part.ndim != 2 or part.shape != (shape[0], 2):
+    response = read_response(y_score)
+    if isinstance(response, list):
+        for j, part in enumerate(response):
+            if part.shape != (shape[0], 2):
                 raise ValueError(
-                    f"y_score: the scores of attribute {j} have the shape {part.shape}; in a list "
-                    f"each must have the shape ({shape[0]}, 2), one column per class."
+                    f"y_score: the scores of attribute {j} have shape {part.shape}; in a list "
+                    f"each must have shape ({shape[0]}, 2), with one column per class."
                 )
-        array = np.stack([part[:, 1] for part in parts], axis=1)
+        array: Floats = np.stack([part[:, 1] for part in response], axis=1)
     else:
-        array = np.asarray(y_score)
-    array = array[:, np.newaxis] if array.ndim == 1 else array
+        array = response[:, np.newaxis] if response.ndim == 1 else response
     if shape[1] == 1 and array.shape == (shape[0], 2):
         array = array[:, 1:]
     if array.shape != shape:
         raise ValueError(
-            f"y_score has the shape {array.shape}, y_true {shape}: one score is needed for each "
-            "label."
+            f"y_score has shape {array.shape}, but y_true has shape {shape}; there must be one "
+            "score for each label."
         )
-    if array.dtype.kind == "f":
-        return array
-    if array.dtype.kind == "O":
-        array = np.where(pd.isna(array), np.nan, array)
-    if array.dtype.kind not in "biufO":
-        raise ValueError(f"y_score must be numbers, got the dtype {array.dtype}.")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y_score must be numbers: {error}") from error
+    return array

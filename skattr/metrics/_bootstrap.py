@@ -99,7 +99,7 @@ def label_intervals(
 def resampled_confusion(inputs: Inputs, draws: BootstrapDraws) -> Confusion:
     """Return the confusion counts of each bootstrap sample, along the first axis."""
     assert inputs.predicted is not None
-    columns = np.flatnonzero(inputs.two)
+    columns = np.flatnonzero(inputs.binary)
     parts = [Counts(*np.zeros((4, len(draws.times), 0)))]
     for start in range(0, len(columns), _COLUMNS):
         block = columns[start : start + _COLUMNS]
@@ -115,14 +115,14 @@ def resampled_confusion(inputs: Inputs, draws: BootstrapDraws) -> Confusion:
         parts.append(count_cells(codes == 1, codes == 0, predicted == 1, total))
     binary = Counts(*(np.concatenate(arrays, axis=1) for arrays in zip(*parts, strict=True)))
     others = []
-    for j in np.flatnonzero(~inputs.two):
+    for j in np.flatnonzero(~inputs.binary):
         known, cells, n_classes = cells_of(inputs, j)
         member = np.zeros((len(known), n_classes**2))
         weights = inputs.weight_of(j, known)
         member[np.arange(len(known)), cells] = 1 if weights is None else weights
         matrices = draws.times[:, known] @ member
         others.append(matrices.reshape(-1, n_classes, n_classes))
-    return Confusion(inputs.names, inputs.two, binary, others)
+    return Confusion(inputs.names, inputs.binary, binary, others)
 
 
 def ranking_intervals(inputs: Inputs, draws: BootstrapDraws) -> dict[str, tuple[Floats, Floats]]:
@@ -130,7 +130,7 @@ def ranking_intervals(inputs: Inputs, draws: BootstrapDraws) -> dict[str, tuple[
     assert inputs.scores is not None
     binary, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
     values = np.empty((2, len(draws.times), len(inputs.names)))
-    for j, is_binary in enumerate(inputs.two):
+    for j, is_binary in enumerate(inputs.binary):
         scores = next(binary)[:, np.newaxis] if is_binary else next(others)
         values[:, :, j] = _ranked(inputs, draws, j, scores)
     return {
@@ -145,7 +145,7 @@ def _ranked(inputs: Inputs, draws: BootstrapDraws, attribute: int, scores: Array
     codes, scores = inputs.codes[known, attribute], scores[known]
     weights = inputs.weight_of(attribute, known)
     # A binary attribute has one column of scores, that of class 1.
-    first = 1 if inputs.two[attribute] else 0
+    first = 1 if inputs.binary[attribute] else 0
     parts = []
     for column in range(scores.shape[1]):
         order = np.argsort(-scores[:, column])

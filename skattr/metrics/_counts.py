@@ -177,7 +177,7 @@ def sums_of_cells(
 def confusion_of(inputs: Inputs) -> Confusion:
     """Count the known labels of each attribute by their true and their predicted class."""
     predicted = _predicted(inputs)
-    binary, codes, weights = inputs.two, inputs.binary_codes(), inputs.binary_weights()
+    binary, codes, weights = inputs.binary, inputs.binary_codes(), inputs.binary_weights()
     guesses = predicted if binary.all() else predicted[:, binary]
     sums = np.zeros((4, codes.shape[1]))
     for rows in row_blocks(*codes.shape):
@@ -211,7 +211,7 @@ def counts_of_rows(inputs: Inputs) -> tuple[Counts, Array]:
     false negative and a false positive.
     """
     predicted = _predicted(inputs)
-    binary, weights = inputs.two, inputs.weights
+    binary, weights = inputs.binary, inputs.weights
     sums, known_weight = np.zeros((4, len(inputs.codes))), np.zeros(len(inputs.codes))
     for rows in row_blocks(*inputs.codes.shape):
         total = partial(sums_of_cells, weights=weights, rows=rows, axis=1)

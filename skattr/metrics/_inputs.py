@@ -1,4 +1,4 @@
-"""One place that reads what the metrics are given, and one that averages over attributes."""
+"""Read the labels, scores and weights that metrics are given."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from skattr._multioutput.class_order import warn_class_order
 from skattr._multioutput.classes import classes_of_columns
-from skattr._multioutput.scores import Scores, align_scores
+from skattr._multioutput.scores import Scores, align_scores, read_response
 from skattr._targets.columns import LabelTable, read_labels, reject_masked
 from skattr._targets.declarations import Declared as Declared
 from skattr._targets.declarations import infer_kind, parse_attributes
@@ -32,19 +32,19 @@ class _Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a metric needs of n rows and L attributes.
+    """Labels, predictions, scores and weights of n rows and L attributes.
 
     Attributes
     ----------
     names, kinds, classes : list of length L
-        As `AttributeEncoder` has them.
+        Names, kinds and classes of the attributes, as of `AttributeEncoder`.
     codes : ndarray of shape (n, L), int
-        Positions in `classes` of the true labels, -1 where unknown.
+        Positions of the true labels in `classes`, -1 where a label is missing.
     predicted : ndarray of shape (n, L), int, or None
-        Positions of the predicted labels; anything where `codes` is -1.
+        Positions of the predicted labels; undefined where `codes` is -1.
     scores : Scores or None
     weights : ndarray of shape (n, L) or (n, 1), float64, or None
-        Weights of entries; those of unknown entries mean nothing.
+        Weights of entries; undefined where `codes` is -1.
     row_weights : ndarray of shape (n,), float64, or None
     """
 
@@ -58,20 +58,20 @@ class Inputs:
     row_weights: Array | None
 
     @property
-    def two(self) -> NDArray[np.bool_]:
+    def binary(self) -> NDArray[np.bool_]:
         """Whether each attribute has a positive and a negative class."""
         pairs = zip(self.kinds, self.classes, strict=True)
         return np.array([kind == "binary" and len(labels) == 2 for kind, labels in pairs])
 
     def binary_codes(self) -> Array:
         """Return the codes of the binary attributes, without a copy if all are."""
-        return self.codes if self.two.all() else self.codes[:, self.two]
+        return self.codes if self.binary.all() else self.codes[:, self.binary]
 
     def binary_weights(self) -> Array | None:
         """Return the weights of the binary attributes, or of rows as one column."""
         if self.weights is None or self.weights.shape[1] == 1:
             return self.weights
-        return self.weights if self.two.all() else self.weights[:, self.two]
+        return self.weights if self.binary.all() else self.weights[:, self.binary]
 
     def weight_of(self, attribute: Any, rows: Array) -> Array | None:
         """Return the weights of an attribute's entries in some rows."""
@@ -88,14 +88,14 @@ class Inputs:
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows, together n, that are small enough to work on at once."""
+    """Yield slices that together are n rows, each with at most a million entries."""
     height = max(1, _BLOCK // max(width, 1))
     for start in range(0, n, height):
         yield slice(start, min(start + height, n))
 
 
 def weighted_sum(values: Array, weights: Array | None, rows: slice, axis: int = 0) -> Array:
-    """Return the weighted sums of a block's values, down its rows or along them."""
+    """Return the weighted sums of the values of a block, over its rows or its columns."""
     if weights is None:
         return np.asarray(values.sum(axis=axis, dtype=np.int64 if values.dtype == bool else float))
     return np.asarray((values * weights[rows]).sum(axis=axis))
@@ -163,10 +163,9 @@ def score_inputs(
     TypeError
         If scores are masked or sparse.
     """
-    reject_masked(y_score, "y_score")
     _check_columns(y_true, y_score, "y_score")
     true = read_labels(y_true, missing_label, "y_true")
-    scores = _float_scores(y_score)
+    scores = read_response(y_score)
     is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
     table, encoder = _indicators(true) if attributes is None and not is_mixed else None, None
     if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
@@ -197,8 +196,8 @@ def _check_columns(y_true: Any, other: Any, name: str) -> None:
         have, given = list(y_true.columns), list(other.columns)
         if len(have) == len(given) and have != given:
             raise ValueError(
-                f"The columns of {name} are {given}, those of y_true {have}; they must be the "
-                "same in the same order."
+                f"The columns of {name} are {given}, but those of y_true are {have}; they must be "
+                "the same in the same order."
             )
 
 
@@ -249,7 +248,7 @@ def _encode_both(true: LabelTable, pred: LabelTable, attributes: Any) -> tuple[_
 
 
 def _joined(have: Array, seen: Array, name: Any, is_closed: bool) -> Array:
-    """Return the classes of an attribute with the labels that are only predicted."""
+    """Return the classes of an attribute, extended by labels that are only predicted."""
     if len(seen) and (have.dtype.kind == "U") != (seen.dtype.kind == "U"):
         raise ValueError(
             f"Attribute {name!r}: y_true holds labels like {have[0].item()!r}, y_pred like "
@@ -292,32 +291,6 @@ def _weighted(
     return Inputs(*table, predicted, scores, weights, row_weights)
 
 
-def _float_scores(y_score: Any) -> Array | list[Array]:
-    """Return scores as one float array, or as a list with one for each output."""
-    is_list = isinstance(y_score, list | tuple)
-    holds_arrays = is_list and any(np.ndim(part) and hasattr(part, "shape") for part in y_score)
-    if is_list and (holds_arrays or _depth(y_score) > 2):
-        return [_floats(part) for part in y_score]
-    return _floats(y_score)
-
-
-def _depth(value: Any) -> int:
-    depth = 0
-    while isinstance(value, list | tuple) and len(value):
-        value, depth = value[0], depth + 1
-    return depth
-
-
-def _floats(part: Any) -> Array:
-    array = np.asarray(part)
-    if array.dtype in (np.float32, np.float64):
-        return array
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y_score must hold numbers, got the dtype {array.dtype}.") from error
-
-
 def _is_matrix(scores: Array, table: _Table) -> bool:
     if len(table.names) == 1:
         return scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] in (1, 2))
@@ -325,7 +298,7 @@ def _is_matrix(scores: Array, table: _Table) -> bool:
 
 
 def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Array]) -> None:
-    """Let an attribute without a known label have as many classes as it has scores."""
+    """Give an attribute without a known label as many classes as it has scores."""
     if isinstance(scores, list) and len(scores) == encoder.n_outputs_:
         for j in np.flatnonzero(encoder.known_ == 0):
             if scores[j].shape[1:] > (2,) and np.array_equal(encoder.classes_[j], [0, 1]):
@@ -360,9 +333,9 @@ def _check_scores(inputs: Inputs, is_proba: bool) -> None:
         bad = _is_bad(scores.binary[rows], is_proba)
         if bad.any() and (bad & (codes[rows] >= 0)).any():
             row, column = np.argwhere(bad & (codes[rows] >= 0))[0]
-            name = inputs.names[np.flatnonzero(inputs.two)[column]]
+            name = inputs.names[np.flatnonzero(inputs.binary)[column]]
             _reject_score(rows.start + row, name, scores.binary[rows][row, column], is_proba)
-    for j, part in zip(np.flatnonzero(~inputs.two), scores.others, strict=True):
+    for j, part in zip(np.flatnonzero(~inputs.binary), scores.others, strict=True):
         known = inputs.codes[:, j] >= 0
         bad = _is_bad(part, is_proba) & known[:, np.newaxis]
         if bad.any():

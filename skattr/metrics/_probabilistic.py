@@ -226,7 +226,7 @@ def _confidences(inputs: Inputs) -> Iterator[tuple[Array, Array, Array | None]]:
     """Yield each attribute's probabilities, whether they came true, and weights, where known."""
     assert inputs.scores is not None
     columns, others = iter(inputs.scores.binary.T), iter(inputs.scores.others)
-    for j, is_binary in enumerate(inputs.two):
+    for j, is_binary in enumerate(inputs.binary):
         rows = np.flatnonzero(inputs.codes[:, j] >= 0)
         codes, weights = inputs.codes[rows, j], inputs.weight_of(j, rows)
         if is_binary:
@@ -249,7 +249,7 @@ def _mean_loss(metric: str, losses: Losses, inputs: Inputs, average: str | None)
     check_average(average, *_AVERAGES)
     assert inputs.scores is not None
     is_log = losses[0] is _binary_log
-    sums, binary, codes = np.zeros(len(inputs.names)), inputs.two, inputs.binary_codes()
+    sums, binary, codes = np.zeros(len(inputs.names)), inputs.binary, inputs.binary_codes()
     matrix = inputs.scores.binary
     eps = np.finfo(matrix.dtype).eps if is_log else 0
     for rows in row_blocks(*codes.shape):

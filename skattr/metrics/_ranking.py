@@ -273,7 +273,7 @@ def _sorted_keys(scores: Array, codes: Array) -> tuple[Array, Array] | None:
 def _blocks(inputs: Inputs, width: int | None = None) -> Iterator[_Block]:
     """Yield the positive class of each binary attribute and every class of the others."""
     assert inputs.scores is not None
-    binary, codes, weights = inputs.two, inputs.binary_codes(), inputs.binary_weights()
+    binary, codes, weights = inputs.binary, inputs.binary_codes(), inputs.binary_weights()
     n, matrix, places = len(codes), inputs.scores.binary, np.flatnonzero(binary)
     width = width or max(1, _ENTRIES // max(n, 1))
     for start in range(0, len(places), width):
@@ -296,7 +296,7 @@ def _pooled(inputs: Inputs) -> _Block:
     """Return all known entries as one column."""
     scores = inputs.scores
     assert scores is not None
-    if inputs.weights is None and inputs.two.all():
+    if inputs.weights is None and inputs.binary.all():
         column = scores.binary.reshape(-1, 1), inputs.codes.reshape(-1, 1)
         return _Block(*column, None, np.zeros(1, np.intp))
     parts: list[tuple[Array, ...]] = []

@@ -92,7 +92,7 @@ def read_material(
 def _predict(inputs: Inputs, thresholds: Array) -> Array:
     """Return class codes: thresholded scores of binary attributes, else the likeliest class."""
     assert inputs.scores is not None
-    binary = inputs.two
+    binary = inputs.binary
     codes = np.empty(inputs.codes.shape, dtype=np.int64)
     codes[:, binary] = inputs.scores.binary >= thresholds[binary]
     for j, scores in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
@@ -121,7 +121,7 @@ def _select_rows(inputs: Inputs, rows: Array) -> Inputs:
 def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float64]:
     """Return one threshold per attribute, NaN where there is none."""
     if given is None:
-        return np.where(inputs.two, default, np.nan)
+        return np.where(inputs.binary, default, np.nan)
     if isinstance(given, pd.Series) and set(given.index) <= set(inputs.names):
         given = given.to_dict()
     if isinstance(given, Mapping):
@@ -132,12 +132,12 @@ def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float6
     values = np.asarray(given, dtype=np.float64)
     if values.ndim == 0:
         values = np.full(len(inputs.names), float(values))
-    if values.shape != inputs.two.shape:
+    if values.shape != inputs.binary.shape:
         raise ValueError(
             f"thresholds has shape {values.shape}; expected one for each of the "
             f"{len(inputs.names)} attributes."
         )
-    return np.where(inputs.two, values, np.nan)
+    return np.where(inputs.binary, values, np.nan)
 
 
 def report_table(

@@ -231,8 +231,8 @@ def instance_metric(y_true: Any, y_pred: Any, *, key: str, **options: Any) -> fl
     float
     """
     inputs = label_inputs(y_true, y_pred, **options)
-    if not inputs.two.all():
-        other = [inputs.names[j] for j in np.flatnonzero(~inputs.two)]
+    if not inputs.binary.all():
+        other = [inputs.names[j] for j in np.flatnonzero(~inputs.binary)]
         raise ValueError(f"The protocol is defined for binary attributes; {other} are not.")
     codes = np.where(inputs.codes < 0, np.nan, inputs.codes)
     predicted = np.asarray(inputs.predicted, dtype=np.float64)

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
-from skattr._multioutput.scores import check_same_columns
+from skattr._multioutput.scores import check_same_columns, read_scores
 from skattr._targets.columns import read_labels, reject_masked
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
@@ -213,12 +212,14 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
         If scores or weights are masked or sparse.
     """
     check_same_columns(scores, labels, "y_score", "y_true")
-    score_array = _score_matrix(scores)
+    score_array = read_scores(scores)
+    if score_array.ndim == 1:
+        score_array = score_array[:, np.newaxis]
     codes = read_labels(labels, what="y_true").indicators()
     if score_array.shape != codes.shape:
         raise ValueError(
-            f"y_score has the shape {score_array.shape}, y_true {codes.shape}; there must be one "
-            "score for each label."
+            f"y_score has shape {score_array.shape}, but y_true has shape {codes.shape}; there "
+            "must be one score for each label."
         )
     # Bools need no mask, which spares the search a comparison of every entry.
     label_array = codes.view(np.bool_) if codes.min() >= 0 else codes
@@ -246,25 +247,3 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
             "finite and at least 0."
         )
     return array
-
-
-def _score_matrix(scores: Any) -> Array:
-    """Return scores as a float array of shape (n, n_labels), NaN where one is missing."""
-    reject_masked(scores, "y_score")
-    is_frame = isinstance(scores, pd.DataFrame)
-    if is_frame and not all(isinstance(dtype, np.dtype) for dtype in scores.dtypes):
-        scores = scores.astype(object)  # NumPy would not convert pandas.NA to a float
-    array = np.asarray(scores)
-    array = array[:, np.newaxis] if array.ndim == 1 else array
-    if array.ndim != 2:
-        raise ValueError(f"y_score must have one or two dimensions, got shape {array.shape}.")
-    if array.dtype in (np.float32, np.float64):
-        return array
-    if array.dtype.kind == "O" and not any(isinstance(score, str) for score in array.flat):
-        array = np.where(pd.isna(array), np.nan, array)
-    if array.dtype.kind not in "biufO":
-        raise ValueError(f"y_score must hold numbers, got the dtype {array.dtype}.")
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"y_score must hold numbers: {error}.") from error

@@ -87,7 +87,7 @@ def test_predictions_come_in_the_forms_of_predict(zero_one):
 
 
 def test_scores_come_in_the_forms_of_predict_proba(zero_one):
-    """A matrix, lists of one, two and no columns, frames and nested lists are one answer."""
+    """A matrix, lists of one, two and no columns, frames and nested lists give equal scores."""
     y, _, scores = zero_one
     two = [np.stack([1 - s, s], axis=1) for s in scores.T]
     forms = (two, [s[:, None] for s in scores.T], list(scores.T), pd.DataFrame(scores))
@@ -121,7 +121,7 @@ def test_a_label_only_predicted_is_a_class():
 
 
 def test_scores_stand_for_declared_classes(rng):
-    """Classes that are absent from y are declared; an order that is not clear is refused."""
+    """Classes that are absent from y are declared; their order is kept."""
     y = pd.DataFrame({"age": ["old", "young", None, "old"], "hat": [True, None, False, False]})
     p = rng.dirichlet(np.ones(3), 4)
     scores = [p, rng.random((4, 1))]
@@ -221,7 +221,7 @@ def test_bad_labels_get_a_sentence(zero_one, as_object):
     frame = pd.DataFrame(predicted, columns=list("abcd"))
     with pytest.raises(ValueError, match="same in the same order"):
         f1(frame, frame[list("abdc")])
-    with pytest.raises(ValueError, match="label_weight has the shape"):
+    with pytest.raises(ValueError, match="label_weight has shape"):
         f1(y, predicted, label_weight=np.ones((80, 3)))
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         f1(y, predicted, sample_weight=-np.ones(80))

@@ -555,11 +555,16 @@ def test_all_forms_of_labels_and_scores_are_equivalent(rng, function):
         ([[1, 0.5]], [[0.1, 0.2]], ValueError, "the label 0.5 is neither 0 nor 1"),
         (np.full((2, 2), np.nan), np.eye(2), ValueError, "Input y_true contains NaN"),
         (np.empty((0, 2)), np.empty((0, 2)), ValueError, "y_true is empty"),
-        ([[1, 0], [0, 1]], np.eye(3), ValueError, r"shape \(3, 3\), y_true \(2, 2\)"),
+        ([[1, 0], [0, 1]], np.eye(3), ValueError, r"\(3, 3\), but y_true has shape \(2, 2\)"),
         ([[1, 0], [0, 1]], [[0.1, np.nan], [0.1, 0.3]], ValueError, "row 0, attribute 'y1'"),
-        ([[1, 0], [0, 1]], [[0.1, 0.2], [np.inf, 0.3]], ValueError, "row 1.*inf is not finite"),
+        (
+            [[1, 0], [0, 1]],
+            [[0.1, 0.2], [np.inf, 0.3]],
+            ValueError,
+            "row 1, .*is inf; scores must be finite",
+        ),
         ([[1, 0], [0, 1]], [np.zeros((2, 2)), np.zeros((2, 3))], ValueError, "of attribute 1"),
-        ([[1, 0], [0, 1]], [["a", "b"], ["c", "d"]], ValueError, "must be numbers"),
+        ([[1, 0], [0, 1]], [["a", "b"], ["c", "d"]], ValueError, "must hold numbers"),
         (np.zeros((2, 2, 2)), np.zeros((2, 2)), ValueError, "."),
     ],
 )
@@ -605,7 +610,7 @@ def test_a_missing_score_is_valid_if_the_label_is_missing(rng):
     for function in (pedestrian_metrics, coco_metrics):
         assert function(y, holes) == function(y, scores)
     for function, options in ((vaw_metrics, {}), (coco_metrics, {"top_k": 2})):
-        with pytest.raises(ValueError, match="is not finite"):
+        with pytest.raises(ValueError, match="scores must be finite"):
             function(y, holes, **options)
 
 

@@ -1,4 +1,4 @@
-"""A table of labels becomes codes with a mask, and comes back as the user wrote it."""
+"""Encoding of tables of labels as integer codes, and decoding."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def one_column(y, **params):
 
 
 def assert_round_trip(encoder, y, columns):
-    """Check that known labels come back equal and that unknown ones come back as None."""
+    """Check that known labels are decoded to equal labels, and missing ones to None."""
     codes = encoder.transform(y)
     labels = encoder.inverse_transform(codes)
     labels = labels if labels.ndim == 2 else labels[:, np.newaxis]
@@ -50,7 +50,7 @@ def assert_round_trip(encoder, y, columns):
         *((dtype, True) for dtype in [*INTEGERS, *FLOATS, "bool", "U3"]),
     ],
 )
-def test_arrays_come_back_in_their_own_dtype(dtype, as_series):
+def test_arrays_are_decoded_to_their_own_dtype(dtype, as_series):
     """A fully known column comes back equal and in the dtype it had (strings as numpy's)."""
     values = [1, 0, 1, 1] if dtype == "bool" else [3, 1, 3, 2]
     dtype = np.dtypes.StringDType() if dtype == "T" else np.dtype(dtype)
@@ -87,7 +87,7 @@ def test_arrays_come_back_in_their_own_dtype(dtype, as_series):
     ],
 )
 @pytest.mark.parametrize("container", ["Series", "DataFrame", "pandas array", "numpy array"])
-def test_columns_with_unknown_labels_come_back(values, dtype, kind, container):
+def test_columns_with_missing_labels_are_decoded(values, dtype, kind, container):
     """Every dtype that can miss a label keeps its kind, and never becomes object."""
     if dtype == "category" and kind == "i":
         series = pd.Series(pd.Categorical(pd.array(values, dtype="Int64")))
@@ -153,7 +153,7 @@ def test_bools_beside_numbers_stay_bools():
     assert encoder.inverse_transform([[1, 0]]).tolist() == [[True, 2]]
 
 
-def test_columns_of_one_dtype_come_back_as_one_array():
+def test_columns_of_one_dtype_are_decoded_to_one_array():
     """Where all columns agree in dtype so does the result; else it is object."""
     numbers = np.array([[3, 7], [1, 9], [3, 8]], dtype=np.int16)
     encoder = AttributeEncoder().fit(numbers)
@@ -242,8 +242,8 @@ def containers(kinds, columns):
 
 @settings(max_examples=60, deadline=None)
 @given(tables())
-def test_random_tables_come_back(table):
-    """Known labels of any table come back equal and of their type; unknown ones are -1."""
+def test_random_tables_are_decoded(table):
+    """Known labels of any table are decoded to equal labels of their type; missing ones are -1."""
     kinds, columns = table
     for y in containers(kinds, columns):
         encoder = AttributeEncoder().fit(y)
@@ -276,7 +276,7 @@ def test_codes_are_those_of_scikit_learn(table):
         np.testing.assert_array_equal(code[code >= 0], reference.transform(known))
 
 
-def test_codes_with_unknown_labels_are_those_of_ordinal_encoder():
+def test_codes_with_missing_labels_are_those_of_ordinal_encoder():
     """OrdinalEncoder, which also keeps NaN apart, gives the same codes for a table of strings."""
     y = pd.DataFrame(
         {"a": ["x", None, "z", "y"], "b": ["NA", "q", None, "q"]}, dtype=object
@@ -287,7 +287,7 @@ def test_codes_with_unknown_labels_are_those_of_ordinal_encoder():
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.none() | st.integers(0, 5), min_size=1, max_size=10), st.sampled_from([-1, 9]))
-def test_a_missing_label_is_as_good_as_none(column, missing_label):
+def test_a_missing_label_is_read_as_none(column, missing_label):
     """A number for unknown gives the codes None gives, in any numeric dtype."""
     assume(any(label is not None for label in column))
     kind, classes, codes = one_column(np.array(column, dtype=object))
@@ -305,7 +305,7 @@ def test_a_missing_label_is_as_good_as_none(column, missing_label):
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan"), pd.NaT])
 @pytest.mark.parametrize("missing_label", [None, np.nan, pd.NA, "?", -1])
-def test_every_missing_value_is_unknown(missing, missing_label):
+def test_every_missing_value_is_a_missing_label(missing, missing_label):
     """NaN, None and pandas.NA are unknown whatever `missing_label` adds."""
     y = np.array(["b", missing, "a"], dtype=object)
     assert one_column(y, missing_label=missing_label)[2].tolist() == [1, -1, 0]
@@ -423,7 +423,7 @@ def test_zero_one_and_bool_columns_have_two_classes(y, classes):
         [-1, -1],
     ],
 )
-def test_an_unknown_column_has_the_classes_0_and_1(column):
+def test_a_column_of_missing_labels_has_the_classes_0_and_1(column):
     """A column without a known label is binary, and is all -1."""
     y = pd.DataFrame({"a": column, "b": ["x", "y"]})
     encoder = AttributeEncoder(missing_label=-1).fit(y)
@@ -434,7 +434,7 @@ def test_an_unknown_column_has_the_classes_0_and_1(column):
     assert encoder.known_.tolist() == [0, 2]
 
 
-def test_an_unknown_column_keeps_its_declared_classes():
+def test_a_column_of_missing_labels_keeps_its_declared_classes():
     """Declared classes, categories and orders hold without any label."""
     y = pd.DataFrame(
         {
@@ -591,7 +591,7 @@ def test_equal_numbers_of_another_dtype_are_the_same_label():
     assert flags.transform([1, 0, None])[:, 0].tolist() == [1, 0, -1]
 
 
-def test_a_refit_forgets():
+def test_a_refit_starts_from_scratch():
     """Nothing of the first fit is left after the second; clone keeps the parameters."""
     encoder = AttributeEncoder().fit([["a", 1], ["b", 2]])
     encoder.fit([5, 6, 7])
@@ -663,8 +663,8 @@ def test_labels_outside_the_declared_classes(kind):
         (pd.DataFrame({"a": [None, None], "b": [pd.NA, pd.NA]}), ValueError, "contains NaN"),
     ],
 )
-def test_invalid_y(y, error, message):
-    """What y may not be is refused in a sentence that names the column."""
+def test_rejects_invalid_y(y, error, message):
+    """Invalid y is rejected with a message that names the column."""
     with pytest.raises(error, match=message):
         AttributeEncoder().fit(y)
 
@@ -715,7 +715,7 @@ def test_all_labels_equal_the_missing_label():
         ({"missing_label": [-1]}, r"`missing_label` must be one value, got \[-1\]"),
     ],
 )
-def test_invalid_declarations(params, message):
+def test_rejects_invalid_declarations(params, message):
     """A declaration that does not fit y is rejected with a message that names it."""
     y = pd.DataFrame({"hat": [0, 1, 0], "color": ["a", "b", "c"], "one": ["x"] * 3, "gap": None})
     with pytest.raises(ValueError, match=message):
@@ -732,7 +732,7 @@ def test_invalid_declarations(params, message):
     ],
     ids=repr,
 )  # fmt: skip
-def test_invalid_forms_of_a_declaration(declared):
+def test_rejects_invalid_forms_of_a_declaration(declared):
     """The message names the attribute, every valid form and the one that was given."""
     with pytest.raises(ValueError) as caught:
         AttributeEncoder({"hat": declared}).fit(pd.DataFrame({"hat": [0, 1]}))

@@ -130,8 +130,11 @@ def test_class_weights_in_every_form():
         ({"y1": {"z": 2}}, r"'y1' names the label 'z', .* classes \['a', 'b', 'c'\]"),
         ({"y1": {"b": -2}}, "'y1', label 'b', is -2; weights must be finite numbers of at least 0"),
         ({"y1": {"b": "much"}}, "label 'b', is 'much'"),
-        ({"y1": 3, "y0": None}, "class_weight of 'y1' is 3; valid are None, 'balanced' or a dict"),
-        ("even", "class_weight of 'y0' is 'even'; valid are"),
+        (
+            {"y1": 3, "y0": None},
+            r"\['y1'\] must be None, 'balanced' or a dict.*; got 3",
+        ),
+        ("even", r"class_weight\['y0'\] must be None, .* got 'even'"),
         (["balanced"], r"class_weight lists 1 attribute\(s\), y has 3"),
     ]:
         with pytest.raises(ValueError, match=sentence):
@@ -177,7 +180,7 @@ def test_attribute_weights_in_every_form():
 
 
 def test_a_series_goes_by_its_index():
-    """One that is not just numbered names attributes, and a wrong name is refused."""
+    """One that is not just numbered names attributes, and an invalid name is rejected."""
     table = pd.DataFrame({"a": [0, 1, 1], "b": [1, 0, 1]})
     encoder = AttributeEncoder().fit(table)
     codes, weights = encoder.transform(table), np.ones((3, 2))
@@ -191,7 +194,7 @@ def test_a_series_goes_by_its_index():
 
 @pytest.mark.parametrize("value", ["balance", "balanced:", "balanced:0"])
 def test_a_misspelt_word_without_a_binary_attribute(value):
-    """It is refused where no column would have read it; the word itself is not."""
+    """An invalid string is rejected even without binary attributes; a valid one is not."""
     y = pd.DataFrame({"a": ["x", "y", "z"]})
     encoder = AttributeEncoder().fit(y)
     codes = encoder.transform(y)
@@ -278,7 +281,7 @@ def test_the_weight_of_a_missing_label_is_ignored(weight):
 @pytest.mark.parametrize("shape", [(2,), (3,), (2, 2), (3, 1), (3, 3), (3, 2, 1), ()])
 def test_label_weights_have_the_shape_of_y(shape):
     """The error names both shapes."""
-    with pytest.raises(ValueError, match=r"label_weight has the shape .*, y \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"label_weight has shape .*, but y has shape \(3, 2\)"):
         check_label_weights(LABEL_CODES, LABEL_CODES, None, np.ones(shape))
 
 

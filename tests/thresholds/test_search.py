@@ -474,7 +474,7 @@ def test_rejects_invalid_parameters(params, message):
         ([0.1, 0.2], ["no", "yes"], "the label 'no' is neither 0 nor 1"),
         (["a", "b"], [0, 1], "y_score must hold numbers"),
         (np.zeros((0, 2)), np.zeros((0, 2)), "y_true is empty"),
-        (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "one or two dimensions"),
+        (np.zeros((2, 2, 2)), np.zeros((2, 2, 2)), "y_true should be of shape"),
     ],
 )
 def test_rejects_invalid_scores_and_labels(scores, labels, message):
