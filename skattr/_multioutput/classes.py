@@ -199,10 +199,10 @@ def public_classes(encoder: AttributeEncoder) -> Any:
 def classes_of_columns(response: Any, encoder: AttributeEncoder) -> list[NDArray[Any]] | None:
     """Return the classes of the columns of a `predict_proba`, None for those of the encoder.
 
-    They differ for two or more columns of a single output, which are in sorted order. One column
-    has the scores of the positive class, whichever of two that is.
+    A list has one array per output. The classes differ for two or more columns of a single
+    output, which are in sorted order. One column has the scores of the positive class.
     """
     is_list = isinstance(response, list | tuple) and len(response) > 0
-    shape = np.shape(response[0] if is_list and np.ndim(response[0]) else response)
+    shape = np.shape(response[0] if is_list else response)
     is_sorted = encoder.n_outputs_ == 1 and len(shape) == 2 and shape[1] > 1
     return [public_classes(encoder)] if is_sorted else None

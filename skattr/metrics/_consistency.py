@@ -79,5 +79,5 @@ def consistency_score(
         weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
     satisfied = ~violations(codes[:, parsed.columns], parsed)
     if per_constraint:
-        return pd.Series(weights @ satisfied / weights.sum(), index=parsed.rule_names)
+        return pd.Series(weights @ satisfied / weights.sum(), index=parsed.descriptions)
     return float(weights @ satisfied.all(axis=1) / weights.sum())

@@ -1,4 +1,4 @@
-"""Rules are read, contradictions refused, and the decoder is the best of all assignments."""
+"""Constraints are parsed, contradictions rejected, and the decoder finds the best assignment."""
 
 import itertools
 import pickle
@@ -16,8 +16,8 @@ from skattr._targets.constraints import decode, parse_constraints, violations
 NAMES = list("abcdefgh")
 
 
-def obeys(row, constraints):
-    """Whether a dict of {name: bool} obeys rules, as their definition says."""
+def satisfies(row, constraints):
+    """Whether a dict of {name: bool} satisfies constraints, by their definition."""
     return (
         all(sum(row[name] for name in group) <= 1 for group in constraints["at_most_one"])
         and all(sum(row[name] for name in group) == 1 for group in constraints["exactly_one"])
@@ -28,7 +28,7 @@ def obeys(row, constraints):
 def consistent(constraints, width):
     """Return all consistent assignments, in lexicographic order."""
     every = itertools.product([False, True], repeat=width)
-    kept = [row for row in every if obeys(dict(zip(NAMES, row, strict=False)), constraints)]
+    kept = [row for row in every if satisfies(dict(zip(NAMES, row, strict=False)), constraints)]
     return np.array(kept, dtype=bool).reshape(-1, width)
 
 
@@ -42,33 +42,33 @@ def best_of_all(log_odds, table):
 
 
 def parsed(constraints, width, **params):
-    """Parse rules of binary attributes."""
+    """Parse constraints of binary attributes."""
     return parse_constraints(constraints, NAMES[:width], ["binary"] * width, **params)
 
 
 @st.composite
-def rules(draw, most=8):
-    """Rules of 2 to `most` attributes, perhaps contradictory."""
+def constraint_dicts(draw, most=8):
+    """Constraints of 2 to `most` attributes, perhaps contradictory."""
     width = draw(st.integers(2, most))
     names = st.sampled_from(NAMES[:width])
     group = st.lists(names, min_size=2, max_size=4, unique=True)
     pair = st.lists(names, min_size=2, max_size=2, unique=True)
-    given_rules = {
+    drawn = {
         "at_most_one": draw(st.lists(group, max_size=3)),
         "exactly_one": draw(st.lists(group, max_size=1)),
         "implies": draw(st.lists(pair, max_size=5)),
     }
-    return given_rules, width
+    return drawn, width
 
 
 @st.composite
-def valid_rules(draw):
-    """Rules that leave both values to every attribute, found by leaving rules out."""
-    drawn, width = draw(rules())
+def valid_constraints(draw):
+    """Constraints that leave both values to every attribute, found by leaving constraints out."""
+    drawn, width = draw(constraint_dicts())
     kept = {key: [] for key in drawn}
     for key, listed in drawn.items():
-        for rule in listed:
-            more = {**kept, key: [*kept[key], rule]}
+        for item in listed:
+            more = {**kept, key: [*kept[key], item]}
             table = consistent(more, width)
             if len(table) and table.any(axis=0).all() and not table.all(axis=0).any():
                 kept = more
@@ -81,7 +81,7 @@ EXTREME = st.sampled_from([np.inf, -np.inf, 0.0, 0.0, 1.0, -2.0, 30.0])
 
 
 @settings(deadline=None, max_examples=120)
-@given(st.data(), valid_rules(), st.sampled_from([0, 10_000]))
+@given(st.data(), valid_constraints(), st.sampled_from([0, 10_000]))
 def test_decoding_is_the_best_of_all_assignments(data, drawn, limit):
     """Brute force finds the same, with ties and infinities, listed (10,000) or searched (0)."""
     constraints, width = drawn
@@ -95,7 +95,7 @@ def test_decoding_is_the_best_of_all_assignments(data, drawn, limit):
 
 
 @settings(deadline=None, max_examples=60)
-@given(valid_rules(), st.sampled_from([0, 10_000]), st.integers(0, 2**32 - 1))
+@given(valid_constraints(), st.sampled_from([0, 10_000]), st.integers(0, 2**32 - 1))
 def test_random_log_odds_are_decoded_exactly(drawn, limit, seed):
     """On numbers drawn from a normal distribution, of either precision, too."""
     constraints, width = drawn
@@ -110,16 +110,16 @@ def test_random_log_odds_are_decoded_exactly(drawn, limit, seed):
 
 
 @settings(deadline=None, max_examples=150)
-@given(rules(), st.sampled_from([0, 10_000]))
+@given(constraint_dicts(), st.sampled_from([0, 10_000]))
 def test_contradictions_are_those_of_brute_force(drawn, limit):
-    """Listed or searched, rules are refused if and only if they leave too little possible.
+    """Listed or searched, constraints are rejected if and only if they leave too little possible.
 
     That is nothing at all, or one value only of an attribute.
     """
     constraints, width = drawn
     table = consistent(constraints, width)
     if not len(table):
-        with pytest.raises(ValueError, match="no row can obey them all, because of: "):
+        with pytest.raises(ValueError, match="no row can satisfy them all, because of: "):
             parsed(constraints, width, max_assignments=limit)
         return
     never_true, never_false = ~table.any(axis=0), table.all(axis=0)
@@ -133,9 +133,9 @@ def test_contradictions_are_those_of_brute_force(drawn, limit):
 
 
 @settings(deadline=None, max_examples=100)
-@given(rules())
-def test_the_rules_named_are_the_cause(drawn):
-    """The rules of the message contradict alone, and not without any one of them."""
+@given(constraint_dicts())
+def test_the_constraints_named_are_the_cause(drawn):
+    """The constraints of the message contradict alone, and not without any one of them."""
     constraints, width = drawn
 
     def message(some):
@@ -150,11 +150,11 @@ def test_the_rules_named_are_the_cause(drawn):
         return
     cause = text.removesuffix(".").split("because of: ")[1].split("; ")
     named = {key: [] for key in constraints}
-    for rule in cause:
-        if " -> " in rule:
-            named["implies"].append(rule.split(" -> "))
+    for item in cause:
+        if " -> " in item:
+            named["implies"].append(item.split(" -> "))
         else:
-            key, members = rule.split(" of ")
+            key, members = item.split(" of ")
             named[key.replace(" ", "_")].append(members.split(", "))
     claim = text.split(", because")[0]
     assert claim in message(named)
@@ -169,28 +169,28 @@ def test_the_rules_named_are_the_cause(drawn):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.data(), valid_rules())
-def test_a_rule_is_broken_whatever_is_unknown(data, drawn):
-    """Violations are those of every completion of the unknown entries, rule by rule."""
+@given(st.data(), valid_constraints())
+def test_a_violation_does_not_depend_on_missing_labels(data, drawn):
+    """Violations are those of every completion of the unknown entries, one by one."""
     constraints, width = drawn
     row = st.lists(st.sampled_from([-1, 0, 1]), min_size=width, max_size=width)
     codes = np.array(data.draw(st.lists(row, min_size=1, max_size=4)))
     found = violations(codes, parsed(constraints, width))
-    single = [(key, rule) for key in constraints for rule in constraints[key]]
+    single = [(key, item) for key in constraints for item in constraints[key]]
     assert found.shape == (len(codes), len(single))
     none = dict.fromkeys(constraints, [])
     every = np.array(list(itertools.product([0, 1], repeat=width)))
     for i, one in enumerate(codes):
         fits = every[((every == one) | (one == -1)).all(axis=1)]
-        for r, (key, rule) in enumerate(single):
-            alone = {**none, key: [rule]}
+        for r, (key, item) in enumerate(single):
+            alone = {**none, key: [item]}
             rows = [dict(zip(NAMES, row, strict=False)) for row in fits.tolist()]
-            assert found[i, r] == (not any(obeys(row, alone) for row in rows))
+            assert found[i, r] == (not any(satisfies(row, alone) for row in rows))
 
 
 @settings(deadline=None, max_examples=60)
-@given(valid_rules(), st.integers(0, 2**32 - 1))
-def test_decoded_rows_break_no_rule(drawn, seed):
+@given(valid_constraints(), st.integers(0, 2**32 - 1))
+def test_decoded_rows_violate_no_constraint(drawn, seed):
     """What is decoded is consistent, and what is consistent alone is left alone."""
     constraints, width = drawn
     checked = parsed(constraints, width)
@@ -270,8 +270,8 @@ def test_memory_is_bounded(rng):
     assert peak < 64e6
 
 
-def test_attributes_without_rules_are_decided_alone(rng):
-    """None, nothing and rules of others leave an attribute at its own sign."""
+def test_attributes_without_constraints_are_decided_alone(rng):
+    """None, nothing and constraints of others leave an attribute at its own sign."""
     log_odds = rng.normal(size=(30, 3))
     for empty in (None, {}, {"implies": []}):
         checked = parsed(empty, 3)
@@ -292,19 +292,19 @@ def test_columns_are_those_of_the_binary_attributes():
     for checked in (by_attribute_name, by_position):
         assert checked.names == ("hat", "sex", "beard")
         assert checked.columns.tolist() == [1, 2, 3]
-        assert checked.rules == ((("implies", (2, 0))),)
-        assert checked.rule_names == ["beard -> hat"]
+        assert checked.items == ((("implies", (2, 0))),)
+        assert checked.descriptions == ["beard -> hat"]
     numbered = parse_constraints({"implies": [(2, 0)]}, [2, 1, 0], ["binary"] * 3)
-    assert numbered.rule_names == ["2 -> 0"]
+    assert numbered.descriptions == ["2 -> 0"]
 
 
-def test_checked_rules_pickle(rng):
+def test_checked_constraints_pickle(rng):
     """A copy decodes alike."""
     checked = parsed({"at_most_one": [NAMES[:4]], "exactly_one": [NAMES[3:]]}, 8)
     copy = pickle.loads(pickle.dumps(checked))
     log_odds = rng.normal(size=(50, 8))
     np.testing.assert_array_equal(decode(log_odds, copy), decode(log_odds, checked))
-    assert copy.rule_names == checked.rule_names
+    assert copy.descriptions == checked.descriptions
 
 
 WRONG = {
@@ -324,17 +324,20 @@ WRONG = {
     "a truth value": ({"implies": [("a", True)]}, "names True, which is no attribute"),
     "a categorical": (
         {"exactly_one": [["a", "c"]]},
-        r"names 'c', which is categorical; only binary attributes have rules: \['a', 'b'\]",
+        r"names 'c', which is categorical; only binary attributes have constraints: \['a', 'b'\]",
     ),
     "one class": ({"exactly_one": [["a", "d"]]}, r"names 'd', which is binary with 1 class\(es\)"),
     "a name twice": ({"at_most_one": [["a", "b", "a"]]}, r"\[0\]` names 'a' twice"),
     "a name and position": ({"at_most_one": [["a", "b", 0]]}, "names 'a' twice"),
-    "itself": ({"implies": [("a", "a")]}, "names 'a' twice; the members of a rule must differ"),
+    "itself": (
+        {"implies": [("a", "a")]},
+        "names 'a' twice; the members of a constraint must differ",
+    ),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_rules_get_a_sentence(wrong):
+def test_rejects_invalid_constraints(wrong):
     """It names the place and the valid values."""
     constraints, match = WRONG[wrong]
     kinds = ["binary", "binary", "categorical", "binary"]
@@ -342,8 +345,8 @@ def test_wrong_rules_get_a_sentence(wrong):
         parse_constraints(constraints, NAMES[:4], kinds, [2, 2, 3, 1])
 
 
-def test_a_contradiction_names_its_rules():
-    """And no rule that has nothing to do with it."""
+def test_a_contradiction_names_its_constraints():
+    """And no constraint that has nothing to do with it."""
     constraints = {
         "at_most_one": [["goatee", "beard"], ["young", "old"]],
         "implies": [("goatee", "beard"), ("old", "beard")],

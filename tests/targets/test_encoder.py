@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import LabelEncoder, OrdinalEncoder
 
 from skattr import AttributeEncoder
+from skattr._targets.declarations import as_attributes, with_classes
 from skattr.exceptions import UnseenLabelError
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -752,3 +753,43 @@ def test_other_columns_than_those_of_fit():
     with pytest.raises(ValueError, match="same names in the same order"):
         encoder.transform(y[["bag", "hat"]])
     np.testing.assert_array_equal(encoder.transform(y.to_numpy()), y)
+
+
+# --- classes of partial_fit, and declarations of what is learned --------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributes", "classes", "names", "expected"),
+    [
+        (None, None, ["a"], None),
+        (None, [2, 1], ["a"], {"a": ("binary", [1, 2])}),
+        (None, np.array(["y", "x", "z"]), ["a"], {"a": ("categorical", ["x", "y", "z"])}),
+        (None, [[2, 1], ["u"]], ["a", "b"], {"a": ("binary", [1, 2]), "b": ("categorical", ["u"])}),
+        ({1: "ordinal"}, [None, [1, 2, 3]], ["a", "b"], {"b": ("ordinal", [1, 2, 3])}),
+        ({"a": "categorical"}, [0, 1], ["a"], {"a": ("categorical", [0, 1])}),
+        ({"a": ("binary", 0)}, [0, 1], ["a"], {"a": ("binary", 0)}),
+    ],
+)
+def test_classes_as_scikit_learn_passes_them(attributes, classes, names, expected):
+    """Classes of `partial_fit` complete what `attributes` declares."""
+    assert with_classes(attributes, classes, names) == expected
+
+
+@pytest.mark.parametrize("classes", [[0, 1], [[0, 1]], {"a": [0, 1], "b": [0, 1]}, [[0], [1], [2]]])
+def test_classes_of_another_number_of_attributes(classes):
+    """They must list the labels of each attribute."""
+    with pytest.raises(ValueError, match=r"each of the 2 attributes \['a', 'b'\]"):
+        with_classes(None, classes, ["a", "b"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(tables())
+def test_learned_classes_can_be_declared(table):
+    """An encoder that is declared what another has learned learns the same."""
+    _, columns = table
+    y = pd.DataFrame({f"c{j}": pd.Series(c, dtype=object) for j, c in enumerate(columns)})
+    learned = AttributeEncoder().fit(y)
+    attributes = as_attributes(learned.output_names_, learned.kinds_, learned.classes_)
+    again = AttributeEncoder(attributes).fit(y)
+    assert again.kinds_ == learned.kinds_
+    np.testing.assert_array_equal(again.transform(y), learned.transform(y))
