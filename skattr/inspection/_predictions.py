@@ -32,6 +32,8 @@ Levels = Mapping[Any, Any] | Sequence[Any] | None
 
 @dataclass(frozen=True)
 class _TrueLabels:
+    """True labels of n rows."""
+
     encoder: AttributeEncoder
     codes: NDArray[np.int64]
 
