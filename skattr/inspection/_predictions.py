@@ -37,6 +37,8 @@ Declared = Mapping[Any, Any] | None
 
 @dataclass(frozen=True)
 class _TrueLabels:
+    """True labels of n rows."""
+
     encoder: AttributeEncoder
     codes: NDArray[np.int64]
 
