@@ -8,9 +8,9 @@ from skattr.inspection._attribute_scores import AttributeScoresDisplay as Attrib
 from skattr.inspection._cooccurrence import CooccurrenceDisplay as CooccurrenceDisplay
 from skattr.inspection._cooccurrence import ErrorCorrelationDisplay as ErrorCorrelationDisplay
 from skattr.inspection._gallery import GalleryDisplay as GalleryDisplay
+from skattr.inspection._heatmap import SimilarityDisplay as SimilarityDisplay
 from skattr.inspection._label_errors import suspected_label_errors as suspected_label_errors
 from skattr.inspection._reliability import ReliabilityDisplay as ReliabilityDisplay
-from skattr.inspection._similarity import SimilarityDisplay as SimilarityDisplay
 from skattr.inspection._threshold_curve import ThresholdCurveDisplay as ThresholdCurveDisplay
 
 __all__ = [

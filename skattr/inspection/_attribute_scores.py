@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -15,21 +16,9 @@ from skattr._multioutput.classes import encoder_for
 from skattr._multioutput.scores import as_predict_proba
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr._targets.declarations import as_attributes
+from skattr.inspection import _style as style
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
 from skattr.inspection._predictions import attribute_positions, score_estimator
-from skattr.inspection._style import (
-    COLORS,
-    GRAY,
-    PALE,
-    axes_size,
-    display_name,
-    get_axes,
-    hide_spines,
-    label_ticks,
-    make_figure,
-    plot_context,
-    plural,
-)
 from skattr.metrics._bootstrap import BootstrapDraws
 
 Array = NDArray[Any]
@@ -37,6 +26,7 @@ _BARS = 16  # attributes up to which bars are drawn, then dots
 _COLUMN = 52  # attributes up to which one column is high enough for all names
 
 
+@dataclass(eq=False, repr=False)
 class AttributeScoresDisplay:
     """Attributes sorted by their score.
 
@@ -71,22 +61,19 @@ class AttributeScoresDisplay:
     (array([0.8, 1. ]), array([1, 0]))
     """
 
-    def __init__(
-        self,
-        values: Any,
-        low: Any,
-        high: Any,
-        names: Sequence[Any],
-        *,
-        metric_name: str = "Score",
-        confidence: float | None = None,
-    ) -> None:
-        self.values = np.asarray(values, dtype=np.float64)
-        self.low = None if low is None else np.asarray(low, dtype=np.float64)
-        self.high = None if high is None else np.asarray(high, dtype=np.float64)
-        self.names = list(names)
-        self.metric_name = metric_name
-        self.confidence = confidence
+    values: Any
+    low: Any
+    high: Any
+    names: Sequence[Any]
+    _: KW_ONLY
+    metric_name: str = "Score"
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        self.values = np.asarray(self.values, dtype=np.float64)
+        self.low = None if self.low is None else np.asarray(self.low, dtype=np.float64)
+        self.high = None if self.high is None else np.asarray(self.high, dtype=np.float64)
+        self.names = list(self.names)
 
     @property
     def order(self) -> NDArray[np.intp]:
@@ -143,18 +130,10 @@ class AttributeScoresDisplay:
             y, predicted = _safe_indexing(y, rows), select_response(predicted, rows)
             groups = None if groups is None else _safe_indexing(groups, rows)
         return cls.from_predictions(
-            y,
-            predicted,
-            metric=metric,
-            confidence=confidence,
-            n_bootstrap=n_bootstrap,
-            groups=groups,
-            random_state=random_state,
-            select=select,
-            metric_params=options,
-            ax=ax,
+            y, predicted, metric=metric, confidence=confidence, n_bootstrap=n_bootstrap,
+            groups=groups, random_state=random_state, select=select, metric_params=options, ax=ax,
             **kwargs,
-        )
+        )  # fmt: skip
 
     @classmethod
     def from_predictions(
@@ -218,12 +197,11 @@ class AttributeScoresDisplay:
         """
         function = metric_of(metric)
         params = {"average": None, **(metric_params or {})}
-        if confidence is not None and not 0 < confidence < 1:
-            raise ValueError(f"`confidence` must be between 0 and 1; got {confidence!r}.")
         if confidence is not None and n_bootstrap < 2:
-            raise ValueError(f"`n_bootstrap` must be 2 or more; got {n_bootstrap!r}.")
+            raise ValueError(f"n_bootstrap must be at least 2; got {n_bootstrap!r}.")
         values = np.atleast_1d(np.asarray(function(y_true, y_pred, **params), dtype=np.float64))
         names = names_of(y_true, len(values))
+        drawn = attribute_positions(select, names)
         low = high = None
         if confidence is not None:
             draws = BootstrapDraws(len(y_true), confidence, n_bootstrap, groups, random_state)
@@ -235,17 +213,13 @@ class AttributeScoresDisplay:
                     np.atleast_1d(function(y_true, y_pred, sample_weight=weight, **params))
                     for weight in draws.times
                 ]
-            low, high = draws.limits(np.array(resampled, dtype=np.float64))
-        drawn = attribute_positions(select, names)
-        title = metric if isinstance(metric, str) else getattr(metric, "__name__", "score")
+            limits = draws.limits(np.array(resampled, dtype=np.float64))
+            low, high = (limit[drawn] for limit in limits)
+        title = title_of(metric)
         display = cls(
-            values[drawn],
-            None if low is None else low[drawn],
-            None if high is None else high[drawn],
-            [names[j] for j in drawn],
-            metric_name=title_of(title),
-            confidence=confidence,
-        )
+            values[drawn], low, high, [names[j] for j in drawn],
+            metric_name=title, confidence=confidence,
+        )  # fmt: skip
         return display.plot(ax, **kwargs)
 
     @classmethod
@@ -310,80 +284,74 @@ class AttributeScoresDisplay:
             The display itself, with `ax_` and `figure_`.
         """
         n = len(self.names)
-        with plot_context("AttributeScoresDisplay") as plt:
-            if n <= _COLUMN or ax is not None:
-                height = 1.0 + max(n * 0.17, 0.5)
-                self.ax_ = get_axes(plt, ax, (4.6, height))
+        columns = 1 if ax is not None else min(4, math.ceil(n / _COLUMN))
+        depth = math.ceil(n / columns)
+        with style.plot_context("AttributeScoresDisplay") as plt:
+            if columns == 1:
+                self.ax_ = style.get_axes(plt, ax, (4.6, 1.0 + max(n * 0.17, 0.5)))
                 self.figure_ = self.ax_.figure
-                inches = height - 0.8 if ax is None else axes_size(self.ax_)[1]
-                self._draw(self.ax_, self.order, inches, kwargs)
-                self._label_scores(self.ax_.set_xlabel)
-                return self
-            columns = min(4, math.ceil(n / _COLUMN))
-            depth = math.ceil(n / columns)
-            height = min(9.5, 1.0 + depth * 0.15)
-            figure = make_figure(plt, None, (2.6 * columns + 0.4, height))
-            axes = figure.subplots(1, columns, sharex=True)
+                set_label = self.ax_.set_xlabel
+            else:
+                size = (2.6 * columns + 0.4, min(9.5, 1.0 + depth * 0.15))
+                self.figure_ = style.make_figure(plt, None, size)
+                self.ax_ = self.figure_.subplots(1, columns, sharex=True)
+                set_label = self.figure_.supxlabel
+            axes = np.atleast_1d(self.ax_)
             for i, panel in enumerate(axes):
-                part = self.order[i * depth : (i + 1) * depth]
-                self._draw(panel, part, height - 0.8, kwargs, depth, i == 0)
-            self._label_scores(figure.supxlabel)
-            self.ax_, self.figure_ = axes, figure
+                self._draw_column(panel, self.order[i * depth : (i + 1) * depth], depth, kwargs)
+            self._set_scale(axes[0])
+            self._draw_mean(axes)
+            text = self.metric_name
+            if self.low is not None and self.confidence is not None:
+                text += f" with {self.confidence:.0%} bootstrap interval"
+            set_label(text if n <= _BARS else f"{text}, {n} attributes")
         return self
 
-    def _draw(
-        self,
-        ax: Any,
-        order: Array,
-        inches: float,
-        kwargs: dict[str, Any],
-        depth: int | None = None,
-        label_mean: bool = True,
-    ) -> None:
-        rows = np.arange(len(order))
-        values = self.values[order]
+    def _draw_column(self, ax: Any, order: Array, depth: int, kwargs: dict[str, Any]) -> None:
+        rows, values = np.arange(len(order)), self.values[order]
+        ends, names = values, [self.names[i] for i in order]
         is_bar = len(self.names) <= _BARS
+        ax.set_ylim(depth - 0.4, -0.6)
         if self.low is not None and self.high is not None:
-            low, high = self.low[order], self.high[order]
-            ax.hlines(rows, low, high, color="black" if is_bar else GRAY, linewidth=1, zorder=3)
+            color = "black" if is_bar else style.GRAY
+            ax.hlines(rows, self.low[order], self.high[order], color=color, linewidth=1, zorder=3)
+            ends = np.fmax(values, self.high[order])
         if is_bar:
             ax.barh(rows, values, **{"height": 0.7, "color": "#9CC7E4", **kwargs})
-        else:
-            ax.hlines(rows, 0, 1, transform=ax.get_yaxis_transform(), color=PALE, linewidth=0.4)
-            ax.plot(values, rows, "o", zorder=4, **{"color": COLORS[0], "markersize": 3, **kwargs})
-        for row in rows[np.isnan(values)]:
-            ax.text(
-                0.01, row, "undefined", transform=ax.get_yaxis_transform(), va="center",
-                fontsize=6.5, color=GRAY,
-            )  # fmt: skip
-        self._scale(ax, is_bar)
-        ax.set_ylim((depth or len(order)) - 0.4, -0.6)
-        if not np.isnan(self.values).all():
-            mean = float(np.nanmean(self.values))
-            ax.axvline(mean, color=COLORS[1], linewidth=0.9, linestyle="--", zorder=2)
-            if label_mean:
-                ax.text(
-                    mean, 1, f"mean {mean:.2f}", transform=ax.get_xaxis_transform(),
-                    color=COLORS[1], ha="center", va="bottom",
-                )  # fmt: skip
-        labels = [self.names[i] for i in order]
-        if is_bar:
-            at = self.values if self.high is None else np.fmax(self.values, self.high)
-            for row, value, end in zip(rows, values, at[order], strict=True):
-                if not np.isnan(value):
-                    ax.annotate(
-                        f"{value:.2f}", (max(end, 0), row), (4, 0), textcoords="offset points",
-                        va="center", annotation_clip=False,
-                        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-                    )  # fmt: skip
-            ax.set_yticks(rows, [display_name(name) for name in labels])
+            ax.set_yticks(rows, [style.display_name(name) for name in names])
             ax.tick_params(axis="y", length=0)
         else:
-            label_ticks(ax.yaxis, labels, inches * len(order) / (depth or len(order)))
-        hide_spines(ax)
+            grid = {"transform": ax.get_yaxis_transform(), "color": style.PALE, "linewidth": 0.4}
+            ax.hlines(rows, 0, 1, **grid)
+            look = {"color": style.COLORS[0], "markersize": 3, "zorder": 4, **kwargs}
+            ax.plot(values, rows, "o", **look)
+            style.label_ticks(ax.yaxis, names)
+        for row, value, end in zip(rows, values, ends, strict=True):
+            if np.isnan(value):
+                ax.text(
+                    0.01, row, "undefined", transform=ax.get_yaxis_transform(), va="center",
+                    fontsize=6.5, color=style.GRAY,
+                )  # fmt: skip
+            elif is_bar:
+                # not ax.bar_label, which would write over the interval
+                ax.annotate(
+                    f"{value:.2f}", (max(end, 0), row), (4, 0), textcoords="offset points",
+                    va="center", annotation_clip=False,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                )  # fmt: skip
 
-    def _scale(self, ax: Any, is_bar: bool) -> None:
+    def _draw_mean(self, axes: Array) -> None:
+        if np.isnan(self.values).all():
+            return
+        mean, look = float(np.nanmean(self.values)), {"color": style.COLORS[1]}
+        for ax in axes:
+            ax.axvline(mean, linewidth=0.9, linestyle="--", zorder=2, **look)
+        place = {"transform": axes[0].get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axes[0].text(mean, 1, f"mean {mean:.2f}", **place, **look)
+
+    def _set_scale(self, ax: Any) -> None:
         """Set the range of the scores: bars start at 0, and scores within [0, 1] end at 1."""
+        is_bar = len(self.names) <= _BARS
         ends = [part for part in (self.values, self.low, self.high) if part is not None]
         values = np.concatenate(ends)
         values = values[np.isfinite(values)]
@@ -393,11 +361,3 @@ class AttributeScoresDisplay:
             ax.set_xlim(start, 1.0 + 0.02 * (1 - start) * (not is_bar))
         elif is_bar:
             ax.set_xlim(min(0.0, low * 1.05), max(0.0, high * 1.05))
-
-    def _label_scores(self, set_label: Callable[..., Any]) -> None:
-        text = self.metric_name
-        if self.low is not None and self.confidence is not None:
-            text += f" with {self.confidence:.0%} bootstrap interval"
-        if len(self.names) > _BARS:
-            text += f", {plural(len(self.names), 'attribute')}"
-        set_label(text)

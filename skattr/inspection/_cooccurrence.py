@@ -1,12 +1,12 @@
 """Heat maps of co-occurring attributes and of correlated errors."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr._multioutput.scores import column_names
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.inspection._heatmap import (
     HeatmapStyle,
@@ -21,11 +21,13 @@ from skattr.inspection._predictions import (
     evaluate_estimator,
     evaluate_predictions,
 )
+from skattr.metrics._rates import divide
 
 Array = NDArray[Any]
 _KINDS = ("conditional", "count", "correlation")
 
 
+@dataclass(eq=False, repr=False)
 class CooccurrenceDisplay(SquareHeatmapDisplay):
     """Heat map of how often two attributes occur together.
 
@@ -57,12 +59,10 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
     coat  1.0   1.0
     """
 
-    def __init__(
-        self, matrix: pd.DataFrame, *, kind: str = "conditional", order: str = "given"
-    ) -> None:
-        self.matrix = matrix
-        self.kind = kind
-        self.order = order
+    matrix: pd.DataFrame
+    _: KW_ONLY
+    kind: str = "conditional"
+    order: str = "given"
 
     @classmethod
     def from_labels(
@@ -141,6 +141,7 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         )
 
 
+@dataclass(eq=False, repr=False)
 class ErrorCorrelationDisplay(SquareHeatmapDisplay):
     """Heat map of the correlation (phi coefficient) of the errors of two attributes.
 
@@ -171,12 +172,10 @@ class ErrorCorrelationDisplay(SquareHeatmapDisplay):
     y1  1.0  1.0
     """
 
-    def __init__(
-        self, correlation: pd.DataFrame, n_rows: pd.DataFrame, *, order: str = "given"
-    ) -> None:
-        self.correlation = correlation
-        self.n_rows = n_rows
-        self.order = order
+    correlation: pd.DataFrame
+    n_rows: pd.DataFrame
+    _: KW_ONLY
+    order: str = "given"
 
     @classmethod
     def from_estimator(
@@ -208,9 +207,8 @@ class ErrorCorrelationDisplay(SquareHeatmapDisplay):
         -------
         ErrorCorrelationDisplay
         """
-        return cls._of(
-            evaluate_estimator(estimator, X, y, missing_label), order, select, ax, kwargs
-        )
+        evaluated = evaluate_estimator(estimator, X, y, missing_label)
+        return cls._of(evaluated, order, select, ax, kwargs)
 
     @classmethod
     def from_predictions(
@@ -249,9 +247,8 @@ class ErrorCorrelationDisplay(SquareHeatmapDisplay):
         ValueError
             If shapes differ, the prediction of a known label is missing, or a name is unknown.
         """
-        return cls._of(
-            evaluate_predictions(y_true, y_pred, missing_label), order, select, ax, kwargs
-        )
+        evaluated = evaluate_predictions(y_true, y_pred, missing_label)
+        return cls._of(evaluated, order, select, ax, kwargs)
 
     @classmethod
     def _of(cls, rows: EvaluatedLabels, order: str, select: Any, ax: Any, kwargs: Any) -> Self:
@@ -280,16 +277,21 @@ def _indicators(
 
     A binary attribute has one column, any other attribute one column per class.
     """
-    known, positive, names = [], [], []
     binary = is_binary(encoder)
-    for j in chosen:
-        name, kind, labels = encoder.output_names_[j], encoder.kinds_[j], encoder.classes_[j]
-        levels = [1] if binary[j] else range(len(labels))
-        names += [name] if binary[j] else list(column_names([name], [labels], [kind]))
-        for level in levels:
-            known.append(codes[:, j] != UNKNOWN)
-            positive.append(codes[:, j] == level)
-    return np.array(known, dtype=float).T, np.array(positive, dtype=float).T, names
+    pairs = [
+        (j, code)
+        for j in chosen
+        for code in ([1] if binary[j] else range(len(encoder.classes_[j])))
+    ]
+    names = [
+        encoder.output_names_[j]
+        if binary[j]
+        else f"{encoder.output_names_[j]}={encoder.classes_[j][code]}"
+        for j, code in pairs
+    ]
+    columns, positive_codes = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    codes = codes[:, columns]
+    return (codes != UNKNOWN).astype(float), (codes == positive_codes).astype(float), names
 
 
 def _pairwise(known: Array, positive: Array, kind: str) -> NDArray[np.float64]:
@@ -304,15 +306,9 @@ def _pairwise(known: Array, positive: Array, kind: str) -> NDArray[np.float64]:
         return np.asarray(a)
     first = positive.T @ known  # a + b: the row's attribute is positive, the column's is known
     if kind == "conditional":
-        return _ratio(a, first)
+        return np.asarray(divide(a, first))
     b, c = first - a, first.T - a
     d = known.T @ known - a - b - c
     # the product of four roots: the product of the counts could exceed float64's exact integers
     root = np.sqrt(a + b) * np.sqrt(c + d) * np.sqrt(a + c) * np.sqrt(b + d)
-    return _ratio(a * d - b * c, root)
-
-
-def _ratio(numerator: Array, denominator: Array) -> NDArray[np.float64]:
-    result = np.full(numerator.shape, np.nan)
-    np.divide(numerator, denominator, out=result, where=denominator > 0)
-    return result
+    return np.asarray(divide(a * d - b * c, root))

@@ -1,32 +1,24 @@
 """Gallery of images with their correct and wrong predictions."""
 
 import math
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
 from skattr._targets.encoder import UNKNOWN, is_binary
+from skattr.inspection import _style as style
 from skattr.inspection._predictions import (
     EvaluatedLabels,
     attribute_positions,
     evaluate_estimator,
     evaluate_predictions,
-)
-from skattr.inspection._style import (
-    GRAY,
-    RIGHT,
-    WRONG,
-    display_name,
-    figure_legend,
-    make_figure,
-    plot_context,
 )
 
 Array = NDArray[Any]
@@ -34,9 +26,12 @@ Line = tuple[str, str]  # text and color
 _ORDERS = ("worst", "best", "random")
 _SIDE = 320  # pixels to which the longer side of an image file is reduced; the figure shows less
 _CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: an image, the legend, a line of a caption
+_MARK: dict[str, Any] = {"linestyle": "none", "markersize": 6}
+_MARKS = (("correct", "$✓$", style.RIGHT), ("wrong: predicted (true)", "$✗$", style.WRONG))
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
+@dataclass(eq=False, repr=False)
 class GalleryDisplay:
     """Grid of images, each with its correctly and wrongly predicted attributes.
 
@@ -67,10 +62,9 @@ class GalleryDisplay:
     (array([1]), ['✗ y0: yes (no)', '✗ y1: no (yes)'])
     """
 
-    def __init__(self, images: list[Array], rows: Any, captions: list[list[Line]]) -> None:
-        self.images = images
-        self.rows = np.asarray(rows)
-        self.captions = captions
+    images: list[Array]
+    rows: Array
+    captions: list[list[Line]]
 
     @classmethod
     def from_estimator(
@@ -105,9 +99,9 @@ class GalleryDisplay:
         -------
         GalleryDisplay
         """
-        rows = evaluate_estimator(estimator, X, y, missing_label)
-        options = (order, n_images, max_lines, select, random_state)
-        return cls._of(rows, X, *options).plot(ax, **kwargs)
+        table = evaluate_estimator(estimator, X, y, missing_label)
+        display = cls._of(table, X, order, n_images, max_lines, select, random_state)
+        return display.plot(ax, **kwargs)
 
     @classmethod
     def from_predictions(
@@ -160,9 +154,9 @@ class GalleryDisplay:
         ValueError
             If X is not images or has another length than y, or a parameter is invalid.
         """
-        rows = evaluate_predictions(y_true, y_pred, missing_label)
-        options = (order, n_images, max_lines, select, random_state)
-        return cls._of(rows, X, *options).plot(ax, **kwargs)
+        table = evaluate_predictions(y_true, y_pred, missing_label)
+        display = cls._of(table, X, order, n_images, max_lines, select, random_state)
+        return display.plot(ax, **kwargs)
 
     @classmethod
     def _of(
@@ -217,14 +211,16 @@ class GalleryDisplay:
         n_rows = math.ceil(n / columns)
         below = _PITCH * max(len(caption) for caption in self.captions) + 0.12
         size = (_CELL * columns, n_rows * (_CELL * 0.85 + below) + _TOP)
-        with plot_context("GalleryDisplay") as plt:
-            figure = make_figure(plt, ax, size, layout=None)
-            width, height = (side / figure.dpi for side in (figure.bbox.width, figure.bbox.height))
+        with style.plot_context("GalleryDisplay") as plt:
+            figure = style.make_figure(plt, ax, size, layout=None)
+            width, height = figure.bbox.size / figure.dpi
             cell = width / columns, (height - _TOP) / n_rows
+            tall = max(cell[1] - below, 0.3)
             axes = []
+            # Placed by hand: no layout engine of matplotlib leaves space for the captions both in
+            # a new figure and in a grid of the caller's.
             for i, (image, caption) in enumerate(zip(self.images, self.captions, strict=True)):
                 left, top = cell[0] * (i % columns), height - _TOP - cell[1] * (i // columns)
-                tall = max(cell[1] - below, 0.3)
                 frame = (left + 0.06, top - tall, cell[0] - 0.12, tall)
                 panel = figure.add_axes(np.divide(frame, [width, height] * 2))
                 panel.imshow(image, **{"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs})
@@ -232,17 +228,17 @@ class GalleryDisplay:
                 panel.set_axis_off()
                 for line, (text, color) in enumerate(caption):
                     panel.annotate(
-                        display_name(text, int(cell[0] * 17)), (0, 0), (0, -4 - 72 * _PITCH * line),
-                        xycoords="axes fraction", textcoords="offset points", va="top", fontsize=7,
-                        color=color, fontfamily="DejaVu Sans", annotation_clip=False,
+                        style.display_name(text, int(cell[0] * 17)), (0, 0),
+                        (0, -4 - 72 * _PITCH * line), xycoords="axes fraction",
+                        textcoords="offset points", va="top", fontsize=7, color=color,
+                        fontfamily="DejaVu Sans", annotation_clip=False,
                     )  # fmt: skip
                 axes.append(panel)
-            marks = {"linestyle": "none", "markersize": 6}
-            figure_legend(
-                figure,
-                ("correct", {"marker": "$✓$", "color": RIGHT, **marks}),
-                ("wrong: predicted (true)", {"marker": "$✗$", "color": WRONG, **marks}),
-            )
+            marks = [
+                plt.Line2D([], [], label=label, marker=marker, color=color, **_MARK)
+                for label, marker, color in _MARKS
+            ]
+            style.legend_above(figure, marks)
         self.ax_, self.figure_ = np.array(axes), figure
         return self
 
@@ -263,13 +259,13 @@ def _caption(table: EvaluatedLabels, row: int, attributes: list[int], max_lines:
         predicted = _label_text(table.guesses[j][row], is_yes_no)
         if table.wrong[row, j]:
             true = _label_text(table.encoder.classes_[j][table.codes[row, j]], is_yes_no)
-            lines.append((f"✗ {name}: {predicted} ({true})", WRONG))
+            lines.append((f"✗ {name}: {predicted} ({true})", style.WRONG))
         else:
-            lines.append((f"✓ {name}: {predicted}", RIGHT))
+            lines.append((f"✓ {name}: {predicted}", style.RIGHT))
     if len(listed) < len(known):
         hidden = [sum(j not in listed for j in group) for group in (wrong, right)]
         parts = [f"{n} {what}" for n, what in zip(hidden, ("✗", "✓"), strict=True) if n]
-        lines.append((f"and {', '.join(parts)}", GRAY))
+        lines.append((f"and {', '.join(parts)}", style.GRAY))
     return lines
 
 
@@ -292,12 +288,7 @@ def _images(X: Any, rows: Array) -> list[Array]:
         return [array[row] for row in rows]
     if kind == "features":
         raise ValueError("X contains features, not images; pass images or their paths as `X`.")
-    selected: Any
-    if isinstance(X, pd.DataFrame | pd.Series):
-        selected = X.iloc[rows]
-    else:
-        selected = [np.ravel(np.asarray(X, dtype=object))[row] for row in rows]
-    files = check_image_paths(selected, (1, 1))
+    files = check_image_paths(_safe_indexing(X, rows), (1, 1))
     return [_read(files, i) for i in range(len(files))]
 
 

@@ -1,24 +1,18 @@
 """Square heat maps of labeled tables."""
 
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr.inspection._style import (
-    PALE,
-    add_colorbar,
-    axes_size,
-    cell_formatter,
-    get_axes,
-    label_ticks,
-    plot_context,
-)
+from skattr.inspection import _style as style
 
 Array = NDArray[Any]
 ANNOTATED = 12  # rows up to which numbers fit into the cells
+_CELL = 17  # points a cell must have for a number
 _MAX_OPTIMAL = 500  # rows up to which the optimal leaf ordering, cubic in the rows, is fast
 ORDERS = ("given", "cluster")
 
@@ -70,45 +64,131 @@ class SquareHeatmapDisplay(ABC):
         object
             The display itself, with `ax_` and `figure_`.
         """
-        check_square(self._table, "The table")
+        self._check_table()
+        order = order or self.order
+        if order not in ORDERS:
+            raise ValueError(f"`order` must be one of {list(ORDERS)}; got {order!r}.")
         values = self._table.to_numpy(dtype=np.float64, na_value=np.nan)
-        rows = row_order(values, order or self.order)
-        style = self._style(values[np.ix_(rows, rows)])
-        names = [self._table.index[i] for i in rows]
-        with plot_context(type(self).__name__) as plt:
-            self.ax_ = draw_square_heatmap(plt, ax, names, style, kwargs)
-        self.figure_ = self.ax_.figure
+        rows = cluster_order(values) if order == "cluster" else np.arange(len(values))
+        with style.plot_context(type(self).__name__) as plt:
+            chosen = self._style(values[np.ix_(rows, rows)])
+            self._draw(plt, ax, self._table.index[rows].tolist(), chosen, kwargs)
         return self
 
+    def _check_table(self) -> None:
+        """Reject anything but a square DataFrame with the same labels on both sides."""
+        table, name = self._table, f"The table of {type(self).__name__}"
+        if not isinstance(table, pd.DataFrame):
+            raise TypeError(f"{name} must be a DataFrame; got {type(table).__name__}.")
+        if table.shape[0] != table.shape[1] or not table.size:
+            raise ValueError(f"{name} must be square and not empty; got shape {table.shape}.")
+        if list(table.index) != list(table.columns):
+            raise ValueError(f"{name} must have the same labels in one order in rows and columns.")
 
-def check_square(frame: pd.DataFrame, name: str) -> None:
-    """Reject anything but a square DataFrame with the same labels on both sides.
+    def _draw(
+        self, plt: Any, ax: Any, names: list[Any], chosen: HeatmapStyle, kwargs: dict[str, Any]
+    ) -> None:
+        n = len(names)
+        side = min(8.0, max(2.8, 1.6 + 0.34 * n if n <= ANNOTATED else 3.0 + 0.085 * n))
+        # constrained layout clips labels of axes with a fixed aspect ratio
+        ax = style.get_axes(plt, ax, (side + 0.8, side), "compressed")
+        options = {"interpolation": "nearest", "aspect": "equal", **chosen.options, **kwargs}
+        image = ax.imshow(chosen.values, **options)
+        ax.set(xlabel=chosen.xlabel, ylabel=chosen.ylabel, facecolor=style.PALE)
+        ax.spines[:].set_visible(False)
+        ax.apply_aspect()  # the axes are square from now on, and not only when they are drawn
+        style.label_ticks(ax.yaxis, names)
+        style.label_ticks(ax.xaxis, names, rotation=90)
+        if n <= ANNOTATED and style.row_spacing(ax.yaxis) > _CELL:
+            _write_numbers(ax, image, chosen.values)
+        style.add_colorbar(ax.figure, image, ax, chosen.label, fraction=0.04, pad=0.02)
+        self.ax_, self.figure_ = ax, ax.figure
 
-    Raises
-    ------
-    TypeError
-        If it is not a DataFrame.
-    ValueError
-        If it is not square, is empty, or its row and column labels differ.
+
+@dataclass(eq=False, repr=False)
+class SimilarityDisplay(SquareHeatmapDisplay):
+    """Heat map of the similarity of categories.
+
+    Parameters
+    ----------
+    similarity : DataFrame of shape (L, L)
+        Table with the same labels on both sides, such as the result of
+        :func:`skattr.metrics.profile_similarity` or
+        :func:`skattr.metrics.embedding_similarity`.
+    order : {"given", "cluster"}, default="given"
+        "given" is the order of the table. "cluster" places similar categories next to each
+        other, by average linkage.
+    label : str, default="Similarity"
+        Label of the color bar.
+
+    Attributes
+    ----------
+    ax_ : Axes
+    figure_ : Figure or SubFigure
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skattr.inspection import SimilarityDisplay
+    >>> from skattr.metrics import profile_similarity
+    >>> profiles = pd.DataFrame({"furry": [1.0, 0.8], "round": [0.0, 0.6]}, index=["cat", "ball"])
+    >>> display = SimilarityDisplay.from_similarity(profile_similarity(profiles))
+    >>> [label.get_text() for label in display.ax_.get_yticklabels()]
+    ['cat', 'ball']
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise TypeError(f"{name} must be a DataFrame; got {type(frame).__name__}.")
-    if frame.shape[0] != frame.shape[1] or not frame.size:
-        raise ValueError(f"{name} must be square and not empty; got shape {frame.shape}.")
-    if list(frame.index) != list(frame.columns):
-        raise ValueError(f"{name} must have the same labels in one order in rows and columns.")
 
+    similarity: pd.DataFrame
+    _: KW_ONLY
+    order: str = "given"
+    label: str = "Similarity"
 
-def check_order(order: str) -> None:
-    """Reject an unknown order.
+    @classmethod
+    def from_similarity(
+        cls,
+        similarity: pd.DataFrame,
+        *,
+        order: str = "given",
+        label: str = "Similarity",
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw a table of similarities.
 
-    Raises
-    ------
-    ValueError
-        If it is not one of `ORDERS`.
-    """
-    if order not in ORDERS:
-        raise ValueError(f"`order` must be one of {list(ORDERS)}; got {order!r}.")
+        Parameters
+        ----------
+        similarity, order, label
+            As for the constructor.
+        ax : Axes, default=None
+            None makes a figure.
+        **kwargs : dict
+            Arguments of ``imshow``.
+
+        Returns
+        -------
+        SimilarityDisplay
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `similarity` is not a square DataFrame with the same labels on both sides, or
+            `order` is invalid.
+        """
+        return cls(similarity, order=order, label=label).plot(ax, **kwargs)
+
+    @property
+    def _table(self) -> pd.DataFrame:
+        return self.similarity
+
+    def _style(self, values: Array) -> HeatmapStyle:
+        values = mask_diagonal(values)
+        options: dict[str, Any] = {"cmap": "viridis"}
+        if not np.isnan(values).all():
+            low, high = np.nanmin(values), np.nanmax(values)
+            # Slightly negative values are noise; a scale that is centered at 0 would waste half
+            # of its colors on them.
+            if low < -0.25 * abs(high):
+                options = diverging_scale(values)
+        return HeatmapStyle(values, options, f"{self.label} (gray: none)")
 
 
 def cluster_order(similarity: Array) -> Array:
@@ -118,7 +198,6 @@ def cluster_order(similarity: Array) -> Array:
     """
     # scipy.cluster takes long to import and only this order needs it
     from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import squareform
 
     n = len(similarity)
     if n < 3:
@@ -126,30 +205,20 @@ def cluster_order(similarity: Array) -> Array:
     symmetric = (similarity + similarity.T) / 2
     defined = symmetric[~np.isnan(symmetric)]
     symmetric = np.where(np.isnan(symmetric), defined.mean() if len(defined) else 0.0, symmetric)
-    distance = symmetric.max() - symmetric
-    np.fill_diagonal(distance, 0)
-    condensed = squareform(distance, checks=False)
-    tree = linkage(condensed, "average", optimal_ordering=n <= _MAX_OPTIMAL)
+    distances = (symmetric.max() - symmetric)[np.triu_indices(n, 1)]
+    tree = linkage(distances, "average", optimal_ordering=n <= _MAX_OPTIMAL)
     return np.asarray(leaves_list(tree))
 
 
 def mask_diagonal(values: Array) -> Array:
     """Return a copy whose diagonal is NaN."""
-    result = np.array(values, dtype=np.float64)
-    np.fill_diagonal(result, np.nan)
-    return result
+    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
 
 
 def rounded_up(value: float) -> float:
     """Return a limit for a scale: the value rounded up to a multiple of 0.05, at most 1."""
     # 1e-9: a rounding error such as that of 0.1 + 0.2 must not add a step
-    return min(1.0, max(0.05, float(np.ceil(value * 20 - 1e-9) / 20)))
-
-
-def row_order(values: Array, order: str) -> Array:
-    """Return the positions of the rows for an order, "given" or "cluster"."""
-    check_order(order)
-    return cluster_order(values) if order == "cluster" else np.arange(len(values))
+    return float(np.clip(np.ceil(value * 20 - 1e-9) / 20, 0.05, 1.0))
 
 
 def diverging_scale(values: Array) -> dict[str, Any]:
@@ -163,45 +232,8 @@ def diverging_scale(values: Array) -> dict[str, Any]:
     return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
 
 
-def draw_square_heatmap(
-    plt: Any, ax: Any, names: list[Any], style: HeatmapStyle, kwargs: dict[str, Any]
-) -> Any:
-    """Draw a square heat map and return its axes.
-
-    Parameters
-    ----------
-    plt : module
-    ax : Axes or None
-    names : list of length L
-    style : HeatmapStyle
-        With values of shape (L, L).
-    kwargs : dict
-        Arguments of ``imshow`` that override those of the style.
-    """
-    n = len(names)
-    side = min(8.0, max(2.8, 1.6 + 0.34 * n if n <= ANNOTATED else 3.0 + 0.085 * n))
-    # constrained layout clips labels of axes with a fixed aspect ratio
-    ax = get_axes(plt, ax, (side + 0.8, side), "compressed")
-    options = {**style.options, **kwargs}
-    ax.set_facecolor(PALE)
-    ax.set(xlabel=style.xlabel, ylabel=style.ylabel)
-    image = ax.imshow(style.values, **{"interpolation": "nearest", "aspect": "equal", **options})
-    inches = side - 1.4 if n > ANNOTATED else side
-    # the size estimated above is wrong for axes that share a figure with others
-    if ax.get_subplotspec() is None or len(ax.figure.axes) > 1:
-        inches = min(axes_size(ax))
-    label_ticks(ax.yaxis, names, inches)
-    label_ticks(ax.xaxis, names, inches, rotation=90)
-    ax.spines[:].set_visible(False)
-    if n <= ANNOTATED and inches / n > 0.24:
-        _write_numbers(ax, image, style.values)
-    add_colorbar(ax.figure, image, ax, style.label, fraction=0.04, pad=0.02)
-    return ax
-
-
 def _write_numbers(ax: Any, image: Any, values: Array) -> None:
-    largest = np.nanmax(abs(values)) if not np.isnan(values).all() else 1
-    format_cell = cell_formatter(float(np.ceil(largest)))
+    largest = np.nanmax(abs(values), initial=0)
     for (row, column), value in np.ndenumerate(values):
         if np.isnan(value):
             continue
@@ -209,6 +241,15 @@ def _write_numbers(ax: Any, image: Any, values: Array) -> None:
         # luma of Rec. 601: the brightness that an eye perceives
         is_dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         ax.text(
-            column, row, format_cell(value), ha="center", va="center", fontsize=7,
+            column, row, _cell_text(value, largest), ha="center", va="center", fontsize=7,
             color="white" if is_dark else "black",
         )  # fmt: skip
+
+
+def _cell_text(value: float, largest: float) -> str:
+    """Return a number as text that fits into a cell, in the format that `largest` needs."""
+    if largest > 9_999:
+        return f"{value:.2g}".replace("e+0", "e")
+    if largest > 1:
+        return f"{value:.0f}"
+    return f"{value:.2f}".replace("0.", ".").replace("-", "−")

@@ -41,8 +41,9 @@ def _attribute_metrics() -> dict[str, Callable[..., Any]]:
     }
 
 
-def title_of(name: str) -> str:
+def title_of(metric: Metric) -> str:
     """Return the axis label of a metric."""
+    name: str = metric if isinstance(metric, str) else getattr(metric, "__name__", "score")
     text = name.removesuffix("_score").replace("_", " ")
     return {"roc auc": "ROC AUC", "f1": "F1"}.get(text, text[:1].upper() + text[1:])
 

@@ -29,6 +29,7 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import check_predicted_rows
 from skattr._targets.columns import read_labels
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._utils.warnings import find_stack_level
 from skattr.metrics import UndefinedAttributeWarning
 
 Array = NDArray[Any]
@@ -36,7 +37,20 @@ Declared = Mapping[Any, Any] | None
 
 
 @dataclass(frozen=True)
-class ScoredLabels:
+class _TrueLabels:
+    """True labels of n rows."""
+
+    encoder: AttributeEncoder
+    codes: NDArray[np.int64]
+
+    @property
+    def names(self) -> list[Any]:
+        """Names of the attributes."""
+        return list(self.encoder.output_names_)
+
+
+@dataclass(frozen=True)
+class ScoredLabels(_TrueLabels):
     """True labels and scores of n rows.
 
     Attributes
@@ -48,14 +62,7 @@ class ScoredLabels:
     scores : Scores
     """
 
-    encoder: AttributeEncoder
-    codes: NDArray[np.int64]
     scores: Scores
-
-    @property
-    def names(self) -> list[Any]:
-        """Names of the attributes."""
-        return list(self.encoder.output_names_)
 
     def part(self, attribute: int) -> Array:
         """Return an attribute's scores: (n,) if it is binary, else (n, n_classes)."""
@@ -186,22 +193,27 @@ def binary_positions(scored: ScoredLabels, select: Any) -> list[int]:
     return positions
 
 
-def warn_left_out(names: list[Any], reason: str, n_drawn: int) -> None:
-    """Warn about the attributes that cannot be drawn.
+def drawable_positions(
+    scored: ScoredLabels, positions: list[int], is_drawable: NDArray[np.bool_], reason: str
+) -> list[int]:
+    """Return the positions of the attributes that can be drawn, and warn about the others.
 
     Raises
     ------
     ValueError
         If no attribute can be drawn.
     """
-    if not n_drawn:
+    drawable = [j for j in positions if is_drawable[j]]
+    if not drawable:
         raise ValueError(f"Nothing can be drawn: every attribute has {reason}.")
-    if names:
+    left_out = [scored.names[j] for j in positions if not is_drawable[j]]
+    if left_out:
         warnings.warn(
-            f"{len(names)} attribute(s) with {reason} are left out: {names}.",
+            f"{len(left_out)} attribute(s) with {reason} are left out: {left_out}.",
             UndefinedAttributeWarning,
-            stacklevel=5,
+            stacklevel=find_stack_level(),
         )
+    return drawable
 
 
 def get_thresholds(estimator: Any) -> Any:
@@ -239,26 +251,30 @@ def chosen_thresholds(
             raise ValueError(f"`thresholds` has no value for {absent}.")
         values = np.array([thresholds[name] for name in drawn], dtype=np.float64)
     else:
-        values = np.asarray(thresholds, dtype=np.float64)
+        given = np.asarray(thresholds, dtype=np.float64)
         binary = is_binary(scored.encoder)
-        if values.ndim == 0:
-            values = np.full(len(positions), float(values))
-        elif values.shape == binary.shape:
-            values = values[positions]
-        elif values.shape == (binary.sum(),):
-            values = values[[int(binary[:j].sum()) for j in positions]]
-        elif values.shape != (len(positions),):
+        everywhere = np.full(len(names), np.nan)
+        # an array of equal length may be meant in several ways: the last entry has priority
+        positions_by_shape: dict[tuple[int, ...], Any] = {
+            (): slice(None),
+            (len(positions),): positions,
+            (int(binary.sum()),): binary,
+            binary.shape: slice(None),
+        }
+        if given.shape not in positions_by_shape:
             raise ValueError(
-                f"`thresholds` has shape {values.shape}; expected a number, a dict by name, or one "
+                f"`thresholds` has shape {given.shape}; expected a number, a dict by name, or one "
                 f"number for each of the {binary.sum()} binary attribute(s)."
             )
+        everywhere[positions_by_shape[given.shape]] = given
+        values = everywhere[positions]
     if np.isnan(values).any():
         raise ValueError(f"The threshold of {drawn[int(np.isnan(values).argmax())]!r} is NaN.")
     return values
 
 
 @dataclass(frozen=True)
-class EvaluatedLabels:
+class EvaluatedLabels(_TrueLabels):
     """True and predicted labels of n rows.
 
     Attributes
@@ -273,15 +289,8 @@ class EvaluatedLabels:
         Predicted labels of each attribute, in a native dtype.
     """
 
-    encoder: AttributeEncoder
-    codes: NDArray[np.int64]
     wrong: NDArray[np.bool_]
     guesses: list[Array]
-
-    @property
-    def names(self) -> list[Any]:
-        """Names of the attributes."""
-        return list(self.encoder.output_names_)
 
 
 def evaluate_predictions(

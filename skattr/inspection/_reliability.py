@@ -1,5 +1,6 @@
 """Calibration curves of predicted probabilities."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -7,37 +8,15 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
 from skattr._targets.encoder import is_binary
+from skattr.inspection import _style as style
 from skattr.inspection._heatmap import rounded_up
 from skattr.inspection._predictions import (
     Declared,
     ScoredLabels,
     attribute_positions,
+    drawable_positions,
     score_estimator,
     score_predictions,
-    warn_left_out,
-)
-from skattr.inspection._style import (
-    COLORS,
-    DASHED,
-    GRAY,
-    MARKERS,
-    MAX_LABELED_LINES,
-    MAX_LINES,
-    MAX_PANELS,
-    PALE,
-    add_colorbar,
-    display_name,
-    figure_legend,
-    grid_columns,
-    hide_spines,
-    label_line_ends,
-    label_ticks,
-    legend_right,
-    make_figure,
-    make_panels,
-    make_row_figure,
-    plot_context,
-    unit_ticks,
 )
 
 Array = NDArray[Any]
@@ -45,6 +24,7 @@ _X, _Y = "Mean predicted probability", "Observed frequency"
 _EDGES = np.linspace(0, 1, 21)  # of the histograms
 
 
+@dataclass(eq=False, repr=False)
 class ReliabilityDisplay:
     """Calibration curves: observed frequency as a function of the predicted probability.
 
@@ -85,26 +65,15 @@ class ReliabilityDisplay:
     (array([0.33, 1.  ]), array([0.2, 0.8]))
     """
 
-    def __init__(
-        self,
-        names: list[Any],
-        prob_true: list[Array],
-        prob_pred: list[Array],
-        counts: list[Array],
-        bins: list[Array],
-        y_prob: list[Array],
-        *,
-        n_bins: int = 10,
-        strategy: str = "uniform",
-    ) -> None:
-        self.names = names
-        self.prob_true = prob_true
-        self.prob_pred = prob_pred
-        self.counts = counts
-        self.bins = bins
-        self.y_prob = y_prob
-        self.n_bins = n_bins
-        self.strategy = strategy
+    names: list[Any]
+    prob_true: list[Array]
+    prob_pred: list[Array]
+    counts: list[Array]
+    bins: list[Array]
+    y_prob: list[Array]
+    _: KW_ONLY
+    n_bins: int = 10
+    strategy: str = "uniform"
 
     @property
     def errors(self) -> NDArray[np.float64]:
@@ -203,11 +172,9 @@ class ReliabilityDisplay:
     ) -> Self:
         if not scored.scores.is_proba:
             raise ValueError("The scores are not probabilities: some are outside [0, 1].")
+        has_labels = np.any(scored.codes >= 0, axis=0)
         positions = attribute_positions(select, scored.names)
-        has_labels = (scored.codes >= 0).sum(axis=0) > 0
-        drawn = [j for j in positions if has_labels[j]]
-        left_out = [scored.names[j] for j in positions if not has_labels[j]]
-        warn_left_out(left_out, "no known label", len(drawn))
+        drawn = drawable_positions(scored, positions, has_labels, "no known label")
         binary = is_binary(scored.encoder)
         parts = []
         for j in drawn:
@@ -239,10 +206,10 @@ class ReliabilityDisplay:
             The display itself, with `ax_` and `figure_`.
         """
         n = len(self.names)
-        with plot_context("ReliabilityDisplay") as plt:
-            if n <= MAX_LINES:
+        with style.plot_context("ReliabilityDisplay") as plt:
+            if n <= style.MAX_LINES:
                 self._plot_few(plt, ax, kwargs)
-            elif n <= MAX_PANELS:
+            elif n <= style.MAX_PANELS:
                 self._plot_panels(plt, ax, kwargs)
             else:
                 self._plot_many(plt, ax, kwargs)
@@ -263,89 +230,62 @@ class ReliabilityDisplay:
         return result
 
     def _plot_few(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
-        figure = make_figure(plt, ax, (4.4, 4.4))
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        unit_ticks(upper)
-        upper.plot([0, 1], [0, 1], color=GRAY, linewidth=0.8, linestyle=DASHED, zorder=0)
-        ends = []
+        figure = style.make_figure(plt, ax, (4.8, 4.4))
+        self.ax_, self.figure_ = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1]), figure
+        upper, lower = self.ax_
+        style.unit_scale(upper)
+        upper.plot([0, 1], [0, 1], **style.REFERENCE)
         for i, name in enumerate(self.names):
-            text = f"{display_name(name)}, ECE {self.errors[i]:.3f}"
-            look = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 4, "label": text}
-            [line] = upper.plot(
-                self.prob_pred[i], self.prob_true[i], clip_on=False, **{**look, **kwargs}
-            )
-            x, y = float(self.prob_pred[i][-1]), float(self.prob_true[i][-1])
-            ends.append((x, y, text.replace(", ", "\n"), line.get_color()))
+            text = f"{style.display_name(name)}\nECE {self.errors[i]:.3f}"
+            look = {"color": style.COLORS[i], "marker": style.MARKERS[i], "markersize": 4}
+            look |= {"clip_on": False, "label": text, **kwargs}
+            [line] = upper.plot(self.prob_pred[i], self.prob_true[i], **look)
             counts, _ = np.histogram(self.y_prob[i], _EDGES)
             lower.stairs(counts, _EDGES, color=line.get_color(), fill=len(self.names) == 1)
-        if len(ends) <= MAX_LABELED_LINES:
-            label_line_ends(upper, ends)
-        else:
-            legend_right(upper)
+        style.legend_right(upper)
         upper.set_ylabel(_Y)
         lower.set(xlabel=_X, ylabel="Known labels")
-        lower.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         lower.yaxis.get_major_locator().set_params(nbins=3)
-        hide_spines(upper)
-        hide_spines(lower)
-        self.ax_, self.figure_ = np.array([upper, lower]), figure
 
     def _plot_panels(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
-        n = len(self.names)
-        columns = grid_columns(n)
-        figure = make_figure(plt, ax, (columns * 1.15, -(-n // columns) * 1.2 + 0.6))
-        axes = make_panels(figure, n, columns)
-        for i, (panel, name) in enumerate(zip(axes, self.names, strict=True)):
-            unit_ticks(panel)
+        self.figure_, self.ax_ = style.make_panels(plt, ax, len(self.names), 1.15)
+        for i, panel in enumerate(self.ax_):
+            style.unit_scale(panel)
             counts, _ = np.histogram(self.y_prob[i], _EDGES)
-            panel.stairs(0.35 * counts / counts.max(), _EDGES, fill=True, color=PALE, zorder=0)
-            panel.plot([0, 1], [0, 1], color=GRAY, linewidth=0.7, linestyle=DASHED, zorder=1)
-            look = {"color": COLORS[0], "marker": "o", "markersize": 2.5, "linewidth": 1, **kwargs}
-            panel.plot(self.prob_pred[i], self.prob_true[i], clip_on=False, **look)
-            title = f"{display_name(name, 11)}  {self.errors[i]:.2f}"
+            bars = {"fill": True, "color": style.PALE, "zorder": 0, "label": "histogram"}
+            panel.stairs(0.35 * counts / counts.max(), _EDGES, **bars)
+            panel.plot([0, 1], [0, 1], label="perfect", **style.REFERENCE)
+            look = {"color": style.COLORS[0], "marker": "o", "markersize": 2.5, "linewidth": 1}
+            look["label"] = "curve; title: calibration error"
+            panel.plot(self.prob_pred[i], self.prob_true[i], clip_on=False, **{**look, **kwargs})
+            title = f"{style.display_name(self.names[i], 11)}  {self.errors[i]:.2f}"
             panel.set_title(title, pad=3, fontsize=7)
-            hide_spines(panel)
-        figure.supxlabel(_X)
-        figure.supylabel(_Y)
-        figure_legend(
-            figure,
-            ("curve; title: calibration error", {"color": COLORS[0], "marker": "o"}),
-            ("perfect", {"color": GRAY, "linestyle": DASHED}),
-            ("histogram", {"color": PALE, "linewidth": 5}),
-        )
-        self.ax_, self.figure_ = np.array(axes), figure
+        style.label_panels(self.figure_, self.ax_, _X, _Y)
 
     def _plot_many(self, plt: Any, ax: Any, kwargs: dict[str, Any]) -> None:
         n = len(self.names)
-        figure, inches = make_row_figure(plt, ax, 6.2, n)
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1.4])
+        self.figure_, self.ax_ = style.make_row_panels(plt, ax, n, 6.2, 2, width_ratios=[3, 1.4])
+        left, right = self.ax_
         errors = self.errors
         order = np.argsort(-errors, kind="stable")
         values = self.differences()[order]
         # a percentile, as a bin with few labels would otherwise set the scale for all
         limit = rounded_up(float(np.nanpercentile(abs(values), 95)))
-        left.set_facecolor(PALE)
         is_uniform = self.strategy == "uniform"
         span = (0.0, 1.0) if is_uniform else (0.5, self.n_bins + 0.5)
-        look = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, "interpolation": "nearest"}
-        image = left.imshow(
-            values, aspect="auto", extent=(*span, n - 0.5, -0.5), **{**look, **kwargs}
-        )
+        scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, **kwargs}
+        image = style.draw_rows(left, values, [self.names[i] for i in order], span, scale)
+        left.set_ylabel(f"{n} attributes, the worst calibrated first")
         left.set_xlabel("Predicted probability" if is_uniform else "Quantile of the probabilities")
         if is_uniform:
-            left.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        label_ticks(left.yaxis, [self.names[i] for i in order], inches)
-        left.set_ylabel(f"{n} attributes, the worst calibrated first")
-        right.hlines(np.arange(n), 0, errors[order], color=PALE, linewidth=0.8)
-        right.plot(errors[order], np.arange(n), "o", color=COLORS[0], markersize=2.5)
+            left.set_xticks(*style.UNIT_TICKS)
+        right.hlines(np.arange(n), 0, errors[order], color=style.PALE, linewidth=0.8)
+        right.plot(errors[order], np.arange(n), "o", color=style.COLORS[0], markersize=2.5)
         right.set(xlabel="Expected calibration error", xlim=(0, None), ylim=(n - 0.5, -0.5))
         right.tick_params(axis="y", length=0, labelleft=False)
         label = "Observed − predicted (red: underconfident; gray: empty)"
         place = {"location": "top", "fraction": 0.03, "pad": 0.01, "extend": "both"}
-        add_colorbar(figure, image, left, label, **place)
-        hide_spines(left)
-        hide_spines(right)
-        self.ax_, self.figure_ = np.array([left, right]), figure
+        style.add_colorbar(self.figure_, image, left, label, **place)
 
 
 def _nonempty_bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Array]:

@@ -1,58 +1,38 @@
 """Precision, recall and F1 as functions of the threshold."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
+from skattr.inspection import _style as style
 from skattr.inspection._predictions import (
     Declared,
     ScoredLabels,
     binary_positions,
     chosen_thresholds,
+    drawable_positions,
     get_thresholds,
     score_estimator,
     score_predictions,
-    warn_left_out,
 )
-from skattr.inspection._style import (
-    COLORS,
-    DASHED,
-    GRAY,
-    MARKERS,
-    MAX_LINES,
-    MAX_PANELS,
-    PALE,
-    add_colorbar,
-    display_name,
-    figure_legend,
-    get_axes,
-    grid_columns,
-    hide_spines,
-    label_line_ends,
-    label_ticks,
-    legend_right,
-    make_figure,
-    make_panels,
-    make_row_figure,
-    plot_context,
-    thin_positions,
-    unit_ticks,
-)
+from skattr.metrics._rates import harmonic_mean
 
 Array = NDArray[Any]
 METRICS = ("precision", "recall", "f1")
-_TITLES = {"precision": "Precision", "recall": "Recall", "f1": "F1"}
 _LINES: dict[str, dict[str, Any]] = {
-    "precision": {"color": COLORS[0], "linestyle": "--"},
-    "recall": {"color": COLORS[1], "linestyle": ":"},
-    "f1": {"color": COLORS[2], "linestyle": "-"},
+    "precision": {"label": "Precision", "color": style.COLORS[0], "linestyle": "--"},
+    "recall": {"label": "Recall", "color": style.COLORS[1], "linestyle": ":"},
+    "f1": {"label": "F1", "color": style.COLORS[2], "linestyle": "-"},
 }
 _LINESTYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
+_MOST_POINTS = 500  # of a line, which shows no more detail and keeps vector graphics small
 
 
+@dataclass(eq=False, repr=False)
 class ThresholdCurveDisplay:
     """Precision, recall and F1 of binary attributes as functions of the threshold.
 
@@ -90,30 +70,23 @@ class ThresholdCurveDisplay:
     (['y0', 'y1'], array([1. , 1. , 1. , 0.5]))
     """
 
-    def __init__(
-        self,
-        names: list[Any],
-        thresholds: list[Array],
-        precision: list[Array],
-        recall: list[Array],
-        chosen: Any,
-        *,
-        is_proba: bool = True,
-        metrics: Sequence[str] = METRICS,
-    ) -> None:
-        self.names = names
-        self.thresholds = thresholds
-        self.precision = precision
-        self.recall = recall
-        self.chosen = np.asarray(chosen, dtype=np.float64)
-        self.is_proba = is_proba
-        self.metrics = metrics
+    names: list[Any]
+    thresholds: list[Array]
+    precision: list[Array]
+    recall: list[Array]
+    chosen: Any
+    _: KW_ONLY
+    is_proba: bool = True
+    metrics: Sequence[str] = METRICS
+
+    def __post_init__(self) -> None:
+        self.chosen = np.asarray(self.chosen, dtype=np.float64)
 
     @property
     def f1(self) -> list[Array]:
         """F1 at each threshold; 0 if precision and recall are 0."""
         pairs = zip(self.precision, self.recall, strict=True)
-        return [_f1(precision, recall) for precision, recall in pairs]
+        return [harmonic_mean(precision, recall) for precision, recall in pairs]
 
     @classmethod
     def from_estimator(
@@ -214,19 +187,17 @@ class ThresholdCurveDisplay:
         cls, scored: ScoredLabels, metrics: Any, thresholds: Any, select: Any, ax: Any, kwargs: Any
     ) -> Self:
         metrics = _checked_metrics(metrics)
-        positions = np.array(binary_positions(scored, select))
-        chosen = chosen_thresholds(thresholds, scored, positions.tolist())
-        has_positive = (scored.codes[:, positions] == 1).any(axis=0)
-        left_out = [scored.names[j] for j in positions[~has_positive]]
-        warn_left_out(left_out, "no positive label", int(has_positive.sum()))
-        drawn = positions[has_positive]
+        positions = binary_positions(scored, select)
+        has_positive = (scored.codes == 1).any(axis=0)
+        drawn = drawable_positions(scored, positions, has_positive, "no positive label")
+        chosen = chosen_thresholds(thresholds, scored, positions)
         curves = [precision_recall_curve(*scored.known(j)) for j in drawn]
         display = cls(
             [scored.names[j] for j in drawn],
             [values.astype(np.float64) for _, _, values in curves],
             [precision[:-1] for precision, _, _ in curves],  # the last point has no threshold
             [recall[:-1] for _, recall, _ in curves],
-            chosen[has_positive],
+            chosen[has_positive[positions]],
             is_proba=scored.scores.is_proba,
             metrics=metrics,
         )
@@ -272,94 +243,76 @@ class ThresholdCurveDisplay:
         """
         drawn = _checked_metrics(self.metrics if metrics is None else metrics)
         n = len(self.names)
-        with plot_context("ThresholdCurveDisplay") as plt:
-            if n == 1:
-                self._plot_one(get_axes(plt, ax, (4.2, 3.0)), drawn, kwargs)
-            elif n <= MAX_LINES and len(drawn) == 1:
-                self._plot_few(get_axes(plt, ax, (5.0, 3.2)), drawn[0], kwargs)
-            elif n <= MAX_PANELS:
+        with style.plot_context("ThresholdCurveDisplay") as plt:
+            if n == 1 or (n <= style.MAX_LINES and len(drawn) == 1):
+                self._plot_one_panel(style.get_axes(plt, ax, (5.0, 3.2)), drawn, kwargs)
+            elif n <= style.MAX_PANELS:
                 self._plot_panels(plt, ax, drawn, kwargs)
             else:
                 self._plot_many(plt, ax, drawn, kwargs)
         return self
 
     @property
-    def _label(self) -> str:
+    def _xlabel(self) -> str:
         return "Threshold (probability)" if self.is_proba else "Threshold (score)"
 
-    def _draw_curve(
-        self, ax: Any, i: int, metric: str, line: dict[str, Any], marker: str = "o"
-    ) -> Any:
-        """Draw one curve and a marker at the chosen threshold; return the line."""
+    def _title(self, i: int, limit: int = 28) -> str:
+        return f"{style.display_name(self.names[i], limit)} ≥ {self.chosen[i]:.2f}"
+
+    def _draw_curve(self, ax: Any, i: int, metric: str, marker: str, line: dict[str, Any]) -> None:
+        """Draw one curve and a marker at the chosen threshold."""
         thresholds, values = self.thresholds[i], getattr(self, metric)[i]
         if self.is_proba:  # below the lowest score the prediction does not change
             thresholds, values = np.append(0.0, thresholds), np.append(values[0], values)
-        at = thin_positions(len(thresholds))
-        [curve] = ax.plot(thresholds[at], values[at], drawstyle="steps-pre", **line)
+        n = len(thresholds)
+        points = np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).round().astype(int))
+        [curve] = ax.plot(thresholds[points], values[points], drawstyle="steps-pre", **line)
         look = {"color": curve.get_color(), "markersize": 4, "clip_on": False}
         ax.plot(self.chosen[i], self.at(metric, self.chosen)[i], marker, **look)
-        return curve
 
-    def _title(self, i: int, limit: int = 28) -> str:
-        return f"{display_name(self.names[i], limit)} ≥ {self.chosen[i]:.2f}"
-
-    def _plot_one(self, ax: Any, metrics: tuple[str, ...], kwargs: dict[str, Any]) -> None:
-        unit_ticks(ax, x=self.is_proba)
-        ends = []
+    def _draw_attribute(
+        self, ax: Any, i: int, metrics: tuple[str, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Draw the curves of an attribute and a line at its threshold."""
         for metric in metrics:
-            curve = self._draw_curve(ax, 0, metric, {**_LINES[metric], **kwargs})
-            x, y = curve.get_xdata()[-1], curve.get_ydata()[-1]
-            ends.append((x, y, _TITLES[metric], curve.get_color()))
-        ax.axvline(self.chosen[0], color=GRAY, linewidth=0.8, linestyle=DASHED, zorder=0)
-        ax.set(xlabel=self._label, ylabel=_TITLES[metrics[0]] if len(metrics) == 1 else "Value")
-        ax.set_title(self._title(0))
-        label_line_ends(ax, ends)
-        hide_spines(ax)
-        self.ax_, self.figure_ = ax, ax.figure
+            self._draw_curve(ax, i, metric, "o", {**_LINES[metric], **kwargs})
+        ax.axvline(self.chosen[i], label="chosen threshold", **style.REFERENCE)
 
-    def _plot_few(self, ax: Any, metric: str, kwargs: dict[str, Any]) -> None:
-        unit_ticks(ax, x=self.is_proba)
-        values = self.at(metric, self.chosen)
-        for i in np.argsort(-values, kind="stable"):
-            text = f"{self._title(i)}: {values[i]:.2f}"
-            look = {"color": COLORS[i], "linestyle": _LINESTYLES[i], "label": text}
-            self._draw_curve(ax, i, metric, {**look, **kwargs}, MARKERS[i])
-        ax.set(xlabel=self._label, ylabel=_TITLES[metric])
-        legend_right(ax)
-        hide_spines(ax)
+    def _plot_one_panel(self, ax: Any, metrics: tuple[str, ...], kwargs: dict[str, Any]) -> None:
+        """Draw the metrics of one attribute, or one metric of a few attributes."""
+        style.unit_scale(ax, x=self.is_proba)
+        if len(self.names) == 1:
+            self._draw_attribute(ax, 0, metrics, kwargs)
+            ax.set_title(self._title(0))
+        else:
+            values = self.at(metrics[0], self.chosen)
+            for i in np.argsort(-values, kind="stable"):
+                label = f"{self._title(i)}: {values[i]:.2f}"
+                look = {"color": style.COLORS[i], "linestyle": _LINESTYLES[i], "label": label}
+                self._draw_curve(ax, i, metrics[0], style.MARKERS[i], {**look, **kwargs})
+        ax.set(xlabel=self._xlabel, ylabel=_axis_label(metrics))
+        style.legend_right(ax)
         self.ax_, self.figure_ = ax, ax.figure
 
     def _plot_panels(
         self, plt: Any, ax: Any, metrics: tuple[str, ...], kwargs: dict[str, Any]
     ) -> None:
-        n = len(self.names)
-        columns = grid_columns(n)
-        side = 2.2 if n <= MAX_LINES else 1.15
-        size = (max(columns * side, 3.4), -(-n // columns) * (side * 0.9 + 0.12) + 0.6)
-        figure = make_figure(plt, ax, size)
-        axes = make_panels(figure, n, columns)
-        limit, text = (24, 8) if n <= MAX_LINES else (10, 7)
-        for i, panel in enumerate(axes):
-            unit_ticks(panel, x=self.is_proba)
-            for metric in metrics:
-                self._draw_curve(panel, i, metric, {**_LINES[metric], "linewidth": 1, **kwargs})
-            panel.axvline(self.chosen[i], color=GRAY, linewidth=0.7, linestyle=DASHED, zorder=0)
-            panel.set_title(self._title(i, limit), pad=3, fontsize=text)
-            hide_spines(panel)
-        figure.supxlabel(self._label)
-        is_single = len(metrics) == 1
-        figure.supylabel(_TITLES[metrics[0]] if is_single else "Value")
-        lines = [] if is_single else [(_TITLES[metric], _LINES[metric]) for metric in metrics]
-        mark: dict[str, Any] = {"color": GRAY, "linestyle": DASHED, "linewidth": 0.8}
-        figure_legend(figure, *lines, ("chosen threshold", mark))
-        self.ax_, self.figure_ = np.array(axes), figure
+        side, limit, fontsize = (
+            (2.2, 24, 8) if len(self.names) <= style.MAX_LINES else (1.15, 10, 7)
+        )
+        self.figure_, self.ax_ = style.make_panels(plt, ax, len(self.names), side)
+        for i, panel in enumerate(self.ax_):
+            style.unit_scale(panel, x=self.is_proba)
+            self._draw_attribute(panel, i, metrics, {"linewidth": 1, **kwargs})
+            panel.set_title(self._title(i, limit), pad=3, fontsize=fontsize)
+        style.label_panels(self.figure_, self.ax_, self._xlabel, _axis_label(metrics))
 
     def _plot_many(
         self, plt: Any, ax: Any, metrics: tuple[str, ...], kwargs: dict[str, Any]
     ) -> None:
         n = len(self.names)
-        figure, inches = make_row_figure(plt, ax, 1.6 + 2.4 * len(metrics), n)
-        axes = figure.subplots(1, len(metrics), sharex=True, sharey=True, squeeze=False)[0]
+        width = 1.6 + 2.4 * len(metrics)
+        self.figure_, self.ax_ = style.make_row_panels(plt, ax, n, width, len(metrics), sharex=True)
         sorted_by = "f1" if "f1" in metrics else metrics[0]
         order = np.argsort(-np.nan_to_num(self.at(sorted_by, self.chosen), nan=-1), kind="stable")
         low, high = 0.0, 1.0
@@ -368,33 +321,25 @@ class ThresholdCurveDisplay:
             high = max(float(thresholds[-1]) for thresholds in self.thresholds)
         grid = np.linspace(low, high, 201)
         half = (grid[1] - grid[0]) / 2
-        look = {"cmap": "viridis", "vmin": 0, "vmax": 1, "interpolation": "nearest", **kwargs}
-        for panel, metric in zip(axes, metrics, strict=True):
+        names, span = [self.names[i] for i in order], (low - half, high + half)
+        dots = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.5}
+        for panel, metric in zip(self.ax_, metrics, strict=True):
             values = self.at(metric, np.broadcast_to(grid, (n, len(grid))))[order]
-            panel.set_facecolor(PALE)
-            extent = (low - half, high + half, n - 0.5, -0.5)
-            image = panel.imshow(values, aspect="auto", extent=extent, **look)
-            panel.plot(
-                self.chosen[order], np.arange(n), "o", color="white", markeredgecolor="black",
-                markeredgewidth=0.5, markersize=2.6, clip_on=False,
-            )  # fmt: skip
-            panel.set_title(_TITLES[metric])
+            scale = {"cmap": "viridis", "vmin": 0, "vmax": 1, **kwargs}
+            image = style.draw_rows(panel, values, names, span, scale)
+            panel.plot(self.chosen[order], np.arange(n), "o", markersize=2.6, clip_on=False, **dots)
+            panel.set_title(_LINES[metric]["label"])
             if self.is_proba:
-                panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-            hide_spines(panel)
-        label_ticks(axes[0].yaxis, [self.names[i] for i in order], inches)
-        figure.supxlabel(self._label)
-        axes[0].set_ylabel(f"{n} attributes, by {_TITLES[sorted_by]} at the threshold (○)")
+                panel.set_xticks(*style.UNIT_TICKS)
+        self.figure_.supxlabel(self._xlabel)
+        by = _LINES[sorted_by]["label"]
+        self.ax_[0].set_ylabel(f"{n} attributes, by {by} at the threshold (○)")
         label = "Value (gray: nothing predicted)"
-        add_colorbar(figure, image, list(axes), label, fraction=0.03, pad=0.01)
-        self.ax_, self.figure_ = np.array(axes), figure
+        style.add_colorbar(self.figure_, image, list(self.ax_), label, fraction=0.03, pad=0.01)
 
 
-def _f1(precision: Array, recall: Array) -> NDArray[np.float64]:
-    total = precision + recall
-    result = np.zeros(len(total))
-    np.divide(2 * precision * recall, total, out=result, where=total > 0)
-    return result
+def _axis_label(metrics: tuple[str, ...]) -> str:
+    return str(_LINES[metrics[0]]["label"]) if len(metrics) == 1 else "Value"
 
 
 def _checked_metrics(metrics: Any) -> tuple[str, ...]:

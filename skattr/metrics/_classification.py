@@ -25,19 +25,8 @@ from skattr.metrics._label_scores import (
 from skattr.metrics._options import Options, documented
 from skattr.metrics._rates import f_beta
 
-_AVERAGE_OF_ENTRIES = """{"macro", "micro", "weighted", "samples"} or None, default=<default>
-    Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
-    a row's known labels; or one value per attribute."""
-_AVERAGE_OF_CLASSES = """{"macro", "micro", "weighted"} or None, default=<default>
-    Mean over attributes; value of all entries pooled, each class of an attribute that is not
-    binary against the rest; mean weighted by known entries; or one value per attribute."""
-_COUNTS = """DataFrame
-    Columns "TP", "FN", "FP" and "TN", integers without weights. There is one row for the positive
-    class of each binary attribute, and one for each present class of any other attribute against
-    the rest. The index holds attribute and class."""
 
-
-@documented()
+@documented
 def precision_score(
     y_true: Any,
     y_pred: Any,
@@ -51,7 +40,14 @@ def precision_score(
     The precision of an attribute that is not binary is the mean over its classes present in
     y_true or y_pred, each against the rest, as scikit-learn's ``average="macro"`` has it.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {average}
+    {zero_division}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -63,7 +59,7 @@ def precision_score(
     return PRECISION_METRIC.score(inputs, average, zero_division)
 
 
-@documented()
+@documented
 def recall_score(
     y_true: Any,
     y_pred: Any,
@@ -77,7 +73,14 @@ def recall_score(
     The recall of an attribute that is not binary is the mean over its classes present in y_true
     or y_pred.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {average}
+    {zero_division}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -88,7 +91,7 @@ def recall_score(
     return RECALL_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented(beta="float\n    A finite number of at least 0.")
+@documented
 def fbeta_score(
     y_true: Any,
     y_pred: Any,
@@ -100,7 +103,16 @@ def fbeta_score(
 ) -> Any:
     """Weighted harmonic mean of precision and recall, recall having the weight beta squared.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    beta : float
+        A finite number of at least 0.
+    {average}
+    {zero_division}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -114,7 +126,7 @@ def fbeta_score(
     return metric.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented()
+@documented
 def f1_score(
     y_true: Any,
     y_pred: Any,
@@ -128,7 +140,14 @@ def f1_score(
     The macro average is the mean of the attributes' F1, not the harmonic mean of mean precision
     and mean recall.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {average}
+    {zero_division}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -142,7 +161,7 @@ def f1_score(
     return F1_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented()
+@documented
 def jaccard_score(
     y_true: Any,
     y_pred: Any,
@@ -153,7 +172,14 @@ def jaccard_score(
 ) -> Any:
     """Intersection over union of predicted and known positives, TP / (TP + FN + FP).
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {average}
+    {zero_division}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -164,7 +190,7 @@ def jaccard_score(
     return JACCARD_METRIC.score(label_inputs(y_true, y_pred, **options), average, zero_division)
 
 
-@documented(average=_AVERAGE_OF_ENTRIES)
+@documented
 def accuracy_score(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -172,7 +198,15 @@ def accuracy_score(
 
     For several labels scikit-learn's function of this name is :func:`subset_accuracy`.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
+        Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
+        a row's known labels; or one value per attribute.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -183,13 +217,21 @@ def accuracy_score(
     return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented(average=_AVERAGE_OF_ENTRIES)
+@documented
 def hamming_accuracy(
     y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are predicted: `accuracy_score`, pooled by default.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted", "samples"} or None, default="micro"
+        Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
+        a row's known labels; or one value per attribute.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -200,13 +242,21 @@ def hamming_accuracy(
     return ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented(average=_AVERAGE_OF_ENTRIES)
+@documented
 def hamming_loss(
     y_true: Any, y_pred: Any, *, average: str | None = "micro", **options: Unpack[Options]
 ) -> Any:
     """Share of all known entries that are not predicted.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted", "samples"} or None, default="micro"
+        Mean over attributes; over known entries ("micro" and "weighted"); over rows of the share of
+        a row's known labels; or one value per attribute.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -217,14 +267,23 @@ def hamming_loss(
     return 1 - ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented(returns="float")
+@documented
 def subset_accuracy(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> float:
     """Share of the rows all of whose known labels are predicted.
 
     Rows without a known label do not count. This is what scikit-learn's `accuracy_score` and
     the classifiers' `score` return for several labels.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {options}
+
+    Returns
+    -------
+    float
+
+    {raises}
 
     Notes
     -----
@@ -246,7 +305,7 @@ def subset_accuracy(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> flo
     return exact_match(codes, inputs.predicted, inputs.row_weights)
 
 
-@documented(average=_AVERAGE_OF_CLASSES)
+@documented
 def balanced_accuracy_score(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -254,7 +313,15 @@ def balanced_accuracy_score(
 
     Undefined where fewer than two classes are known; scikit-learn's is the recall of the one.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over attributes; value of all entries pooled, each class of an attribute that is not
+        binary against the rest; mean weighted by known entries; or one value per attribute.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -265,7 +332,7 @@ def balanced_accuracy_score(
     return BALANCED_ACCURACY_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented(average=_AVERAGE_OF_CLASSES)
+@documented
 def matthews_corrcoef(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -273,7 +340,15 @@ def matthews_corrcoef(
 
     Undefined where fewer than two classes are known; 0 where only one class is predicted.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over attributes; value of all entries pooled, each class of an attribute that is not
+        binary against the rest; mean weighted by known entries; or one value per attribute.
+    {options}
+
+    {returns}
 
     References
     ----------
@@ -289,11 +364,23 @@ def matthews_corrcoef(
     return MATTHEWS_METRIC.score(label_inputs(y_true, y_pred, **options), average)
 
 
-@documented(returns=_COUNTS)
+@documented
 def confusion_counts(y_true: Any, y_pred: Any, **options: Unpack[Options]) -> pd.DataFrame:
     """Return true and false positives and negatives among the known entries.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    {options}
+
+    Returns
+    -------
+    DataFrame
+        Columns "TP", "FN", "FP" and "TN", integers without weights. There is one row for the
+        positive class of each binary attribute, and one for each present class of any other
+        attribute against the rest. The index holds attribute and class.
+
+    {raises}
 
     Examples
     --------

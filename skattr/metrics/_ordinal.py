@@ -10,25 +10,24 @@ from skattr.metrics._inputs import Array, Inputs, label_inputs
 from skattr.metrics._options import Options, documented
 from skattr.metrics._rates import divide
 
-_RAISES = """ValueError
-    If no attribute is ordinal, shapes or parameters do not fit, or a prediction is missing where
-    the label is known."""
 
-
-@documented(
-    average="""{"macro", "micro", "weighted"} or None, default=<default>
-    Mean over ordinal attributes; over their known entries ("micro" and "weighted"); or one value
-    per attribute, NaN for those that are not ordinal.""",
-    raises=_RAISES,
-)
+@documented
 def mean_absolute_error(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Mean number of levels between the predicted and the known label.
 
-    Attributes that are not ordinal are left out.
+    Attributes that are not ordinal are left out. At least one must be ordinal.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over ordinal attributes; over their known entries ("micro" and "weighted"); or one
+        value per attribute, NaN for those that are not ordinal.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -47,21 +46,24 @@ def mean_absolute_error(
     return _average("Mean absolute error", values, matrices, inputs, average, "no known label")
 
 
-@documented(
-    average="""{"macro", "weighted"} or None, default=<default>
-    Mean over ordinal attributes; mean weighted by their known entries; or one value per
-    attribute, NaN for those that are not ordinal.""",
-    raises=_RAISES,
-)
+@documented
 def quadratic_kappa(
     y_true: Any, y_pred: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
     """Agreement beyond chance, weighted by squared distances between levels (Cohen, 1968).
 
     Undefined where one level is both the only known and the only predicted one. Attributes that
-    are not ordinal are left out.
+    are not ordinal are left out. At least one must be ordinal.
 
-    {sections}
+    Parameters
+    ----------
+    {labels}
+    average : {"macro", "weighted"} or None, default="macro"
+        Mean over ordinal attributes; mean weighted by their known entries; or one value per
+        attribute, NaN for those that are not ordinal.
+    {options}
+
+    {returns}
 
     Examples
     --------

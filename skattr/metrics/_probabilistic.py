@@ -17,17 +17,8 @@ _NO_LABEL = "no known label"
 # another attribute.
 Losses = tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array]]
 
-_Y_SCORE = """list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
-    Probabilities of the classes as `predict_proba` returns them, or of the positive classes if
-    all attributes are binary; for one attribute (n,) or (n, n_classes)."""
-_AVERAGE = """{"macro", "micro", "weighted"} or None, default=<default>
-    Mean over attributes; over all known entries ("micro" and "weighted"); or one value per
-    attribute."""
-_RAISES = """ValueError
-    If shapes or parameters do not fit, or the score of a known entry is not a probability."""
 
-
-@documented(y_score=_Y_SCORE, average=_AVERAGE, raises=_RAISES)
+@documented
 def log_loss(
     y_true: Any,
     y_score: Any,
@@ -40,7 +31,15 @@ def log_loss(
     Probabilities are clipped to [eps, 1 - eps] with the machine epsilon of their dtype, as in
     scikit-learn.
 
-    {sections}
+    Parameters
+    ----------
+    {scores}
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over attributes; over all known entries ("micro" and "weighted"); or one value per
+        attribute.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -52,14 +51,7 @@ def log_loss(
     return _mean_loss("Log loss", (_binary_log, _class_log), inputs, average)
 
 
-@documented(
-    y_score=_Y_SCORE,
-    average=_AVERAGE,
-    scale_by_half="""bool or "auto", default=<default>
-    Whether to halve the sum over classes, so that it lies in [0, 1] and not in [0, 2]; "auto"
-    halves where there are two classes, as in scikit-learn.""",
-    raises=_RAISES,
-)
+@documented
 def brier_score_loss(
     y_true: Any,
     y_score: Any,
@@ -70,7 +62,18 @@ def brier_score_loss(
 ) -> Any:
     """Mean squared difference of probabilities and labels (Brier, 1950).
 
-    {sections}
+    Parameters
+    ----------
+    {scores}
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over attributes; over all known entries ("micro" and "weighted"); or one value per
+        attribute.
+    scale_by_half : bool or "auto", default="auto"
+        Whether to halve the sum over classes, so that it lies in [0, 1] and not in [0, 2]; "auto"
+        halves where there are two classes, as in scikit-learn.
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -93,21 +96,7 @@ def brier_score_loss(
     return _mean_loss("Brier score", (of_binary, of_classes), inputs, average)
 
 
-@documented(
-    y_score=_Y_SCORE,
-    n_bins="""int, default=<default>
-    Number of bins; empty ones do not count.""",
-    strategy="""{"uniform", "quantile"}, default=<default>
-    Bins of equal width, or of equal numbers of known entries. A bin contains its upper edge, not
-    its lower one, as in :func:`sklearn.calibration.calibration_curve`.""",
-    norm="""{"l1", "l2", "max"}, default=<default>
-    Mean absolute difference over bins, root of the mean squared difference (both weighted by the
-    entries of a bin), or largest difference.""",
-    average="""{"macro", "micro", "weighted"} or None, default=<default>
-    Mean over attributes; value of one calibration curve of all known entries; mean weighted by
-    known entries; or one value per attribute.""",
-    raises=_RAISES,
-)
+@documented
 def calibration_error(
     y_true: Any,
     y_score: Any,
@@ -124,7 +113,23 @@ def calibration_error(
     For others the highest probability of a row is compared with how often its class is the known
     one.
 
-    {sections}
+    Parameters
+    ----------
+    {scores}
+    n_bins : int, default=15
+        Number of bins; empty ones do not count.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        Bins of equal width, or of equal numbers of known entries. A bin contains its upper edge,
+        not its lower one, as in :func:`sklearn.calibration.calibration_curve`.
+    norm : {"l1", "l2", "max"}, default="l1"
+        Mean absolute difference over bins, root of the mean squared difference (both weighted by
+        the entries of a bin), or largest difference.
+    average : {"macro", "micro", "weighted"} or None, default="macro"
+        Mean over attributes; value of one calibration curve of all known entries; mean weighted by
+        known entries; or one value per attribute.
+    {options}
+
+    {returns}
 
     References
     ----------

@@ -18,15 +18,8 @@ from skattr.metrics._options import Options, documented
 
 _ENTRIES = 1 << 22  # entries sorted together: 16 MB of keys
 
-_Y_SCORE = """list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
-    Scores of the classes as `predict_proba` returns them, or of the positive classes if all
-    attributes are binary; for one attribute (n,) or (n, n_classes). Scores of entries with a
-    missing label may be anything. The positive class is the second in sorted order."""
-_RAISES = """ValueError
-    If shapes or parameters do not fit, or the score of a known entry is NaN."""
 
-
-@documented(y_score=_Y_SCORE, raises=_RAISES)
+@documented
 def average_precision_score(
     y_true: Any, y_score: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -36,7 +29,13 @@ def average_precision_score(
     entries come in together. For an attribute that is not binary it is the mean over the classes
     that are present, each against the rest.
 
-    {sections}
+    Parameters
+    ----------
+    {scores}
+    {average}
+    {options}
+
+    {returns}
 
     Examples
     --------
@@ -48,7 +47,7 @@ def average_precision_score(
     return AVERAGE_PRECISION.score(score_inputs(y_true, y_score, **options), average)
 
 
-@documented(y_score=_Y_SCORE, raises=_RAISES)
+@documented
 def roc_auc_score(
     y_true: Any, y_score: Any, *, average: str | None = "macro", **options: Unpack[Options]
 ) -> Any:
@@ -58,7 +57,13 @@ def roc_auc_score(
     binary it is the mean over the classes that are present, each against the rest
     (``multi_class="ovr"`` in scikit-learn); scores need not sum to one.
 
-    {sections}
+    Parameters
+    ----------
+    {scores}
+    {average}
+    {options}
+
+    {returns}
 
     Examples
     --------

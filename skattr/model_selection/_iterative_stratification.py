@@ -7,6 +7,7 @@ each label where possible.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -68,21 +69,22 @@ def label_matrix(codes: Integers) -> tuple[Any, NDArray[np.bool_]]:
     return labels, is_pair[retained]
 
 
-def sum_by_group(labels: Any, group_of_row: Integers) -> Any:
+def sum_by_group(labels: Any, group_of_row: Integers, n_groups: int) -> Any:
     """Sum the rows of each group.
 
     Parameters
     ----------
     labels : csr_array of shape (n, n_labels)
     group_of_row : ndarray of shape (n,), int
+    n_groups : int
 
     Returns
     -------
     csr_array of shape (n_groups, n_labels)
     """
     n = len(group_of_row)
-    member = scipy.sparse.csr_array((np.ones(n), (group_of_row, np.arange(n))))
-    return member @ labels
+    entries = (np.ones(n), (group_of_row, np.arange(n)))
+    return scipy.sparse.csr_array(entries, (n_groups, n)) @ labels
 
 
 def assign(
@@ -117,24 +119,51 @@ def assign(
     order = order[(n_units[order] > 1) | is_pair[order]]
     labels, is_pair = labels[:, order], is_pair[order]
     labels.sort_indices()
-    weights = 1 / np.maximum(labels.sum(axis=0), 1)
-    shares = targets / targets.sum()
-    is_grouped = bool((unit_sizes > 1).any())
     folds = _assign(labels, _unit_targets(targets, len(unit_sizes)))
-    balanced = labels
+    balanced, weights = labels, 1 / np.maximum(labels.sum(axis=0), 1)
+    is_grouped = bool((unit_sizes > 1).any())
     if is_grouped:
         # The size of a unit is one more label, as groups of unequal size unbalance the folds.
-        n_labels = max(1, labels.shape[1])
         sizes = scipy.sparse.csr_array(unit_sizes[:, np.newaxis].astype(np.float64))
         balanced = scipy.sparse.hstack([labels, sizes], format="csr")
-        weights = np.append(weights, np.sqrt(n_labels) / unit_sizes.sum())
-    _rebalance(balanced, folds, shares, weights, is_grouped)
+        weights = np.append(weights, np.sqrt(max(1, labels.shape[1])) / unit_sizes.sum())
+    problem = _Problem(balanced, weights, targets / targets.sum(), is_grouped)
+    _rebalance(problem, folds)
     present = _to_cover(labels, is_pair, unit_sizes, folds, cover_shares)
-    if present is not None:
-        folds = _ensure_coverage(
-            present, balanced, folds, shares, cover_shares, weights, is_grouped
-        )
-    return folds
+    return folds if present is None else _ensure_coverage(problem, present, folds, cover_shares)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Labels to balance over folds.
+
+    Attributes
+    ----------
+    labels : csr_array of shape (n_units, n_labels), float64
+    weights : ndarray of shape (n_labels,)
+        Weight of the squared excess of each label.
+    shares : ndarray of shape (n_folds,)
+        Desired share of each fold; they sum to 1.
+    moves : bool
+        Whether a unit may change folds without another one in exchange, which changes the
+        numbers of units of the folds.
+    """
+
+    labels: Any
+    weights: Floats
+    shares: Floats
+    moves: bool
+
+    def excess(self, folds: NDArray[np.intp]) -> Floats:
+        """Return the excess of each fold over its desired count of each label."""
+        counts = sum_by_group(self.labels, folds, len(self.shares)).toarray()
+        excess: Floats = counts - self.shares[:, np.newaxis] * counts.sum(axis=0)
+        return excess
+
+    def dense(self, table: Any, units: NDArray[np.intp]) -> Floats:
+        """Return rows of a table; with `moves`, a row of zeros for no unit follows them."""
+        rows: Floats = table[units].toarray()
+        return np.vstack([rows, np.zeros(rows.shape[1])]) if self.moves else rows
 
 
 def _unit_targets(targets: Floats, n_units: int) -> Integers:
@@ -148,56 +177,36 @@ def _unit_targets(targets: Floats, n_units: int) -> Integers:
 
 def _assign(labels: Any, fold_units: Integers) -> NDArray[np.intp]:
     """Assign units evenly in the order of their rarest labels (columns: rarest label first)."""
-    n, n_labels = labels.shape
-    length = np.diff(labels.indptr)
-    keys = []
-    for depth in range(3):
-        key = np.full(n, n_labels)
-        key[length > depth] = labels.indices[labels.indptr[:-1][length > depth] + depth]
-        keys.append(key)
-    turn = np.concatenate([(np.arange(size) + 0.5) / max(size, 1) for size in fold_units])
+    n_labels = labels.shape[1]
+    # the three rarest labels of each unit, `n_labels` if it has fewer
+    entries = labels.indptr[:-1, np.newaxis] + np.arange(3)
+    padded = np.append(labels.indices, [n_labels] * 3)
+    rarest = np.where(entries < labels.indptr[1:, np.newaxis], padded[entries], n_labels)
+    turn = np.concatenate([(np.arange(size) + 0.5) / size for size in fold_units])
     fold_of_turn = np.repeat(np.arange(len(fold_units)), fold_units)
-    folds = np.empty(n, dtype=np.intp)
-    folds[np.lexsort(keys[::-1])] = fold_of_turn[np.argsort(turn, kind="stable")]
+    folds = np.empty(len(rarest), dtype=np.intp)
+    folds[np.lexsort(rarest.T[::-1])] = fold_of_turn[np.argsort(turn, kind="stable")]
     return folds
 
 
-def _sums(labels: Any, folds: NDArray[np.intp], n_folds: int) -> Floats:
-    """Sum the rows of `labels` per fold."""
-    member = scipy.sparse.csr_array(
-        (np.ones(len(folds)), (folds, np.arange(len(folds)))), (n_folds, len(folds))
-    )
-    result: Floats = (member @ labels).toarray()
-    return result
-
-
-def _rebalance(
-    labels: Any, folds: NDArray[np.intp], shares: Floats, weights: Floats, moves: bool
-) -> None:
+def _rebalance(problem: _Problem, folds: NDArray[np.intp]) -> None:
     """Exchange units in place while that lowers sum_fl weight_l (count_fl - desired_fl)^2."""
-    counts = _sums(labels, folds, len(shares))
-    excess = counts - shares[:, np.newaxis] * counts.sum(axis=0)
+    labels, weights = problem.labels, problem.weights
+    excess = problem.excess(folds)
     squares = labels.power(2) @ weights
     for turn in range(ROUNDS):
         changed = False
-        for a, b in combinations(range(len(shares)), 2):
+        for a, b in combinations(range(len(excess)), 2):
             gap = excess[a] - excess[b]
             if np.abs(gap).max(initial=0) <= 1:  # counts are integers, so no exchange can help
                 continue
             units_a = _promising(labels, folds == a, weights * gap, squares, turn)
             units_b = _promising(labels, folds == b, -weights * gap, squares, turn)
-            part_a, part_b = labels[units_a].toarray(), labels[units_b].toarray()
-            if moves:
-                units_a, units_b = np.append(units_a, -1), np.append(units_b, -1)
-                part_a, part_b = (
-                    np.vstack([part, np.zeros_like(gap)]) for part in (part_a, part_b)
-                )
-            for i, j in _exchanges(part_a, part_b, gap, weights, moves):
+            part_a, part_b = problem.dense(labels, units_a), problem.dense(labels, units_b)
+            for i, j in _exchanges(part_a, part_b, gap, weights, problem.moves):
                 changed = True
-                if units_a[i] >= 0:
-                    folds[units_a[i]] = b
-                if units_b[j] >= 0:
-                    folds[units_b[j]] = a
+                folds[units_a[i : i + 1]] = b  # no unit if i is the row of zeros
+                folds[units_b[j : j + 1]] = a
                 excess[a] -= part_a[i] - part_b[j]
                 excess[b] += part_a[i] - part_b[j]
         if not changed:
@@ -256,29 +265,25 @@ def _to_cover(
     The columns include the labels of pairs that `label_matrix` left out. The first column is true
     for every unit, so that no fold of groups stays empty.
     """
-    n_folds, n_labels = len(cover_shares), labels.shape[1]
+    shape = len(cover_shares), labels.shape[1]
     row_of_entry = np.repeat(np.arange(len(folds)), np.diff(labels.indptr))
-    is_full = (labels.data == unit_sizes[row_of_entry]).astype(np.float64)
-    cell = folds[row_of_entry] * n_labels + labels.indices
-    counts, full_counts = (
-        np.bincount(cell, entries, n_folds * n_labels).reshape(n_folds, n_labels)
-        for entries in (None, is_full)
-    )
-    size = np.bincount(folds, minlength=n_folds)[:, np.newaxis]
+    is_full = labels.data == unit_sizes[row_of_entry]
+    cells = folds[row_of_entry] * shape[1] + labels.indices
+    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    full_counts = np.bincount(cells, is_full, shape[0] * shape[1]).reshape(shape)
+    size = np.bincount(folds, minlength=shape[0])[:, np.newaxis]
     other_counts = size - full_counts
-    lacks = _needed(counts, cover_shares) & (counts == 0)
-    other_lacks = _needed(other_counts, cover_shares) & (other_counts == 0) & is_pair
-    if not lacks.any() and not other_lacks.any() and size.all():
+    needed = _needed(counts, cover_shares)
+    other_needed = _needed(other_counts, cover_shares) & is_pair
+    is_covered = ~(needed & (counts == 0)).any() and ~(other_needed & (other_counts == 0)).any()
+    if is_covered and size.all():
         return None
     # At most STEPS units change folds, so a more frequent label cannot be lost on the way.
-    rare = np.flatnonzero((_needed(counts, cover_shares) & (counts <= STEPS)).any(axis=0))
-    close = np.flatnonzero(
-        is_pair & (_needed(other_counts, cover_shares) & (other_counts <= STEPS)).any(axis=0)
-    )
-    present = (labels[:, rare] > 0).astype(np.float64)
-    other = scipy.sparse.csr_array(labels[:, close].toarray() < unit_sizes[:, np.newaxis])
+    rare = np.flatnonzero((needed & (counts <= STEPS)).any(axis=0))
+    other_rare = np.flatnonzero((other_needed & (other_counts <= STEPS)).any(axis=0))
+    other = scipy.sparse.csr_array(labels[:, other_rare].toarray() < unit_sizes[:, np.newaxis])
     anything = scipy.sparse.csr_array(np.ones((len(folds), 1)))
-    return scipy.sparse.hstack([anything, present, other], format="csr").astype(np.float64)
+    return scipy.sparse.hstack([anything, labels[:, rare] > 0, other], format="csr").astype(float)
 
 
 def _needed(counts: NDArray[Any], cover_shares: Floats) -> NDArray[np.bool_]:
@@ -288,13 +293,7 @@ def _needed(counts: NDArray[Any], cover_shares: Floats) -> NDArray[np.bool_]:
 
 
 def _ensure_coverage(
-    present: Any,
-    labels: Any,
-    folds: NDArray[np.intp],
-    shares: Floats,
-    cover_shares: Floats,
-    weights: Floats,
-    moves: bool,
+    problem: _Problem, present: Any, folds: NDArray[np.intp], cover_shares: Floats
 ) -> NDArray[np.intp]:
     """Exchange units until every fold has every label it needs, or for STEPS steps.
 
@@ -303,10 +302,9 @@ def _ensure_coverage(
     weight of a label grows for as long as it is lacking. The best folds found are returned.
     Folds are compared by their number of lacking labels, rarest labels first.
     """
-    counts = _sums(present, folds, len(shares))
+    counts = sum_by_group(present, folds, len(cover_shares)).toarray()
     needed = _needed(counts, cover_shares)
-    sums = _sums(labels, folds, len(shares))
-    excess = sums - shares[:, np.newaxis] * sums.sum(axis=0)
+    excess = problem.excess(folds)
     by_label = present.tocsc()
     level = np.unique(counts.sum(axis=0), return_inverse=True)[1] + 1
     level[0] = 0  # an empty fold is the worst defect
@@ -327,23 +325,25 @@ def _ensure_coverage(
         donors = by_label.indices[by_label.indptr[label] : by_label.indptr[label + 1]]
         if rng.random() < 0.1:  # always taking the best exchange can cycle
             donors = rng.choice(donors, 1)
+        resting = moved == step - 1
         exchange = _least_harm(
-            present, labels, donors, np.flatnonzero(folds == fold), fold, folds, counts,
-            excess, np.where(needed, pressure, 0.0), weights, moved == step - 1, moves,
+            problem, present, donors[~resting[donors]],
+            np.flatnonzero((folds == fold) & ~resting), fold, folds, counts, excess,
+            np.where(needed, pressure, 0.0),
         )  # fmt: skip
         if exchange is None:
             continue
         giver = folds[exchange[0]]
         for unit, source, goal in zip(exchange, (giver, fold), (fold, giver), strict=False):
-            counts[[source, goal]] += np.outer([-1, 1], present[[unit]].toarray()[0])
-            excess[[source, goal]] += np.outer([-1, 1], labels[[unit]].toarray()[0])
+            for table, sums in ((present, counts), (problem.labels, excess)):
+                sums[[source, goal]] += np.outer([-1, 1], table[[unit]].toarray()[0])
             folds[unit], moved[unit] = goal, step
     return best_folds
 
 
 def _least_harm(
+    problem: _Problem,
     present: Any,
-    labels: Any,
     donors: NDArray[np.intp],
     partners: NDArray[np.intp],
     fold: int,
@@ -351,41 +351,30 @@ def _least_harm(
     counts: Floats,
     excess: Floats,
     pressure: Floats,
-    weights: Floats,
-    rests: NDArray[np.bool_],
-    moves: bool,
-) -> tuple[int, ...] | None:
+) -> NDArray[np.intp] | None:
     """Return the unit to move to `fold` and, unless it is a plain move, the unit to move back.
 
     The harm of an exchange is the total pressure of the labels that the two folds lose, minus
     that of the labels they gain. The imbalance resolves ties.
     """
-    single, none = pressure * (counts == 1), pressure * (counts == 0)
-    donors, partners = donors[~rests[donors]], partners[~rests[partners]]
-    if not len(donors) or not (moves or len(partners)):
+    if not len(donors) or not (problem.moves or len(partners)):
         return None
-    if len(donors) > DONORS:
-        loss = np.empty(len(donors))
-        for giver in np.unique(folds[donors]):
-            of_giver = folds[donors] == giver
-            loss[of_giver] = present[donors[of_giver]] @ single[giver]
-        donors = donors[np.argsort(loss, kind="stable")[:DONORS]]
-    if len(partners) > PARTNERS:
-        loss = present[partners] @ single[fold]
-        partners = partners[np.argsort(loss, kind="stable")[:PARTNERS]]
-    in_donors, in_partners = present[donors].toarray(), present[partners].toarray()
-    of_donors, of_partners = labels[donors].toarray(), labels[partners].toarray()
-    if moves:
-        in_partners = np.vstack([in_partners, np.zeros(in_partners.shape[1])])
-        of_partners = np.vstack([of_partners, np.zeros(of_partners.shape[1])])
+    single, none = pressure * (counts == 1), pressure * (counts == 0)
+    loss = present[donors].multiply(single[folds[donors]]).sum(axis=1)
+    donors = donors[np.argsort(loss, kind="stable")[:DONORS]]
+    partners = partners[np.argsort(present[partners] @ single[fold], kind="stable")[:PARTNERS]]
+    in_donors, in_partners = present[donors].toarray(), problem.dense(present, partners)
+    of_donors = problem.labels[donors].toarray()
+    of_partners = problem.dense(problem.labels, partners)
     giver_single, giver_none = single[folds[donors]], none[folds[donors]]
     harm = (in_donors * (giver_single - none[fold])).sum(axis=1)[:, np.newaxis]
     harm = harm + in_partners @ single[fold]
     harm -= (in_donors * (giver_single + single[fold]) + giver_none) @ in_partners.T
+    weights = problem.weights
     gap = (excess[folds[donors]] - excess[fold]) * weights
     imbalance = (of_donors * (of_donors * weights - gap)).sum(axis=1)[:, np.newaxis]
     imbalance = imbalance + of_partners**2 @ weights
     imbalance += (gap - 2 * of_donors * weights) @ of_partners.T
     harm += 1e-3 * imbalance / (1 + np.abs(imbalance).max())
     i, j = divmod(int(harm.argmin()), harm.shape[1])
-    return (donors[i], partners[j]) if j < len(partners) else (donors[i],)
+    return np.append(donors[i], partners[j : j + 1])  # no partner if j is the row of zeros

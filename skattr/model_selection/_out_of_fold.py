@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.model_selection import check_cv
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
@@ -153,23 +155,20 @@ def make_splits(
     ValueError
         If `cv` has another type.
     """
-    own: Any = None
+    is_own = cv is None or isinstance(cv, Real)
     if cv is None or isinstance(cv, Integral):
-        own = MultilabelStratifiedKFold(5 if cv is None else int(cv))
+        cv = MultilabelStratifiedKFold(5 if cv is None else int(cv))
     elif isinstance(cv, Real):
-        own = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
-    if own is not None:
+        cv = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
+    elif isinstance(cv, str) or not (hasattr(cv, "split") or isinstance(cv, Iterable)):
+        raise ValueError(
+            f"cv must be an int, a float, a splitter or an iterable of splits; got {cv!r}."
+        )
+    if is_own:
         # The codes are at hand, so the splitter need not encode y a second time; without missing
         # labels they stay integers, which its fast path accepts.
-        labels = codes if codes.min(initial=0) >= 0 else np.where(codes < 0, np.nan, codes)
-        return list(own.split(labels, labels, **params))
-    if hasattr(cv, "split") and not isinstance(cv, str):
-        return list(cv.split(X, y, **params))
-    if isinstance(cv, Iterable) and not isinstance(cv, str):
-        return [(np.asarray(train), np.asarray(test)) for train, test in cv]
-    raise ValueError(
-        f"cv must be an int, a float, a splitter or an iterable of splits; got {cv!r}."
-    )
+        X = y = codes if codes.min(initial=0) >= 0 else np.where(codes < 0, np.nan, codes)
+    return list(check_cv(cv).split(X, y, **params))
 
 
 def predict_folds(
@@ -204,14 +203,11 @@ def predict_folds(
             f"cv puts row {int(times.argmax())} into {int(times.max())} test folds; each row may "
             "be held out at most once."
         )
-    parallel = Parallel(n_jobs=n_jobs)
-    predictions = list(
-        parallel(
-            delayed(_fit_and_predict)(
-                clone(estimator), X, y, split, response_method, params or {}, keep_estimators
-            )
-            for split in splits
+    predictions: list[FoldPrediction] = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_predict)(
+            clone(estimator), X, y, split, response_method, params or {}, keep_estimators
         )
+        for split in splits
     )
     if len({prediction.is_proba for prediction in predictions}) > 1:
         raise ValueError(
@@ -262,15 +258,8 @@ def _fit_and_predict(
     response, is_proba = get_response(estimator, X_test, response_method)
     if not keep_estimators:
         # A network need not be sent back from the worker process: only classes_ is read later.
-        estimator = _Classes(estimator.classes_)
+        estimator = SimpleNamespace(classes_=estimator.classes_)
     return FoldPrediction(test, response, is_proba, estimator)
-
-
-class _Classes:
-    """Substitute of a fold's classifier that keeps only its `classes_`."""
-
-    def __init__(self, classes: Any) -> None:
-        self.classes_ = classes
 
 
 def collect_out_of_fold(

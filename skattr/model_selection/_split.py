@@ -101,13 +101,11 @@ class MultilabelStratifiedKFold(_GroupsIgnoredMixin, _BaseKFold):
         self, X: Any = None, y: Any = None, groups: Any = None
     ) -> Iterator[NDArray[np.bool_]]:
         codes = _codes(y)
-        sizes = len(codes) // self.n_splits + (
-            np.arange(self.n_splits) < len(codes) % self.n_splits
-        )
+        n, rest = divmod(len(codes), self.n_splits)
+        sizes = n + (np.arange(self.n_splits) < rest)
         order = _order(len(codes), self.shuffle, self.random_state)
         folds = _assign_rows(codes, order, sizes, np.full(self.n_splits, 1 / self.n_splits))
-        for fold in range(self.n_splits):
-            yield folds == fold
+        yield from (folds == fold for fold in range(self.n_splits))
 
 
 class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
@@ -187,15 +185,14 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
                 f"of groups: {len(sizes)}."
             )
         labels, is_pair = label_matrix(_codes(y))
-        labels = sum_by_group(labels, group_of_row)
+        labels = sum_by_group(labels, group_of_row, len(sizes))
         order = _order(len(sizes), self.shuffle, self.random_state)
         shares = np.full(self.n_splits, 1 / self.n_splits)
         folds = np.empty(len(sizes), dtype=np.intp)
         folds[order] = assign(
             labels[order], is_pair, sizes[order], shares * len(group_of_row), shares
         )
-        for fold in range(self.n_splits):
-            yield folds[group_of_row] == fold
+        yield from (folds[group_of_row] == fold for fold in range(self.n_splits))
 
 
 class MultilabelStratifiedShuffleSplit(_GroupsIgnoredMixin, BaseShuffleSplit):
@@ -252,8 +249,9 @@ class MultilabelStratifiedShuffleSplit(_GroupsIgnoredMixin, BaseShuffleSplit):
         rng = _random_generator(self.random_state)
         rest = len(codes) - len(train) - len(test)
         # The unused rows are a third fold: it is balanced, but need not contain any label.
-        targets = np.array([len(train), len(test), rest][: 3 if rest else 2])
-        cover_shares = np.array([len(train), len(test), 0][: 3 if rest else 2]) / len(codes)
+        parts = slice(3 if rest else 2)
+        targets = np.array([len(train), len(test), rest])[parts]
+        cover_shares = np.array([len(train), len(test), 0])[parts] / len(codes)
         for _ in range(self.n_splits):
             folds = _assign_rows(codes, rng.permutation(len(codes)), targets, cover_shares)
             train, test = np.flatnonzero(folds == 0), np.flatnonzero(folds == 1)

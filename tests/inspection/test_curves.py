@@ -102,6 +102,21 @@ def test_selected_metrics_are_drawn(metrics):
         assert len(display.ax_) == 5
 
 
+def test_legends_name_the_lines_in_their_colors():
+    """One attribute has a line per metric; calibration curves have names and errors."""
+    y, scores = make_table(2)
+    curve = ThresholdCurveDisplay.from_predictions(y, scores, select=[0])
+    texts = [text.get_text() for text in curve.ax_.get_legend().get_texts()]
+    assert texts == ["Precision", "Recall", "F1", "chosen threshold"]
+    calibration = ReliabilityDisplay.from_predictions(y, scores)
+    legend = calibration.ax_[0].get_legend()
+    for name, error, text, line in zip(
+        y, calibration.errors, legend.get_texts(), legend.get_lines(), strict=True
+    ):
+        assert text.get_text() == f"{name}\nECE {error:.3f}"
+        assert text.get_color() == line.get_color()
+
+
 def test_chosen_threshold_is_marked():
     """The curve has a dot at the chosen threshold."""
     y, scores = make_table(1)

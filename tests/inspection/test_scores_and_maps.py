@@ -6,8 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, matthews_corrcoef
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -20,7 +18,7 @@ from skattr.inspection import (
     SimilarityDisplay,
 )
 from skattr.inspection._metric_names import takes_scores
-from skattr.inspection._style import display_name, spread_apart
+from skattr.inspection._style import display_name
 from tests.inspection.conftest import make_table
 
 
@@ -131,8 +129,8 @@ def test_given_scores_are_drawn():
         ({"metric": "f7"}, "`metric` must be callable or a function of skattr.metrics"),
         ({"metric": "get_scorer"}, "a value per attribute, .*; got 'get_scorer'"),
         ({"metric": "subset_accuracy"}, "a value per attribute, .*; got 'subset_accuracy'"),
-        ({"confidence": 95}, "`confidence` must be between 0 and 1; got 95"),
-        ({"n_bootstrap": 1}, "`n_bootstrap` must be 2 or more"),
+        ({"confidence": 95}, "confidence must be between 0 and 1; got 95"),
+        ({"n_bootstrap": 1}, "n_bootstrap must be at least 2; got 1"),
         ({"groups": [1, 2]}, "groups has 2 values, but there are 200 rows"),
         ({"select": ["hut"]}, "`select` names 'hut'"),
         ({"metric_params": {"average": "macro"}}, r"returns 1 value\(s\) for 3 attributes"),
@@ -295,16 +293,6 @@ def test_maps_are_drawn_into_given_axes():
     display = CooccurrenceDisplay.from_labels([[1, 0], [1, 1]], ax=ax, cmap="cividis")
     assert display.ax_ is ax and display.figure_ is figure
     assert ax.images[0].get_cmap().name == "cividis"
-
-
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.01, 0.12))
-def test_spread_labels_keep_their_order_and_distance(values, gap):
-    """Labels that fit keep the gap, the limits and their order."""
-    places = spread_apart(values, gap)
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(places[order]) >= gap - 1e-9).all()
-    assert places.min() >= -1e-9 and places.max() <= 1 + 1e-9
 
 
 def test_long_names_keep_both_ends():

@@ -349,7 +349,7 @@ def test_every_parameter_is_in_the_signature_and_the_docstring(name):
     for parameter in parameters:
         pattern = rf"(?m)^    ([*\w]+, )*\**{parameter}(, [*\w]+)*( :|$|\n)"
         assert re.search(pattern, described[0]), f"{name}({parameter})"
-    assert "{sections}" not in function.__doc__
+    assert "{options}" not in function.__doc__
     if "label_weight" in parameters:
         with pytest.raises(TypeError, match="sample_weights"):
             function([0, 1], [0, 1], sample_weights=[1, 1], **extra(name))

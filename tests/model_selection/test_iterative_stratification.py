@@ -53,7 +53,7 @@ def test_sum_by_group_adds_up():
     labels, _ = label_matrix(np.random.default_rng(0).integers(0, 3, (30, 4)))
     groups = np.arange(30) % 4
     expected = [labels.toarray()[groups == g].sum(axis=0) for g in range(4)]
-    np.testing.assert_array_equal(sum_by_group(labels, groups).toarray(), expected)
+    np.testing.assert_array_equal(sum_by_group(labels, groups, 4).toarray(), expected)
 
 
 def test_one_attribute_is_balanced_exactly():
@@ -175,7 +175,7 @@ def test_groups_without_labels_fill_all_folds():
         k = int(rng.integers(2, 6))
         sizes = rng.integers(1, 200, int(rng.integers(k, k + 4))) ** 2
         labels, is_pair = label_matrix(np.zeros((sizes.sum(), 1), dtype=np.int8))
-        labels = sum_by_group(labels, np.repeat(np.arange(len(sizes)), sizes))
+        labels = sum_by_group(labels, np.repeat(np.arange(len(sizes)), sizes), len(sizes))
         shares = np.full(k, 1 / k)
         folds = assign(labels, is_pair, sizes, sizes.sum() * shares, shares)
         assert set(folds.tolist()) == set(range(k))
@@ -196,5 +196,6 @@ def test_finds_hidden_folds_of_groups(k, size, width, seed):
     assume((codes >= 0).any(axis=0).all())
     labels, is_pair = label_matrix(codes)
     shares = np.full(k, 1 / k)
-    folds = assign(sum_by_group(labels, group), is_pair, sizes, len(group) * shares, shares)
+    labels = sum_by_group(labels, group, len(sizes))
+    folds = assign(labels, is_pair, sizes, len(group) * shares, shares)
     assert n_lacking(codes, folds[group], k) == 0
