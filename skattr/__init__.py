@@ -11,8 +11,8 @@ from skattr import thresholds as thresholds
 from skattr._estimators.augmentation import Augmentation as Augmentation
 from skattr._estimators.classifier import AttributeClassifier as AttributeClassifier
 from skattr._estimators.embedder import ImageEmbedder as ImageEmbedder
-from skattr._estimators.fine_tuning import FineTuning as FineTuning
 from skattr._estimators.options import Branches as Branches
+from skattr._estimators.options import FineTuning as FineTuning
 from skattr._estimators.options import ImageReading as ImageReading
 from skattr._estimators.options import TrainingOptions as TrainingOptions
 from skattr._targets.encoder import AttributeEncoder as AttributeEncoder

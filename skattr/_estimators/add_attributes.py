@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_consistent_length
 
 from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
@@ -99,11 +96,3 @@ def merge_encoders(old: AttributeEncoder, new: AttributeEncoder) -> AttributeEnc
     merged.output_names_ = [*old.output_names_, *new.output_names_]
     merged.n_outputs_ = old.n_outputs_ + new.n_outputs_
     return merged
-
-
-def drop_rows(rows: NDArray[np.intp], *parts: Any) -> list[Any]:
-    """Return arrays and tables without some of their rows; None stays None."""
-    check_consistent_length(*parts)
-    n_rows = len(parts[0])
-    keep = np.delete(np.arange(n_rows), rows)
-    return [None if part is None else _safe_indexing(part, keep) for part in parts]

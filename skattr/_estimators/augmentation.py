@@ -1,6 +1,6 @@
 """Parameter object for the augmentation of training images, and its presets."""
 
-from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ _SHARE = Interval(Real, 0, 0.5, closed="both")
 _FACTOR = Interval(Real, 0, 1, closed="left")
 
 
+@dataclass(eq=False, repr=False)
 class Augmentation(ParameterObject):
     """Random changes of training images, each with its own strength.
 
@@ -100,32 +101,18 @@ class Augmentation(ParameterObject):
         "test_flip": ["boolean"],
     }
 
-    def __init__(
-        self,
-        *,
-        flip: bool = False,
-        shift: float = 0.0,
-        zoom: float = 0.0,
-        rotation: float = 0.0,
-        brightness: float = 0.0,
-        contrast: float = 0.0,
-        saturation: float = 0.0,
-        hue: float = 0.0,
-        erase: float = 0.0,
-        mixup: float = 0.0,
-        test_flip: bool = False,
-    ) -> None:
-        self.flip = flip
-        self.shift = shift
-        self.zoom = zoom
-        self.rotation = rotation
-        self.brightness = brightness
-        self.contrast = contrast
-        self.saturation = saturation
-        self.hue = hue
-        self.erase = erase
-        self.mixup = mixup
-        self.test_flip = test_flip
+    _: KW_ONLY
+    flip: bool = False
+    shift: float = 0.0
+    zoom: float = 0.0
+    rotation: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    erase: float = 0.0
+    mixup: float = 0.0
+    test_flip: bool = False
 
     def changes(self) -> list[str]:
         """Describe the enabled changes, and thereby the attributes they may destroy.
@@ -180,7 +167,7 @@ def as_augmentation(augment: Any) -> Any:
     return clone(AUGMENTATION_PRESETS[augment]) if is_preset else augment
 
 
-def augmentation_settings(augment: Any) -> dict[str, Any] | Callable[..., Any] | None:
+def augmentation_settings(augment: Any) -> Any:
     """Return the checked settings of a preset or an :class:`Augmentation`.
 
     None and other callables are returned unchanged.
@@ -196,8 +183,7 @@ def augmentation_settings(augment: Any) -> dict[str, Any] | Callable[..., Any] |
     if isinstance(augment, Augmentation):
         return augment.settings()
     if callable(augment):
-        result: Callable[..., Any] = augment
-        return result
+        return augment
     names = ", ".join(map(repr, AUGMENTATION_PRESETS))
     raise ValueError(
         f"augment must be one of {names}, an Augmentation, a callable or None; got {augment!r}."

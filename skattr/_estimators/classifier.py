@@ -1,15 +1,14 @@
 """AttributeClassifier: one multi-branch network as one scikit-learn classifier."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skattr._estimators.add_attributes import (
-    drop_rows,
     merge_encoders,
     name_new_attributes,
     new_attribute_params,
@@ -17,25 +16,24 @@ from skattr._estimators.add_attributes import (
 from skattr._estimators.cross_fit import cross_fit_transform
 from skattr._estimators.data import (
     Codes,
+    InputKind,
     Metadata,
-    read_constraints,
     read_data,
+    select_rows,
     warn_all_missing,
 )
-from skattr._estimators.fine_tuning import FineTuning
-from skattr._estimators.fitting import Fitted, fit_net, partial_fit_net
-from skattr._estimators.options import Branches, ImageReading, TrainingOptions
-from skattr._estimators.parameters import PARAMETER_CONSTRAINTS, NestedParametersMixin
-from skattr._estimators.prediction import PredictionMixin
+from skattr._estimators.fitting import fit_net, partial_fit_net
+from skattr._estimators.parameters import ClassifierParameters
+from skattr._estimators.prediction import AttributePredictor
+from skattr._multioutput.constraints import get_constraints
 from skattr._targets.columns import read_labels
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.declarations import with_classes
 from skattr._targets.encoder import AttributeEncoder
+from skattr._training.net import AttributeNet
 
 
-class AttributeClassifier(
-    NestedParametersMixin, PredictionMixin, ClassifierMixin, TransformerMixin, BaseEstimator
-):
+class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParameters):
     """Multi-output classifier: a neural network with one branch per attribute.
 
     A shared backbone (a torchvision network for images) feeds one branch per attribute. The
@@ -239,82 +237,12 @@ class AttributeClassifier(
     ['target=0', 'target=1', 'target=2', 'large']
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = PARAMETER_CONSTRAINTS
-
-    def __init__(
-        self,
-        backbone: str | Callable[..., Any] = "auto",
-        *,
-        weights: str | None = None,
-        image_size: int | tuple[int, int] = 224,
-        augment: Any = None,
-        max_epochs: int = 12,
-        random_state: Any = None,
-        attributes: Mapping[Any, Any] | None = None,
-        missing_label: Any = None,
-        constraints: Mapping[str, Any] | None = None,
-        category_prior: str | None = None,
-        branches: Branches | str | None = None,
-        loss: Any = "auto",
-        pos_weight: Any = None,
-        class_weight: Any = None,
-        attribute_weight: Any = None,
-        optimizer: str | Callable[..., Any] = "adamw",
-        lr: float | str = "auto",
-        weight_decay: float = 0.01,
-        batch_size: int = 64,
-        validation_fraction: float | None = None,
-        early_stopping: bool | int = False,
-        fine_tuning: FineTuning | str | None = None,
-        training: TrainingOptions | str | None = None,
-        net_params: Mapping[str, Any] | None = None,
-        warm_start: bool = False,
-        images: ImageReading | str | None = None,
-        transform_output: str = "proba",
-        cross_fit: Any = None,
-        device: str = "auto",
-        verbose: int = 0,
-    ) -> None:
-        self.backbone = backbone
-        self.weights = weights
-        self.image_size = image_size
-        self.augment = augment
-        self.max_epochs = max_epochs
-        self.random_state = random_state
-        self.attributes = attributes
-        self.missing_label = missing_label
-        self.constraints = constraints
-        self.category_prior = category_prior
-        self.branches = branches
-        self.loss = loss
-        self.pos_weight = pos_weight
-        self.class_weight = class_weight
-        self.attribute_weight = attribute_weight
-        self.optimizer = optimizer
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.validation_fraction = validation_fraction
-        self.early_stopping = early_stopping
-        self.fine_tuning = fine_tuning
-        self.training = training
-        self.net_params = net_params
-        self.warm_start = warm_start
-        self.images = images
-        self.transform_output = transform_output
-        self.cross_fit = cross_fit
-        self.device = device
-        self.verbose = verbose
-
     def __sklearn_tags__(self) -> Any:
         """Declare the valid kinds of X and y."""
         tags = super().__sklearn_tags__()
-        tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
-        tags.classifier_tags.multi_class = True
         tags.classifier_tags.multi_label = True
         tags.transformer_tags.preserves_dtype = []  # outputs have the type of the network
-        tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
         return tags
 
@@ -372,28 +300,27 @@ class AttributeClassifier(
         return encoder, codes
 
     def _fit(self, X: Any, codes: Codes, metadata: Metadata, encoder: AttributeEncoder) -> Self:
-        constraints = read_constraints(self.constraints, encoder)
-        rows, labels, kind = read_data(self, X, codes, metadata, encoder)
-        net = fit_net(self, rows, labels, encoder, self._fitted())
-        return self._store(Fitted(net, encoder, kind, labels.categories), constraints)
+        constraints = get_constraints(self, encoder)
+        data = read_data(self, X, codes, metadata, encoder)
+        net = fit_net(self, data)
+        return self._store(net, encoder, data.kind, data.categories, constraints)
 
-    def _fitted(self) -> Fitted | None:
-        """Return what the last fit stored, None before the first."""
-        if not hasattr(self, "net_"):
-            return None
-        categories = getattr(self, "categories_", None)
-        return Fitted(self.net_, self.encoder_, self._kind, categories)
-
-    def _store(self, fitted: Fitted, constraints: LogicalConstraints | None) -> Self:
+    def _store(
+        self,
+        net: AttributeNet,
+        encoder: AttributeEncoder,
+        kind: InputKind,
+        categories: NDArray[Any] | None,
+        constraints: LogicalConstraints | None,
+    ) -> Self:
         """Set all fitted attributes.
 
         It is called last and cannot fail, so that a fit that fails leaves the last one whole.
         """
-        encoder, kind = fitted.encoder, fitted.kind
         self._constraints = constraints
         self._kind = kind
         self.encoder_ = encoder
-        self.net_ = fitted.net
+        self.net_ = net
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
         self.attribute_kinds_ = encoder.kinds_
@@ -403,13 +330,13 @@ class AttributeClassifier(
         self.classes_ = np.sort(encoder.classes_[0]) if is_single else encoder.classes_
         self.history_ = [
             {key: row[key] for key in ("epoch", "train_loss", "valid_loss", "dur") if key in row}
-            for row in fitted.net.history
+            for row in net.history
         ]
         self.n_iter_ = len(self.history_)
         optional = {
             "n_features_in_": kind.n_features,
             "feature_names_in_": kind.feature_names,
-            "categories_": fitted.categories,
+            "categories_": categories,
         }
         for name, value in optional.items():
             self.__dict__.pop(name, None)
@@ -453,18 +380,17 @@ class AttributeClassifier(
         ValueError
             As for :meth:`fit`, or if a weight is "balanced", which needs all labels at once.
         """
-        previous = self._fitted()
-        if previous is None:
-            encoder, codes = self._encode(y, classes)
-            state: tuple[Any, ...] = ()
-        else:
+        state: tuple[Any, ...] = ()
+        if hasattr(self, "net_"):
             encoder, codes = self.encoder_, self.encoder_.transform(y)
-            state = (previous.kind, previous.categories)
+            state = (self._kind, getattr(self, "categories_", None))
+        else:
+            encoder, codes = self._encode(y, classes)
         metadata = (sample_weight, label_weight, category)
-        constraints = read_constraints(self.constraints, encoder)
-        rows, labels, kind = read_data(self, X, codes, metadata, encoder, *state)
-        net = partial_fit_net(self, rows, labels, encoder, previous)
-        return self._store(Fitted(net, encoder, kind, labels.categories), constraints)
+        constraints = get_constraints(self, encoder)
+        data = read_data(self, X, codes, metadata, encoder, *state)
+        net = partial_fit_net(self, data)
+        return self._store(net, encoder, data.kind, data.categories, constraints)
 
     def add_attributes(
         self,
@@ -507,18 +433,19 @@ class AttributeClassifier(
         y = name_new_attributes(y, self.output_names_)
         if len(unreadable):
             parts = (features, y, sample_weight, label_weight)
-            features, y, sample_weight, label_weight = drop_rows(unreadable, *parts)
-        params = new_attribute_params(self.get_params(deep=False), y)
-        params |= {"attributes": attributes}
+            check_consistent_length(*parts)
+            readable = np.delete(np.arange(len(features)), unreadable)
+            features, y, sample_weight, label_weight = select_rows(readable, *parts)
+        params = new_attribute_params(self.get_params(deep=False), y) | {"attributes": attributes}
         # New branches are trained in a classifier of features and then appended as a group of
         # their own: one matrix product over old and new branches could round differently, and the
         # old predictions would no longer be bit-identical.
         new = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = merge_encoders(self.encoder_, new.encoder_)
-        constraints = read_constraints(self.constraints, encoder)
+        constraints = get_constraints(self, encoder)
         self._network.grow(new._network.branches)
         categories = getattr(self, "categories_", None)
-        return self._store(Fitted(self.net_, encoder, self._kind, categories), constraints)
+        return self._store(self.net_, encoder, self._kind, categories, constraints)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(

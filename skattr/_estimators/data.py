@@ -2,18 +2,20 @@
 
 import copy
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
 from skattr._cache.decoded_images import CachedFileRows
 from skattr._estimators.options import ImageReading, resolve
-from skattr._estimators.parameters import ClassifierParameters, InputParameters, check_image_size
+from skattr._estimators.parameters import ClassifierParameters, check_image_size
 from skattr._inputs.category import (
     category_codes,
     category_for_fit,
@@ -31,7 +33,6 @@ from skattr._inputs.checks import (
 )
 from skattr._inputs.rows import FeatureRows, FileRows, Rows
 from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
-from skattr._targets.constraints import LogicalConstraints, parse_constraints
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
 from skattr._training import find_unreadable
@@ -62,13 +63,16 @@ class InputKind:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Labels of all rows.
+class TrainingData:
+    """Checked arguments of `fit`.
 
     Attributes
     ----------
+    rows : Rows
+    kind : InputKind
+    encoder : AttributeEncoder
     codes : ndarray of shape (n, n_outputs), int64
-        -1 for a missing label.
+        Labels encoded by `encoder`; -1 for a missing label.
     weights : ndarray of shape (n, n_outputs)
         0 for a missing label.
     row_weights : ndarray of shape (n,)
@@ -79,6 +83,9 @@ class Labels:
     categories : ndarray of shape (n_categories,), or None
     """
 
+    rows: Rows
+    kind: InputKind
+    encoder: AttributeEncoder
     codes: Codes
     weights: Floats
     row_weights: Floats
@@ -93,9 +100,8 @@ class Labels:
 
 
 def check_X(
-    classifier: InputParameters,
+    classifier: ClassifierParameters,
     X: Any,
-    images: ImageReading,
     fitted: InputKind | None = None,
     *,
     defer_finite_check: bool = False,
@@ -104,10 +110,8 @@ def check_X(
 
     Parameters
     ----------
-    classifier : InputParameters
+    classifier : ClassifierParameters
     X : images, paths, or features
-    images : ImageReading
-        Checked `images` of the classifier.
     fitted : InputKind, optional
         Kind of X in `fit`. None in `fit` itself, where any kind is valid.
     defer_finite_check : bool
@@ -125,6 +129,7 @@ def check_X(
     ValueError
         If X is of another kind than in `fit`, or not valid at all.
     """
+    images = resolve(ImageReading, classifier.images)
     X, category = split_category(X)
     kind = infer_kind(X)
     if fitted is not None:
@@ -141,7 +146,7 @@ def check_X(
 
 
 def _check_features(
-    classifier: InputParameters,
+    classifier: ClassifierParameters,
     X: Any,
     images: ImageReading,
     fitted: InputKind | None,
@@ -164,9 +169,8 @@ def _check_features(
     unreadable = None
     if images.on_bad_image == "warn":
         unreadable = find_nan_rows(X)
-        is_nan = np.zeros(len(X), dtype=bool)
-        is_nan[list(unreadable)] = True
-        check_finite(X, X[~is_nan] if unreadable else X, fitted, skipped=is_nan)
+        nan_rows = list(unreadable)
+        check_finite(X, np.delete(X, nan_rows, axis=0), fitted, skipped=nan_rows)
     elif not defer_finite_check:
         check_finite(X, X, fitted)
     return FeatureRows(X.astype(fitted.dtype, copy=False), unreadable), fitted
@@ -176,7 +180,7 @@ def check_finite(
     X: NDArray[Any],
     probe: NDArray[Any],
     kind: InputKind,
-    skipped: NDArray[np.bool_] | None = None,
+    skipped: Sequence[int] = (),
 ) -> None:
     """Raise a ValueError if X is not finite, in scikit-learn's words and with the first position.
 
@@ -187,14 +191,13 @@ def check_finite(
         Array that is not finite where X is not: X, or the outputs of a linear network. X itself
         is searched only if the probe is not finite.
     kind : InputKind
-    skipped : ndarray of shape (n,), bool, optional
+    skipped : sequence of int
         Rows of NaN that are skipped.
     """
     if sum_is_finite(probe) or get_config()["assume_finite"]:
         return
     bad = ~np.isfinite(X)
-    if skipped is not None:
-        bad &= ~skipped[:, np.newaxis]
+    bad[list(skipped)] = False
     if not bad.any():
         return
     row, column = np.unravel_index(np.argmax(bad), bad.shape)
@@ -210,9 +213,7 @@ def check_finite(
     raise ValueError(message)
 
 
-def find_readable(
-    classifier: InputParameters, images: ImageReading, rows: Rows
-) -> NDArray[np.intp]:
+def find_readable(classifier: ClassifierParameters, rows: Rows) -> NDArray[np.intp]:
     """Return the rows that can be read, after a warning that names the others.
 
     By default all rows are returned, as unreadable ones are errors. With ``on_bad_image="warn"``
@@ -228,7 +229,7 @@ def find_readable(
     find_unreadable(
         rows,
         batch_size=classifier.batch_size,
-        num_workers=images.num_workers,
+        num_workers=resolve(ImageReading, classifier.images).num_workers,
         verbose=int(classifier.verbose),
     )
     check_any_readable(rows)
@@ -244,7 +245,7 @@ def read_data(
     encoder: AttributeEncoder,
     fitted: InputKind | None = None,
     categories: NDArray[Any] | None = None,
-) -> tuple[Rows, Labels, InputKind]:
+) -> TrainingData:
     """Check the arguments of `fit`.
 
     Parameters
@@ -262,13 +263,10 @@ def read_data(
 
     Returns
     -------
-    rows : Rows
-    labels : Labels
-    kind : InputKind
+    TrainingData
     """
     sample_weight, label_weight, category = metadata
-    images = resolve(ImageReading, classifier.images)
-    rows, column, kind = check_X(classifier, X, images, fitted)
+    rows, column, kind = check_X(classifier, X, fitted)
     weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
     unknown_weights = np.broadcast_to(row_weights[:, np.newaxis], codes.shape)
@@ -279,21 +277,17 @@ def read_data(
     if classifier.category_prior is None and isinstance(rows, FeatureRows) and fitted is None:
         warn_numeric_category(column)
     category = category_for_fit(classifier.category_prior, column, category)
+    data = TrainingData(rows, kind, encoder, codes, weights, row_weights, unknown_weights)
     if category is None:
-        return rows, Labels(codes, weights, row_weights, unknown_weights), kind
+        return data
     category = category_series(category, len(rows))
-    if categories is None:
-        categories = read_categories(category)
-    of_rows = category_codes(category, categories)
-    return rows, Labels(codes, weights, row_weights, unknown_weights, of_rows, categories), kind
+    categories = read_categories(category) if categories is None else categories
+    return replace(data, category=category_codes(category, categories), categories=categories)
 
 
-def read_constraints(constraints: Any, encoder: AttributeEncoder) -> LogicalConstraints | None:
-    """Check logical constraints against the attributes of y."""
-    if constraints is None:
-        return None
-    n_classes = [len(classes) for classes in encoder.classes_]
-    return parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
+def select_rows(rows: Any, *parts: Any) -> list[Any]:
+    """Return some rows of arrays, lists and tables; None stays None."""
+    return [None if part is None else _safe_indexing(part, rows) for part in parts]
 
 
 def category_for_prediction(column: Any, categories: NDArray[Any]) -> NDArray[np.int64]:
@@ -309,16 +303,12 @@ def category_for_prediction(column: Any, categories: NDArray[Any]) -> NDArray[np
             "The network was fitted with category_prior='condition', but X has no column "
             "'category'; add it, with None where the category is unknown."
         )
-    return category_codes(category_series(column, len(column)), categories)
+    return category_codes(column, categories)
 
 
 def warn_all_missing(encoder: AttributeEncoder) -> None:
     """Warn once about all attributes without a known label."""
-    names = [
-        name
-        for name, count in zip(encoder.output_names_, encoder.known_, strict=True)
-        if count == 0
-    ]
+    names = [encoder.output_names_[j] for j in np.flatnonzero(encoder.known_ == 0)]
     if names:
         warnings.warn(
             f"No label of {names} is known; their classes are predicted with equal probabilities.",

@@ -5,22 +5,22 @@ import json
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skattr._cache.embeddings import EmbeddingStore
 from skattr._cache.keys import image_keys
-from skattr._estimators.options import ImageReading, TrainingOptions, resolve
+from skattr._estimators.options import AT_LEAST_1, ImageReading, TrainingOptions, as_object, resolve
 from skattr._estimators.parameters import (
-    PARAMETER_CONSTRAINTS,
-    NestedParametersMixin,
+    NestedParameters,
     check_image_size,
     random_generator,
 )
@@ -33,13 +33,10 @@ from skattr._training.embedding import FrozenNetwork, read_batches
 from skattr.exceptions import ImageReadError
 
 _NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
-_SHARED = (
-    "backbone", "weights", "image_size", "batch_size", "device", "images", "random_state",
-    "verbose",
-)  # fmt: skip
 
 
-class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class ImageEmbedder(TransformerMixin, NestedParameters):
     """Transform images to the features of a frozen network, one row per image.
 
     Use it before a classifier in a pipeline if training the network itself would be too slow or
@@ -132,41 +129,33 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **{name: PARAMETER_CONSTRAINTS[name] for name in _SHARED},
-        "precision": TrainingOptions._parameter_constraints["precision"],
+        "backbone": [str, callable],
+        "weights": [str, None],
         "layer": [str],
+        "image_size": [AT_LEAST_1, tuple, list],
+        "batch_size": [AT_LEAST_1],
+        "device": [str],
+        "precision": TrainingOptions._parameter_constraints["precision"],
+        "images": [StrOptions({"exact", "scaled"}), ImageReading, None],
         "cache": [str, os.PathLike, None],
         "cache_key": [StrOptions({"content", "stat"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        backbone: str | Callable[[], Any] = "resnet50",
-        *,
-        weights: str | None = None,
-        layer: str = "pool",
-        image_size: int | tuple[int, int] = 224,
-        batch_size: int = 64,
-        device: str = "auto",
-        precision: str = "auto",
-        images: ImageReading | str | None = None,
-        cache: str | os.PathLike[str] | None = None,
-        cache_key: Any = "content",
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.backbone = backbone
-        self.weights = weights
-        self.layer = layer
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.device = device
-        self.precision = precision
-        self.images = images
-        self.cache = cache
-        self.cache_key = cache_key
-        self.random_state = random_state
-        self.verbose = verbose
+    backbone: str | Callable[[], Any] = "resnet50"
+    _: KW_ONLY
+    weights: str | None = None
+    layer: str = "pool"
+    image_size: int | tuple[int, int] = 224
+    batch_size: int = 64
+    device: str = "auto"
+    precision: str = "auto"
+    images: ImageReading | str | None = None
+    cache: str | os.PathLike[str] | None = None
+    cache_key: Any = "content"
+    random_state: Any = 0
+    verbose: int = 0
 
     def __sklearn_tags__(self) -> Any:
         """Declare the valid kinds of X."""
@@ -245,8 +234,17 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         rows = self._rows(X, self._network.image_size)
+        features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
         store = self._store()
-        features = self._computed(rows) if store is None else self._cached(store, rows)
+        if store is None:
+            with closing(self._batches(rows, readable_rows(rows))) as batches:
+                for indices, embed in batches:
+                    features[indices] = embed(slice(None))
+        else:
+            keys = self._fill_store(store, rows)
+            readable = readable_rows(rows)
+            keys_in_order = [keys[row] for row in readable.tolist()]
+            features[readable] = store.read(keys_in_order, self.n_features_out_)
         warn_unreadable(rows, "their features are NaN")
         return features
 
@@ -265,34 +263,22 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
         stem = f"{_name(self._network.backbone)}_{self._network.layer}"
         return np.array([f"{stem}_{j}" for j in range(self.n_features_out_)], dtype=object)
 
-    def _images(self) -> ImageReading:
+    def _rows(self, X: Any, size: tuple[int, int]) -> ImageRows | FileRows:
+        """Check X, without opening a file."""
         images = resolve(ImageReading, self.images)
         if images.cache is not None:
             raise ValueError(
                 "images has cache='memory', but ImageEmbedder reads each image once; use "
                 "`cache` of ImageEmbedder to store features."
             )
-        return images
-
-    def _rows(self, X: Any, size: tuple[int, int]) -> ImageRows | FileRows:
-        """Check X, without opening a file."""
-        images = self._images()
         if infer_kind(X) == "features":
             raise ValueError(
                 f"X contains no images, but is {describe(X)}; valid are {VALID_IMAGES}."
             )
         return check_images(X, size, images.on_bad_image, images.decoding)
 
-    def _computed(self, rows: ImageRows | FileRows) -> NDArray[np.float32]:
-        """Compute the features of all rows."""
-        features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        with closing(self._batches(rows, readable_rows(rows))) as batches:
-            for indices, embed in batches:
-                features[indices] = embed(slice(None))
-        return features
-
-    def _cached(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> NDArray[np.float32]:
-        """Return the features of all rows from the store, after computing those it lacks."""
+    def _fill_store(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> dict[int, bytes]:
+        """Compute and store the features that the store lacks; return the key of each row."""
         network = _digest(self._description(self._network))
         get_keys = partial(image_keys, rows, network, self.cache_key)
         readable = readable_rows(rows).tolist()
@@ -304,15 +290,8 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
             # First the rows that no other process works on; then what others have claimed but
             # not stored, as they may have been killed.
             for claim in (True, False):
-                keys = {row: keys[row] for row in readable_rows(rows).tolist()}
                 self._fill(store, rows, keys, get_keys, claim=claim)
-        found = readable_rows(rows)
-        cached = store.read([keys[row] for row in found.tolist()], self.n_features_out_)
-        if len(found) == len(rows):
-            return cached
-        features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        features[found] = cached
-        return features
+        return keys
 
     def _fill(
         self,
@@ -324,9 +303,8 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
         claim: bool,
     ) -> None:
         """Compute and store missing features, one row of each key; with `claim` unclaimed ones."""
-        first: dict[bytes, int] = {}
-        for row, key in keys.items():
-            first.setdefault(key, row)
+        # In reverse order the first of several rows with the same key stays.
+        first = {keys[row]: row for row in reversed(readable_rows(rows).tolist())}
         missing = np.array(sorted(first[key] for key in store.missing(first)), dtype=np.intp)
         n_done = len(first) - len(missing)
         with closing(self._batches(rows, missing, n_done)) as batches:
@@ -359,7 +337,7 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
             indices,
             batch_size=self.batch_size,
             device=device,
-            num_workers=self._images().num_workers,
+            num_workers=as_object(ImageReading, self.images).num_workers,
         )
         total = n_done + len(indices)
         bar = tqdm(total=total, initial=n_done, disable=self.verbose < 1, unit="image")
@@ -392,7 +370,7 @@ class ImageEmbedder(NestedParametersMixin, TransformerMixin, BaseEstimator):
             "image_size": network.image_size,
             "precision": self._computation()[1],
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
-            "decoding": self._images().decoding,
+            "decoding": as_object(ImageReading, self.images).decoding,
         }
         return json.dumps(parts, sort_keys=True)
 

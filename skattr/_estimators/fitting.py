@@ -1,27 +1,32 @@
 """Training of the network of AttributeClassifier."""
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skattr._estimators.augmentation import augmentation_settings
-from skattr._estimators.data import InputKind, Labels, find_readable
-from skattr._estimators.fine_tuning import FineTuning
-from skattr._estimators.options import Branches, ImageReading, TrainingOptions, resolve
+from skattr._estimators.data import TrainingData, find_readable
+from skattr._estimators.options import (
+    Branches,
+    FineTuning,
+    ImageReading,
+    TrainingOptions,
+    as_object,
+    resolve,
+)
 from skattr._estimators.parameters import (
-    ClassifierParameters,
     check_image_size,
     check_net_params,
     check_no_balanced_weights,
     random_generator,
 )
+from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
 from skattr._inputs.rows import FeatureRows, Rows
 from skattr._inputs.unreadable import warn_unreadable
-from skattr._targets.encoder import AttributeEncoder
 from skattr._training import (
     ImageAugmenter,
     TrainingConfig,
@@ -40,77 +45,22 @@ _AUTO_LR = {"images": 1e-3, "features": 1e-2}
 _UNREADABLE_SINCE = "they could be read when `fit` began, and were skipped afterwards"
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """State of a fit that a later call continues from.
-
-    Attributes
-    ----------
-    net : AttributeNet
-    encoder : AttributeEncoder
-    kind : InputKind
-    categories : ndarray of shape (n_categories,), or None
-    """
-
-    net: AttributeNet
-    encoder: AttributeEncoder
-    kind: InputKind
-    categories: NDArray[Any] | None
-
-
-def fit_net(
-    classifier: ClassifierParameters,
-    rows: Rows,
-    labels: Labels,
-    encoder: AttributeEncoder,
-    previous: Fitted | None,
-) -> AttributeNet:
-    """Train a network.
-
-    Parameters
-    ----------
-    classifier : ClassifierParameters
-    rows : Rows
-    labels : Labels
-    encoder : AttributeEncoder
-        Encoder that made the codes of `labels`.
-    previous : Fitted or None
-        State of the previous fit, for ``warm_start=True``.
-
-    Returns
-    -------
-    AttributeNet
-    """
-    usable = _usable_rows(classifier, rows, labels, encoder)
+def fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
+    """Train a network, which starts from that of the previous fit with ``warm_start=True``."""
+    usable = _usable_rows(classifier, data)
     rng = random_generator(classifier.random_state)
-    config = _config(classifier, rows, len(usable), seed=int(rng.integers(2**31)))
+    config = _config(classifier, data.rows, len(usable), seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(usable, labels.weights, share, rng)
-    problem = make_problem(classifier, encoder, rows, labels, train)
-    start = None
-    if classifier.warm_start and previous is not None:
-        start = _start(previous, problem, encoder, labels, "warm_start=True")
+    train, validation = _split(usable, data.weights, share, rng)
+    problem = make_problem(classifier, data, train)
+    start = _start(classifier, data, problem, "warm_start=True") if classifier.warm_start else None
     net = build_and_train(config, problem, train, validation, start)
-    warn_unreadable(rows, _UNREADABLE_SINCE, n_reported=len(rows) - len(usable))
+    warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
     return net
 
 
-def partial_fit_net(
-    classifier: ClassifierParameters,
-    rows: Rows,
-    labels: Labels,
-    encoder: AttributeEncoder,
-    previous: Fitted | None,
-) -> AttributeNet:
+def partial_fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
     """Train a network for one pass over further rows, at a constant learning rate.
-
-    Parameters
-    ----------
-    classifier : ClassifierParameters
-    rows, labels, encoder
-        As for :func:`fit_net`.
-    previous : Fitted or None
-        State of the previous `fit` or `partial_fit`.
 
     Returns
     -------
@@ -118,36 +68,32 @@ def partial_fit_net(
         Net that keeps the state of its optimizer for the next call.
     """
     check_no_balanced_weights(classifier)
-    usable = _usable_rows(classifier, rows, labels, encoder)
-    _check_batches(classifier, rows, len(usable))
-    problem = make_problem(classifier, encoder, rows, labels, usable)
-    net = None
-    if previous is not None:
-        net = _start(previous, problem, encoder, labels, "partial_fit")
+    usable = _usable_rows(classifier, data)
+    _check_batches(classifier, data.rows, len(usable))
+    problem = make_problem(classifier, data, usable)
+    net = _start(classifier, data, problem, "partial_fit")
     # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
     # weights. Later calls keep the net, and with it the momentum.
     if net is None or not net.streams:
         seed = int(random_generator(classifier.random_state).integers(2**31))
-        config = _config(classifier, rows, len(usable), seed)
+        config = _config(classifier, data.rows, len(usable), seed)
         config = replace(config, lr_schedule=None, max_epochs=1, patience=None)
         net = build_net(config, problem, len(usable), net)
         net.streams = True
     train_net(net, problem, usable)
-    warn_unreadable(rows, _UNREADABLE_SINCE, n_reported=len(rows) - len(usable))
+    warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
     return net
 
 
-def _usable_rows(
-    classifier: ClassifierParameters, rows: Rows, labels: Labels, encoder: AttributeEncoder
-) -> NDArray[np.intp]:
+def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[np.intp]:
     """Return the rows to train on; warn about attributes with labels in unreadable rows only."""
-    usable = find_readable(classifier, resolve(ImageReading, classifier.images), rows)
-    if rows.unreadable:
-        is_known = (labels.codes >= 0).any(axis=0)
-        is_usable = (labels.codes[usable] >= 0).any(axis=0)
+    usable = find_readable(classifier, data.rows)
+    if data.rows.unreadable:
+        is_known = (data.codes >= 0).any(axis=0)
+        is_usable = (data.codes[usable] >= 0).any(axis=0)
         if not is_usable.any():
             raise ValueError("No label is known in the rows of X that can be read.")
-        names = [encoder.output_names_[j] for j in np.flatnonzero(is_known & ~is_usable)]
+        names = [data.encoder.output_names_[j] for j in np.flatnonzero(is_known & ~is_usable)]
         if names:
             warnings.warn(
                 f"No label of {names} is known in the rows of X that can be read.",
@@ -186,7 +132,7 @@ def _split(
     return usable[~is_held_out], usable[is_held_out]
 
 
-def _check_batches(classifier: ClassifierParameters, rows: Rows, n_usable: int) -> None:
+def _check_batches(classifier: AttributePredictor, rows: Rows, n_usable: int) -> None:
     # BatchNorm has no statistics of a single row; torch rejects it in training.
     if rows.kind == "images" and min(classifier.batch_size, n_usable) < 2:
         raise ValueError(
@@ -195,14 +141,11 @@ def _check_batches(classifier: ClassifierParameters, rows: Rows, n_usable: int) 
         )
 
 
-def _config(
-    classifier: ClassifierParameters, rows: Rows, n_usable: int, seed: int
-) -> TrainingConfig:
+def _config(classifier: AttributePredictor, rows: Rows, n_usable: int, seed: int) -> TrainingConfig:
     """Return the parameters that decide how the network is built and trained."""
     _check_batches(classifier, rows, n_usable)
     branches = resolve(Branches, classifier.branches)
-    training = resolve(TrainingOptions, classifier.training)
-    tuning = resolve(FineTuning, classifier.fine_tuning)
+    augment = augmentation_settings(classifier.augment)
     net_params = check_net_params(classifier.net_params)
     callbacks = net_params.pop("callbacks", None)
     stopping = classifier.early_stopping
@@ -212,52 +155,39 @@ def _config(
         weights=classifier.weights,
         branch_hidden=branches.hidden,
         image_size=check_image_size(classifier.image_size),
-        augment=_augmenter(classifier.augment),
+        augment=ImageAugmenter(**augment) if isinstance(augment, dict) else augment,
         optimizer=classifier.optimizer,
         lr=_AUTO_LR[rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
-        lr_schedule=training.lr_schedule,
         batch_size=classifier.batch_size,
         max_epochs=classifier.max_epochs,
         patience=patience if stopping else None,
         device=classifier.device,
-        precision=training.precision,
-        compile=bool(training.compile),
         num_workers=resolve(ImageReading, classifier.images).num_workers,
         callbacks=callbacks,
         net_params={"module__dropout": branches.dropout, **net_params},
-        ema_decay=training.ema_decay,
-        clip_norm=training.clip_norm,
-        accumulate=training.accumulate,
-        freeze=tuning.freeze,
-        unfreeze_every=tuning.unfreeze_every,
-        layer_decay=tuning.layer_decay,
         seed=seed,
         verbose=int(classifier.verbose),
+        # The fields of the training loop and of fine-tuning have the names of their parameters.
+        **as_object(TrainingOptions, classifier.training).settings(),
+        **as_object(FineTuning, classifier.fine_tuning).settings(),
     )
 
 
-def _augmenter(augment: Any) -> Any:
-    """Return what changes training batches: an ImageAugmenter, a callable, or None."""
-    settings = augmentation_settings(augment)
-    return ImageAugmenter(**settings) if isinstance(settings, dict) else settings
-
-
 def _start(
-    previous: Fitted,
-    problem: TrainingProblem,
-    encoder: AttributeEncoder,
-    labels: Labels,
-    caller: str,
-) -> AttributeNet:
-    """Return the net of the previous fit, if it can be trained on the present problem.
+    classifier: AttributePredictor, data: TrainingData, problem: TrainingProblem, caller: str
+) -> AttributeNet | None:
+    """Return the net of the previous fit, if there is one.
 
     Raises
     ------
     ValueError
-        If its branches, classes, categories or inputs differ; `caller` begins the message.
+        If it cannot be trained on the present problem, because its branches, classes, categories
+        or inputs differ; `caller` begins the message.
     """
-    network: Any = previous.net.module_
+    if not hasattr(classifier, "net_"):
+        return None
+    network: Any = classifier.net_.module_
     continues = f"{caller} continues from the previous fit, but"
     # Branches that add_attributes appended were trained on frozen features; together with the old
     # ones they are no layout that fit would build.
@@ -265,21 +195,19 @@ def _start(
         raise ValueError(f"{continues} attributes were added to it; call fit on all attributes.")
     is_same = network.layout == problem.layout and all(
         np.array_equal(new, old)
-        for new, old in zip(encoder.classes_, previous.encoder.classes_, strict=True)
+        for new, old in zip(data.encoder.classes_, classifier.encoder_.classes_, strict=True)
     )
-    if labels.categories is not None and is_same:
-        known = previous.categories
-        is_same = known is not None and np.array_equal(labels.categories, known)
+    if data.categories is not None and is_same:
+        is_same = np.array_equal(data.categories, getattr(classifier, "categories_", ()))
     if not is_same or network.n_conditions != problem.n_conditions:
         raise ValueError(
             f"{continues} the classes of y, its categories or the form of its branches differ; "
             "declare all labels in `attributes`, or fit from scratch with warm_start=False."
         )
-    rows = problem.rows
-    n_inputs = rows.array.shape[1] if isinstance(rows, FeatureRows) else None
+    n_inputs = data.rows.array.shape[1] if isinstance(data.rows, FeatureRows) else None
     if n_inputs != network.n_inputs:
         raise ValueError(
             f"{continues} X is of another kind or has another number of features; fit from "
             "scratch with warm_start=False."
         )
-    return previous.net
+    return classifier.net_

@@ -1,5 +1,7 @@
 """Parameter objects: groups of constructor parameters with their own documentation."""
 
+import re
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
@@ -10,7 +12,7 @@ AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
 
 
 class ParameterObject(BaseEstimator):
-    """Base class of parameter objects.
+    """Base class of parameter objects, which are dataclasses for the constructor.
 
     The first parameter of a subclass is the one that a string sets, where a classifier takes the
     string as shorthand for the object.
@@ -56,6 +58,7 @@ def resolve(kind: type[Object], value: Object | str | None) -> Object:
     return result
 
 
+@dataclass(eq=False, repr=False)
 class Branches(ParameterObject):
     """Form of the branches, one of which predicts each attribute.
 
@@ -90,20 +93,14 @@ class Branches(ParameterObject):
         "ordinal_predict": [StrOptions({"median", "mode"})],
     }
 
-    def __init__(
-        self,
-        binary: str = "sigmoid",
-        *,
-        hidden: int | None = None,
-        dropout: float = 0.0,
-        ordinal_predict: str = "mode",
-    ) -> None:
-        self.binary = binary
-        self.hidden = hidden
-        self.dropout = dropout
-        self.ordinal_predict = ordinal_predict
+    binary: str = "sigmoid"
+    _: KW_ONLY
+    hidden: int | None = None
+    dropout: float = 0.0
+    ordinal_predict: str = "mode"
 
 
+@dataclass(eq=False, repr=False)
 class ImageReading(ParameterObject):
     """How image files are read.
 
@@ -152,20 +149,14 @@ class ImageReading(ParameterObject):
         "num_workers": [Interval(Integral, 0, None, closed="left")],
     }
 
-    def __init__(
-        self,
-        decoding: Any = "exact",
-        *,
-        cache: str | None = None,
-        on_bad_image: str = "raise",
-        num_workers: int = 0,
-    ) -> None:
-        self.decoding = decoding
-        self.cache = cache
-        self.on_bad_image = on_bad_image
-        self.num_workers = num_workers
+    decoding: Any = "exact"
+    _: KW_ONLY
+    cache: str | None = None
+    on_bad_image: str = "raise"
+    num_workers: int = 0
 
 
+@dataclass(eq=False, repr=False)
 class TrainingOptions(ParameterObject):
     """Options of the training loop that are rarely changed.
 
@@ -211,19 +202,74 @@ class TrainingOptions(ParameterObject):
         "compile": ["boolean"],
     }
 
-    def __init__(
-        self,
-        lr_schedule: str | None = "onecycle",
-        *,
-        ema_decay: float | None = None,
-        clip_norm: float | None = None,
-        accumulate: int = 1,
-        precision: str = "auto",
-        compile: bool = False,
-    ) -> None:
-        self.lr_schedule = lr_schedule
-        self.ema_decay = ema_decay
-        self.clip_norm = clip_norm
-        self.accumulate = accumulate
-        self.precision = precision
-        self.compile = compile
+    lr_schedule: str | None = "onecycle"
+    _: KW_ONLY
+    ema_decay: float | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    precision: str = "auto"
+    compile: bool = False
+
+
+@dataclass(eq=False, repr=False)
+class FineTuning(ParameterObject):
+    """Which parts of a backbone are trained, and at which learning rates.
+
+    Parameters
+    ----------
+    freeze : {"backbone", "stages:N"} or None, default=None
+        Part that is not trained: the whole backbone, or its first N stages. Frozen layers keep
+        their weights and their BatchNorm statistics, and their dropout is off.
+    unfreeze_every : int, default=None
+        Number of epochs after which the last stage that is still frozen is unfrozen, and so on
+        until the first. None keeps all of them frozen.
+    layer_decay : float in (0, 1], default=1.0
+        Factor of the learning rate from stage to stage. The last stage learns with ``lr *
+        layer_decay``, the one before it with ``lr * layer_decay ** 2``, and so on; the branches
+        learn with `lr` [1]_.
+
+    See Also
+    --------
+    AttributeClassifier : Takes the object, or a value of `freeze`, as `fine_tuning`.
+
+    Notes
+    -----
+    The stages of a ResNet are its four blocks of layers, the first together with the stem. The
+    stages of a network whose layers are in a module ``features`` are the submodules of
+    ``features`` that have weights. Any other network has one stage per submodule with weights.
+
+    References
+    ----------
+    .. [1] Howard & Ruder (2018). Universal language model fine-tuning for text classification.
+       ACL.
+
+    Examples
+    --------
+    >>> from skattr import FineTuning
+    >>> FineTuning(freeze="stages:3", unfreeze_every=2).settings()
+    {'freeze': 'stages:3', 'layer_decay': 1.0, 'unfreeze_every': 2}
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "freeze": [str, None],
+        "unfreeze_every": [AT_LEAST_1, None],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    freeze: str | None = None
+    _: KW_ONLY
+    unfreeze_every: int | None = None
+    layer_decay: float = 1.0
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        if self.freeze is None and self.unfreeze_every is not None:
+            raise ValueError(
+                f"unfreeze_every={self.unfreeze_every} needs frozen stages, but freeze is None; "
+                "set freeze='backbone' or 'stages:N'."
+            )
+        if self.freeze is not None and not re.fullmatch(r"backbone|stages:[1-9]\d*", self.freeze):
+            raise ValueError(
+                "freeze (of fine_tuning) must be None, 'backbone' or 'stages:N' with N >= 1; got "
+                f"{self.freeze!r}."
+            )

@@ -1,62 +1,26 @@
 """Validation and resolution of constructor parameters."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skattr._estimators.augmentation import as_augmentation, augmentation_settings
-from skattr._estimators.fine_tuning import FineTuning
 from skattr._estimators.options import (
     AT_LEAST_1,
     Branches,
+    FineTuning,
     ImageReading,
     ParameterObject,
     TrainingOptions,
     as_object,
     resolve,
 )
-
-PARAMETER_CONSTRAINTS: dict[str, Any] = {
-    "backbone": [str, callable],
-    "weights": [str, None],
-    "image_size": [AT_LEAST_1, tuple, list],
-    "augment": [str, callable, HasMethods(["get_params", "set_params"]), None],
-    "max_epochs": [AT_LEAST_1],
-    "random_state": ["random_state"],
-    "attributes": [Mapping, None],
-    "missing_label": "no_validation",
-    "constraints": [Mapping, None],
-    "category_prior": [StrOptions({"joint", "condition", "auxiliary"}), None],
-    "branches": [StrOptions({"sigmoid", "softmax"}), Branches, None],
-    "loss": [str, callable, HasMethods(["get_params", "set_params"])],
-    "pos_weight": [str, Interval(Real, 0, None, closed="neither"), Mapping, "array-like", None],
-    "class_weight": [str, Mapping, list, None],
-    "attribute_weight": [str, Mapping, "array-like", None],
-    "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
-    "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "batch_size": [AT_LEAST_1],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
-    "early_stopping": ["boolean", AT_LEAST_1],
-    "fine_tuning": [str, FineTuning, None],
-    "training": [StrOptions({"onecycle", "cosine"}), TrainingOptions, None],
-    "net_params": [Mapping, None],
-    "warm_start": ["boolean"],
-    "images": [StrOptions({"exact", "scaled"}), ImageReading, None],
-    "transform_output": [StrOptions({"proba", "logit", "features"})],
-    "cross_fit": [
-        Interval(Integral, 2, None, closed="left"),
-        Interval(Real, 0, 1, closed="neither"),
-        HasMethods(["split", "get_n_splits"]),
-        None,
-    ],
-    "device": [str],
-    "verbose": ["verbose"],
-}
 
 _OBJECTS: dict[str, type[ParameterObject]] = {
     "branches": Branches,
@@ -73,49 +37,13 @@ _IN_OBJECTS = {  # names in skorch's notation that are parameters of an object
 }
 
 
-class InputParameters(Protocol):
-    """Parameters that decide how X is read."""
-
-    image_size: int | tuple[int, int]
-    images: ImageReading | str | None
-    batch_size: int
-    verbose: int
-
-
-class ClassifierParameters(InputParameters, Protocol):
-    """Parameters of AttributeClassifier that training reads."""
-
-    backbone: str | Callable[..., Any]
-    weights: str | None
-    augment: Any
-    max_epochs: int
-    random_state: Any
-    category_prior: str | None
-    branches: Branches | str | None
-    loss: Any
-    pos_weight: Any
-    class_weight: Any
-    attribute_weight: Any
-    optimizer: str | Callable[..., Any]
-    lr: float | str
-    weight_decay: float
-    validation_fraction: float | None
-    early_stopping: bool | int
-    fine_tuning: FineTuning | str | None
-    training: TrainingOptions | str | None
-    net_params: Mapping[str, Any] | None
-    warm_start: bool
-    device: str
-
-
-class NestedParametersMixin:
-    """Validation of parameter objects, and a `set_params` that creates them where needed."""
+class NestedParameters(BaseEstimator):
+    """Base class of estimators that have parameter objects, or strings as their shorthand."""
 
     def _validate_params(self) -> None:
         """Check parameters and parameter objects; scikit-learn calls it when `fit` begins."""
-        base: Any = super()
-        base._validate_params()
-        for name, value in base.get_params(deep=False).items():
+        super()._validate_params()
+        for name, value in self.get_params(deep=False).items():
             if name in _OBJECTS:
                 resolve(_OBJECTS[name], value)
             elif name == "augment":
@@ -138,16 +66,91 @@ class NestedParametersMixin:
         estimator
             The estimator itself.
         """
-        base: Any = super()
-        own = base.get_params(deep=False)
-        for name in {name.partition("__")[0] for name in params if "__" in name}:
-            value = params.get(name, own.get(name))
-            if name == "augment" and name in own:
-                params[name] = as_augmentation(value)
-            elif name in _OBJECTS.keys() & own.keys() and (value is None or isinstance(value, str)):
+        own = self.get_params(deep=False)
+        outer_names = {name.partition("__")[0] for name in params if "__" in name}
+        for name in outer_names & own.keys():
+            value = params.get(name, own[name])
+            if name in _OBJECTS:
                 params[name] = as_object(_OBJECTS[name], value)
-        result: Self = base.set_params(**params)
-        return result
+            elif name == "augment":
+                params[name] = as_augmentation(value)
+        super().set_params(**params)
+        return self
+
+
+@dataclass(eq=False, repr=False)
+class ClassifierParameters(NestedParameters):
+    """Parameters of AttributeClassifier, which documents them."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "backbone": [str, callable],
+        "weights": [str, None],
+        "image_size": [AT_LEAST_1, tuple, list],
+        "augment": [str, callable, HasMethods(["get_params", "set_params"]), None],
+        "max_epochs": [AT_LEAST_1],
+        "random_state": ["random_state"],
+        "attributes": [Mapping, None],
+        "missing_label": "no_validation",
+        "constraints": [Mapping, None],
+        "category_prior": [StrOptions({"joint", "condition", "auxiliary"}), None],
+        "branches": [StrOptions({"sigmoid", "softmax"}), Branches, None],
+        "loss": [str, callable, HasMethods(["get_params", "set_params"])],
+        "pos_weight": [str, Interval(Real, 0, None, closed="neither"), Mapping, "array-like", None],
+        "class_weight": [str, Mapping, list, None],
+        "attribute_weight": [str, Mapping, "array-like", None],
+        "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [AT_LEAST_1],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "early_stopping": ["boolean", AT_LEAST_1],
+        "fine_tuning": [str, FineTuning, None],
+        "training": [StrOptions({"onecycle", "cosine"}), TrainingOptions, None],
+        "net_params": [Mapping, None],
+        "warm_start": ["boolean"],
+        "images": [StrOptions({"exact", "scaled"}), ImageReading, None],
+        "transform_output": [StrOptions({"proba", "logit", "features"})],
+        "cross_fit": [
+            Interval(Integral, 2, None, closed="left"),
+            Interval(Real, 0, 1, closed="neither"),
+            HasMethods(["split", "get_n_splits"]),
+            None,
+        ],
+        "device": [str],
+        "verbose": ["verbose"],
+    }
+
+    backbone: str | Callable[..., Any] = "auto"
+    _: KW_ONLY
+    weights: str | None = None
+    image_size: int | tuple[int, int] = 224
+    augment: Any = None
+    max_epochs: int = 12
+    random_state: Any = None
+    attributes: Mapping[Any, Any] | None = None
+    missing_label: Any = None
+    constraints: Mapping[str, Any] | None = None
+    category_prior: str | None = None
+    branches: Branches | str | None = None
+    loss: Any = "auto"
+    pos_weight: Any = None
+    class_weight: Any = None
+    attribute_weight: Any = None
+    optimizer: str | Callable[..., Any] = "adamw"
+    lr: float | str = "auto"
+    weight_decay: float = 0.01
+    batch_size: int = 64
+    validation_fraction: float | None = None
+    early_stopping: bool | int = False
+    fine_tuning: FineTuning | str | None = None
+    training: TrainingOptions | str | None = None
+    net_params: Mapping[str, Any] | None = None
+    warm_start: bool = False
+    images: ImageReading | str | None = None
+    transform_output: str = "proba"
+    cross_fit: Any = None
+    device: str = "auto"
+    verbose: int = 0
 
 
 def check_image_size(image_size: Any) -> tuple[int, int]:

@@ -8,7 +8,8 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skattr._estimators.data import InputKind, category_for_prediction, check_finite, check_X
-from skattr._estimators.options import Branches, ImageReading, resolve
+from skattr._estimators.options import Branches, ImageReading, as_object, resolve
+from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.probabilities import (
     binary_log_odds,
     predicted_codes,
@@ -24,9 +25,9 @@ from skattr._training import predict_rows
 from skattr._training.net import AttributeNet
 
 
-# TransformerMixin is a base here too because scikit-learn wraps `transform` for `set_output` only
-# in the class that defines it.
-class PredictionMixin(TransformerMixin):
+# TransformerMixin is a base here because scikit-learn wraps `transform` for `set_output` only in
+# the class that defines it.
+class AttributePredictor(TransformerMixin, ClassifierParameters):
     """Prediction methods, which read what `fit` stored.
 
     Of the parameters they read only those that change how rows are read or what is returned
@@ -42,12 +43,6 @@ class PredictionMixin(TransformerMixin):
     categories_: NDArray[Any]
     _kind: InputKind
     _constraints: LogicalConstraints | None
-    image_size: int | tuple[int, int]
-    images: ImageReading | str | None
-    branches: Branches | str | None
-    batch_size: int
-    verbose: int
-    transform_output: str
 
     @property
     def _network(self) -> Any:
@@ -61,12 +56,11 @@ class PredictionMixin(TransformerMixin):
         With `needs_some` it is an error if no row could be read.
         """
         check_is_fitted(self)
-        images = resolve(ImageReading, self.images)
         # A pass over X to search for NaN takes a sixth of the time of a linear prediction. A
         # linear network propagates NaN and infinities, so the search is deferred: its outputs are
         # checked, and X only if they are not finite.
         deferred = self._network.propagates_non_finite
-        rows, column, _ = check_X(self, X, images, self._kind, defer_finite_check=deferred)
+        rows, column, _ = check_X(self, X, self._kind, defer_finite_check=deferred)
         category = None
         if self._network.n_conditions:
             category = category_for_prediction(column, self.categories_)
@@ -76,7 +70,7 @@ class PredictionMixin(TransformerMixin):
             output,
             category=category,
             batch_size=self.batch_size,
-            num_workers=images.num_workers,
+            num_workers=as_object(ImageReading, self.images).num_workers,
             verbose=int(self.verbose),
         )
         if isinstance(rows, FeatureRows) and rows.unreadable is None:

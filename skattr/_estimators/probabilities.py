@@ -1,34 +1,17 @@
 """Conversion of logits to probabilities, class codes and `transform` outputs, in NumPy."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
+from skattr.nn._layout import BranchLayout, GroupedLayout
+
 Floats = NDArray[np.floating[Any]]
+Layout = BranchLayout | GroupedLayout
 _ROWS_AT_ONCE = 1024
-
-
-class Layout(Protocol):
-    """Attributes of :class:`skattr.nn.BranchLayout` that are used here."""
-
-    @property
-    def outputs(self) -> tuple[int, ...]:
-        """Positions of the attributes that are outputs."""
-
-    @property
-    def n_classes(self) -> tuple[int, ...]:
-        """Classes per attribute."""
-
-    @property
-    def forms(self) -> tuple[Any, ...]:
-        """Form of each attribute's logits, such as "sigmoid" or "ordinal"."""
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        """Logit columns of each attribute."""
 
 
 def probabilities(logits: Floats, layout: Layout) -> list[Floats]:
@@ -73,6 +56,18 @@ def _probabilities(logits: Floats, form: str) -> Floats:
         return np.stack([expit(-odds), expit(odds)], axis=1)
     shares: Floats = softmax(logits, axis=1)
     return shares
+
+
+def _log_probabilities(logits: Floats, form: str) -> Floats:
+    if form == "constant":
+        return np.zeros((len(logits), 1), dtype=logits.dtype)
+    if form == "ordinal":
+        return _ordinal_log_probabilities(logits)
+    if form in ("sigmoid", "joint"):
+        odds = _log_odds(logits, form)
+        return np.stack([log_expit(-odds), log_expit(odds)], axis=1)
+    result: Floats = log_softmax(logits, axis=1)
+    return result
 
 
 def _ordinal_log_probabilities(logits: Floats) -> Floats:
@@ -146,17 +141,9 @@ def transform_columns(
         part, form = logits[:, layout.slices[j]], layout.forms[j]
         is_pair = kind == "binary" and layout.n_classes[j] == 2
         if output == "proba":
-            part = _probabilities(part, form)
-            part = part[:, 1:] if is_pair else part
-        elif form == "constant":
-            part = np.zeros((len(logits), 1), dtype=logits.dtype)
-        elif layout.n_classes[j] == 2:
-            odds = _log_odds(part, form)[:, np.newaxis]
-            both = [log_expit(-odds), log_expit(odds)]
-            part = odds if is_pair else np.concatenate(both, axis=1)
-        elif form == "ordinal":
-            part = _ordinal_log_probabilities(part)
+            parts.append(_probabilities(part, form)[:, int(is_pair) :])
+        elif is_pair:
+            parts.append(_log_odds(part, form)[:, np.newaxis])
         else:
-            part = log_softmax(part, axis=1)
-        parts.append(part)
+            parts.append(_log_probabilities(part, form))
     return np.concatenate(parts, axis=1)

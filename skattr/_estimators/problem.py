@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skattr._estimators.data import Codes, Floats, Labels
+from skattr._estimators.data import Codes, Floats, TrainingData
 from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
-from skattr._inputs.rows import FeatureRows, Rows
 from skattr._targets.codes import ROWS_AT_ONCE
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import attribute_weights, class_weights, positive_weights
@@ -23,21 +22,14 @@ _SMALLEST, _LARGEST = 1e-15, 1e15
 
 
 def make_problem(
-    classifier: ClassifierParameters,
-    encoder: AttributeEncoder,
-    rows: Rows,
-    labels: Labels,
-    train: NDArray[np.intp],
+    classifier: ClassifierParameters, data: TrainingData, train: NDArray[np.intp]
 ) -> TrainingProblem:
-    """Return the training problem of rows and labels.
+    """Return the training problem of checked data.
 
     Parameters
     ----------
     classifier : ClassifierParameters
-    encoder : AttributeEncoder
-    rows : Rows
-    labels : Labels
-        Labels of the rows.
+    data : TrainingData
     train : ndarray of int
         Rows to count labels in.
 
@@ -45,18 +37,23 @@ def make_problem(
     -------
     TrainingProblem
     """
-    prior = classifier.category_prior
-    binary = resolve(Branches, classifier.branches).binary
-    layout = _make_layout(encoder, binary, prior, labels.n_categories)
+    encoder, prior = data.encoder, classifier.category_prior
+    layout = BranchLayout(
+        tuple(map(len, encoder.classes_)) + ((data.n_categories,) if prior == "auxiliary" else ()),
+        resolve(Branches, classifier.branches).binary,
+        ordinal=tuple(j for j, kind in enumerate(encoder.kinds_) if kind == "ordinal"),
+        n_categories=data.n_categories if prior == "joint" else 0,
+        n_auxiliary=int(prior == "auxiliary"),
+    )
     criterion, params = make_criterion(classifier.loss)
     unknown_is_negative = params.get("unknown", "ignore") != "ignore"
     # A callable may count missing labels as well, and has no parameter that says so.
     may_count_missing = params.get("unknown") != "ignore"
-    targets, weights = _targets(labels, layout, prior, may_count_missing)
-    codes, code_weights = _select_rows(labels.codes, train), _select_rows(labels.weights, train)
+    targets, weights = _targets(data, layout, prior, may_count_missing)
+    codes, code_weights = _select_rows(data.codes, train), _select_rows(data.weights, train)
     has_label: NDArray[np.bool_] = np.any(code_weights > 0, axis=0)
     if not has_label.all():  # attributes without a label are not trained
-        weights = weights * np.append(has_label, np.ones(weights.shape[1] - len(has_label)))
+        weights = weights * np.append(has_label, np.ones(layout.n_auxiliary))
     factors, mean_factors = _factors(classifier, encoder, layout, codes, code_weights)
     importance = attribute_weights(classifier.attribute_weight, encoder, codes, code_weights)
     if isinstance(importance, np.ndarray):
@@ -69,9 +66,9 @@ def make_problem(
     }
     train_targets, train_weights = _select_rows(targets, train), _select_rows(weights, train)
     counts = _counts(train_targets, train_weights, layout, factors, unknown_is_negative)
-    is_float64 = isinstance(rows, FeatureRows) and rows.array.dtype == np.float64
+    is_float64 = data.kind.dtype == np.float64
     return TrainingProblem(
-        rows=rows,
+        rows=data.rows,
         layout=layout,
         targets=targets,
         weights=weights if is_float64 else _to_float32(weights),
@@ -79,8 +76,8 @@ def make_problem(
         criterion_params={**params, **{k: v for k, v in extra.items() if v is not None}},
         prior=initial_logits(layout, counts),
         untrained=tuple(np.flatnonzero(~has_label).tolist()),
-        category=labels.category if prior == "condition" else None,
-        n_conditions=labels.n_categories if prior == "condition" else 0,
+        category=data.category if prior == "condition" else None,
+        n_conditions=data.n_categories if prior == "condition" else 0,
     )
 
 
@@ -100,36 +97,22 @@ def _to_float32(weights: Floats) -> NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
-def _make_layout(
-    encoder: AttributeEncoder, binary: str, prior: str | None, n_categories: int
-) -> BranchLayout:
-    """Return the layout of the branches."""
-    n_classes = tuple(map(len, encoder.classes_))
-    return BranchLayout(
-        n_classes + ((n_categories,) if prior == "auxiliary" else ()),
-        binary,
-        ordinal=tuple(j for j, kind in enumerate(encoder.kinds_) if kind == "ordinal"),
-        n_categories=n_categories if prior == "joint" else 0,
-        n_auxiliary=int(prior == "auxiliary"),
-    )
-
-
 def _targets(
-    labels: Labels, layout: BranchLayout, prior: str | None, may_count_missing: bool
+    data: TrainingData, layout: BranchLayout, prior: str | None, may_count_missing: bool
 ) -> tuple[Codes, Floats]:
     """Return the targets of all branches and their weights."""
-    targets, weights = labels.codes, labels.weights
+    targets, weights = data.codes, data.weights
     if may_count_missing:
-        weights = np.where(targets >= 0, weights, labels.unknown_weights)
-    if labels.category is None or prior not in ("joint", "auxiliary"):
+        weights = np.where(targets >= 0, weights, data.unknown_weights)
+    if data.category is None or prior not in ("joint", "auxiliary"):
         return targets, weights
-    category = labels.category[:, np.newaxis]
+    category = data.category[:, np.newaxis]
     if prior == "auxiliary":
         # An unknown category is ignored under every policy: it is no negative of any class.
-        category_weights = np.where(category >= 0, labels.row_weights[:, np.newaxis], 0)
+        category_weights = np.where(category >= 0, data.row_weights[:, np.newaxis], 0)
         return np.hstack([targets, category]), np.hstack([weights, category_weights])
     # Targets of a joint branch: absent, present with each category, present with an unknown one.
-    present = np.where(category >= 0, category, labels.n_categories) + 1
+    present = np.where(category >= 0, category, data.n_categories) + 1
     is_joint = np.array([form == "joint" for form in layout.forms])
     return np.where(is_joint & (targets == 1), present, targets), weights
 
@@ -149,15 +132,16 @@ def _factors(
     if classifier.pos_weight is None and classifier.class_weight is None:
         return None, None
     by_class = class_weights(classifier.class_weight, encoder, codes, weights)
-    positive = np.ones(len(by_class))
-    if classifier.pos_weight is not None:
-        positive = positive_weights(classifier.pos_weight, encoder, codes, weights)
+    pos_weight = 1.0 if classifier.pos_weight is None else classifier.pos_weight
+    # The weight is NaN where "balanced" has no labels of one class to count.
+    positive = np.nan_to_num(positive_weights(pos_weight, encoder, codes, weights), nan=1.0)
     sums, means = [], []
     for j, form in enumerate(layout.forms):
-        mean = by_class[j] if j < len(by_class) else np.ones(layout.n_classes[j])
+        is_output = j < len(by_class)  # the others are auxiliary
+        mean = by_class[j] if is_output else np.ones(layout.n_classes[j])
         factor = mean.copy()
-        if j < len(positive) and len(factor) == 2:
-            factor[1] *= 1 if np.isnan(positive[j]) else positive[j]
+        if is_output and len(factor) == 2:
+            factor[1] *= positive[j]
         repeats = [1, layout.n_categories + 1] if form == "joint" else 1
         sums.append(np.repeat(factor, repeats))
         means.append(np.repeat(mean, repeats))
@@ -168,7 +152,7 @@ def _positive_shares(layout: BranchLayout, codes: Codes, weights: Floats) -> Flo
     """Return the share of the second class among the known labels, 0 if there is none."""
     known = np.where(codes >= 0, weights, 0).sum(axis=0)
     positive = np.where(codes == 1, weights, 0).sum(axis=0)
-    shares = np.where(known > 0, positive / np.where(known > 0, known, 1), 0.0)
+    shares = np.divide(positive, known, out=np.zeros_like(known), where=known > 0)
     return np.append(shares, np.zeros(layout.n_auxiliary))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skattr import AttributeClassifier, ImageEmbedder
-from skattr._estimators.parameters import PARAMETER_CONSTRAINTS, check_image_size
+from skattr._estimators.parameters import check_image_size
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_rejects_invalid_image_sizes(image_size):
 def test_every_parameter_has_a_constraint():
     """The constraints are in the order of the constructor, and the defaults satisfy them."""
     parameters = inspect.signature(AttributeClassifier).parameters
-    assert list(PARAMETER_CONSTRAINTS) == list(parameters)
+    assert list(AttributeClassifier._parameter_constraints) == list(parameters)
     AttributeClassifier()._validate_params()
     assert set(ImageEmbedder._parameter_constraints) == set(ImageEmbedder().get_params())
     ImageEmbedder()._validate_params()
