@@ -35,7 +35,7 @@ from skattr._inputs.rows import FeatureRows, FileRows, Rows
 from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
-from skattr._training import find_unreadable
+from skattr._training.loader import find_unreadable
 from skattr._utils.parallel import sum_is_finite
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning

@@ -28,8 +28,10 @@ from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_ki
 from skattr._inputs.decoding import PREPROCESSING
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
-from skattr._training.devices import resolve_device, resolve_precision
-from skattr._training.embedding import FrozenNetwork, read_batches
+from skattr._training.dataset import AttributeDataset
+from skattr._training.devices import is_cuda, resolve_device, resolve_precision
+from skattr._training.embedding import FrozenNetwork
+from skattr._training.loader import BatchLoader
 from skattr.exceptions import ImageReadError
 
 _NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
@@ -332,19 +334,18 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         if not len(indices):
             return
         self._network.build()
-        batches = read_batches(
-            rows,
-            indices,
-            batch_size=self.batch_size,
-            device=device,
+        batches = BatchLoader(
+            AttributeDataset(rows, indices),
+            self.batch_size,
             num_workers=as_object(ImageReading, self.images).num_workers,
-        )
+            pin_memory=is_cuda(device),
+        ).read()
         total = n_done + len(indices)
         bar = tqdm(total=total, initial=n_done, disable=self.verbose < 1, unit="image")
         with bar, closing(batches):
-            for some, pixels in batches:
-                yield some, partial(self._network.embed, pixels, device, precision)
-                bar.update(len(some))
+            for part in batches:
+                yield part.indices, partial(self._network.embed, part.batch, device, precision)
+                bar.update(len(part.indices))
 
     def _computation(self) -> tuple[str, str]:
         """Return the device and the precision to compute in."""

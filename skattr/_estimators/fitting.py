@@ -27,14 +27,9 @@ from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
 from skattr._inputs.rows import FeatureRows, Rows
 from skattr._inputs.unreadable import warn_unreadable
-from skattr._training import (
-    ImageAugmenter,
-    TrainingConfig,
-    TrainingProblem,
-    build_and_train,
-    build_net,
-    train_net,
-)
+from skattr._training.augmentation import ImageAugmenter
+from skattr._training.build import build_and_train, build_net, train_net
+from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr._training.net import AttributeNet
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning

@@ -21,7 +21,7 @@ from skattr._inputs.unreadable import check_any_readable, unreadable_rows, warn_
 from skattr._multioutput.scores import column_names, exact_match
 from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
-from skattr._training import predict_rows
+from skattr._training.inference import predict_rows
 from skattr._training.net import AttributeNet
 
 

@@ -12,7 +12,7 @@ from skattr._estimators.parameters import ClassifierParameters
 from skattr._targets.codes import ROWS_AT_ONCE
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import attribute_weights, class_weights, positive_weights
-from skattr._training import TrainingProblem
+from skattr._training.config import TrainingProblem
 from skattr.losses import make_criterion
 from skattr.nn import BranchLayout
 from skattr.nn._branches import initial_logits

@@ -11,7 +11,6 @@ from torch.nn import functional
 from skattr.nn._backbones.build import IMAGENET_MEAN
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
-_LARGEST_SHIFT = 1 / 16
 _LUMA = (0.299, 0.587, 0.114)
 _YIQ = (_LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
@@ -55,8 +54,8 @@ class ImageAugmenter:
             pixels = shift(pixels, generator, self.shift)
         if self.zoom or self.rotation:
             pixels = zoom_and_rotate(pixels, generator, self.zoom, self.rotation)
-        if self.brightness or self.contrast or self.saturation or self.hue:
-            strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        if any(strengths):
             pixels = change_colors(pixels, generator, *strengths)
         if self.erase:
             pixels = erase(pixels, generator, self.erase)
@@ -65,25 +64,21 @@ class ImageAugmenter:
 
 def flip(pixels: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image (n, H, W, 3) left to right with probability 1/2."""
-    mirrored = torch.rand(len(pixels), generator=generator, device=pixels.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], pixels.flip(2), pixels)
+    is_mirrored = torch.rand(len(pixels), 1, 1, 1, generator=generator, device=pixels.device) < 0.5
+    return torch.where(is_mirrored, pixels.flip(2), pixels)
 
 
-def shift(pixels: Tensor, generator: torch.Generator, largest: float = _LARGEST_SHIFT) -> Tensor:
+def shift(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
     """Move each image (n, H, W, 3) by up to a share of its sides, repeating its border."""
-    n, height, width = pixels.shape[:3]
-    rows = _shifted_positions(n, height, largest, pixels.device, generator)
-    columns = _shifted_positions(n, width, largest, pixels.device, generator)
-    index = torch.arange(n, device=pixels.device)
+    n, device = len(pixels), pixels.device
+    positions = []
+    for length in pixels.shape[1:3]:
+        most = round(length * largest)
+        steps = torch.randint(-most, most + 1, (n, 1), generator=generator, device=device)
+        positions.append((torch.arange(length, device=device) + steps).clamp(0, length - 1))
+    rows, columns = positions
+    index = torch.arange(n, device=device)
     return pixels[index[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def _shifted_positions(
-    n: int, length: int, share: float, device: torch.device, generator: torch.Generator
-) -> Tensor:
-    largest = int(round(length * share))
-    steps = torch.randint(-largest, largest + 1, (n, 1), generator=generator, device=device)
-    return (torch.arange(length, device=device) + steps).clamp(0, length - 1)
 
 
 def zoom_and_rotate(
@@ -108,24 +103,17 @@ def zoom_and_rotate(
     return _as_pixels(result.permute(0, 2, 3, 1))
 
 
-def change_colors(
-    pixels: Tensor,
-    generator: torch.Generator,
-    brightness: float,
-    contrast: float,
-    saturation: float,
-    hue: float,
-) -> Tensor:
+def change_colors(pixels: Tensor, generator: torch.Generator, *strengths: float) -> Tensor:
     """Change the colors of each image (n, H, W, 3) by an affine map.
 
-    The factors are uniform in 1 +- the strengths. The brightness multiplies all values, the
-    contrast the difference from the image's mean luma, and the saturation the difference from
-    each pixel's luma. Then the color plane of YIQ is rotated by up to `hue` of a circle.
+    The `strengths` are those of brightness, contrast, saturation and hue; factors are uniform in 1
+    +- the strengths. The brightness multiplies all values, the contrast the difference from the
+    image's mean luma, and the saturation the difference from each pixel's luma. Then the color
+    plane of YIQ is rotated by up to `hue` of a circle.
     """
-    light = 1 + _uniform(pixels, generator, brightness)
-    spread = 1 + _uniform(pixels, generator, contrast)
-    vividness = 1 + _uniform(pixels, generator, saturation)
-    angle = 2 * math.pi * _uniform(pixels, generator, hue)
+    changes = [_uniform(pixels, generator, strength) for strength in strengths]
+    light, spread, vividness = (1 + change for change in changes[:3])
+    angle = 2 * math.pi * changes[3]
     colors = pixels.float()
     yiq = torch.tensor(_YIQ, dtype=torch.float64)
     to_yiq, from_yiq = yiq.to(colors), torch.linalg.inv(yiq).to(colors)
@@ -147,22 +135,16 @@ def erase(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:
 
     Its sides are up to the share `largest` of the image's, and its position is uniform.
     """
-    n, height, width = pixels.shape[:3]
-    rows = _span(n, height, largest, pixels.device, generator)
-    columns = _span(n, width, largest, pixels.device, generator)
-    hidden = rows[:, :, None, None] & columns[:, None, :, None]
+    n, device = len(pixels), pixels.device
+    spans = []
+    for length in pixels.shape[1:3]:
+        extent = torch.rand(n, 1, generator=generator, device=device) * largest * length
+        start = torch.rand(n, 1, generator=generator, device=device) * (length - extent)
+        centers = torch.arange(length, device=device) + 0.5
+        spans.append((centers >= start) & (centers < start + extent))
+    hidden = spans[0][:, :, None, None] & spans[1][:, None, :, None]
     color = torch.tensor([round(255 * mean) for mean in IMAGENET_MEAN], dtype=torch.uint8)
-    return torch.where(hidden, color.to(pixels.device), pixels)
-
-
-def _span(
-    n: int, length: int, share: float, device: torch.device, generator: torch.Generator
-) -> Tensor:
-    """Draw a contiguous span of up to a share of `length`, as a mask (n, length)."""
-    extent = torch.rand(n, 1, generator=generator, device=device) * share * length
-    start = torch.rand(n, 1, generator=generator, device=device) * (length - extent)
-    centers = torch.arange(length, device=device) + 0.5
-    return (centers >= start) & (centers < start + extent)
+    return torch.where(hidden, color.to(device), pixels)
 
 
 def _uniform(pixels: Tensor, generator: torch.Generator, largest: float) -> Tensor:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from skattr._inputs.rows import FeatureRows, Rows
+from skattr._inputs.rows import FeatureRows
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.callbacks import ProgressBar
 from skattr._training.config import TrainingConfig, TrainingProblem
@@ -104,18 +103,62 @@ def build_net(
     ValueError
         If a parameter of `config` does not fit the others, the rows or `start`.
     """
-    _check_config(config, problem.rows)
+    params = _net_params(config, problem, n_train)
+    reserved = params.keys() | {field.name for field in fields(TrainingConfig)}
+    invalid = [
+        key
+        for key in config.net_params
+        if key in reserved or key.startswith(("iterator_", "train_split"))
+    ]
+    if invalid:
+        raise ValueError(
+            f"net_params sets {invalid}, which the classifier sets itself; use its own parameters "
+            "(lr, batch_size, max_epochs, ...) for that."
+        )
+    defaults = _optimizer_defaults(params["optimizer"], params["device"], config.net_params)
+    net = _initialized({**params, **defaults}, config.net_params)
+    if start is not None:
+        try:
+            net.module_.load_state_dict(start.module_.state_dict())
+        except RuntimeError as error:
+            raise ValueError(
+                "The previous network has other layers than the requested one; keep `backbone` and "
+                "`branches=Branches(hidden=...)`, or fit from scratch with warm_start=False. "
+                f"{error}"
+            ) from error
+    return net
+
+
+def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) -> dict[str, Any]:
+    """Return the parameters of AttributeNet that `net_params` may not replace."""
+    rows = problem.rows
+    features = rows.array if isinstance(rows, FeatureRows) else None
+    backbone = config.backbone
+    if backbone == "auto":
+        backbone = "resnet18" if features is None else "linear"
+    if features is not None:
+        _check_options_for_features(config, backbone)
     device = resolve_device(config.device)
-    feature_type = problem.rows.array.dtype if isinstance(problem.rows, FeatureRows) else None
-    precision = resolve_precision(config.precision, device, feature_type)
-    dtype, autocast = resolve_dtypes(precision)
-    params: dict[str, Any] = {
-        **_network_params(config, problem, dtype),
+    feature_type = None if features is None else features.dtype
+    dtype, autocast = resolve_dtypes(resolve_precision(config.precision, device, feature_type))
+    name = config.optimizer
+    optimizer = OPTIMIZERS[name] if isinstance(name, str) else name
+    return {
+        "module__backbone": backbone,
+        "module__layout": problem.layout,
+        "module__n_inputs": None if features is None else features.shape[1],
+        "module__image_size": config.image_size,
+        "module__weights": config.weights,
+        "module__branch_hidden": config.branch_hidden,
+        "module__n_conditions": problem.n_conditions,
+        "module__prior": problem.prior,
+        "module__untrained": problem.untrained,
+        "module__dtype": dtype,
         "criterion": problem.criterion,
         "criterion__layout": problem.layout,
         "criterion__dtype": dtype,
         **{f"criterion__{name}": value for name, value in problem.criterion_params.items()},
-        "optimizer": _optimizer(config),
+        "optimizer": optimizer,
         "optimizer__weight_decay": config.weight_decay,
         "lr": config.lr,
         "batch_size": config.batch_size,
@@ -123,54 +166,25 @@ def build_net(
         "device": device,
         "compile": config.compile,
         "verbose": int(config.verbose > 1),
-        "callbacks": _callbacks(config, n_train),
+        "callbacks": _callbacks(config, optimizer, n_train),
         "config": config,
         "autocast": autocast,
     }
-    _check_net_params(config.net_params, params)
-    net = _initialized({**params, **_optimizer_defaults(config, device)}, config.net_params)
-    if start is not None:
-        try:
-            net.module_.load_state_dict(start.module_.state_dict())
-        except RuntimeError as error:
-            raise ValueError(
-                "The previous network has other layers than the requested one; keep `backbone` and "
-                f"`branch_hidden`, or fit from scratch with warm_start=False. {error}"
-            ) from error
-    return net
 
 
-def _check_config(config: TrainingConfig, rows: Rows) -> None:
-    accumulate: Any = config.accumulate
-    clip_norm: Any = config.clip_norm
-    if not isinstance(accumulate, Integral) or accumulate < 1:
-        raise ValueError(f"accumulate={accumulate!r} must be an int of at least 1.")
-    if clip_norm is not None and not (isinstance(clip_norm, Real) and float(clip_norm) > 0):
-        raise ValueError(f"clip_norm={clip_norm!r} must be a positive number or None.")
-    freezes = config.freeze is not None or config.layer_decay != 1
-    if freezes and _backbone(config, rows) == "linear":
+def _check_options_for_features(config: TrainingConfig, backbone: Any) -> None:
+    if backbone == "linear" and (config.freeze is not None or config.layer_decay != 1):
         raise ValueError(
-            f"freeze={config.freeze!r} (layer_decay={config.layer_decay}) is for the layers of a "
-            "backbone, but X holds 2-D features, for which 'auto' has none; 'mlp' has."
+            f"fine_tuning has freeze={config.freeze!r} and layer_decay={config.layer_decay}, which "
+            "are for the layers of a backbone, but X holds 2-D features, for which 'auto' has "
+            "none; 'mlp' has."
         )
     augment = config.augment
     image_changes = augment.needs_images if isinstance(augment, ImageAugmenter) else ()
-    if image_changes and isinstance(rows, FeatureRows):
+    if image_changes:
         raise ValueError(
             f"augment has {', '.join(image_changes)}, which change images, but X holds "
             "2-D features; only mixup is for them."
-        )
-
-
-def _check_net_params(net_params: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    names = own.keys() | {field.name for field in fields(TrainingConfig)}
-    reserved = [
-        key for key in net_params if key in names or key.startswith(("iterator_", "train_split"))
-    ]
-    if reserved:
-        raise ValueError(
-            f"net_params sets {reserved}, which the classifier sets itself; use its own parameters "
-            "(lr, batch_size, max_epochs, ...) for that."
         )
 
 
@@ -188,38 +202,10 @@ def _initialized(params: Mapping[str, Any], net_params: Mapping[str, Any]) -> At
     return net
 
 
-def _network_params(
-    config: TrainingConfig, problem: TrainingProblem, dtype: torch.dtype
+def _optimizer_defaults(
+    optimizer: Any, device: str, net_params: Mapping[str, Any]
 ) -> dict[str, Any]:
-    rows = problem.rows
-    return {
-        "module__backbone": _backbone(config, rows),
-        "module__layout": problem.layout,
-        "module__n_inputs": rows.array.shape[1] if isinstance(rows, FeatureRows) else None,
-        "module__image_size": config.image_size,
-        "module__weights": config.weights,
-        "module__branch_hidden": config.branch_hidden,
-        "module__n_conditions": problem.n_conditions,
-        "module__prior": problem.prior,
-        "module__untrained": problem.untrained,
-        "module__dtype": dtype,
-    }
-
-
-def _backbone(config: TrainingConfig, rows: Rows) -> Any:
-    if config.backbone != "auto":
-        return config.backbone
-    return "linear" if rows.kind == "features" else "resnet18"
-
-
-def _optimizer(config: TrainingConfig) -> Any:
-    name = config.optimizer
-    return OPTIMIZERS[name] if isinstance(name, str) else name
-
-
-def _optimizer_defaults(config: TrainingConfig, device: str) -> dict[str, Any]:
     """Return parameters of the optimizer that `net_params` may replace."""
-    optimizer = _optimizer(config)
     if optimizer is torch.optim.SGD:
         # Not fused: its fused form has no momentum for parameters that are unfrozen later.
         return {"optimizer__momentum": 0.9, "optimizer__nesterov": True}
@@ -227,28 +213,30 @@ def _optimizer_defaults(config: TrainingConfig, device: str) -> dict[str, Any]:
     can_fuse = optimizer in (torch.optim.AdamW, torch.optim.Adam) and (
         torch.device(device).type in ("cpu", "cuda")
     )
-    return {"optimizer__fused": True} if can_fuse and not others & config.net_params.keys() else {}
+    return {"optimizer__fused": True} if can_fuse and not others & net_params.keys() else {}
 
 
-def _callbacks(config: TrainingConfig, n_train: int) -> list[Any]:
+def _callbacks(config: TrainingConfig, optimizer: Any, n_train: int) -> list[Any]:
     """Return the package's own callbacks, then those of the caller."""
     n_steps = config.max_epochs * len(BatchIndexSampler(n_train, config.batch_size))
-    callbacks: list[Any] = []
+    schedule: dict[str, Any] = {}
     if config.lr_schedule == "onecycle":
         # OneCycleLR also cycles the momentum, unless the caller chose one, and raises for an
         # optimizer that has none.
         sets_momentum = {"optimizer__momentum", "optimizer__betas"} & config.net_params.keys()
-        cycles_momentum = _optimizer(config) in OPTIMIZERS.values() and not sets_momentum
+        cycles_momentum = optimizer in OPTIMIZERS.values() and not sets_momentum
         schedule = {"policy": _one_cycle, "total_steps": n_steps}
         schedule["cycle_momentum"] = cycles_momentum
-        callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))
     elif config.lr_schedule == "cosine":
         schedule = {"policy": CosineAnnealingLR, "T_max": n_steps}
-        callbacks.append(("lr_schedule", LRScheduler(**_BY_BATCH, **schedule)))
+    callbacks: list[Any] = []
+    if schedule:
+        # event_name=None: skorch would record the learning rate in each batch's history.
+        scheduler = LRScheduler(step_every="batch", event_name=None, **schedule)
+        callbacks.append(("lr_schedule", scheduler))
     if config.patience is not None:
-        callbacks.append(
-            ("early_stopping", EarlyStopping(patience=config.patience, load_best=True))
-        )
+        stopping = EarlyStopping(patience=config.patience, load_best=True)
+        callbacks.append(("early_stopping", stopping))
     if config.verbose == 1:
         callbacks.append(("progress", ProgressBar(n_steps)))
     elif config.verbose > 1:
@@ -260,7 +248,3 @@ def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:
     """Return a schedule in which each group's peak is the learning rate it was given."""
     peaks = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(optimizer, max_lr=peaks, **params)
-
-
-# event_name=None: skorch would record the learning rate in each batch's history.
-_BY_BATCH: dict[str, Any] = {"step_every": "batch", "event_name": None}

@@ -33,12 +33,7 @@ class ProgressBar(Callback):
         losses = {key: last[key] for key in ("train_loss", "valid_loss") if key in last}
         self.bar_.set_postfix({"epoch": len(net.history), **losses})
 
-    def on_train_end(self, net: Any, **_: Any) -> None:
-        """Close the bar."""
-        self.close()
-
     def close(self) -> None:
-        """Close the bar; AttributeNet also calls this after an error."""
-        if hasattr(self, "bar_"):
-            self.bar_.close()
-            del self.bar_
+        """Close the bar; AttributeNet calls this after a training, also after an error."""
+        self.bar_.close()
+        del self.bar_

@@ -1,5 +1,6 @@
 """Dataset of rows of X with their target codes and weights."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ class LoadedBatch(NamedTuple):
     unreadable: dict[int, str]
 
 
+@dataclass(eq=False)
 class AttributeDataset(Dataset[Any]):
     """Some rows of X with the codes and weights of their labels, read a batch at a time.
 
@@ -53,22 +55,13 @@ class AttributeDataset(Dataset[Any]):
         Whether a batch of consecutive 2-D features may be a view of X instead of a copy.
     """
 
-    def __init__(
-        self,
-        rows: Rows,
-        indices: NDArray[np.intp],
-        codes: NDArray[np.int64] | None = None,
-        weights: NDArray[np.floating[Any]] | None = None,
-        category: NDArray[np.int64] | None = None,
-        *,
-        share_features: bool = False,
-    ) -> None:
-        self.rows = rows
-        self.indices = np.asarray(indices, dtype=np.intp)
-        self.codes = codes
-        self.weights = weights
-        self.category = category
-        self.share_features = share_features
+    rows: Rows
+    indices: NDArray[np.intp]
+    codes: NDArray[np.int64] | None = None
+    weights: NDArray[np.floating[Any]] | None = None
+    category: NDArray[np.int64] | None = None
+    _: KW_ONLY
+    share_features: bool = False
 
     def __len__(self) -> int:
         """Return the number of rows."""

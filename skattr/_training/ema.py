@@ -1,5 +1,6 @@
 """Exponential moving average of a network's weights."""
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +16,8 @@ class EMAWeights:
     .. math:: a \leftarrow d_t\, a + (1 - d_t)\, w, \quad
         d_t = \min\left(d, \frac{1 + t}{10 + t}\right)
 
-    so that the initial weights do not dominate a short fit. Integer buffers are copied.
+    so that the initial weights do not dominate a short fit. Integer buffers remain those of the
+    last step.
 
     Parameters
     ----------
@@ -51,15 +53,9 @@ class EMAWeights:
     def update(self, network: nn.Module) -> None:
         """Add the weights of `network` after a step."""
         decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
-        pairs = list(zip(self._tensors, _state(network), strict=True))
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        averages, weights = zip(*floats, strict=True)
         # torch's kernel averages all tensors at once.
         average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        average(averages, weights, self.n_steps)
-        for copy, tensor in pairs:
-            if not copy.is_floating_point():
-                copy.copy_(tensor)
+        average(self._tensors, list(_state(network)), self.n_steps)
         self.n_steps += 1
 
     @torch.no_grad()
@@ -73,5 +69,7 @@ class EMAWeights:
 
 
 def _state(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
+    """Yield the parameters and buffers to average; integer buffers of the last step remain."""
+    for tensor in itertools.chain(network.parameters(), network.buffers()):
+        if tensor.is_floating_point():
+            yield tensor

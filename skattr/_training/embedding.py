@@ -1,7 +1,7 @@
 """Features of images from a frozen network (tensor to array conversion)."""
 
 import copy
-from collections.abc import Generator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skattr._inputs.rows import Rows
-from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import autocast_context, is_cuda, resolve_dtypes, to_device
+from skattr._training.devices import autocast_context, resolve_dtypes, to_device
 from skattr._training.inference import BatchHalver, max_images_at_once
-from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
 from skattr.nn._backbones.torchvision import check_names, naming_image_size
 from skattr.nn._batchnorm_folding import with_folded_batchnorm
@@ -26,6 +23,7 @@ from skattr.nn._embedding import (
 from skattr.nn._random import make_generators, use_generators
 
 
+@dataclass(eq=False)
 class FrozenNetwork:
     """The network of an embedder, built when it is first needed.
 
@@ -51,21 +49,16 @@ class FrozenNetwork:
         If the name of the backbone or of its weights is unknown.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        *,
-        weights: str | None,
-        layer: str,
-        image_size: tuple[int, int],
-        seed: int,
-    ) -> None:
-        check_names(backbone, weights)
-        self.backbone = backbone
-        self.weights = weights
-        self.layer = layer
-        self.image_size = image_size
-        self.seed = seed
+    backbone: Backbone
+    _: KW_ONLY
+    weights: str | None
+    layer: str
+    image_size: tuple[int, int]
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the names, without building a named network."""
+        check_names(self.backbone, self.weights)
         self._module: EmbeddingNetwork | None = None
         self._quick: tuple[Any, nn.Module] | None = None
         self.identity = self._identity()
@@ -148,31 +141,3 @@ class FrozenNetwork:
         if self._module is not None and next(self._module.buffers()).device.type != "cpu":
             state["_module"] = copy.deepcopy(self._module).cpu()
         return state
-
-
-def read_batches(
-    rows: Rows, indices: NDArray[np.intp], *, batch_size: int, device: str, num_workers: int
-) -> Generator[tuple[NDArray[np.intp], Tensor], None, None]:
-    """Read some rows of X, a batch at a time, skipping unreadable ones if X does.
-
-    Parameters
-    ----------
-    rows : Rows
-    indices : ndarray of shape (n,), int
-        The rows to read, in this order.
-    batch_size : int
-    device : str
-        Device the images will be moved to.
-    num_workers : int
-        Worker processes that decode files.
-
-    Yields
-    ------
-    indices : ndarray of shape (m,), int
-        The rows of the batch.
-    pixels : Tensor of shape (m, H, W, 3), uint8
-    """
-    dataset = AttributeDataset(rows, indices)
-    loader = BatchLoader(dataset, batch_size, num_workers=num_workers, pin_memory=is_cuda(device))
-    for part in loader.read():
-        yield part.indices, part.batch

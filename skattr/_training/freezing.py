@@ -117,27 +117,21 @@ class Freezing:
         if n_frozen > len(stages):
             valid = {0: "none, as it has no parameters", 1: "stages:1"}
             raise ValueError(
-                f"freeze={freeze!r} freezes more stages than this backbone has; valid are "
+                f"fine_tuning has freeze={freeze!r}, more stages than this backbone has; valid are "
                 f"{valid.get(len(stages), f'stages:1 to stages:{len(stages)}')}."
             )
         self.stages = stages[:n_frozen]
-        self.frozen = self.stages
         self.unfreeze_every = unfreeze_every
         # Parameters that the caller froze are not unfrozen.
         self._trainable = [p for stage in self.stages for p in stage.parameters if p.requires_grad]
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze the stages of an epoch, counted from 0."""
+        """Freeze the stages of an epoch, counted from 0, and put them into evaluation mode."""
         n_unfrozen = 0 if self.unfreeze_every is None else epoch // self.unfreeze_every
         self.restore()
-        self.frozen = self.stages[: max(len(self.stages) - n_unfrozen, 0)]
-        for stage in self.frozen:
+        for stage in self.stages[: max(len(self.stages) - n_unfrozen, 0)]:
             for parameter in stage.parameters:
                 parameter.requires_grad_(False)
-
-    def keep_in_evaluation_mode(self) -> None:
-        """Put the frozen stages back into evaluation mode."""
-        for stage in self.frozen:
             for module in stage.modules:
                 module.eval()
 

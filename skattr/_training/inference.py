@@ -1,6 +1,7 @@
 """Batched inference (tensor to array conversion)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +34,6 @@ def predict_rows(
     *,
     batch_size: int,
     category: NDArray[np.int64] | None = None,
-    flip: bool | None = None,
     num_workers: int = 0,
     verbose: int = 0,
 ) -> NDArray[np.floating[Any]]:
@@ -50,9 +50,6 @@ def predict_rows(
         not fit in memory.
     category : ndarray of shape (n,), int64, optional
         The object's category if it is an input of the network; -1 where it is missing.
-    flip : bool, optional
-        Whether to average over each image and its mirror image. None takes the setting of the
-        net.
     num_workers : int
     verbose : int
         A progress bar is shown if at least 1.
@@ -73,16 +70,18 @@ def predict_rows(
     loader = BatchLoader(dataset, n_rows, num_workers=num_workers, pin_memory=is_cuda(device))
     net.module_.eval()
     network = _for_inference(net, rows, len(indices))
-    compute = network.forward_features if output == "features" else network
-    forward = _make_forward(net, compute, net.config.test_flip if flip is None else flip)
-    n_columns = network.n_features if output == "features" else network.layout.n_logits
-    result = np.zeros((len(rows), n_columns), dtype=_numpy_type(network.branches.bias))
-    max_rows = None if isinstance(rows, FeatureRows) else max_images_at_once(rows.size, device)
-    halver = BatchHalver(forward, max_rows)
-    pending: tuple[NDArray[np.intp], Tensor] | None = None
-    size = getattr(rows, "size", None)
+    if output == "features":
+        compute, n_columns = network.forward_features, network.n_features
+    else:
+        compute, n_columns = network, network.layout.n_logits
+    dtype = np.float64 if network.branches.bias.dtype == torch.float64 else np.float32
+    result = np.zeros((len(rows), n_columns), dtype)
+    size = None if isinstance(rows, FeatureRows) else rows.size
+    max_rows = None if size is None else max_images_at_once(size, device)
+    halver = BatchHalver(_make_forward(net, compute), max_rows)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
     bar = tqdm(total=len(indices), disable=verbose < 1, unit="row")
+    pending: tuple[NDArray[np.intp], Tensor] | None = None
     with naming_size, torch.inference_mode(), bar:
         for part in loader.read():
             inputs = (part.batch,) if isinstance(part.batch, Tensor) else part.batch
@@ -97,9 +96,7 @@ def predict_rows(
     return result
 
 
-def _make_forward(
-    net: AttributeNet, compute: Callable[..., Tensor], flip: bool
-) -> Callable[..., Tensor]:
+def _make_forward(net: AttributeNet, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return `compute` with transfer to the net's device, its precision and test-time flips."""
     device = torch.device(net.device)
 
@@ -107,7 +104,7 @@ def _make_forward(
         x, *others = to_device(inputs, device)
         with autocast_context(net.autocast, device):
             values: Tensor = compute(x, *others)
-            if flip:
+            if net.config.test_flip:
                 values = (values + compute(x.flip(2), *others)) / 2
         return values.float() if net.autocast is not None else values
 
@@ -122,6 +119,7 @@ def _store_rows(result: NDArray[Any], indices: NDArray[np.intp], values: Tensor)
     result[rows] = values.cpu().numpy()
 
 
+@dataclass(eq=False)
 class BatchHalver:
     """Halves the batch size after an out-of-memory error.
 
@@ -134,9 +132,8 @@ class BatchHalver:
         batches too. None does not limit it.
     """
 
-    def __init__(self, compute: Callable[..., Tensor], max_rows: int | None = None) -> None:
-        self.compute = compute
-        self.max_rows = max_rows
+    compute: Callable[..., Tensor]
+    max_rows: int | None = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Return the result of `compute` for a batch.
@@ -198,13 +195,8 @@ def _load_size(net: AttributeNet, rows: Any, batch_size: int) -> int:
 def _for_inference(net: AttributeNet, rows: Any, n_rows: int) -> Any:
     """Return a faster copy of the network where that pays, else the network."""
     network = net.module_
-    if rows.kind != "images" or not isinstance(net.module__backbone, str):
+    if isinstance(rows, FeatureRows) or not isinstance(net.module__backbone, str):
         return network
-    height, width = rows.size
-    if n_rows * height * width < _MIN_PIXELS_TO_FOLD:
+    if n_rows * rows.size[0] * rows.size[1] < _MIN_PIXELS_TO_FOLD:
         return network
     return with_folded_batchnorm(network, "backbone", rows.size)
-
-
-def _numpy_type(values: torch.Tensor) -> type[np.floating[Any]]:
-    return np.float64 if values.dtype == torch.float64 else np.float32

@@ -1,6 +1,7 @@
 """Batch loaders (array to tensor conversion)."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset, Batch, Inputs, LoadedBatch
 
 
+@dataclass(eq=False)
 class BatchIndexSampler(Sampler[NDArray[np.intp]]):
     """Positions of each batch; a last batch of a single row is merged into the one before.
 
@@ -28,12 +30,9 @@ class BatchIndexSampler(Sampler[NDArray[np.intp]]):
         Shuffles the rows, in another order at each pass. None keeps their order.
     """
 
-    def __init__(
-        self, n_rows: int, batch_size: int, generator: torch.Generator | None = None
-    ) -> None:
-        self.n_rows = n_rows
-        self.batch_size = batch_size
-        self.generator = generator
+    n_rows: int
+    batch_size: int
+    generator: torch.Generator | None = None
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -49,6 +48,7 @@ class BatchIndexSampler(Sampler[NDArray[np.intp]]):
         yield from np.split(order, starts[1:]) if len(starts) else ()
 
 
+@dataclass(eq=False)
 class BatchLoader:
     """Iterate over the batches of a dataset, decoding files in worker processes if requested.
 
@@ -64,44 +64,36 @@ class BatchLoader:
         Whether batches are put in page-locked memory, from which a GPU copies asynchronously.
     """
 
-    def __init__(
-        self,
-        dataset: AttributeDataset,
-        batch_size: int,
-        generator: torch.Generator | None = None,
-        num_workers: int = 0,
-        pin_memory: bool = False,
-    ) -> None:
-        self.dataset = dataset
-        self.sampler = BatchIndexSampler(len(dataset), batch_size, generator)
-        self.num_workers = num_workers
-        self.pin_memory = pin_memory
-        self._loader: DataLoader[Any] | None = None
+    dataset: AttributeDataset
+    batch_size: int
+    generator: torch.Generator | None = None
+    num_workers: int = 0
+    pin_memory: bool = False
 
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return len(self.sampler)
+    def __post_init__(self) -> None:
+        """Make the sampler; worker processes start at the first pass."""
+        self.sampler = BatchIndexSampler(len(self.dataset), self.batch_size, self.generator)
+        self._loader: DataLoader[Any] | None = None
 
     def __iter__(self) -> Iterator[Batch | Inputs]:
         """Yield batches; raise an error for an unreadable image, or skip it, as X specifies."""
         for part in self.read():
             yield part.batch
 
-    def read(self) -> Iterator[LoadedBatch]:
+    def read(self) -> Generator[LoadedBatch, None, None]:
         """Yield batches with the rows of X they hold.
 
         If ``on_bad_image="warn"``, unreadable rows are skipped and recorded in X's `unreadable`.
         A batch without readable rows is skipped, and in training one of a single row, too.
         """
         rows: Any = self.dataset.rows
-        min_rows = 1 if self.sampler.generator is None else 2
-        is_cached = isinstance(rows, CachedFileRows) and not self.dataset.is_in_memory
+        min_rows = 1 if self.generator is None else 2
         batches = iter(self._data_loader())
         try:
             for part in batches:
                 if isinstance(part, Exception):
                     raise part
-                if is_cached:
+                if isinstance(rows, CachedFileRows):
                     rows.store(part.indices, _images_of(part.batch))
                 if part.unreadable:
                     rows.unreadable.update(part.unreadable)
@@ -159,7 +151,7 @@ def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: i
         return
     dataset = AttributeDataset(rows, readable_rows(rows))
     loader = BatchLoader(dataset, batch_size, num_workers=num_workers)
-    bar = tqdm(total=len(dataset), disable=verbose < 1, unit="row", desc="checking images")
-    with bar:
+    progress = {"disable": verbose < 1, "unit": "row", "desc": "checking images"}
+    with tqdm(total=len(dataset), **progress) as bar:
         for part in loader.read():
             bar.update(len(part.indices))

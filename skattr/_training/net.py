@@ -1,12 +1,11 @@
 """The skorch net and its training loop."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, EpochTimer
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -18,12 +17,12 @@ from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
-from skattr._training.steps import CallbackDispatcher, LossAccumulator, TrainStepMixin
+from skattr._training.steps import TrainingGenerators, TrainStepNet
 from skattr.exceptions import DivergedError, ImageReadError
 from skattr.nn._random import make_generators, use_generators
 
 
-class AttributeNet(TrainStepMixin, NeuralNet):
+class AttributeNet(TrainStepNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
     It differs from :class:`skorch.NeuralNet` in that it is fitted on an :class:`AttributeDataset`;
@@ -47,8 +46,7 @@ class AttributeNet(TrainStepMixin, NeuralNet):
     """
 
     module_: Any
-    average_: EMAWeights | None = None
-    freezing_: Freezing | None = None
+    freezing_: Freezing
     epochs_before_ = 0
     streams = False  # whether it was built for partial_fit
     cuda_dependent_attributes_ = ["average_"]
@@ -80,12 +78,12 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         return torch.Generator(device).manual_seed(self._seed_of(purpose))
 
     def _seed_of(self, purpose: str) -> int:
-        is_first = purpose == "initialization"
-        return seed_of(purpose, self.config.seed, 0 if is_first else self.epochs_before_)
+        return seed_of(purpose, self.config.seed, self.epochs_before_)
 
     def initialize_module(self) -> "AttributeNet":
         """Build the module without touching the global random state."""
-        with use_generators(*make_generators(self.device, self._seed_of("initialization"))):
+        seed = seed_of("initialization", self.config.seed)
+        with use_generators(*make_generators(self.device, seed)):
             super().initialize_module()
         self.average_ = None
         return self
@@ -101,12 +99,11 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             return args, kwargs
         if len(args[0]) > 1:
             raise ValueError(
-                f"layer_decay={decay} makes its own parameter groups and cannot be combined with "
-                "optimizer__param_groups."
+                f"fine_tuning has layer_decay={decay}, which makes its own parameter groups and "
+                "cannot be combined with optimizer__param_groups of net_params."
             )
         parameters = [parameter for _, parameter in named]
-        backbone: Any = self.module_.backbone
-        groups = parameter_groups(backbone, parameters, kwargs["lr"], decay)
+        groups = parameter_groups(self.module_.backbone, parameters, kwargs["lr"], decay)
         return (groups,), kwargs
 
     def torch_compile(self, module: torch.nn.Module, name: str) -> torch.nn.Module:
@@ -143,47 +140,40 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         """Pass once over the batches and record the loss of the epoch."""
         if iterator is None:
             return
-        if training:
-            self._start_training()
-            # skorch begins a history row for each batch, also where nobody reads it. Here the
-            # batches of an epoch share one, in which callbacks may record.
-            self.history.new_batch()
         self._set_training(training)
-        self.epoch_sums_ = LossAccumulator()
+        if training:
+            self.freezing_.start_epoch(len(self.history) - 1)
+            if self.average_ is not None and self.average_.network_holds_averages:
+                self.average_.exchange(self.module_)
+            if not self.batch_history:
+                self.history.new_batch()
+        self.epoch_sums_ = 0
         n_batches = 0
         for batch in iterator:
-            if self.batch_history and (n_batches or not training):
-                self.history.new_batch()
-            for method in self.dispatcher_.methods("on_batch_begin"):
-                method(self, batch=batch, training=training)
+            self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             if self.batch_history:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            for method in self.dispatcher_.methods("on_batch_end"):
-                method(self, batch=batch, training=training, **step)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
             n_batches += 1
         if not n_batches:
             rows = "training" if training else "validation"
             raise ImageReadError(f"All {rows} batches became unreadable during fit.")
         # Sums of losses and weights add up over batches, so this is the loss of all rows, not a
         # mean of batch means. One number is read from the device per epoch.
-        loss = self.criterion_.total(*self.epoch_sums_.sums).detach()
+        loss = self.criterion_.total(*self.epoch_sums_).detach()
         del self.epoch_sums_
         if training and self.average_ is not None:
             self.average_.exchange(self.module_)
         self._record(prefix, float(loss), n_batches)
 
-    def _start_training(self) -> None:
-        """Freeze the stages of this epoch, and restore the weights if averages replaced them."""
-        if self.freezing_ is not None:
-            self.freezing_.start_epoch(len(self.history) - 1)
-        if self.average_ is not None and self.average_.network_holds_averages:
-            self.average_.exchange(self.module_)
+    def on_batch_begin(self, net: Any, **params: Any) -> None:
+        """Begin a row of the history; without `batch_history` the batches of an epoch share one.
 
-    def _set_training(self, training: bool = True) -> None:
-        super()._set_training(training)
-        if training and self.freezing_ is not None:
-            self.freezing_.keep_in_evaluation_mode()
+        Callbacks may record in it.
+        """
+        if self.batch_history:
+            super().on_batch_begin(net, **params)
 
     def _record(self, prefix: str, loss: float, n_batches: int) -> None:
         if not np.isfinite(loss):
@@ -206,53 +196,37 @@ class AttributeNet(TrainStepMixin, NeuralNet):
         self.epochs_before_ = len(self.history)
         if self.config.ema_decay is not None and self.average_ is None:
             self.average_ = EMAWeights(self.module_, self.config.ema_decay)
-        self.dispatcher_ = CallbackDispatcher(self.callbacks_)
-        self.parameters_ = [parameter for _, parameter in self.get_all_learnable_params()]
+        self.generators_ = self._training_generators()
+        self.freezing_ = Freezing(
+            self.module_.backbone, self.config.freeze, self.config.unfreeze_every
+        )
         self.notify("on_train_begin", X=X, y=y)
         try:
-            with self._training_randomness(), self._freezing():
-                self.fit_loop(X, y)
-        except BaseException as error:
+            self.fit_loop(X, y)
+        except KeyboardInterrupt as error:
             if not _stopped_early(error):
-                self._close_progress()
                 raise
         finally:
-            del self.dispatcher_, self.parameters_
+            self.freezing_.restore()
+            del self.freezing_, self.generators_
+            for _, callback in self.callbacks_:
+                if isinstance(callback, ProgressBar):
+                    callback.close()
         self.notify("on_train_end", X=X, y=y)
         return self
 
-    @contextlib.contextmanager
-    def _training_randomness(self) -> Iterator[None]:
-        """Have generators for augmentation, mixup, and networks that draw random numbers."""
+    def _training_generators(self) -> TrainingGenerators:
+        """Return generators for augmentation, mixup, and networks that draw random numbers."""
         # What a backbone of the user's draws cannot be seen from its layers.
         draws = callable(self.module__backbone) or any(
             isinstance(layer, _DropoutNd) or "StochasticDepth" in type(layer).__name__
             for layer in self.module_.modules()
         )
-        dropout = make_generators(self.device, self._seed_of("dropout")) if draws else []
-        self.augmentation_generator_ = self.generator("augmentation", str(self.device))
-        self.mixing_generator_ = np.random.default_rng(self._seed_of("mixup"))
-        self.dropout_generators_ = dropout
-        try:
-            yield
-        finally:
-            del self.augmentation_generator_, self.dropout_generators_, self.mixing_generator_
-
-    @contextlib.contextmanager
-    def _freezing(self) -> Iterator[None]:
-        """Freeze stages of the backbone for ``config.freeze``."""
-        if self.config.freeze is None:
-            yield
-            return
-        backbone: Any = self.module_.backbone
-        self.freezing_ = freezing = Freezing(
-            backbone, self.config.freeze, self.config.unfreeze_every
+        return TrainingGenerators(
+            augmentation=self.generator("augmentation", str(self.device)),
+            mixup=np.random.default_rng(self._seed_of("mixup")),
+            network=make_generators(self.device, self._seed_of("dropout")) if draws else (),
         )
-        try:
-            yield
-        finally:
-            freezing.restore()
-            self.freezing_ = None
 
     def release_training_state(self) -> None:
         """Drop the state that only training needs, so that pickles are as large as the weights.
@@ -269,19 +243,10 @@ class AttributeNet(TrainStepMixin, NeuralNet):
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
 
-    def _close_progress(self) -> None:
-        for _, callback in self.callbacks_:
-            if isinstance(callback, ProgressBar):
-                callback.close()
 
-
-def _stopped_early(error: BaseException) -> bool:
+def _stopped_early(error: KeyboardInterrupt) -> bool:
     """Whether skorch's EarlyStopping raised the error."""
     # It raises KeyboardInterrupt, as Ctrl-C does, and the error says nothing of its origin. Only
     # the innermost frame tells them apart.
-    traceback = error.__traceback__ if isinstance(error, KeyboardInterrupt) else None
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return False
-    return isinstance(traceback.tb_frame.f_locals.get("self"), EarlyStopping)
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return isinstance(frame.f_locals.get("self"), EarlyStopping)

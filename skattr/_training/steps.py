@@ -1,76 +1,40 @@
 """One batch of training: forward pass, loss, gradient and optimizer step."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
-from skorch.utils import TeeGenerator
+from skorch import NeuralNet
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from skattr._training.config import TrainingConfig
 from skattr._training.dataset import Batch, Targets
 from skattr._training.devices import autocast_context, to_device
+from skattr._training.ema import EMAWeights
 from skattr.nn._random import use_generators
 
-_MAX_PENDING = 256  # batches; more would leave an epoch's small tensors all in memory
 
-
-class LossAccumulator:
-    """Sums of losses and of weights over the batches of an epoch.
-
-    They stay on their device: reading a number would wait for it at each batch.
+@dataclass(frozen=True)
+class TrainingGenerators:
+    """Random number generators of a training.
 
     Attributes
     ----------
-    sums : tuple of Tensor of shape (n_branches,)
+    augmentation : torch.Generator
+        On the device of the net.
+    mixup : numpy.random.Generator
+    network : sequence of torch.Generator
+        Those that the network draws from; none if it draws no random numbers.
     """
 
-    def __init__(self) -> None:
-        self._pending: list[tuple[Tensor, Tensor]] = []
-
-    def add(self, loss_sums: Tensor, weight_sums: Tensor) -> None:
-        """Add the sums of a batch."""
-        if len(self._pending) == _MAX_PENDING:
-            self._pending = [self.sums]
-        self._pending.append((loss_sums, weight_sums))
-
-    @property
-    def sums(self) -> tuple[Tensor, Tensor]:
-        """The sums over all batches so far."""
-        losses, weights = zip(*self._pending, strict=True)
-        return torch.stack(losses).sum(0), torch.stack(weights).sum(0)
-
-
-class CallbackDispatcher:
-    """Finds the callbacks that define the method of an event.
-
-    skorch notifies every callback of every batch, which takes 50 to 130 microseconds although
-    most callbacks define no method for batches.
-
-    Parameters
-    ----------
-    callbacks : sequence of (name, skorch callback)
-    """
-
-    def __init__(self, callbacks: Sequence[tuple[str, Any]]) -> None:
-        self._callbacks = [callback for _, callback in callbacks]
-        self._by_event: dict[str, list[Callable[..., Any]]] = {}
-
-    def methods(self, event: str) -> list[Callable[..., Any]]:
-        """Return the bound methods of an event such as "on_batch_end"."""
-        if event not in self._by_event:
-            default = getattr(Callback, event)
-            self._by_event[event] = [
-                getattr(callback, event)
-                for callback in self._callbacks
-                if getattr(type(callback), event) is not default
-            ]
-        return self._by_event[event]
+    augmentation: torch.Generator
+    mixup: np.random.Generator
+    network: Sequence[torch.Generator]
 
 
 @dataclass(frozen=True)
@@ -121,48 +85,46 @@ class DeviceBatch:
         mixed = torch.lerp(floats[order], floats, share)
         return DeviceBatch((mixed, *others), of_rows + of_partners)
 
-    def parts(self, n_parts: int) -> "Iterator[DeviceBatch]":
+    def parts(self, n_parts: int) -> "Iterable[DeviceBatch]":
         """Split the rows into parts of about equal size."""
-        tensors = [*self.inputs, *(tensor for pair in self.labels for tensor in pair)]
-        n_inputs = len(self.inputs)
-        for part in zip(*(tensor.tensor_split(n_parts) for tensor in tensors), strict=True):
-            labels = zip(part[n_inputs::2], part[n_inputs + 1 :: 2], strict=True)
-            yield DeviceBatch(part[:n_inputs], tuple(labels))
+        for rows in np.array_split(np.arange(len(self)), n_parts):
+            part = slice(rows[0], rows[-1] + 1)
+            labels = tuple((codes[part], weights[part]) for codes, weights in self.labels)
+            yield DeviceBatch(tuple(tensor[part] for tensor in self.inputs), labels)
 
 
-class TrainStepMixin:
-    """The methods of :class:`~skattr._training.net.AttributeNet` for one batch."""
+class TrainStepNet(NeuralNet):
+    """The methods of :class:`~skattr._training.net.AttributeNet` for one batch.
 
-    module_: Any
-    criterion_: Any
-    epoch_sums_: LossAccumulator
-    dispatcher_: CallbackDispatcher
-    average_: Any
-    device: Any
-    batch_size: int
-    compile: bool
-    autocast: torch.dtype | None
+    Attributes
+    ----------
+    epoch_sums_ : Tensor of shape (2, n_branches)
+        Sums of the losses and of the weights over the batches of the epoch so far. They stay on
+        their device: reading a number would wait for it at each batch.
+    generators_ : TrainingGenerators or None
+        None outside training.
+    """
+
     config: TrainingConfig
-    augmentation_generator_: torch.Generator
-    mixing_generator_: np.random.Generator
-    get_all_learnable_params: Callable[[], Iterator[tuple[str, torch.nn.Parameter]]]
-    parameters_: list[torch.nn.Parameter]
-    _step_optimizer: Callable[[Callable[[], Tensor]], None]
+    autocast: torch.dtype | None
+    epoch_sums_: Any
+    generators_: TrainingGenerators | None = None
+    average_: EMAWeights | None = None
 
     def infer(self, x: Tensor | tuple[Tensor, ...], **_: Any) -> Tensor:
         """Compute the logits of a batch in full precision."""
         return self._logits(to_device(x, self.device))
 
     def _logits(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        network = self.module_
-        if self.compile and len(inputs[0]) not in (
-            self.batch_size,
-            -(-self.batch_size // self.config.accumulate),
-        ):
-            # A last batch of another size runs without the compiled code, which would be compiled
-            # again for its size.
-            network = self.module_.forward
-        with autocast_context(self.autocast, inputs[0].device), self._drawing():
+        # A last batch of another size runs without the compiled code, which would be compiled
+        # again for its size.
+        sizes = (self.batch_size, math.ceil(self.batch_size / self.config.accumulate))
+        is_usual = not self.compile or len(inputs[0]) in sizes
+        network = self.module_ if is_usual else self.module_.forward
+        generators = () if self.generators_ is None else self.generators_.network
+        # Networks that draw nothing take no turns with those of other threads.
+        drawing = use_generators(*generators) if generators else contextlib.nullcontext()
+        with autocast_context(self.autocast, inputs[0].device), drawing:
             logits: Tensor = network(*inputs)
         return logits.float() if self.autocast is not None else logits
 
@@ -190,87 +152,53 @@ class TrainStepMixin:
         for codes, weights in labels[1:]:
             sums = criterion.sums(logits, codes, weights)
             loss_sums, weight_sums = loss_sums + sums[0], weight_sums + sums[1]
-        self.epoch_sums_.add(loss_sums.detach(), weight_sums)
+        self.epoch_sums_ = self.epoch_sums_ + torch.stack([loss_sums.detach(), weight_sums])
         divisors = weight_sums if divisors is None else divisors
         loss: Tensor = criterion.total(loss_sums, divisors, share=share)
         return loss
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         """Take an optimizer step and update the moving average of the weights."""
-        first: dict[str, Any] = {}
-
-        def closure() -> Tensor:
-            # As optimizer.zero_grad(), which also starts a profiler record on each call.
-            for parameter in self.parameters_:
-                parameter.grad = None
-            step = self.train_step_single(batch)
-            first.update({} if first else step)
-            self._notify_gradients(batch)
-            loss: Tensor = step["loss"]
-            return loss
-
-        self._step_optimizer(closure)
+        step: dict[str, Any] = super().train_step(batch, **fit_params)
         if self.average_ is not None:
             self.average_.update(self.module_)
-        return first
-
-    def _notify_gradients(self, batch: Batch) -> None:
-        methods = self.dispatcher_.methods("on_grad_computed")
-        named = TeeGenerator(self.get_all_learnable_params()) if methods else None
-        for method in methods:
-            method(self, named_parameters=named, batch=batch, training=True)
+        return step
 
     def train_step_single(self, batch: Batch, **_: Any) -> dict[str, Any]:
         """Augment and mix a batch, compute its gradient, in parts if configured, and clip it."""
         whole = self._augmented(DeviceBatch.of(batch, self.device))
         n_parts = max(1, min(self.config.accumulate, len(whole) // 2))
-        if n_parts == 1:
-            logits = self._logits(whole.inputs)
-            loss = self._loss(logits, whole.labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-        else:
-            loss, logits = self._in_parts(whole, n_parts)
-        if self.config.clip_norm is not None:
-            clip_grad_norm_(self.parameters_, self.config.clip_norm)
-        return {"loss": loss.detach(), "y_pred": logits.detach()}
-
-    def _in_parts(self, whole: DeviceBatch, n_parts: int) -> tuple[Tensor, Tensor]:
-        """Add up the gradients of the parts of a batch."""
-        sums = [self.criterion_.weight_sums(*pair) for pair in whole.labels]
-        divisors = sum(sums[1:], sums[0])
+        parts: Iterable[DeviceBatch] = [whole]
+        divisors = None
+        if n_parts > 1:
+            parts = whole.parts(n_parts)
+            sums = [self.criterion_.weight_sums(*pair) for pair in whole.labels]
+            divisors = sum(sums[1:], sums[0])
         losses, outputs = [], []
-        for part in whole.parts(n_parts):
+        for part in parts:
             logits = self._logits(part.inputs)
             loss = self._loss(logits, part.labels, divisors, share=1 / n_parts)
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             outputs.append(logits.detach())
-        return torch.stack(losses).sum(), torch.cat(outputs)
-
-    def validation_step(self, batch: Batch, **_: Any) -> dict[str, Any]:
-        """Compute the loss of a batch."""
-        with torch.no_grad():
-            logits = self.infer(batch[0])
-            return {"loss": self.get_loss(logits, batch[1]), "y_pred": logits}
+        if self.config.clip_norm is not None:
+            parameters = [parameter for _, parameter in self.get_all_learnable_params()]
+            clip_grad_norm_(parameters, self.config.clip_norm)
+        return {"loss": torch.stack(losses).sum(), "y_pred": torch.cat(outputs)}
 
     def _augmented(self, batch: DeviceBatch) -> DeviceBatch:
         """Augment the images of a batch and mix its rows, as configured."""
+        generators: Any = self.generators_
         if self.config.augment is not None:
             x, *category = batch.inputs
-            changed = self.config.augment(x, self.augmentation_generator_)
+            changed = self.config.augment(x, generators.augmentation)
             batch = DeviceBatch((changed, *category), batch.labels)
         mixup = self.config.mixup
         if mixup:
-            share = self.mixing_generator_.beta(mixup, mixup)
+            share = generators.mixup.beta(mixup, mixup)
             # Partners are drawn uniformly, so taking the larger share changes no distribution. It
             # keeps each row closest to its own category, which is not mixed.
             share = max(share, 1 - share)
-            order = torch.from_numpy(self.mixing_generator_.permutation(len(batch)))
+            order = torch.from_numpy(generators.mixup.permutation(len(batch)))
             batch = batch.mixed(share, order.to(batch.inputs[0].device))
         return batch
-
-    def _drawing(self) -> contextlib.AbstractContextManager[None]:
-        """Return the context in which a network that draws random numbers is run in training."""
-        generators = getattr(self, "dropout_generators_", None)
-        # Networks that draw nothing take no turns with those of other threads.
-        return use_generators(*generators) if generators else contextlib.nullcontext()

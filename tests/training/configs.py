@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from skattr._inputs.rows import FeatureRows, ImageRows
-from skattr._training import TrainingConfig, TrainingProblem
+from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr.nn import BranchLayout
 
 LAYOUT = BranchLayout((2, 3, 2))

@@ -68,7 +68,7 @@ def test_flip_mirrors_whole_images_half_of_the_time():
 def test_shift_is_a_crop_of_the_padded_image(height, width):
     """Each image is one crop of it padded with its edge by 1/16 of the sides; all crops occur."""
     pixels = images(400, height, width).numpy()
-    shifted = shift(torch.from_numpy(pixels), seeded(0)).numpy()
+    shifted = shift(torch.from_numpy(pixels), seeded(0), 1 / 16).numpy()
     rows, columns = round(height / 16), round(width / 16)
     seen = set()
     for before, after in zip(pixels, shifted, strict=True):
@@ -87,7 +87,7 @@ def test_shift_is_a_crop_of_the_padded_image(height, width):
 def test_small_images_do_not_move():
     """1/16 of fewer than eight pixels rounds to no pixel."""
     pixels = images(20, 7, 7)
-    assert torch.equal(shift(pixels, seeded(0)), pixels)
+    assert torch.equal(shift(pixels, seeded(0), 1 / 16), pixels)
 
 
 def test_flip_shift_is_both():
@@ -95,14 +95,16 @@ def test_flip_shift_is_both():
     pixels = images(20)
     generator = seeded(3)
     both = CHANGES["flip_shift"](pixels, seeded(3))
-    assert torch.equal(both, shift(flip(pixels, generator), generator))
+    assert torch.equal(both, shift(flip(pixels, generator), generator, 1 / 16))
 
 
-@pytest.mark.parametrize(("name", "function"), [("flip", flip), ("shift", shift)])
-def test_presets_are_the_functions(name, function):
+@pytest.mark.parametrize(
+    ("name", "function", "strength"), [("flip", flip, ()), ("shift", shift, (1 / 16,))]
+)
+def test_presets_are_the_functions(name, function, strength):
     """The presets are bit-identical to the functions of their names."""
     pixels = images(20)
-    assert torch.equal(CHANGES[name](pixels, seeded(7)), function(pixels, seeded(7)))
+    assert torch.equal(CHANGES[name](pixels, seeded(7)), function(pixels, seeded(7), *strength))
 
 
 def test_has_the_parameters_of_the_public_object():

@@ -11,8 +11,9 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from skattr._training import build_and_train, build_net, predict_rows
+from skattr._training.build import build_and_train, build_net
 from skattr._training.ema import EMAWeights
+from skattr._training.inference import predict_rows
 from tests.tiny_models import tiny_backbone
 from tests.training.configs import config, equal, feature_problem, image_problem, state
 

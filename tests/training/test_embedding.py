@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from skattr._inputs.rows import ImageRows
-from skattr._training.embedding import FrozenNetwork, read_batches
+from skattr._training.embedding import FrozenNetwork
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
 
@@ -90,20 +89,6 @@ def test_weights_that_change_before_they_are_read(tmp_path):
     torch.save(frozen("resnet18", seed=2).build().features.state_dict(), path)
     with pytest.raises(ValueError, match=r"weights='.*weights\.pt' have changed since fit"):
         network.build()
-
-
-@pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
-def test_batches_are_the_rows_in_order(images, batch_size):
-    """Every requested row is yielded once, in order, with its pixels."""
-    wanted = np.array([7, 3, 20, 21, 0])
-    batches = list(
-        read_batches(
-            ImageRows(images, SIZE), wanted, batch_size=batch_size, device="cpu", num_workers=0
-        )
-    )
-    np.testing.assert_array_equal(np.concatenate([indices for indices, _ in batches]), wanted)
-    for indices, pixels in batches:
-        np.testing.assert_array_equal(pixels.numpy(), images[indices])
 
 
 @pytest.mark.gpu

@@ -8,8 +8,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from skattr import AttributeClassifier, TrainingOptions
 from skattr._inputs.rows import ImageRows
-from skattr._training import build_and_train, predict_rows
 from skattr._training import inference as inference_module
+from skattr._training.build import build_and_train
+from skattr._training.inference import predict_rows
 from tests.tiny_models import tiny, tiny_backbone
 from tests.training.configs import config, feature_problem, image_problem
 

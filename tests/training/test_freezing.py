@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from skattr._training import build_and_train, build_net
+from skattr._training.build import build_and_train, build_net
 from skattr._training.freezing import Freezing, backbone_stages, parameter_groups
 from skattr.nn._backbones.build import build_image_backbone
 from tests.tiny_models import tiny_backbone
@@ -223,7 +223,7 @@ def test_compiled_networks_freeze_and_unfreeze():
 def test_rejects_too_many_stages(backbone, freeze, valid):
     """The error says how many stages the backbone has."""
     settings = config(backbone=backbone, freeze=freeze)
-    with pytest.raises(ValueError, match=f"freeze='{freeze}' .*valid are {valid}[.]$"):
+    with pytest.raises(ValueError, match=f"freeze='{freeze}', more .*valid are {valid}[.]$"):
         build_and_train(settings, image_problem(), np.arange(24))
 
 
@@ -304,7 +304,7 @@ def test_rates_of_all_stages_over_the_schedule(schedule):
 def test_rejects_layer_decay_with_param_groups():
     """Parameter groups of `layer_decay` and of `net_params` cannot be combined."""
     groups = {"optimizer__param_groups": [("branches*", {"lr": 1.0})]}
-    with pytest.raises(ValueError, match=r"layer_decay=0.5 .*cannot be combined"):
+    with pytest.raises(ValueError, match=r"layer_decay=0.5, .*cannot be combined"):
         build_and_train(
             config(layer_decay=0.5, net_params=groups), feature_problem(), np.arange(40)
         )

@@ -8,8 +8,7 @@ import torch
 
 from skattr import AttributeClassifier
 from skattr._inputs.rows import FileRows, ImageRows
-from skattr._training import predict_rows
-from skattr._training.inference import BatchHalver
+from skattr._training.inference import BatchHalver, predict_rows
 from skattr.exceptions import ImageReadError
 from tests.tiny_models import tiny, tiny_backbone
 

@@ -1,4 +1,4 @@
-"""Device batches against the formulas in NumPy, batch callbacks and sums of losses."""
+"""Device batches against the formulas in NumPy, and batch callbacks."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
-from skattr._training import build_and_train
-from skattr._training.steps import CallbackDispatcher, DeviceBatch, LossAccumulator
+from skattr._training.build import build_and_train
+from skattr._training.steps import DeviceBatch
 from skattr.nn import BranchLayout, SummedCrossEntropy
 from tests.training.configs import config, feature_problem
 
@@ -126,14 +126,6 @@ def test_callbacks_get_batch_events():
     assert all(np.isfinite(loss) for _, _, loss in trained + validated)
 
 
-def test_dispatcher_finds_overridden_methods():
-    """A callback that does not override the method of an event is not called."""
-    recorder, silent = BatchRecorder(), Callback()
-    dispatcher = CallbackDispatcher([("recorder", recorder), ("silent", silent)])
-    assert dispatcher.methods("on_batch_end") == [recorder.on_batch_end]
-    assert dispatcher.methods("on_batch_begin") == []
-
-
 @pytest.mark.parametrize("wanted", [False, True])
 def test_history_of_batches(wanted):
     """The history has the loss of each batch only if requested."""
@@ -151,13 +143,3 @@ def test_history_of_batches(wanted):
     losses = [entry[2] for entry in recorder.events[-5:] if isinstance(entry, tuple)]
     found = [batch.get("train_loss", batch.get("valid_loss")) for batch in batches]
     assert found == losses
-
-
-def test_accumulated_sums():
-    """The sums are those of all batches, and few tensors are stored."""
-    sums = LossAccumulator()
-    values = torch.arange(3000, dtype=torch.float64).view(-1, 3)
-    for row in values:
-        sums.add(row, 2 * row)
-    assert torch.equal(torch.stack(sums.sums), torch.stack([values.sum(0), 2 * values.sum(0)]))
-    assert len(sums._pending) <= 256
