@@ -25,7 +25,7 @@ _VALID = (
 
 @dataclass(frozen=True)
 class Declaration:
-    """What `attributes` says about one attribute; None is left to y.
+    """Declaration of one attribute; None means that it is inferred from y.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class Declaration:
 
 
 def parse_attributes(attributes: Declared, names: list[Any]) -> dict[Any, Declaration]:
-    """Return what is declared of each attribute, keyed by its name.
+    """Return the declaration of each attribute, keyed by its name.
 
     Raises
     ------
     ValueError
-        If a key is no attribute, or a value is none of the valid forms.
+        If a key is not an attribute, or a value is invalid.
     """
     declared = by_attribute_name(attributes, names, "attributes")
     return {name: _parse(value, name) for name, value in declared.items()}
@@ -62,7 +62,7 @@ def _parse(declared: Any, name: Any) -> Declaration:
     kind, value = declared
     if kind == "binary" and pd.api.types.is_scalar(value) and not pd.isna(value):
         return Declaration(kind, positive=value)
-    if np.ndim(value) != 1:  # strings and sets have none
+    if np.ndim(value) != 1:  # np.ndim is 0 for strings and sets
         raise ValueError(_invalid(declared, name))
     levels = list(value)
     if kind == "binary" and len(levels) != 2:
@@ -70,8 +70,8 @@ def _parse(declared: Any, name: Any) -> Declaration:
     series = pd.Series(levels, dtype=object)
     if not levels or series.isna().any() or len(set(levels)) < len(levels):
         raise ValueError(
-            f"`attributes`: the levels of {name!r} must be one or more, distinct and not "
-            f"missing; got {levels}."
+            f"`attributes`: the levels of {name!r} must be a non-empty list of distinct values "
+            f"that are not missing; got {levels}."
         )
     return Declaration(kind, label_array(series, "`attributes`", name))
 
@@ -102,9 +102,9 @@ def by_attribute_name(
 def as_attributes(
     names: Sequence[Any], kinds: Sequence[str], classes: Sequence[NDArray[Any]]
 ) -> dict[Any, Any]:
-    """Return `attributes` that declare kinds and classes which are already learned."""
+    """Return `attributes` that declare kinds and classes learned in an earlier fit."""
     return {
-        # A binary attribute of which one class is known has no second class to declare.
+        # A binary attribute with only one known class is declared categorical.
         name: ("categorical" if kind == "binary" and len(levels) != 2 else kind, levels.tolist())
         for name, kind, levels in zip(names, kinds, classes, strict=True)
     }
@@ -117,7 +117,8 @@ def with_classes(attributes: Declared, classes: Any, names: list[Any]) -> Declar
     ----------
     attributes : dict or None
     classes : array-like, or list of array-like
-        The labels of the only attribute, or those of each; None leaves one to `attributes`.
+        Labels of the only attribute, or of each of several. None uses the declaration in
+        `attributes`.
     names : list
 
     Returns
@@ -168,8 +169,8 @@ def kind_and_classes(
             classes = np.unique(classes)
     if kind == "ordinal" and declared.levels is None and not (dtype is not None and dtype.ordered):
         raise ValueError(
-            f"`attributes`: {name!r} is declared 'ordinal', but its column of {table.what} is no "
-            "ordered pandas Categorical; write ('ordinal', [levels in order])."
+            f"`attributes`: {name!r} is declared 'ordinal', but its column of {table.what} is "
+            "not an ordered pandas Categorical; write ('ordinal', [levels in order])."
         )
     labels = label_array(known, table.what, name, known.index.to_numpy())
     seen = np.unique(labels)
@@ -182,8 +183,8 @@ def kind_and_classes(
     unseen = seen[positions(pd.Series(seen), classes) < 0]
     if len(unseen):
         raise UnseenLabelError(
-            f"{table.what}, column {name!r} holds the label(s) {format_classes(unseen)}, which are "
-            f"not among its declared classes {format_classes(classes)}."
+            f"{table.what}, column {name!r} contains the labels {format_classes(unseen)}, which "
+            f"are not among its declared classes {format_classes(classes)}."
         )
     if kind == "binary" and len(classes) > 2:
         raise ValueError(
@@ -204,11 +205,11 @@ def _with_positive(
     [position] = positions(pd.Series([positive]), classes)
     negatives = np.delete(classes, position) if position >= 0 else classes
     if len(seen) == 0 and position < 0:
-        negatives = classes[:0]  # 0 and 1, which stand for classes that nobody knows
+        negatives = classes[:0]  # 0 and 1 are placeholders, as y has no labels
     if len(negatives) == 0:
         raise ValueError(
-            f"`attributes` declares the positive level {positive!r} of {name!r}, but y holds no "
-            f"other; declare both levels: ('binary', [negative, {positive!r}])."
+            f"`attributes` declares the positive level {positive!r} of {name!r}, but y contains no "
+            f"other class; declare both levels: ('binary', [negative, {positive!r}])."
         )
     if len(negatives) > 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Batch loaders (array to tensor conversion)."""
+"""Batch sampler and batch loader."""
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ from skattr._training.dataset import AttributeDataset, Batch, Inputs, LoadedBatc
 
 @dataclass(eq=False)
 class BatchIndexSampler(Sampler[NDArray[np.intp]]):
-    """Positions of each batch; a last batch of a single row is merged into the one before.
+    """Sample batches of row positions.
 
-    Batch normalization cannot train on one row.
+    A last batch of one row is merged into the previous batch, as batch normalization cannot train
+    on one row.
 
     Parameters
     ----------
     n_rows, batch_size : int
     generator : torch.Generator, optional
-        Shuffles the rows, in another order at each pass. None keeps their order.
+        Shuffles the rows, in a new order each epoch. None keeps their order.
     """
 
     n_rows: int
@@ -36,8 +37,8 @@ class BatchIndexSampler(Sampler[NDArray[np.intp]]):
 
     def __len__(self) -> int:
         """Return the number of batches."""
-        n_full, n_left = divmod(self.n_rows, self.batch_size)
-        return n_full + (n_left > 1 or (n_left == 1 and n_full == 0))
+        n_full, n_remaining = divmod(self.n_rows, self.batch_size)
+        return n_full + (n_remaining > 1 or (n_remaining == 1 and n_full == 0))
 
     def __iter__(self) -> Iterator[NDArray[np.intp]]:
         """Yield the positions of each batch."""
@@ -59,7 +60,7 @@ class BatchLoader:
     generator : torch.Generator, optional
         Shuffles the rows. None keeps their order.
     num_workers : int, default=0
-        Worker processes that decode files. None are started for rows in memory.
+        Worker processes that decode files. No process is started for rows in memory.
     pin_memory : bool, default=False
         Whether batches are put in page-locked memory, from which a GPU copies asynchronously.
     """
@@ -76,15 +77,16 @@ class BatchLoader:
         self._loader: DataLoader[Any] | None = None
 
     def __iter__(self) -> Iterator[Batch | Inputs]:
-        """Yield batches; raise an error for an unreadable image, or skip it, as X specifies."""
+        """Yield batches; unreadable images raise or are skipped, depending on `on_bad_image`."""
         for part in self.read():
             yield part.batch
 
     def read(self) -> Generator[LoadedBatch, None, None]:
         """Yield batches with the rows of X they hold.
 
-        If ``on_bad_image="warn"``, unreadable rows are skipped and recorded in X's `unreadable`.
-        A batch without readable rows is skipped, and in training one of a single row, too.
+        If ``on_bad_image="warn"``, unreadable rows are skipped and recorded in
+        ``rows.unreadable``. Batches without a readable row are skipped, as are training batches of
+        which one row is left.
         """
         rows: Any = self.dataset.rows
         min_rows = 1 if self.generator is None else 2
@@ -101,14 +103,14 @@ class BatchLoader:
                         continue
                 yield part
         except BaseException:
-            # The traceback would keep workers alive, and they would break later forks.
+            # The traceback would keep workers alive, which breaks later forks.
             if hasattr(batches, "_shutdown_workers"):
                 batches._shutdown_workers()
             raise
 
     def _data_loader(self) -> DataLoader[Any]:
-        # Workers are four to seven times slower than none for rows in memory. They end, too, once
-        # a cache holds all images, so this is asked at each pass.
+        # Workers are four to seven times slower than none for rows in memory. They are also
+        # stopped once the cache is full, so the number is computed again each epoch.
         num_workers = 0 if self.dataset.is_in_memory else self.num_workers
         if self._loader is None or self._loader.num_workers != num_workers:
             self._loader = DataLoader(
@@ -119,7 +121,7 @@ class BatchLoader:
                 num_workers=num_workers,
                 persistent_workers=num_workers > 0,
                 pin_memory=self.pin_memory,
-                # Its default draws a seed for the workers from the global generator.
+                # By default, DataLoader draws a seed for the workers from the global generator.
                 generator=torch.Generator().manual_seed(0),
             )
         return self._loader
@@ -137,12 +139,12 @@ def _identity(batch: Any) -> Any:
 
 
 def find_unreadable(rows: Rows, *, batch_size: int, num_workers: int, verbose: int = 0) -> None:
-    """Read all files of X once, and record those that are unreadable in its `unreadable`.
+    """Read all files of X once, and record the unreadable ones in ``rows.unreadable``.
 
     Parameters
     ----------
     rows : Rows
-        Nothing is read if they are in memory, or if an unreadable row is an error.
+        Nothing is read if the rows are in memory, or if an unreadable row is an error.
     batch_size, num_workers : int
     verbose : int
         A progress bar is shown if at least 1.

@@ -126,12 +126,12 @@ def _checked(
     encoder: AttributeEncoder,
     codes: NDArray[np.int64],
     scores: Scores,
-    lost: NDArray[np.bool_] | None = None,
+    unreadable: NDArray[np.bool_] | None = None,
 ) -> ScoredLabels:
     if len(scores) != len(codes):
         raise ValueError(f"y has {len(codes)} rows, but the scores have {len(scores)}.")
-    if lost is not None:
-        codes[lost] = UNKNOWN
+    if unreadable is not None:
+        codes[unreadable] = UNKNOWN
     scored = ScoredLabels(encoder, codes, scores)
     for j, name in enumerate(scored.names):
         part = scored.part(j)
@@ -294,7 +294,7 @@ class EvaluatedLabels(_TrueLabels):
 
 
 def evaluate_predictions(
-    y_true: Any, y_pred: Any, missing_label: Any, lost: NDArray[np.bool_] | None = None
+    y_true: Any, y_pred: Any, missing_label: Any, unreadable: NDArray[np.bool_] | None = None
 ) -> EvaluatedLabels:
     """Compare true and predicted labels; the labels of unreadable rows become missing.
 
@@ -306,12 +306,12 @@ def evaluate_predictions(
     check_same_columns(y_pred, y_true, "y_pred", "y_true")
     truth, guess = AttributeEncoder(), AttributeEncoder()
     codes = truth.fit_transform(read_labels(y_true, missing_label, "y_true"))
-    answers = guess.fit_transform(read_labels(y_pred, missing_label, "y_pred"))
-    if codes.shape != answers.shape:
-        raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {answers.shape}.")
-    if lost is not None:
-        codes[lost] = UNKNOWN
-    absent = (answers == UNKNOWN) & (codes != UNKNOWN)
+    predicted = guess.fit_transform(read_labels(y_pred, missing_label, "y_pred"))
+    if codes.shape != predicted.shape:
+        raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {predicted.shape}.")
+    if unreadable is not None:
+        codes[unreadable] = UNKNOWN
+    absent = (predicted == UNKNOWN) & (codes != UNKNOWN)
     if absent.any():
         row, j = np.argwhere(absent)[0]
         raise ValueError(
@@ -319,12 +319,16 @@ def evaluate_predictions(
             "label is known."
         )
     wrong, guesses = np.zeros(codes.shape, dtype=bool), []
-    for j, (labels, said) in enumerate(zip(truth.classes_, guess.classes_, strict=True)):
+    for j, (labels, predicted_labels) in enumerate(
+        zip(truth.classes_, guess.classes_, strict=True)
+    ):
         place = {label: i for i, label in enumerate(labels.tolist())}
-        moved = np.array([place.get(label, len(labels)) for label in said.tolist()])
+        code_in_true = np.array(
+            [place.get(label, len(labels)) for label in predicted_labels.tolist()]
+        )
         known = codes[:, j] != UNKNOWN
-        wrong[known, j] = moved[answers[known, j]] != codes[known, j]
-        guesses.append(said[answers[:, j]])
+        wrong[known, j] = code_in_true[predicted[known, j]] != codes[known, j]
+        guesses.append(predicted_labels[predicted[:, j]])
     return EvaluatedLabels(truth, codes, wrong, guesses)
 
 

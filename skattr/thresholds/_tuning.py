@@ -73,9 +73,9 @@ class TuningParameters(Protocol):
 class TuningResult:
     """Thresholds and their scores; arrays have an entry per output, NaN if it is not binary.
 
-    A label that cannot be tuned counts with its default threshold, since that is what it will be
-    predicted with. A label whose known labels do not define the objective, such as F1 without a
-    known positive, is NaN and left out of the average, as in the metrics of this package.
+    An output that cannot be tuned counts with its default threshold, which `predict` uses too. If
+    the known labels of an output do not define the objective, such as F1 without a known positive,
+    its score is NaN and left out of the average, as in the metrics of this package.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class TuningResult:
     in_sample_scores : ndarray of shape (n_outputs,)
         Objective of each output on the rows its threshold was found on (optimistically biased).
     score, in_sample_score : float
-        The same, averaged as the parameter `average` says.
+        The same, averaged according to `average`.
     fold_thresholds : ndarray of shape (n_folds, n_outputs)
     """
 
@@ -131,7 +131,7 @@ def make_table(
     sample_weight: Any,
     label_weight: Any,
 ) -> ScoreTable:
-    """Return scores, codes (-1 if missing) and weights of the binary outputs."""
+    """Return the score table of the binary outputs; codes are -1 if missing."""
     binary = is_binary(encoder)
     weights = None
     if binary.any() and (sample_weight is not None or label_weight is not None):
@@ -151,13 +151,13 @@ def tune(
     is_proba: bool,
     folds: Folds | None = None,
 ) -> TuningResult:
-    """Find thresholds, or evaluate fixed ones, as the parameters say.
+    """Find thresholds, or evaluate fixed ones, according to `params`.
 
     Parameters
     ----------
     params : ThresholdCalibrator or TunedThresholdMultiOutputCV
     table : ScoreTable
-        Of the binary outputs.
+        Score table of the binary outputs.
     encoder : AttributeEncoder
     is_proba : bool
         Whether the scores are probabilities.
@@ -187,13 +187,12 @@ def tune(
     else:
         thresholds = read_fixed_thresholds(params.thresholds, encoder)[binary]
         fold_thresholds = thresholds[np.newaxis]
-        # Fixed thresholds have seen no label, so that all rows count as held out.
+        # Fixed thresholds do not depend on the labels, so every row is out of sample.
         predicted = table.scores >= thresholds
         in_fold = np.ones(len(table.scores), dtype=bool)
     has_label = np.add(*table.support()) > 0
     in_sample = evaluate(table, table.scores >= thresholds, config, has_label)
-    # Counts are summed over folds before the metric is taken: in a fold without positives of a
-    # rare label, the mean over folds of its F1 would not be defined.
+    # Counts are summed over folds first: the F1 of a fold without positives is undefined.
     cross_validated = evaluate(table.rows(in_fold), predicted[in_fold], config, has_label)
     return TuningResult(
         expand_to_outputs(thresholds, binary),
@@ -214,8 +213,8 @@ def check_tuning_parameters(
     ----------
     params : TunedThresholdMultiOutputCV
     encoder : AttributeEncoder
-        Fitted on y. The classifier may declare more classes than y shows, so that it is not yet
-        certain which outputs are binary; what depends on it is checked after the fit.
+        Encoder fitted on y. The classifier may declare classes that y lacks, so which outputs are
+        binary is only known after the fit; checks that depend on it run then.
     may_be_proba : bool
         Whether the scores will be probabilities.
     """
@@ -263,14 +262,14 @@ def _fill_default(found: ThresholdSet, default: float) -> Floats:
 def _report_untuned(
     found: ThresholdSet, names: list[Any], config: SearchConfig, default: float
 ) -> None:
-    """Warn of the outputs that could not be tuned, or raise if none could."""
+    """Warn about outputs that could not be tuned, or raise if none could."""
     if not found.failed:
         return
     reasons = "; ".join(f"{names[label]!r}: {reason}" for label, reason in found.failed.items())
     if config.confidence is not None:
         message = (
-            f"No threshold is guaranteed with confidence {config.confidence:g} for {reasons}. The "
-            "safest threshold is used."
+            "No threshold satisfies the constraint with confidence "
+            f"{config.confidence:g} for {reasons}. The most conservative threshold is used."
         )
     elif len(found.failed) == len(names):
         raise ValueError(f"No threshold can be tuned: {reasons}.")
@@ -291,7 +290,7 @@ def _make_folds(table: ScoreTable) -> Folds:
     labels: NDArray[Any] = table.is_positive()[rows]
     if known is not None:
         labels = np.where(known[rows], labels, np.nan)
-    # A fixed seed: the thresholds do not depend on these folds, only their score does.
+    # Fixed seed: the folds affect only the score, not the thresholds.
     splitter = MultilabelStratifiedKFold(_N_FOLDS, shuffle=True, random_state=0)
     for fold, (_, test) in enumerate(splitter.split(labels, labels)):
         folds[rows[test]] = fold

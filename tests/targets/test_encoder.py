@@ -625,7 +625,7 @@ def test_many_classes_are_not_all_shown():
 @pytest.mark.parametrize("kind", ["binary", "categorical", "ordinal"])
 def test_labels_outside_the_declared_classes(kind):
     """A label that contradicts the declaration is an error of fit that names it."""
-    with pytest.raises(UnseenLabelError, match=r"y, column 'y0' holds the label\(s\) \['c'\]"):
+    with pytest.raises(UnseenLabelError, match=r"y, column 'y0' contains the labels \['c'\]"):
         AttributeEncoder({0: (kind, ["a", "b"])}).fit(["a", "c"])
 
 
@@ -711,7 +711,7 @@ def test_all_labels_equal_the_missing_label():
         ({"attributes": {"color": ("categorical", ["a", None])}}, "'color' must be .*not missing"),
         ({"attributes": {"hat": ("categorical", [0.5, 1])}}, "`attributes`, column 'hat' is cont"),
         ({"attributes": {"hat": ("binary", [0, "1"])}}, "`attributes`, column 'hat' holds values"),
-        ({"attributes": {"hat": ("binary", ["0", "1"])}}, r"'hat' holds the label\(s\) \[0, 1\]"),
+        ({"attributes": {"hat": ("binary", ["0", "1"])}}, r"'hat' contains the labels \[0, 1\]"),
         ({"missing_label": [-1]}, r"`missing_label` must be one value, got \[-1\]"),
     ],
 )
