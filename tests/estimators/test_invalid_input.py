@@ -381,9 +381,9 @@ def test_an_invalid_label_weight(images, table, weight):
         ({"sample_weight": np.ones((24, 3))}, "must be 1D"),
         ({"sample_weight": -np.ones(24)}, "Negative values"),
         ({"sample_weight": np.full(24, np.nan)}, "contains NaN"),
-        ({"label_weight": np.ones(24)}, r"shape \(24,\), y \(24, 3\)"),
-        ({"label_weight": np.ones((24, 2))}, r"shape \(24, 2\), y \(24, 3\)"),
-        ({"label_weight": np.ones((23, 3))}, r"shape \(23, 3\), y \(24, 3\)"),
+        ({"label_weight": np.ones(24)}, r"shape \(24,\), but y has shape \(24, 3\)"),
+        ({"label_weight": np.ones((24, 2))}, r"shape \(24, 2\), but y has shape \(24, 3\)"),
+        ({"label_weight": np.ones((23, 3))}, r"shape \(23, 3\), but y has shape \(24, 3\)"),
     ],
 )
 def test_weights_that_do_not_fit(images, table, weights, message):
