@@ -11,7 +11,7 @@ from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
 
 # Parameters of the classifier that trains the new branches: its X are the shared features, so
-# that all that concerns images, or the classifier as a whole, does not apply.
+# that what concerns images or other attributes does not apply.
 _FEATURE_PARAMS = {
     "backbone": "linear",
     "weights": None,
@@ -20,9 +20,6 @@ _FEATURE_PARAMS = {
     "category_prior": None,
     "constraints": None,
     "lr": "auto",
-    "warm_start": False,
-    "transform_output": "proba",
-    "cross_fit": None,
 }
 _BY_ATTRIBUTE = ("pos_weight", "class_weight", "attribute_weight")
 

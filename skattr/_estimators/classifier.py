@@ -16,11 +16,11 @@ from skattr._estimators.add_attributes import (
 from skattr._estimators.cross_fit import cross_fit_transform
 from skattr._estimators.data import (
     Codes,
-    InputKind,
     Metadata,
+    TrainingData,
     read_data,
     select_rows,
-    warn_all_missing,
+    warn_no_label,
 )
 from skattr._estimators.fitting import fit_net, partial_fit_net
 from skattr._estimators.parameters import ClassifierParameters
@@ -296,31 +296,45 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         attributes = with_classes(self.attributes, classes, table.names)
         encoder = AttributeEncoder(attributes, self.missing_label)
         codes = encoder.fit_transform(table)
-        warn_all_missing(encoder)
+        details = "; their classes are predicted with equal probabilities."
+        warn_no_label(encoder, encoder.known_ == 0, details)
         return encoder, codes
 
     def _fit(self, X: Any, codes: Codes, metadata: Metadata, encoder: AttributeEncoder) -> Self:
         constraints = get_constraints(self, encoder)
         data = read_data(self, X, codes, metadata, encoder)
-        net = fit_net(self, data)
-        return self._store(net, encoder, data.kind, data.categories, constraints)
+        return self._store(fit_net(self, data), data, constraints)
 
     def _store(
-        self,
-        net: AttributeNet,
-        encoder: AttributeEncoder,
-        kind: InputKind,
-        categories: NDArray[Any] | None,
-        constraints: LogicalConstraints | None,
+        self, net: AttributeNet, data: TrainingData, constraints: LogicalConstraints | None
     ) -> Self:
         """Set all fitted attributes.
 
         It is called last and cannot fail, so that a fit that fails leaves the last one whole.
         """
-        self._constraints = constraints
-        self._kind = kind
-        self.encoder_ = encoder
+        self._kind = data.kind
         self.net_ = net
+        self.history_ = [
+            {key: row[key] for key in ("epoch", "train_loss", "valid_loss", "dur") if key in row}
+            for row in net.history
+        ]
+        self.n_iter_ = len(self.history_)
+        optional = {
+            "n_features_in_": data.kind.n_features,
+            "feature_names_in_": data.kind.feature_names,
+            "categories_": data.categories,
+        }
+        for name, value in optional.items():
+            self.__dict__.pop(name, None)
+            if value is not None:
+                setattr(self, name, value)
+        return self._store_outputs(data.encoder, constraints)
+
+    def _store_outputs(
+        self, encoder: AttributeEncoder, constraints: LogicalConstraints | None
+    ) -> Self:
+        self._constraints = constraints
+        self.encoder_ = encoder
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
         self.attribute_kinds_ = encoder.kinds_
@@ -328,20 +342,6 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         # several outputs the classes of an ordinal attribute are in the order of its levels.
         is_single = encoder.n_outputs_ == 1
         self.classes_ = np.sort(encoder.classes_[0]) if is_single else encoder.classes_
-        self.history_ = [
-            {key: row[key] for key in ("epoch", "train_loss", "valid_loss", "dur") if key in row}
-            for row in net.history
-        ]
-        self.n_iter_ = len(self.history_)
-        optional = {
-            "n_features_in_": kind.n_features,
-            "feature_names_in_": kind.feature_names,
-            "categories_": categories,
-        }
-        for name, value in optional.items():
-            self.__dict__.pop(name, None)
-            if value is not None:
-                setattr(self, name, value)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -389,8 +389,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         metadata = (sample_weight, label_weight, category)
         constraints = get_constraints(self, encoder)
         data = read_data(self, X, codes, metadata, encoder, *state)
-        net = partial_fit_net(self, data)
-        return self._store(net, encoder, data.kind, data.categories, constraints)
+        return self._store(partial_fit_net(self, data), data, constraints)
 
     def add_attributes(
         self,
@@ -444,8 +443,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         encoder = merge_encoders(self.encoder_, new.encoder_)
         constraints = get_constraints(self, encoder)
         self._network.grow(new._network.branches)
-        categories = getattr(self, "categories_", None)
-        return self._store(self.net_, encoder, self._kind, categories, constraints)
+        return self._store_outputs(encoder, constraints)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(

@@ -134,35 +134,19 @@ def check_X(
     kind = infer_kind(X)
     if fitted is not None:
         check_same_kind(X, is_features=fitted.dtype is not None)
-    if kind == "features":
-        rows, found = _check_features(classifier, X, images, fitted, defer_finite_check)
-        return rows, category, found
-    size = check_image_size(classifier.image_size)
-    image_rows = check_images(X, size, images.on_bad_image, images.decoding)
-    # The cache lives for one fit: a prediction decodes each file once anyway.
-    if fitted is None and images.cache == "memory" and isinstance(image_rows, FileRows):
-        image_rows = CachedFileRows(image_rows)
-    return image_rows, category, InputKind()
-
-
-def _check_features(
-    classifier: ClassifierParameters,
-    X: Any,
-    images: ImageReading,
-    fitted: InputKind | None,
-    defer_finite_check: bool,
-) -> tuple[FeatureRows, InputKind]:
+    if kind != "features":
+        size = check_image_size(classifier.image_size)
+        rows = check_images(X, size, images.on_bad_image, images.decoding)
+        # The cache lives for one fit: a prediction decodes each file once anyway.
+        if fitted is None and images.cache == "memory" and isinstance(rows, FileRows):
+            rows = CachedFileRows(rows)
+        return rows, category, InputKind()
     check_features(X)
     # validate_data writes n_features_in_ and feature_names_in_ to the estimator. In `fit` it gets
     # a copy, so that a fit that fails later leaves the last fitted state whole.
     estimator: Any = copy.copy(classifier) if fitted is None else classifier
-    X = validate_data(
-        estimator,
-        X,
-        reset=fitted is None,
-        dtype=[np.float64, np.float32],
-        ensure_all_finite=False,
-    )
+    dtypes = [np.float64, np.float32]
+    X = validate_data(estimator, X, reset=fitted is None, dtype=dtypes, ensure_all_finite=False)
     if fitted is None:
         names = getattr(estimator, "feature_names_in_", None)
         fitted = InputKind(X.dtype, estimator.n_features_in_, names)
@@ -170,17 +154,15 @@ def _check_features(
     if images.on_bad_image == "warn":
         unreadable = find_nan_rows(X)
         nan_rows = list(unreadable)
-        check_finite(X, np.delete(X, nan_rows, axis=0), fitted, skipped=nan_rows)
+        probe = np.delete(X, nan_rows, axis=0) if nan_rows else X
+        check_finite(X, probe, fitted, skipped=nan_rows)
     elif not defer_finite_check:
         check_finite(X, X, fitted)
-    return FeatureRows(X.astype(fitted.dtype, copy=False), unreadable), fitted
+    return FeatureRows(X.astype(fitted.dtype, copy=False), unreadable), category, fitted
 
 
 def check_finite(
-    X: NDArray[Any],
-    probe: NDArray[Any],
-    kind: InputKind,
-    skipped: Sequence[int] = (),
+    X: NDArray[Any], probe: NDArray[Any], kind: InputKind, skipped: Sequence[int] = ()
 ) -> None:
     """Raise a ValueError if X is not finite, in scikit-learn's words and with the first position.
 
@@ -306,12 +288,9 @@ def category_for_prediction(column: Any, categories: NDArray[Any]) -> NDArray[np
     return category_codes(column, categories)
 
 
-def warn_all_missing(encoder: AttributeEncoder) -> None:
-    """Warn once about all attributes without a known label."""
-    names = [encoder.output_names_[j] for j in np.flatnonzero(encoder.known_ == 0)]
+def warn_no_label(encoder: AttributeEncoder, is_missing: NDArray[np.bool_], details: str) -> None:
+    """Warn once about all attributes without a label; `details` ends the sentence."""
+    names = [encoder.output_names_[j] for j in np.flatnonzero(is_missing)]
     if names:
-        warnings.warn(
-            f"No label of {names} is known; their classes are predicted with equal probabilities.",
-            MissingLabelWarning,
-            stacklevel=find_stack_level(),
-        )
+        message = f"No label of {names} is known{details}"
+        warnings.warn(message, MissingLabelWarning, stacklevel=find_stack_level())

@@ -19,11 +19,7 @@ from tqdm.auto import tqdm
 from skattr._cache.embeddings import EmbeddingStore
 from skattr._cache.keys import image_keys
 from skattr._estimators.options import AT_LEAST_1, ImageReading, TrainingOptions, as_object, resolve
-from skattr._estimators.parameters import (
-    NestedParameters,
-    check_image_size,
-    random_generator,
-)
+from skattr._estimators.parameters import NestedParameters, check_image_size, random_generator
 from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
 from skattr._inputs.decoding import PREPROCESSING
 from skattr._inputs.rows import FileRows, ImageRows
@@ -292,7 +288,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             # First the rows that no other process works on; then what others have claimed but
             # not stored, as they may have been killed.
             for claim in (True, False):
-                self._fill(store, rows, keys, get_keys, claim=claim)
+                self._fill(store, rows, keys, get_keys, claim)
         return keys
 
     def _fill(
@@ -301,7 +297,6 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         rows: ImageRows | FileRows,
         keys: dict[int, bytes],
         get_keys: Callable[[Any], list[bytes]],
-        *,
         claim: bool,
     ) -> None:
         """Compute and store missing features, one row of each key; with `claim` unclaimed ones."""
@@ -330,7 +325,8 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         self, rows: ImageRows | FileRows, indices: NDArray[np.intp], n_done: int = 0
     ) -> Generator[tuple[NDArray[np.intp], Callable[[Any], NDArray[np.float32]]], None, None]:
         """Yield the rows of each batch, and a function that embeds the images at some positions."""
-        device, precision = self._computation()
+        device = resolve_device(self.device)
+        precision = resolve_precision(self.precision, device)
         if not len(indices):
             return
         self._network.build()
@@ -346,11 +342,6 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             for part in batches:
                 yield part.indices, partial(self._network.embed, part.batch, device, precision)
                 bar.update(len(part.indices))
-
-    def _computation(self) -> tuple[str, str]:
-        """Return the device and the precision to compute in."""
-        device = resolve_device(self.device)
-        return device, resolve_precision(self.precision, device)
 
     def _store(self) -> EmbeddingStore | None:
         if self.cache is None:
@@ -369,7 +360,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             "identity": network.identity,
             "layer": network.layer,
             "image_size": network.image_size,
-            "precision": self._computation()[1],
+            "precision": resolve_precision(self.precision, resolve_device(self.device)),
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
             "decoding": as_object(ImageReading, self.images).decoding,
         }

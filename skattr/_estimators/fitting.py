@@ -1,6 +1,5 @@
 """Training of the network of AttributeClassifier."""
 
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._estimators.augmentation import augmentation_settings
-from skattr._estimators.data import TrainingData, find_readable
+from skattr._estimators.data import TrainingData, find_readable, warn_no_label
 from skattr._estimators.options import (
     Branches,
     FineTuning,
@@ -31,8 +30,6 @@ from skattr._training.augmentation import ImageAugmenter
 from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr._training.net import AttributeNet
-from skattr._utils.warnings import find_stack_level
-from skattr.exceptions import MissingLabelWarning
 from skattr.nn import BranchLayout
 
 _PATIENCE = 5  # epochs without improvement, for early_stopping=True
@@ -44,7 +41,7 @@ def fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
     """Train a network, which starts from that of the previous fit with ``warm_start=True``."""
     usable = _usable_rows(classifier, data)
     rng = random_generator(classifier.random_state)
-    config = _config(classifier, data.rows, len(usable), seed=int(rng.integers(2**31)))
+    config = _config(classifier, data.rows, seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
     train, validation = _split(usable, data.weights, share, rng)
     problem = make_problem(classifier, data, train)
@@ -64,14 +61,13 @@ def partial_fit_net(classifier: AttributePredictor, data: TrainingData) -> Attri
     """
     check_no_balanced_weights(classifier)
     usable = _usable_rows(classifier, data)
-    _check_batches(classifier, data.rows, len(usable))
     problem = make_problem(classifier, data, usable)
     net = _start(classifier, data, problem, "partial_fit")
     # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
     # weights. Later calls keep the net, and with it the momentum.
     if net is None or not net.streams:
         seed = int(random_generator(classifier.random_state).integers(2**31))
-        config = _config(classifier, data.rows, len(usable), seed)
+        config = _config(classifier, data.rows, seed)
         config = replace(config, lr_schedule=None, max_epochs=1, patience=None)
         net = build_net(config, problem, len(usable), net)
         net.streams = True
@@ -81,20 +77,27 @@ def partial_fit_net(classifier: AttributePredictor, data: TrainingData) -> Attri
 
 
 def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[np.intp]:
-    """Return the rows to train on; warn about attributes with labels in unreadable rows only."""
+    """Return the rows to train on; warn about attributes with labels in unreadable rows only.
+
+    Raises
+    ------
+    ValueError
+        If these rows have no label, or are too few for a batch.
+    """
     usable = find_readable(classifier, data.rows)
     if data.rows.unreadable:
-        is_known = (data.codes >= 0).any(axis=0)
-        is_usable = (data.codes[usable] >= 0).any(axis=0)
+        is_known: NDArray[np.bool_] = np.any(data.codes >= 0, axis=0)
+        is_usable: NDArray[np.bool_] = np.any(data.codes[usable] >= 0, axis=0)
         if not is_usable.any():
             raise ValueError("No label is known in the rows of X that can be read.")
-        names = [data.encoder.output_names_[j] for j in np.flatnonzero(is_known & ~is_usable)]
-        if names:
-            warnings.warn(
-                f"No label of {names} is known in the rows of X that can be read.",
-                MissingLabelWarning,
-                stacklevel=find_stack_level(),
-            )
+        where = " in the rows of X that can be read."
+        warn_no_label(data.encoder, is_known & ~is_usable, where)
+    # BatchNorm has no statistics of a single row; torch rejects it in training.
+    if data.rows.kind == "images" and min(classifier.batch_size, len(usable)) < 2:
+        raise ValueError(
+            "A network for images needs two rows or more per batch to train on, got "
+            f"batch_size={classifier.batch_size} and {len(usable)} row(s)."
+        )
     return usable
 
 
@@ -122,23 +125,11 @@ def _split(
     order = rng.permutation(len(usable))
     labelled, others = order[has_label[order]], order[~has_label[order]]
     held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
-    is_held_out = np.zeros(len(usable), dtype=bool)
-    is_held_out[held_out] = True
-    return usable[~is_held_out], usable[is_held_out]
+    return np.delete(usable, held_out), usable[np.sort(held_out)]
 
 
-def _check_batches(classifier: AttributePredictor, rows: Rows, n_usable: int) -> None:
-    # BatchNorm has no statistics of a single row; torch rejects it in training.
-    if rows.kind == "images" and min(classifier.batch_size, n_usable) < 2:
-        raise ValueError(
-            "A network for images needs two rows or more per batch to train on, got "
-            f"batch_size={classifier.batch_size} and {n_usable} row(s)."
-        )
-
-
-def _config(classifier: AttributePredictor, rows: Rows, n_usable: int, seed: int) -> TrainingConfig:
+def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingConfig:
     """Return the parameters that decide how the network is built and trained."""
-    _check_batches(classifier, rows, n_usable)
     branches = resolve(Branches, classifier.branches)
     augment = augmentation_settings(classifier.augment)
     net_params = check_net_params(classifier.net_params)

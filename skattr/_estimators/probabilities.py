@@ -93,11 +93,9 @@ def binary_log_odds(logits: Floats, layout: Layout, outputs: NDArray[np.intp]) -
 def _log_odds(logits: Floats, form: str) -> Floats:
     if form == "sigmoid":
         return logits[:, 0]
-    if form == "joint":
-        odds: Floats = logsumexp(logits[:, 1:], axis=1) - logits[:, 0]
-        return odds
-    difference: Floats = logits[:, 1] - logits[:, 0]
-    return difference
+    present = logsumexp(logits[:, 1:], axis=1) if form == "joint" else logits[:, 1]
+    odds: Floats = present - logits[:, 0]
+    return odds
 
 
 def predicted_codes(

@@ -205,9 +205,9 @@ def test_parameters_of_new_branches():
     found = new_attribute_params(classifier.get_params(deep=False), pd.DataFrame({"scarf": [1]}))
     assert found["pos_weight"] == {"scarf": 3}
     assert (found["class_weight"], found["loss"], found["max_epochs"]) == ("balanced", "focal", 7)
-    for name in ("augment", "fine_tuning", "weights", "category_prior", "constraints", "cross_fit"):
+    for name in ("augment", "fine_tuning", "weights", "category_prior", "constraints"):
         assert found[name] is None
-    assert (found["backbone"], found["lr"], found["warm_start"]) == ("linear", "auto", False)
+    assert (found["backbone"], found["lr"]) == ("linear", "auto")
 
 
 def test_merged_encoder_reads_a_table_of_both():

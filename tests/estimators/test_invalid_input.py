@@ -411,7 +411,10 @@ INVALID = {
     "augment": [("spin", "'flip'"), ("spin", "'shift'"), (3, "callable")],
     "max_epochs": [(0, r"range \[1, inf\)"), ("many", "int")],
     "random_state": [("x", "RandomState"), (-1, r"range \[0, ")],
-    "attributes": [(3, "Mapping.* or None"), ({"hat": "nominal"}, "'hat' must be 'binary', ")],
+    "attributes": [
+        (3, "Mapping.* or None"),
+        ({"hat": "nominal"}, "'hat' must be 'binary', .*'categorical'"),
+    ],
     "missing_label": [([-1, 0], "must be one value")],
     "constraints": [
         (3, "Mapping.* or None"),

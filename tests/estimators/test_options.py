@@ -139,6 +139,13 @@ def test_rejects_unknown_nested_names():
         AttributeClassifier().set_params(branches__dropuot=0.3)
 
 
+def test_nested_names_beside_an_invalid_value(rng):
+    """A value that is neither an object nor a string is an error of fit, not of `set_params`."""
+    classifier = AttributeClassifier(training=3).set_params(training__ema_decay=0.9)
+    with pytest.raises(ValueError, match="'lr_schedule' parameter of TrainingOptions.* Got 3"):
+        classifier.fit(rng.normal(size=(8, 2)), np.arange(8) % 2)
+
+
 def test_a_grid_reaches_all_objects(rng):
     """A search over nested names starts from the defaults, also through a pipeline."""
     X = rng.normal(size=(60, 4))

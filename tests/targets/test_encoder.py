@@ -707,7 +707,7 @@ def test_all_labels_equal_the_missing_label():
         ),
         ({"attributes": {"hat": "ordinal"}}, "'hat' is declared 'ordinal'.*levels in order"),
         ({"attributes": {"hat": ("ordinal", [0, 1, 0])}}, "levels of 'hat' must be .* distinct"),
-        ({"attributes": {"hat": ("ordinal", [])}}, "levels of 'hat' must be one or more"),
+        ({"attributes": {"hat": ("ordinal", [])}}, "levels of 'hat' must be a non-empty list"),
         ({"attributes": {"color": ("categorical", ["a", None])}}, "'color' must be .*not missing"),
         ({"attributes": {"hat": ("categorical", [0.5, 1])}}, "`attributes`, column 'hat' is cont"),
         ({"attributes": {"hat": ("binary", [0, "1"])}}, "`attributes`, column 'hat' holds values"),
