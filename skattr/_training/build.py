@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
+from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._inputs.rows import FeatureRows
@@ -53,7 +54,7 @@ def build_and_train(
     """
     net = build_net(config, problem, len(train), start)
     if validation is not None:
-        net.validation = problem.dataset(validation)
+        net.train_split = predefined_split(problem.dataset(validation))
     train_net(net, problem, train)
     net.release_training_state()
     return net

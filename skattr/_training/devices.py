@@ -7,12 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.bfloat16,
-}
-
 
 def resolve_device(device: str) -> str:
     """Return the device for "auto", CUDA if available, else the CPU; check any other.
@@ -71,9 +65,10 @@ def resolve_dtypes(precision: str) -> tuple[torch.dtype, torch.dtype | None]:
     >>> resolve_dtypes("bfloat16")
     (torch.float32, torch.bfloat16)
     """
-    dtype = DTYPES[precision]
-    # Steps of an optimizer are often smaller than the rounding of a half type's parameters.
-    return (torch.float32, dtype) if dtype.itemsize == 2 else (dtype, None)
+    # Steps of an optimizer are often smaller than the rounding of parameters in bfloat16.
+    if precision == "bfloat16":
+        return torch.float32, torch.bfloat16
+    return (torch.float64 if precision == "float64" else torch.float32), None
 
 
 def autocast_context(

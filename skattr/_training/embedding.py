@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skattr._training.devices import autocast_context, resolve_dtypes, to_device
-from skattr._training.inference import BatchHalver, max_images_at_once
+from skattr._training.devices import resolve_dtypes
+from skattr._training.inference import BatchHalver, make_forward, max_images_at_once
 from skattr._training.seeds import seed_of
 from skattr.nn._backbones.torchvision import check_names, naming_image_size
 from skattr.nn._batchnorm_folding import with_folded_batchnorm
@@ -112,18 +112,12 @@ class FrozenNetwork:
         """
         dtype, autocast = resolve_dtypes(precision)
         target = torch.device(device)
-        module = self._ready(target, dtype)
-
-        def forward(part: Tensor) -> Tensor:
-            with autocast_context(autocast, target):
-                features: Tensor = module(*to_device(part, target))
-            return features.float()
-
+        forward = make_forward(self._ready(target, dtype), target, autocast)
         images = pixels[positions]
         size = (images.shape[1], images.shape[2])
         with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
             features = BatchHalver(forward, max_images_at_once(size, target))(images)
-        result: NDArray[np.float32] = features.cpu().numpy()
+        result: NDArray[np.float32] = features.float().cpu().numpy()
         return result
 
     def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -1,8 +1,7 @@
 """Freezing and layer-wise learning rates of the stages of a backbone."""
 
-import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -23,8 +22,8 @@ class Stage:
         Parameters of the modules; in the first stage also those of the backbone itself.
     """
 
-    modules: list[nn.Module] = field(default_factory=list)
-    parameters: list[nn.Parameter] = field(default_factory=list)
+    modules: list[nn.Module]
+    parameters: list[nn.Parameter]
 
 
 def backbone_stages(backbone: nn.Module) -> list[Stage]:
@@ -52,18 +51,18 @@ def backbone_stages(backbone: nn.Module) -> list[Stage]:
     """
     if any(isinstance(child, GlobalPooling) for child in backbone.children()):
         backbone = backbone.get_submodule("0")  # the wrapped network of a callable
-    parts = _parts(backbone)
-    # Modules before the first that starts a stage, such as a stem, belong to stage 0 as well.
-    numbers = [max(count - 1, 0) for count in itertools.accumulate(starts for _, starts in parts)]
-    stages = [Stage() for _ in range(max(numbers, default=-1) + 1)]
-    for number, (module, _) in zip(numbers, parts, strict=True):
-        stages[number].modules.append(module)
-        stages[number].parameters.extend(module.parameters())
-    own = list(backbone.parameters(recurse=False))
-    if own and not stages:
-        stages = [Stage([backbone])]
-    if own:
-        stages[0].parameters.extend(own)
+    # The parameters of the backbone itself, and modules before the first that starts a stage, such
+    # as a stem, belong to the first stage.
+    stages = [Stage([], list(backbone.parameters(recurse=False)))]
+    is_first = True
+    for module, starts_stage in _parts(backbone):
+        if starts_stage and not is_first:
+            stages.append(Stage([], []))
+        is_first = is_first and not starts_stage
+        stages[-1].modules.append(module)
+        stages[-1].parameters.extend(module.parameters())
+    if not stages[0].modules:
+        stages[0].modules.append(backbone)
     return [stage for stage in stages if stage.parameters]
 
 

@@ -41,8 +41,6 @@ class AttributeNet(TrainStepNet):
     batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
         the device.
-    validation : AttributeDataset, optional
-        Rows to compute ``valid_loss`` on after every epoch.
     """
 
     module_: Any
@@ -57,14 +55,12 @@ class AttributeNet(TrainStepNet):
         config: TrainingConfig,
         autocast: torch.dtype | None = None,
         batch_history: bool = False,
-        validation: AttributeDataset | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"train_split": None, **kwargs})
         self.config = config
         self.autocast = autocast
         self.batch_history = batch_history
-        self.validation = validation
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Any]]:
@@ -115,10 +111,6 @@ class AttributeNet(TrainStepNet):
             module.compile(**self.get_params_for("compile"))
         return module
 
-    def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
-        """Return the training rows and the validation rows, split beforehand."""
-        return X, self.validation
-
     def get_iterator(self, dataset: AttributeDataset, training: bool = False) -> BatchLoader:
         """Return the batches of a dataset, shuffled in training."""
         return BatchLoader(
@@ -135,13 +127,13 @@ class AttributeNet(TrainStepNet):
         training: bool,
         prefix: str,
         step_fn: Callable[..., dict[str, Any]],
-        **fit_params: Any,
     ) -> None:
         """Pass once over the batches and record the loss of the epoch."""
         if iterator is None:
             return
         self._set_training(training)
         if training:
+            # After _set_training, which would undo the evaluation mode of frozen stages.
             self.freezing_.start_epoch(len(self.history) - 1)
             if self.average_ is not None and self.average_.network_holds_averages:
                 self.average_.exchange(self.module_)
@@ -151,7 +143,7 @@ class AttributeNet(TrainStepNet):
         n_batches = 0
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
+            step = step_fn(batch)
             if self.batch_history:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
             self.notify("on_batch_end", batch=batch, training=training, **step)
@@ -235,7 +227,7 @@ class AttributeNet(TrainStepNet):
         """
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
-        self.validation = None
+        self.train_split = None  # holds the validation rows
         self.average_ = None
         for _, callback in self.callbacks_:
             if hasattr(callback, "lr_scheduler_"):

@@ -120,7 +120,9 @@ def test_it_continues_with_the_same_layers_only():
     for params in ({"branches": Branches(hidden=3)}, {"backbone": "mlp"}):
         classifier = AttributeClassifier(**FAST, max_epochs=1, warm_start=True).fit(X, y)
         for call in (classifier.set_params(**params).fit, classifier.partial_fit):
-            with pytest.raises(ValueError, match="other layers .* keep `backbone` and `branch_hid"):
+            with pytest.raises(
+                ValueError, match="other layers .* keep `backbone` and `branches=Br"
+            ):
                 call(X, y)
 
 

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
+from skorch.helper import predefined_split
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -107,7 +108,7 @@ def test_training_continues_from_the_weights():
         settings = config(batch_size=16, max_epochs=3, ema_decay=decay, callbacks=[record])
         problem = feature_problem()
         net = build_net(settings, problem, 40)
-        net.validation = problem.dataset(np.arange(10))
+        net.train_split = predefined_split(problem.dataset(np.arange(10)))
         net.partial_fit(problem.dataset(np.arange(10, 40)))
         steps.append(record.steps)
     assert len(steps[0]) == len(steps[1]) == 6

@@ -60,9 +60,9 @@ class Recorder(Callback):
 class KeepValidation(Callback):
     """Stores the validation rows, which the fitted net no longer has."""
 
-    def on_train_begin(self, net, **_):
+    def on_epoch_begin(self, net, dataset_valid, **_):
         """Store them."""
-        self.rows = net.validation.indices
+        self.rows = dataset_valid.indices
 
 
 def summed_log_loss(classifier, X, y):
@@ -356,7 +356,7 @@ def test_pickle_holds_no_training_state(rng):
     np.testing.assert_array_equal(
         pickle.loads(pickled).predict_proba(X[:5])[0], classifier.predict_proba(X[:5])[0]
     )
-    assert classifier.net_.validation is None
+    assert classifier.net_.train_split is None
     assert not classifier.net_.optimizer_.state
     assert all(parameter.grad is None for parameter in classifier.net_.module_.parameters())
 
