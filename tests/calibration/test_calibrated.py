@@ -520,7 +520,7 @@ def test_class_that_a_fold_has_not_seen():
         assert 0.3 < calibrated.calibrators_[0].temperature < 3
         assert calibrated.predict_proba(X).shape == (300, 3)
         with_frozen = CalibratedMultiOutputCV(frozen)
-        with pytest.raises(UnseenLabelError, match=r"label\(s\) \[0\], which are not among"):
+        with pytest.raises(UnseenLabelError, match=r"labels \[0\], which are not among"):
             with_frozen.fit(X, y)
 
 

@@ -73,7 +73,7 @@ def test_frozen_classifier_has_scores_where_training_rows_lack_a_class(fitted_fo
 @pytest.mark.parametrize("cv", [None, 3])
 def test_label_that_a_frozen_classifier_does_not_know(cls, cv, fitted_forest):
     """It is an error, also with folds."""
-    with pytest.raises(UnseenLabelError, match=r"label\(s\) \[2\]"):
+    with pytest.raises(UnseenLabelError, match=r"labels \[2\]"):
         cls(FrozenEstimator(fitted_forest), cv=cv).fit(X, np.where(Y == 1, 2, 0))
 
 

@@ -464,7 +464,7 @@ def test_rejects_invalid_fits(data):
     prefit = TunedThresholdMultiOutputCV(fitted, cv="prefit", refit=False)
     with pytest.raises(ValueError, match="y has 2 output"):
         prefit.fit(X, y[:, :2])
-    with pytest.raises(UnseenLabelError, match=r"label\(s\) \[2\]"):
+    with pytest.raises(UnseenLabelError, match=r"labels \[2\]"):
         prefit.fit(X, np.where(y[:, [0, 1, 2]] == 1, 2, 0))
     twice = [(np.arange(100), np.arange(100, 200)), (np.arange(50), np.arange(150, 250))]
     with pytest.raises(ValueError, match="puts row 150 into 2 test folds"):
@@ -492,7 +492,7 @@ def test_range_of_fixed_thresholds(data):
     tuned = TunedThresholdMultiOutputCV(knn, **params).fit(X, y)
     with pytest.raises(ValueError, match="that of output 'y1' is 2"):
         tuned.retune(thresholds=[0, 2, 1])
-    with pytest.warns(ThresholdNotTunedWarning, match="No threshold is guaranteed"):
+    with pytest.warns(ThresholdNotTunedWarning, match="No threshold satisfies the constraint"):
         tuned.retune(thresholds="tune", constraint=("precision", 0.999), confidence=0.999)
     never = tuned.best_threshold_
     assert (never > 1).all()
