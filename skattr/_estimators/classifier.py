@@ -164,7 +164,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     Attributes
     ----------
     classes_ : ndarray, or list of ndarray for several attributes
-        Classes, in the order of the columns of `predict_proba`.
+        Classes, in the order of the columns of `predict_proba`. Those of a single attribute are
+        sorted, as scikit-learn's scorers require, whichever level `attributes` declares positive.
+        Of several binary attributes the positive level is the second class.
     n_outputs_ : int
         Number of attributes.
     output_names_ : list

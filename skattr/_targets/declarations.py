@@ -128,9 +128,10 @@ def with_classes(attributes: Declared, classes: Any, names: list[Any]) -> Declar
     """
     if classes is None:
         return attributes
-    is_flat = all(levels is not None and np.ndim(levels) == 0 for levels in classes)
-    levels_of = [classes] if len(names) == 1 and is_flat else list(classes)
-    if isinstance(classes, Mapping) or len(levels_of) != len(names) or (is_flat and len(names) > 1):
+    is_list = isinstance(classes, list | tuple | np.ndarray | pd.Series | pd.Index)
+    is_flat = is_list and all(levels is not None and np.ndim(levels) == 0 for levels in classes)
+    levels_of = [classes] if len(names) == 1 and is_flat else list(classes) if is_list else []
+    if len(levels_of) != len(names) or (is_flat and len(names) > 1):
         raise ValueError(
             f"`classes` must list the labels of each of the {len(names)} attributes {names}; got "
             f"{classes!r}."
@@ -138,9 +139,14 @@ def with_classes(attributes: Declared, classes: Any, names: list[Any]) -> Declar
     result = by_attribute_name(attributes, names, "attributes")
     for name, levels in zip(names, levels_of, strict=True):
         declared = result.get(name)
-        if levels is not None and (declared is None or isinstance(declared, str)):
-            ordered = np.unique(label_array(pd.Series(list(levels)), "`classes`", name)).tolist()
-            result[name] = (declared or infer_kind(ordered), ordered)
+        if levels is None:
+            continue
+        ordered = np.unique(label_array(pd.Series(list(levels)), "`classes`", name))
+        if declared is None or isinstance(declared, str):
+            result[name] = (declared or infer_kind(ordered), ordered.tolist())
+        elif (positive := _parse(declared, name).positive) is not None:
+            both = _with_positive(ordered, ordered, positive, name)
+            result[name] = ("binary", both.tolist())
     return result
 
 

@@ -793,3 +793,16 @@ def test_learned_classes_can_be_declared(table):
     again = AttributeEncoder(attributes).fit(y)
     assert again.kinds_ == learned.kinds_
     np.testing.assert_array_equal(again.transform(y), learned.transform(y))
+
+
+@pytest.mark.parametrize("classes", [5, "hat", {"hat": ["no hat", "hat"]}, [["a"], ["b"]]])
+def test_rejects_invalid_classes_of_partial_fit(classes):
+    """Classes that are no list of labels are rejected with a sentence that names them."""
+    with pytest.raises(ValueError, match="`classes` must list the labels of each of the 1 attr"):
+        with_classes(None, classes, ["hat"])
+
+
+def test_classes_of_partial_fit_complete_a_positive_level():
+    """The negative level comes from `classes`; the declared positive level is second."""
+    declared = with_classes({"hat": ("binary", "hat")}, [["hat", "no hat"]], ["hat"])
+    assert declared == {"hat": ("binary", ["no hat", "hat"])}
