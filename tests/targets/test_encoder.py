@@ -767,7 +767,7 @@ def test_other_columns_than_those_of_fit():
         (None, [[2, 1], ["u"]], ["a", "b"], {"a": ("binary", [1, 2]), "b": ("categorical", ["u"])}),
         ({1: "ordinal"}, [None, [1, 2, 3]], ["a", "b"], {"b": ("ordinal", [1, 2, 3])}),
         ({"a": "categorical"}, [0, 1], ["a"], {"a": ("categorical", [0, 1])}),
-        ({"a": ("binary", 0)}, [0, 1], ["a"], {"a": ("binary", 0)}),
+        ({"a": ("binary", 0)}, [0, 1], ["a"], {"a": ("binary", [1, 0])}),
     ],
 )
 def test_classes_as_scikit_learn_passes_them(attributes, classes, names, expected):
