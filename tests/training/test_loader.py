@@ -101,8 +101,9 @@ def test_no_workers_for_rows_in_memory(images):
     loader = BatchLoader(
         AttributeDataset(ImageRows(images, (12, 10)), np.arange(24)), 8, num_workers=2
     )
+    before = set(multiprocessing.active_children())  # other tests may leave joblib's workers
     first = next(iter(loader))
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
     batches = list(loader)
     np.testing.assert_array_equal(first, batches[0])
     assert len(batches) == 3
