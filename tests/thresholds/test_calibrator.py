@@ -437,7 +437,8 @@ def test_plain_fit_does_not_warn(mixed):
     columns, _, y = mixed
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ThresholdCalibrator().fit(columns, y).predict(columns)
+        predicted = ThresholdCalibrator().fit(columns, y).predict(columns)
+    assert len(predicted) == len(y)
 
 
 def test_reads_its_own_probabilities_of_an_ordered_output(rng):

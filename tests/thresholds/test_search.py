@@ -506,13 +506,17 @@ def test_inputs_are_not_changed():
     y = labels.astype(np.float64)
     y[0] = np.nan
     weights = np.ones(len(y))
-    for array in (scores, y, weights):
+    arrays = (scores, y, weights)
+    before = [array.copy() for array in arrays]
+    for array in arrays:
         array.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for average in ("macro", "micro", "samples", "global"):
             find_thresholds(y, scores, average=average, sample_weight=weights, strategy="auto")
             find_thresholds(y, scores, average=average, strategy="exact")
+    for array, expected in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def test_strategies_follow_the_scale_of_decisions():
