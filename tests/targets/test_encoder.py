@@ -727,7 +727,7 @@ def test_rejects_invalid_declarations(params, message):
     [
         "nominal", None, 1, ["binary", 1], ("nominal", [0, 1]), ("binary",), ("binary", 1, 0),
         ("binary", [1]), ("binary", [0, 1, 2]), ("binary", None), ("binary", np.nan),
-        ("categorical", "ab"), ("categorical", 3), ("categorical", {"a", "b"}), ("ordinal",),
+        ("categorical", "ab"), ("categorical", 3), ("categorical", {"ab"}), ("ordinal",),
         ("ordinal", 3), ("ordinal", "ab"), ("ordinal", [[1], [2]]),
     ],
     ids=repr,
