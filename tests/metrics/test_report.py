@@ -282,6 +282,41 @@ def test_intervals_of_labels_are_quantiles_of_resampled_rows(weighted):
         np.testing.assert_allclose(limits, expected, err_msg=name)
 
 
+def test_rows_without_a_group_are_drawn_together():
+    """They are a group of their own, whatever marks them, and no part of another."""
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    named = np.array(list("abcbcacbbaca"), dtype=object)
+    for missing in (None, np.nan, pd.NA, pd.NaT):
+        groups = np.where(named == "b", missing, named)
+        times = BootstrapDraws(12, 0.9, 50, groups, 0).times
+        np.testing.assert_array_equal(times, BootstrapDraws(12, 0.9, 50, named, 0).times)
+        assert (times[:, named == "b"] == times[:, [1]]).all()
+        assert (times[:, 1] != times[:, 2]).any()
+        assert (times[:, 1] != times[:, 0]).any()
+
+
+def test_intervals_of_slices_keep_their_groups():
+    """The draws of a slice are those of its rows, of which groups extend over two slices."""
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    rng = np.random.default_rng(2)
+    y, guess = rng.random((2, 60, 1)) < 0.4
+    part, groups = rng.integers(0, 2, 60), rng.integers(0, 12, 60)
+    report = attribute_report(
+        y, guess, slices=part, confidence=0.8, n_bootstrap=25, random_state=5, groups=groups
+    )
+    for value in (0, 1):
+        rows = part == value
+        times = BootstrapDraws(60, 0.8, 25, groups, 5).times[:, rows]
+        drawn = [
+            reference.f1_score(y[rows, 0], guess[rows, 0], sample_weight=weight)
+            for weight in times
+        ]
+        limits = report.loc[(value, "y0"), ["f1_low", "f1_high"]].astype(float)
+        np.testing.assert_allclose(limits, np.quantile(drawn, [0.1, 0.9]))
+
+
 def test_intervals_of_slices_are_those_of_their_rows():
     """A slice takes its own part of the draws."""
     from skattr.metrics._bootstrap import BootstrapDraws

@@ -94,6 +94,16 @@ def test_decoding_is_the_best_of_all_assignments(data, drawn, limit):
     assert found.tolist() == [best_of_all(one, table) for one in log_odds]
 
 
+@pytest.mark.parametrize("limit", [0, 10_000])
+def test_infinite_log_odds_outweigh_all_finite_ones(limit):
+    """Together, too: the last attributes exclude the first, and have the larger finite sum."""
+    pairs = {"at_most_one": [["a", "b"], ["a", "c"], ["a", "d"]]}
+    constraints = parsed(pairs, 4, max_assignments=limit)
+    log_odds = [[np.inf, 1e8, 1e8, 1e8], [1e8, np.inf, -1.0, -1.0], [2.0, 1.5, 1.5, -9.0]]
+    found = decode(np.array(log_odds), constraints).tolist()
+    assert found == [[True] + [False] * 3, [False, True, False, False], [False, True, True, False]]
+
+
 @settings(deadline=None, max_examples=60)
 @given(valid_constraints(), st.sampled_from([0, 10_000]), st.integers(0, 2**32 - 1))
 def test_random_log_odds_are_decoded_exactly(drawn, limit, seed):

@@ -60,6 +60,8 @@ def test_positive_weights_in_every_form():
         ({"zz": 3}, "`pos_weight` names 'zz', which is no attribute"),
         ({"y0": 3, 0: 3}, "`pos_weight` names 'y0' twice"),
         ([2, -1], "pos_weight of 'y2' is -1; weights must be finite and above 0"),
+        (0, "pos_weight of 'y0' is 0; weights must be finite and above 0"),
+        ({"y2": 0.0}, "pos_weight of 'y2' is 0"),
         (np.inf, "pos_weight of 'y0' is inf"),
         ({"y0": None}, "pos_weight of 'y0' is None"),
         ("balance", "pos_weight is 'balance'; valid are a number above 0, 'balanced'"),

@@ -117,6 +117,40 @@ def test_micro_equals_exhaustive_search(objective, table):
     check_joint(table, objective, None)
 
 
+@pytest.mark.parametrize("objective", ["f1", "jaccard", "mcc"])
+@pytest.mark.parametrize("seed", range(4))
+def test_micro_is_optimal_among_all_sums(objective, seed):
+    """On 200 rows and 3 labels: tables of a few rows hide an error in the order of the edges."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((200, 3)) < [0.5, 0.2, 0.05]
+    scores = (rng.normal(size=labels.shape) + labels * [0.3, 1, 2]) * [1, 3, 0.5]
+    found = find_thresholds(labels, scores, objective, average="micro", strategy="exact")
+    tp, fp = np.zeros(1), np.zeros(1)
+    for score, label in zip(scores.T, labels.T, strict=True):
+        ranked = label[np.argsort(-score)]
+        tp = np.add.outer(tp, np.append(0, np.cumsum(ranked))).ravel()
+        fp = np.add.outer(fp, np.append(0, np.cumsum(~ranked))).ravel()
+        # Sums with the same true positives: the fewest false positives are the best.
+        order = np.lexsort((fp, tp))
+        first = np.append(True, np.diff(tp[order]) > 0)
+        tp, fp = tp[order][first], fp[order][first]
+    fn, tn = labels.sum() - tp, (~labels).sum() - fp
+    with np.errstate(invalid="ignore"):
+        best = {
+            "f1": 2 * tp / (2 * tp + fp + fn),
+            "jaccard": tp / (tp + fp + fn),
+            "mcc": (tp * tn - fp * fn)
+            / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
+        }[objective]
+    predicted = scores >= found.thresholds
+    reference = {
+        "f1": metrics.f1_score,
+        "jaccard": metrics.jaccard_score,
+        "mcc": metrics.matthews_corrcoef,
+    }[objective]
+    assert reference(labels.ravel(), predicted.ravel()) == pytest.approx(np.nanmax(best))
+
+
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
 @settings(max_examples=60, deadline=None)
 @given(table=tables(most_rows=6), bound=st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]))
