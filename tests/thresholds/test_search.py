@@ -117,6 +117,59 @@ def test_micro_equals_exhaustive_search(objective, table):
     check_joint(table, objective, None)
 
 
+def test_reason_names_the_best_attainable_value_of_its_label():
+    """Of three labels with different best precisions, and where only infinity is too high."""
+    rng = np.random.default_rng(0)
+    labels = rng.random((60, 3)) < 0.3
+    scores = rng.random((60, 3))
+    labels[scores.argmax(axis=0), [0, 1, 2]] = False
+    found = find_thresholds(labels, scores, constraint=("precision", 1.0), strategy="exact")
+    for j in range(3):
+        thresholds = np.unique(scores[:, j])
+        values = [labels[scores[:, j] >= t, j].mean() for t in thresholds]
+        assert found.failed[j].endswith(f"the best attainable is {max(values):.6g}")
+    logits = np.array([[np.inf], [np.inf], [1.0], [0.0], [-1.0]])
+    label = np.array([[0], [1], [0], [0], [1]])
+    found = find_thresholds(
+        label, logits, constraint=("false_positive_rate", 0.1), strategy="exact"
+    )
+    assert found.failed[0].endswith("the best attainable is 0.333333")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_constrained_micro_is_optimal_among_all_sums(seed):
+    """On 200 rows and 2 labels, where the best vertex of the hull misses the optimum."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random((200, 2)) < [0.4, 0.1]
+    scores = rng.normal(size=labels.shape) + labels * [0.3, 1]
+    found = find_thresholds(
+        labels, scores, average="micro", constraint=("precision", 0.6), strategy="exact"
+    )
+    points = []
+    for score, label in zip(scores.T, labels.T, strict=True):
+        ranked = label[np.argsort(-score)]
+        points.append([np.append(0, np.cumsum(side)) for side in (ranked, ~ranked)])
+    tp, fp = (np.add.outer(a, b) for a, b in zip(*points, strict=True))
+    precision = tp / np.maximum(tp + fp, 1)
+    f1 = np.where(precision >= 0.6, 2 * tp / (tp + fp + labels.sum()), 0)
+    predicted = (scores >= found.thresholds).ravel()
+    assert metrics.precision_score(labels.ravel(), predicted) >= 0.6
+    assert metrics.f1_score(labels.ravel(), predicted) == pytest.approx(f1.max())
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "global"])
+def test_predicting_nothing_is_chosen_only_where_it_is_best(average):
+    """By one row of ten: the one positive has the second or the third highest score."""
+    scores = np.linspace(0.95, 0.05, 10)[:, np.newaxis]
+    for rank, value in ((1, 0.9), (2, 0.9), (0, 1.0)):
+        label = np.arange(10)[:, np.newaxis] == rank
+        found = find_thresholds(label, scores, "accuracy", average=average, strategy="exact")
+        predicted = scores >= np.ravel(found.thresholds)[0]
+        assert (predicted == label).mean() == value
+        # Of equally good thresholds the lowest is returned: the first two rows are positive.
+        assert predicted.sum() == {0: 1, 1: 2, 2: 0}[rank]
+
+
 @pytest.mark.parametrize("objective", ["f1", "jaccard", "mcc"])
 @pytest.mark.parametrize("seed", range(4))
 def test_micro_is_optimal_among_all_sums(objective, seed):
