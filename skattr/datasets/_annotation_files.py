@@ -37,35 +37,35 @@ def check_choice(name: str, value: Any, valid: Sequence[Any]) -> None:
         raise ValueError(f"{name} must be one of {list(valid)}, got {value!r}.")
 
 
-def _decode(path: str, content: bytes, line: int = 1) -> str:
-    """Return the text of bytes that begin in a line of a file, without its byte order mark."""
+def read_text(path: str) -> str:
+    """Return the text of a UTF-8 file without its byte order mark, if any."""
+    with open(path, "rb") as file:
+        content = file.read()
     try:
-        return content.decode("utf-8-sig" if line == 1 else "utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line += error.object.count(b"\n", 0, error.start)
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise DatasetFormatError(
             f"{path}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8; the "
             "file must be saved as UTF-8."
         ) from None
 
 
-def read_text(path: str) -> str:
-    """Return the text of a UTF-8 file without its byte order mark, if any."""
-    with open(path, "rb") as file:
-        return _decode(path, file.read())
-
-
 def text_lines(path: str) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their line ends (LF or CRLF)."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            text = _decode(path, line, number).rstrip("\r\n")
-            if "\r" in text or "\0" in text:
-                raise DatasetFormatError(
-                    f"{path}, line {number}: the line contains a carriage return or a NUL; "
-                    "lines must end with LF or CRLF."
-                )
-            yield text
+    try:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.rstrip("\r\n")
+                if "\r" in text or "\0" in text:
+                    raise DatasetFormatError(
+                        f"{path}, line {number}: the line contains a carriage return or a NUL; "
+                        "lines must end with LF or CRLF."
+                    )
+                yield text
+    except UnicodeDecodeError:
+        read_text(path)  # raises an error that names the line
+        raise
 
 
 def read_json(path: str) -> Any:
@@ -118,7 +118,7 @@ def read_header(path: str, separator: str | None = ",", line: int = 1) -> list[s
     return names
 
 
-def read_csv(path: str, columns: list[str], text: Sequence[int] = (0,)) -> Rows:
+def read_csv(path: str, columns: list[str], n_text: int = 1) -> Rows:
     """Read a comma-separated file whose first line must name these columns."""
     header = next(text_lines(path), "")
     if header != ",".join(columns):
@@ -126,16 +126,11 @@ def read_csv(path: str, columns: list[str], text: Sequence[int] = (0,)) -> Rows:
             f"{path}, line 1: expected the columns {','.join(columns)!r} in this order, got "
             f"{header!r}."
         )
-    return read_rows(path, len(columns), separator=",", first=2, text=text)
+    return read_rows(path, len(columns), separator=",", first=2, n_text=n_text)
 
 
 def read_rows(
-    path: str,
-    width: int,
-    *,
-    separator: str | None = None,
-    first: int = 1,
-    text: Sequence[int] = (0,),
+    path: str, width: int, *, separator: str | None = None, first: int = 1, n_text: int = 1
 ) -> Rows:
     """Read a file with one row per line.
 
@@ -148,8 +143,9 @@ def read_rows(
         One character that no field contains. None means any run of blanks and tabs.
     first : int
         Number of the first line with a row, from 1.
-    text : sequence of int
-        Columns to be read as str. All others become categoricals of str, for few levels.
+    n_text : int
+        Number of first columns to be read as str. The others become categoricals of str, for few
+        levels.
 
     Returns
     -------
@@ -190,17 +186,17 @@ def read_rows(
         encoding="utf-8-sig",
         chunksize=_CHUNK_SIZE,
     )
-    kinds = {field: "str" if field in text else "category" for field in range(width)}
+    kinds = {field: "str" if field < n_text else "category" for field in range(width)}
     parts = [chunk.astype(kinds) for chunk in chunks]
-    columns = {}
-    for field in range(width):
-        column = [part[field] for part in parts]
-        columns[field] = (
-            pd.concat(column, ignore_index=True)
-            if field in text
-            else pd.Series(union_categoricals(column))
-        )
-    return pd.DataFrame(columns), lambda row: f"{path}, line {first + row}"
+    rows = parts[0]
+    if len(parts) > 1:  # which may have different categories
+        cells = {
+            field: union_categoricals([part[field] for part in parts])
+            for field in range(n_text, width)
+        }
+        text = pd.concat([part.iloc[:, :n_text] for part in parts], ignore_index=True)
+        rows = text.join(pd.DataFrame(cells))
+    return rows, lambda row: f"{path}, line {first + row}"
 
 
 def _width(line: str, separator: str | None) -> int:
@@ -238,9 +234,7 @@ def translate(
     return np.array(values)[codes]
 
 
-def check_cells(
-    is_wrong: NDArray[np.bool_], cells: Any, name: str, valid: str, place: Place
-) -> None:
+def check_cells(is_wrong: Any, cells: Any, name: str, valid: str, place: Place) -> None:
     """Raise an error that names the first wrong cell, its place and column, and valid cells."""
     if is_wrong.any():
         row = int(np.argmax(is_wrong))

@@ -86,7 +86,7 @@ def load_maad_face(
     is_file = isinstance(folder, str | os.PathLike) and os.path.isfile(folder)
     path = os.fspath(folder) if is_file else _ABOUT.file(folder, "MAAD_Face.csv")
     names = read_header(path)[2:]
-    rows, place = read_csv(path, ["Filename", "Identity", *names], text=[0, 1])
+    rows, place = read_csv(path, ["Filename", "Identity", *names], n_text=2)
     # A repeated image would leak from the training into the test rows of a random split.
     check_unique(rows[0], "the image", place)
     for column, name in ((0, "Filename"), (1, "Identity")):

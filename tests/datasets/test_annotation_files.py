@@ -78,7 +78,7 @@ def test_a_truncated_file_is_rejected_or_gives_its_first_rows(tmp_path, cut, sep
     path = written(tmp_path, text[:cut])
     try:
         separator = None if separator == " " else separator
-        rows, place = read_rows(path, 4, separator=separator, text=())
+        rows, place = read_rows(path, 4, separator=separator, n_text=0)
         codes = read_codes(rows, list("abcd"), CODING, place)
     except DatasetFormatError:
         return
@@ -138,7 +138,7 @@ def test_a_blank_that_does_not_separate_is_no_label(tmp_path, blank):
 def test_numbers_must_be_whole(tmp_path, cell):
     """Numbers that only int() or float() accepts are rejected."""
     path = written(tmp_path, f"7,-3\n5,{cell}\n")
-    rows, place = read_rows(path, 2, separator=",", text=())
+    rows, place = read_rows(path, 2, separator=",", n_text=0)
     with pytest.raises(DatasetFormatError, match="line 2: y is .* but must be a whole number"):
         read_numbers(rows, ["x", "y"], place)
 
@@ -146,7 +146,7 @@ def test_numbers_must_be_whole(tmp_path, cell):
 def test_numbers_are_read(tmp_path):
     """Whole numbers of either sign give a matrix of int64."""
     path = written(tmp_path, "7,-3\n05,123456789\n")
-    rows, place = read_rows(path, 2, separator=",", text=())
+    rows, place = read_rows(path, 2, separator=",", n_text=0)
     found = read_numbers(rows, ["x", "y"], place)
     assert found.dtype == np.int64
     assert found.tolist() == [[7, -3], [5, 123456789]]
@@ -208,7 +208,7 @@ def test_place_is_the_line_of_a_row(tmp_path, first):
 def test_columns_of_a_csv_file(tmp_path):
     """The first line must name the columns in their order; the text columns are str."""
     path = written(tmp_path, "\ufeffimage,who,hat\r\na.jpg,7,1\r\n")
-    rows, place = read_csv(path, ["image", "who", "hat"], text=[0, 1])
+    rows, place = read_csv(path, ["image", "who", "hat"], n_text=2)
     assert rows.loc[0].tolist() == ["a.jpg", "7", "1"]
     assert [isinstance(kind, pd.CategoricalDtype) for kind in rows.dtypes] == [False, False, True]
     assert place(0) == f"{path}, line 2"
