@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from skattr.exceptions import DatasetFormatError
 Folder = str | os.PathLike[str]
 # Describes the place of a row in its file, for error messages.
 Place = Callable[[int], str]
+Rows = tuple[pd.DataFrame, Place]
 Codes = NDArray[np.int8]
 
 BOX_COLUMNS = ["xmin", "ymin", "xmax", "ymax"]
@@ -44,30 +45,27 @@ def read_text(path: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(path, line, error) from None
-
-
-def _not_utf8(path: str, line: int, error: UnicodeDecodeError) -> DatasetFormatError:
-    byte = error.object[error.start]
-    return DatasetFormatError(
-        f"{path}, line {line}: the byte 0x{byte:02x} is not UTF-8; the file must be saved as UTF-8."
-    )
+        raise DatasetFormatError(
+            f"{path}, line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8; the "
+            "file must be saved as UTF-8."
+        ) from None
 
 
 def text_lines(path: str) -> Iterator[str]:
     """Yield the lines of a UTF-8 file without their line ends (LF or CRLF)."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise _not_utf8(path, number, error) from None
-            if "\r" in text or "\0" in text:
-                raise DatasetFormatError(
-                    f"{path}, line {number}: the line contains a carriage return or a NUL; "
-                    "lines must end with LF or CRLF."
-                )
-            yield text
+    try:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.rstrip("\r\n")
+                if "\r" in text or "\0" in text:
+                    raise DatasetFormatError(
+                        f"{path}, line {number}: the line contains a carriage return or a NUL; "
+                        "lines must end with LF or CRLF."
+                    )
+                yield text
+    except UnicodeDecodeError:
+        read_text(path)  # raises an error that names the line
+        raise
 
 
 def read_json(path: str) -> Any:
@@ -109,14 +107,31 @@ def check_order(names: Sequence[str], official: str, where: str) -> None:
             )
 
 
-def line_of(path: str, first: int) -> Place:
-    """Return a function that describes the line of a row, where row 0 is in line `first`."""
-    return lambda row: f"{path}, line {first + row}"
+def read_header(path: str, separator: str | None = ",", line: int = 1) -> list[str]:
+    """Return the names of columns in a line of a file, which must be distinct."""
+    text = next(islice(text_lines(path), line - 1, None), "")
+    names = text.split(separator)
+    if not names or "" in names or len(set(names)) < len(names):
+        raise DatasetFormatError(
+            f"{path}, line {line}: expected the distinct names of the columns, got {text!r}."
+        )
+    return names
+
+
+def read_csv(path: str, columns: list[str], n_text: int = 1) -> Rows:
+    """Read a comma-separated file whose first line must name these columns."""
+    header = next(text_lines(path), "")
+    if header != ",".join(columns):
+        raise DatasetFormatError(
+            f"{path}, line 1: expected the columns {','.join(columns)!r} in this order, got "
+            f"{header!r}."
+        )
+    return read_rows(path, len(columns), separator=",", first=2, n_text=n_text)
 
 
 def read_rows(
-    path: str, width: int, *, separator: str | None = None, first: int = 1, text: Sequence[int] = ()
-) -> pd.DataFrame:
+    path: str, width: int, *, separator: str | None = None, first: int = 1, n_text: int = 1
+) -> Rows:
     """Read a file with one row per line.
 
     Parameters
@@ -128,13 +143,16 @@ def read_rows(
         One character that no field contains. None means any run of blanks and tabs.
     first : int
         Number of the first line with a row, from 1.
-    text : sequence of int
-        Columns to be read as str. All others become categoricals of str, for few levels.
+    n_text : int
+        Number of first columns to be read as str. The others become categoricals of str, for few
+        levels.
 
     Returns
     -------
-    DataFrame
-        One column per field, named from 0. Row i is in line ``first + i``.
+    rows : DataFrame
+        One column per field, named from 0.
+    place : callable
+        Maps a row to its file and line.
 
     Raises
     ------
@@ -168,22 +186,17 @@ def read_rows(
         encoding="utf-8-sig",
         chunksize=_CHUNK_SIZE,
     )
-    kinds = {field: "str" if field in text else "category" for field in range(width)}
-    return _concat([chunk.astype(kinds) for chunk in chunks])
-
-
-def _concat(chunks: list[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate chunks whose categoricals may have different categories."""
-    if len(chunks) == 1:
-        return chunks[0]
-    columns = {}
-    for name, dtype in chunks[0].dtypes.items():
-        parts = [chunk[name] for chunk in chunks]
-        is_text = not isinstance(dtype, pd.CategoricalDtype)
-        columns[name] = (
-            pd.concat(parts, ignore_index=True) if is_text else pd.Series(union_categoricals(parts))
-        )
-    return pd.DataFrame(columns)
+    kinds = {field: "str" if field < n_text else "category" for field in range(width)}
+    parts = [chunk.astype(kinds) for chunk in chunks]
+    rows = parts[0]
+    if len(parts) > 1:  # which may have different categories
+        cells = {
+            field: union_categoricals([part[field] for part in parts])
+            for field in range(n_text, width)
+        }
+        text = pd.concat([part.iloc[:, :n_text] for part in parts], ignore_index=True)
+        rows = text.join(pd.DataFrame(cells))
+    return rows, lambda row: f"{path}, line {first + row}"
 
 
 def _width(line: str, separator: str | None) -> int:
@@ -216,13 +229,16 @@ def translate(
     """
     codes = column.cat.codes.to_numpy()
     values = [value_of(level) for level in column.cat.categories]
-    invalid = [code for code, value in enumerate(values) if value is None]
-    if invalid:
-        row = int(np.argmax(np.isin(codes, invalid)))
-        raise DatasetFormatError(
-            f"{place(row)}: {name} is {column.iloc[row]!r}, but must be {valid}."
-        )
+    is_invalid = np.array([value is None for value in values])
+    check_cells(is_invalid[codes], column, name, valid, place)
     return np.array(values)[codes]
+
+
+def check_cells(is_wrong: Any, cells: Any, name: str, valid: str, place: Place) -> None:
+    """Raise an error that names the first wrong cell, its place and column, and valid cells."""
+    if is_wrong.any():
+        row = int(np.argmax(is_wrong))
+        raise DatasetFormatError(f"{place(row)}: {name} is {cells[row]!r}, but must be {valid}.")
 
 
 def read_codes(

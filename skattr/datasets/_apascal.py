@@ -11,24 +11,16 @@ from skattr.datasets._annotation_files import (
     POSITIVE,
     Codes,
     Folder,
+    check_cells,
     check_choice,
     check_order,
-    line_of,
     read_codes,
     read_names,
     read_numbers,
     read_rows,
     translate,
 )
-from skattr.datasets._bunch import (
-    About,
-    boolean_table,
-    find_empty_boxes,
-    join_paths,
-    make_bunch,
-    warn_empty_boxes,
-)
-from skattr.exceptions import DatasetFormatError
+from skattr.datasets._bunch import About, find_empty_boxes, join_paths, make_bunch
 
 _ABOUT = About(
     title="aPascal and aYahoo: objects in photographs, with 64 attributes",
@@ -138,16 +130,14 @@ def load_apascal(
     check_order(names, _NAMES, names_file)
     classes = read_names(_ABOUT.file(folder, "class_names.txt"))
     parts = [_read(folder, part, names, classes) for part in _SUBSETS if subset in (None, part)]
-    data = pd.concat([rows for rows, _, _ in parts], ignore_index=True)
     codes = np.concatenate([codes for _, codes, _ in parts])
-    warn_empty_boxes([place for _, _, empty in parts for place in empty])
-    if drop_empty:
-        keep = (codes == POSITIVE).any(axis=1)
-        data, codes = data[keep].reset_index(drop=True), codes[keep]
     return make_bunch(
         _ABOUT,
-        data,
-        boolean_table(codes, names),
+        pd.concat([rows for rows, _, _ in parts], ignore_index=True),
+        codes,
+        names,
+        keep=(codes == POSITIVE).any(axis=1) if drop_empty else None,
+        empty_boxes=[place for _, _, empty in parts for place in empty],
         category_names=classes,
         existing_only=existing_only,
         return_X_y=return_X_y,
@@ -159,19 +149,13 @@ def _read(
 ) -> tuple[pd.DataFrame, Codes, list[str]]:
     """Return the rows of a subset, their labels, and the places of boxes without area."""
     file, images = _SUBSETS[subset]
-    path = _ABOUT.file(folder, file)
-    rows = read_rows(path, 6 + len(names), text=[0])
-    place = line_of(path, 1)
+    rows, place = read_rows(_ABOUT.file(folder, file), 6 + len(names))
     known = {name: name for name in classes}
     category = translate(rows[1], "the class", known.get, "one of class_names.txt", place)
     boxes = read_numbers(rows[[2, 3, 4, 5]], BOX_COLUMNS, place)
-    wrong = (boxes[:, :2] < 1).any(axis=1) | (boxes[:, 2:] < boxes[:, :2] - 1).any(axis=1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DatasetFormatError(
-            f"{place(row)}: the box xmin, ymin, xmax, ymax is {boxes[row].tolist()}, but pixels "
-            "are counted from 1, and xmax and ymax must not be below xmin and ymin."
-        )
+    is_wrong = (boxes[:, :2] < 1).any(axis=1) | (boxes[:, 2:] < boxes[:, :2] - 1).any(axis=1)
+    valid = "pixels counted from 1, with xmax and ymax not below xmin and ymin"
+    check_cells(is_wrong, boxes.tolist(), "the box xmin, ymin, xmax, ymax", valid, place)
     codes = read_codes(rows.iloc[:, 6:], names, {"0": NEGATIVE, "1": POSITIVE}, place)
     data = pd.DataFrame({"path": join_paths(folder, images, rows[0])})
     data[BOX_COLUMNS] = boxes - [1, 1, 0, 0]

@@ -1,17 +1,23 @@
 """Synthetic images of shapes with exactly known attributes."""
 
-import colorsys
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageDraw
 from sklearn.utils import Bunch
+
+from skattr.datasets._drawing import (
+    Size,
+    check_options,
+    draw_images,
+    make_streams,
+    paint,
+    to_rgb,
+)
 
 _HUES = {"red": 0, "yellow": 60, "green": 120, "cyan": 180, "blue": 240, "magenta": 300}
 # Circumradius as a share of the shorter image side; three large shapes still fit.
@@ -35,11 +41,8 @@ _LEVELS: dict[str, list[Any]] = {
 }
 _KINDS = {"color": "categorical", "shape": "categorical", "striped": "binary"}
 _DTYPES = {"color": "str", "shape": "str", "size": "str", "striped": "boolean", "count": "Int64"}
-_REALS = int | float | np.integer | np.floating
-_SUPERSAMPLING = 3  # images are drawn at this scale and reduced, for smooth edges
 _LAYOUT_TRIES = 64
 _NODES = 3
-_MIN_SIDE = 8
 
 _DESCR = """\
 Synthetic attribute images. Each image shows one to three copies of one shape, at random
@@ -138,78 +141,33 @@ def make_attribute_images(
     >>> shapes.attribute_kinds["size"]
     ('ordinal', ['small', 'medium', 'large'])
     """
-    n_samples = _check_int("n_samples", n_samples, minimum=1)
-    shape = _check_image_size(image_size)
     shares = {"imbalance": imbalance, "correlation": correlation, "noise": noise}
-    for name, value in {**shares, "missing": missing}.items():
-        _check_number(name, value, _REALS, "a number in [0, 1]", 0, 1)
+    n_samples, shape, directory = check_options(
+        n_samples, image_size, folder, {**shares, "missing": missing}
+    )
     if not isinstance(return_X_y, bool | np.bool_):
         raise TypeError(f"return_X_y must be True or False, got {return_X_y!r}.")
-    directory = _check_folder(folder)
+    label_rng, unknown_rng, seeds = make_streams(random_state, n_samples)
+    codes = _draw_codes(n_samples, imbalance, correlation, label_rng)
+    unknown = unknown_rng.random(codes.shape) < missing
 
-    # Each setting has its own stream, so that changing one does not change the others' draws.
-    label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
-    codes = _draw_codes(n_samples, imbalance, correlation, np.random.default_rng(label_seed))
-    unknown = np.random.default_rng(unknown_seed).random((n_samples, len(_LEVELS))) < missing
-    images = _draw_images(codes, image_seed.spawn(n_samples), shape, noise)
-    data: NDArray[np.uint8] | pd.DataFrame
-    if directory is None:
-        data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
-        for i, image in enumerate(images):
-            data[i] = image
-    else:
-        data = _write_images(images, directory, n_samples)
-    target = _make_table(codes, unknown)
+    def draw(row: int, size: Size, rng: np.random.Generator) -> Image.Image:
+        canvas = _draw_background(size, rng)
+        levels = {name: _LEVELS[name][code] for name, code in zip(_LEVELS, codes[row], strict=True)}
+        _draw_shapes(canvas, levels, rng)
+        return canvas
+
+    # Brightness changes keep a model from recognizing a level by its mean pixel value.
+    data = draw_images(draw, seeds, shape, (0.7, 1.1), noise, directory)
+    columns = {}
+    for j, (name, levels) in enumerate(_LEVELS.items()):
+        column = pd.Series([levels[code] for code in codes[:, j]], dtype=_DTYPES[name])
+        columns[name] = column.mask(unknown[:, j])
+    target = pd.DataFrame(columns)
     if return_X_y:
         return data, target
     kinds = {name: _KINDS.get(name, ("ordinal", list(_LEVELS[name]))) for name in _LEVELS}
     return Bunch(data=data, target=target, attribute_kinds=kinds, DESCR=_DESCR)
-
-
-def _check_number(
-    name: str, value: Any, types: Any, valid: str, minimum: float, maximum: float = math.inf
-) -> None:
-    message = f"{name} must be {valid}, got {value!r}."
-    if not isinstance(value, types) or isinstance(value, bool):
-        raise TypeError(message)
-    # The chained comparison is false for NaN.
-    if not minimum <= value <= maximum:
-        raise ValueError(message)
-
-
-def _check_int(name: str, value: Any, minimum: int, otherwise: str = "") -> int:
-    valid = f"an int of at least {minimum}{otherwise}"
-    _check_number(name, value, int | np.integer, valid, minimum)
-    return int(value)
-
-
-def _check_image_size(image_size: Any) -> tuple[int, int]:
-    sides = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
-    if len(sides) != 2:
-        raise ValueError(f"image_size must be an int or (height, width), got {image_size!r}.")
-    height, width = (_check_int("each side of image_size", side, _MIN_SIDE) for side in sides)
-    return height, width
-
-
-def _check_folder(folder: Any) -> Path | None:
-    if folder is None:
-        return None
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(f"folder must be a str, a path-like object or None, got {folder!r}.")
-    directory = Path(folder)
-    if directory.exists() and not directory.is_dir():
-        raise ValueError(f"folder must be a directory or a path not yet in use, got {folder!r}.")
-    return directory
-
-
-def _seed_sequence(random_state: Any) -> np.random.SeedSequence:
-    if random_state is None:
-        return np.random.SeedSequence()
-    if isinstance(random_state, np.random.RandomState):
-        words = random_state.randint(0, 2**32, size=4, dtype=np.uint32)
-        return np.random.SeedSequence(words.tolist())
-    otherwise = ", a numpy.random.RandomState or None"
-    return np.random.SeedSequence(_check_int("random_state", random_state, 0, otherwise))
 
 
 def _draw_codes(
@@ -230,51 +188,7 @@ def _draw_codes(
     return codes
 
 
-def _make_table(codes: NDArray[np.intp], unknown: NDArray[np.bool_]) -> pd.DataFrame:
-    columns = {}
-    for j, (name, levels) in enumerate(_LEVELS.items()):
-        column = pd.Series([levels[code] for code in codes[:, j]], dtype=_DTYPES[name])
-        columns[name] = column.mask(unknown[:, j])
-    return pd.DataFrame(columns)
-
-
-def _write_images(
-    images: Iterator[NDArray[np.uint8]], directory: Path, n_samples: int
-) -> pd.DataFrame:
-    directory.mkdir(parents=True, exist_ok=True)
-    digits = max(5, len(str(n_samples - 1)))
-    paths = []
-    for i, image in enumerate(images):
-        path = directory / f"{i:0{digits}d}.png"
-        Image.fromarray(image).save(path)
-        paths.append(str(path))
-    return pd.DataFrame({"path": pd.Series(paths, dtype="str")})
-
-
-def _draw_images(
-    codes: NDArray[np.intp],
-    seeds: list[np.random.SeedSequence],
-    shape: tuple[int, int],
-    noise: float,
-) -> Iterator[NDArray[np.uint8]]:
-    for row, seed in zip(codes, seeds, strict=True):
-        rng = np.random.default_rng(seed)
-        levels = {name: _LEVELS[name][code] for name, code in zip(_LEVELS, row, strict=True)}
-        canvas = _draw_background(shape, rng)
-        _draw_shapes(canvas, levels, rng)
-        pixels = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float64)
-        # Brightness changes keep a model from recognizing a level by its mean pixel value.
-        pixels *= rng.uniform(0.7, 1.1)
-        pixels += 255.0 * noise * rng.standard_normal(pixels.shape)
-        yield np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-
-def _rgb(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, saturation, value)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+def _draw_background(size: Size, rng: np.random.Generator) -> Image.Image:
     """Draw a gradient of pale or dull colors with small clutter of any color."""
     # All nodes have nearly the same hue, whose weight in the mean color hides that of the shapes.
     # With only the four corners the color of the middle would be linear in that of the edge.
@@ -282,13 +196,12 @@ def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.
     low, high = [hue + 0.8, 0.2, 0.2], [hue + 1.2, 0.7, 0.8]
     nodes = (256 * rng.uniform(low, high, size=(_NODES, _NODES, 3)) % 256).astype(np.uint8)
     canvas = Image.frombytes("HSV", (_NODES, _NODES), nodes.tobytes()).convert("RGB")
-    size = (_SUPERSAMPLING * shape[1], _SUPERSAMPLING * shape[0])
     canvas = canvas.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(canvas)
     unit = min(size)
     for _ in range(rng.integers(2, 6)):
         x, y = rng.uniform(0, size)
-        color = _rgb(*rng.uniform([0, 0, 0.2], [1, 1, 1]))
+        color = to_rgb(*rng.uniform([0, 0, 0.2], [1, 1, 1]))
         if rng.random() < 0.5:
             radius = unit * rng.uniform(0.02, 0.045)
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
@@ -301,7 +214,7 @@ def _draw_background(shape: tuple[int, int], rng: np.random.Generator) -> Image.
 def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Generator) -> None:
     radius = min(canvas.size) * _RADII[levels["size"]] * rng.uniform(0.96, 1.04)
     hue = _HUES[levels["color"]] / 360 + rng.uniform(-0.03, 0.03)
-    color = np.asarray(_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0)))
+    color = to_rgb(hue, rng.uniform(0.8, 1.0), rng.uniform(0.6, 1.0))
     mask = Image.new("L", canvas.size)
     draw = ImageDraw.Draw(mask)
     for x, y in _place_shapes(levels["count"], radius, canvas.size, rng):
@@ -313,18 +226,11 @@ def _draw_shapes(canvas: Image.Image, levels: dict[str, Any], rng: np.random.Gen
         else:
             turns = [(radius * r, angle + 2 * math.pi * t) for r, t in _OUTLINES[levels["shape"]]]
             draw.polygon([(x + r * math.cos(t), y + r * math.sin(t)) for r, t in turns], fill=255)
-    canvas.paste(tuple(color.tolist()), mask=mask)
-    # Drawn even if unused, so that plain and striped images use the same random numbers.
-    angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
-    if levels["striped"]:
-        # Darker or lighter at random, so that the mean brightness does not reveal the stripes.
-        shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
-        stripes = _draw_stripes(canvas.size, 0.7 * radius, angle, phase)
-        canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
+    paint(canvas, mask, color, 0.7 * radius, levels["striped"], rng)
 
 
 def _place_shapes(
-    count: int, radius: float, size: tuple[int, int], rng: np.random.Generator
+    count: int, radius: float, size: Size, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Choose centers, shape (count, 2), so that the shapes are in the canvas and apart."""
     high = np.array(size) - radius
@@ -335,17 +241,3 @@ def _place_shapes(
     # argmax finds the first layout without overlap, or else the one with the least overlap.
     best = np.argmax(np.minimum(closest, 2.0 * radius))
     return np.asarray(layouts[best])
-
-
-def _draw_stripes(size: tuple[int, int], period: float, angle: float, phase: float) -> Image.Image:
-    width, height = size
-    stripes = Image.new("L", size)
-    draw = ImageDraw.Draw(stripes)
-    reach = math.hypot(width, height)
-    cos, sin = math.cos(angle), math.sin(angle)
-    for k in range(-math.ceil(reach / period), math.ceil(reach / period) + 1):
-        offset = (k + phase) * period
-        x, y = width / 2 + offset * cos, height / 2 + offset * sin
-        ends = (x - reach * sin, y + reach * cos, x + reach * sin, y - reach * cos)
-        draw.line(ends, fill=255, width=max(1, round(period / 2)))
-    return stripes

@@ -3,7 +3,7 @@
 import os
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,41 +13,42 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from skattr.datasets._annotation_files import POSITIVE, UNKNOWN, Codes, Folder, Place, check_choice
-from skattr.exceptions import DatasetWarning
+from skattr.exceptions import DatasetFormatError, DatasetWarning
 
 
 @dataclass(frozen=True)
 class About:
-    """Source, license and folder layout of a dataset."""
+    """Source, license and folder layout of a dataset.
+
+    Annotation files are in the folder of the dataset or in one of its `folders`.
+    """
 
     title: str
     source: str
     citation: str
     license: str
     layout: str
+    folders: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = {
-            "Source": self.source,
-            "Citation": self.citation,
-            "License": self.license,
-            "Layout": self.layout,
-        }
+        parts = [f"Source: {self.source}", f"Citation: {self.citation}"]
+        parts += [f"License: {self.license}", f"Layout: {self.layout}"]
         filled = [
-            textwrap.fill(f"{name}: {text}", 88, break_long_words=False, break_on_hyphens=False)
-            for name, text in parts.items()
+            textwrap.fill(part, 88, break_long_words=False, break_on_hyphens=False)
+            for part in parts
         ]
         return "\n".join([self.title, "", *filled, ""])
 
     def find(self, folder: Folder, *names: str) -> str | None:
-        """Return the path of the first of `names` that is a file in `folder`, else None."""
+        """Return the path of the first of `names` that is a file, else None."""
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(f"folder must be a str or a path-like object, got {folder!r}.")
-        paths = [os.path.join(os.fspath(folder), name) for name in names]
+        folders = [os.path.join(os.fspath(folder), part) for part in ("", *self.folders)]
+        paths = [os.path.join(part, name) for name in names for part in folders]
         return next(filter(os.path.isfile, paths), None)
 
     def file(self, folder: Folder, *names: str) -> str:
-        """Return the path of the first of `names` that is a file in `folder`.
+        """Return the path of the first of `names` that is a file.
 
         Raises
         ------
@@ -56,9 +57,8 @@ class About:
         """
         path = self.find(folder, *names)
         if path is None:
-            is_there = os.path.isdir(folder)
-            base = os.fspath(folder)
-            absent = f"file {names[0]!r} in {base!r}" if is_there else f"folder {base!r}"
+            base = repr(os.fspath(folder))
+            absent = f"file {names[0]!r} in {base}" if os.path.isdir(folder) else f"folder {base}"
             raise FileNotFoundError(
                 f"There is no {absent}, and nothing is downloaded. Layout: {self.layout} "
                 f"Source: {self.source}"
@@ -95,18 +95,17 @@ def find_empty_boxes(boxes: NDArray[Any], place: Place) -> list[str]:
     return [place(row) for row in np.flatnonzero(is_empty).tolist()]
 
 
-def warn_empty_boxes(places: Sequence[str]) -> None:
-    """Warn the caller of a loader about boxes without area.
-
-    They are kept: whether such a crop is useful is not for the loader to decide.
-    """
-    if places:
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        warnings.warn(
-            f"Boxes without area are kept ({len(places)}): {'; '.join(places[:5])}{more}.",
-            DatasetWarning,
-            stacklevel=3,
+def rows_in(subset: str | None, split: NDArray[Any], path: str) -> NDArray[np.bool_] | None:
+    """Return which rows of a file are in a subset, None for all rows."""
+    if subset is None:
+        return None
+    keep = np.asarray(split == subset)
+    if not keep.any():
+        parts = sorted(set(split.tolist()))
+        raise DatasetFormatError(
+            f"{path} has no image in the subset {subset!r}; it has only {parts}."
         )
+    return keep
 
 
 def existing_rows(
@@ -130,9 +129,11 @@ def existing_rows(
 def make_bunch(
     about: About,
     data: pd.DataFrame,
-    target: pd.DataFrame,
+    codes: Codes,
+    names: Sequence[str],
     *,
-    kinds: Mapping[str, Any] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+    empty_boxes: Sequence[str] = (),
     category_names: list[str] | None = None,
     existing_only: bool = False,
     return_X_y: bool = False,
@@ -145,9 +146,14 @@ def make_bunch(
     about : About
     data : DataFrame of n rows
         It has a column ``path``.
-    target : DataFrame of n rows
-    kinds : mapping, optional
-        By default every attribute is binary.
+    codes : ndarray of shape (n, len(names))
+        1, 0 and -1 (missing) for the binary attributes.
+    names : sequence of str
+        The attributes.
+    keep : ndarray of shape (n,), bool, optional
+        The rows to return. By default all.
+    empty_boxes : sequence of str
+        The places of boxes without area. The caller of the loader is warned about them.
     category_names : list of str, optional
     existing_only : bool
         Whether to keep only rows whose image file exists.
@@ -156,13 +162,26 @@ def make_bunch(
         Further entries of the Bunch.
     """
     check_choice("return_X_y", return_X_y, (True, False))
+    if empty_boxes:
+        others = len(empty_boxes) - 5
+        more_boxes = f" and {others} more" if others > 0 else ""
+        # They are kept: whether such a crop is useful is not for the loader to decide.
+        warnings.warn(
+            f"Boxes without area are kept ({len(empty_boxes)}): "
+            f"{'; '.join(empty_boxes[:5])}{more_boxes}.",
+            DatasetWarning,
+            stacklevel=3,
+        )
+    if keep is not None:
+        data, codes = data[keep].reset_index(drop=True), codes[keep]
+    target = boolean_table(codes, names)
     data, target = existing_rows(data, target, existing_only, f" Layout: {about.layout}")
     if return_X_y:
         return data, target
     return Bunch(
         data=data,
         target=target,
-        attribute_kinds=dict(kinds or dict.fromkeys(target.columns, "binary")),
+        attribute_kinds=dict.fromkeys(names, "binary"),
         category_names=category_names,
         DESCR=f"{about}\n{describe_counts(target)}",
         **more,
@@ -171,24 +190,19 @@ def make_bunch(
 
 def describe_counts(target: pd.DataFrame) -> str:
     """Return the counts of a table of labels as text."""
-    known = target.notna().to_numpy().sum()
+    known = target.count().sum()
     lines = {
         "rows": len(target),
         "attributes": target.shape[1],
         "known cells": known,
         "missing share": f"{(target.size - known) / max(target.size, 1):.4f}",
     }
-    binary = [name for name in target if target[name].dtype == "boolean"]
+    binary = [column for _, column in target.items() if column.dtype == "boolean"]
     if binary:
-        has_positive = np.zeros(len(target), dtype=bool)
-        positives = []
-        for name in binary:
-            positive = target[name].to_numpy(dtype=bool, na_value=False)
-            has_positive |= positive
-            positives.append(int(positive.sum()))
+        positive = np.array([column.to_numpy(dtype=bool, na_value=False) for column in binary])
         lines |= {
-            "positive cells": sum(positives),
-            "rows without a positive": int((~has_positive).sum()),
-            "binary attributes without a positive": positives.count(0),
+            "positive cells": positive.sum(),
+            "rows without a positive": (~positive.any(axis=0)).sum(),
+            "binary attributes without a positive": (~positive.any(axis=1)).sum(),
         }
     return "\n".join(["Counts of this load", *(f"{k:<38}{v}" for k, v in lines.items())]) + "\n"

@@ -2,26 +2,23 @@
 
 import math
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 from sklearn.utils import Bunch
 
-from skattr.datasets._attribute_images import (
-    _REALS,
-    _SUPERSAMPLING,
-    _check_folder,
-    _check_image_size,
-    _check_int,
-    _check_number,
-    _draw_stripes,
-    _rgb,
-    _seed_sequence,
-    _write_images,
+from skattr.datasets._drawing import (
+    SUPERSAMPLING,
+    Size,
+    check_options,
+    draw_images,
+    draw_stripes,
+    make_streams,
+    paint,
+    to_rgb,
 )
 
 _ATTRIBUTES = ("blue", "striped", "large", "bright")
@@ -143,28 +140,32 @@ def make_category_images(
     >>> seals.target["blue"].groupby(seals.category).mean()[["boat", "seal"]].round(2).tolist()
     [0.58, 0.03]
     """
-    n_samples = _check_int("n_samples", n_samples, minimum=1)
-    shape = _check_image_size(image_size)
-    for name, value in {"bias": bias, "noise": noise, "missing": missing}.items():
-        _check_number(name, value, _REALS, "a number in [0, 1]", 0, 1)
-    directory = _check_folder(folder)
-
-    # Each setting has its own stream, so that changing one does not change the others' draws.
-    label_seed, unknown_seed, image_seed = _seed_sequence(random_state).spawn(3)
-    objects, traits = _draw_labels(n_samples, np.random.default_rng(label_seed))
-    unknown = np.random.default_rng(unknown_seed).random(traits.shape) < missing
-    images = _draw_images(objects, traits, image_seed.spawn(n_samples), shape, bias, noise)
+    shares = {"bias": bias, "noise": noise, "missing": missing}
+    n_samples, shape, directory = check_options(n_samples, image_size, folder, shares)
+    label_rng, unknown_rng, seeds = make_streams(random_state, n_samples)
     names = list(_CATEGORIES)
+    # Every image uses one row of numbers, so that the images of a smaller n_samples are the first
+    # ones of a larger one.
+    draws = label_rng.random((n_samples, 1 + len(_ATTRIBUTES)))
+    objects = (len(names) * draws[:, 0]).astype(np.intp)
+    traits = draws[:, 1:] < np.array([_shares(name) for name in names])[objects]
+    unknown = unknown_rng.random(traits.shape) < missing
+
+    def draw(row: int, size: Size, rng: np.random.Generator) -> Image.Image:
+        k = objects[row]
+        canvas = _draw_place(size, names[k], bias, rng)
+        other = names[(k + rng.integers(1, len(names))) % len(names)]
+        others = rng.random(len(_ATTRIBUTES)) < _shares(other)
+        turn = rng.uniform(0, 2 * math.pi)
+        aside = 0.33 * np.array([math.cos(turn), math.sin(turn)])
+        _draw_object(canvas, other, others, aside, 0.8, rng)
+        _draw_object(canvas, names[k], traits[row], rng.uniform(-0.1, 0.1, 2), 1.0, rng)
+        return canvas
+
+    data = draw_images(draw, seeds, shape, (0.95, 1.05), noise, directory)
     category = pd.Series([names[k] for k in objects], dtype="str", name="category")
-    data: NDArray[np.uint8] | pd.DataFrame
-    if directory is None:
-        data = np.empty((n_samples, *shape, 3), dtype=np.uint8)
-        for i, image in enumerate(images):
-            data[i] = image
-    else:
-        data = _write_images(images, directory, n_samples).assign(category=category)
     return Bunch(
-        data=data,
+        data=data.assign(category=category) if isinstance(data, pd.DataFrame) else data,
         category=category,
         target=pd.DataFrame(traits, columns=list(_ATTRIBUTES), dtype="boolean").mask(unknown),
         attribute_kinds=dict.fromkeys(_ATTRIBUTES, "binary"),
@@ -173,63 +174,24 @@ def make_category_images(
     )
 
 
-def _draw_labels(
-    n_samples: int, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Draw the category codes, shape (n_samples,), and the attributes."""
-    # Every image uses one row of numbers, so that the images of a smaller n_samples are the first
-    # ones of a larger one.
-    draws = rng.random((n_samples, 1 + len(_ATTRIBUTES)))
-    objects = (len(_CATEGORIES) * draws[:, 0]).astype(np.intp)
-    shares = np.array([_shares(category) for category in _CATEGORIES])
-    return objects, draws[:, 1:] < shares[objects]
-
-
 def _shares(category: str) -> list[float]:
     _, blue, striped, _, _ = _CATEGORIES[category]
     return [blue, striped, 0.5, 0.5]
 
 
-def _draw_images(
-    objects: NDArray[np.intp],
-    traits: NDArray[np.bool_],
-    seeds: list[np.random.SeedSequence],
-    shape: tuple[int, int],
-    bias: float,
-    noise: float,
-) -> Iterator[NDArray[np.uint8]]:
-    names = list(_CATEGORIES)
-    for k, row, seed in zip(objects, traits, seeds, strict=True):
-        rng = np.random.default_rng(seed)
-        canvas = _draw_place(shape, names[k], bias, rng)
-        other = names[(k + rng.integers(1, len(names))) % len(names)]
-        others = rng.random(len(_ATTRIBUTES)) < _shares(other)
-        turn = rng.uniform(0, 2 * math.pi)
-        aside = 0.33 * np.array([math.cos(turn), math.sin(turn)])
-        _draw_object(canvas, other, others, aside, 0.8, rng)
-        _draw_object(canvas, names[k], row, rng.uniform(-0.1, 0.1, 2), 1.0, rng)
-        pixels = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float64)
-        pixels *= rng.uniform(0.95, 1.05)
-        pixels += 255.0 * noise * rng.standard_normal(pixels.shape)
-        yield np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-
-def _draw_place(
-    shape: tuple[int, int], category: str, bias: float, rng: np.random.Generator
-) -> Image.Image:
+def _draw_place(size: Size, category: str, bias: float, rng: np.random.Generator) -> Image.Image:
     """Draw a vertical gradient between two tones, striped with probability 1/2."""
     usual, place = _CATEGORIES[category][0], str(rng.choice(list(_PLACES)))
     hue, saturation, value = _PLACES[usual if rng.random() < bias else place]
     tones = [
-        _rgb(hue / 360 + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.75, 1.15))
+        to_rgb(hue / 360 + rng.uniform(-0.03, 0.03), saturation, value * rng.uniform(0.75, 1.15))
         for _ in range(2)
     ]
-    size = (_SUPERSAMPLING * shape[1], _SUPERSAMPLING * shape[0])
     column = np.array(tones, dtype=np.uint8)[:, np.newaxis]
     canvas = Image.fromarray(column).resize(size, Image.Resampling.BICUBIC)
     # Nearly horizontal, like waves and furrows.
     period, angle = min(size) * rng.uniform(0.1, 0.25), math.pi / 2 + rng.uniform(-0.3, 0.3)
-    stripes = _draw_stripes(size, period, angle, rng.random())
+    stripes = draw_stripes(size, period, angle, rng.random())
     if rng.random() < 0.5:
         canvas.paste(tuple(round(0.75 * tone) for tone in tones[0]), mask=stripes)
     return canvas
@@ -249,7 +211,7 @@ def _draw_object(
     radius *= min(canvas.size) * scale * rng.uniform(*((1.1, 1.35) if large else (0.7, 0.9)))
     value *= rng.uniform(*((1.1, 1.3) if bright else (0.65, 0.9)))
     hue = np.where(blue, _BLUE, rng.choice(_OTHER_HUES)) / 360 + rng.uniform(-0.03, 0.03)
-    color = np.asarray(_rgb(float(hue), 0.75, value))
+    color = to_rgb(float(hue), 0.75, value)
     tilt, mirrored = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
     turn = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
     mask = Image.new("L", canvas.size)
@@ -258,15 +220,8 @@ def _draw_object(
         points = (0.5 + place) * canvas.size + radius * (part * [mirrored, 1]) @ turn
         draw.polygon([tuple(point) for point in points.tolist()], fill=255)
     # The dark outline separates a blue object from the sea.
-    canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * _SUPERSAMPLING - 1)))
-    canvas.paste(tuple(color.tolist()), mask=mask)
-    # Drawn even if unused, so that plain and striped images use the same random numbers.
-    angle, phase, white = rng.uniform(0, math.pi), rng.random(), rng.random() < 0.5
-    if striped:
-        # Darker or lighter at random, so that the mean brightness does not reveal the stripes.
-        shade = np.rint(0.45 * color + 0.55 * 255 * white).astype(int)
-        stripes = _draw_stripes(canvas.size, 0.12 * min(canvas.size), angle, phase)
-        canvas.paste(tuple(shade.tolist()), mask=ImageChops.multiply(mask, stripes))
+    canvas.paste((20, 20, 20), mask=mask.filter(ImageFilter.MaxFilter(2 * SUPERSAMPLING - 1)))
+    paint(canvas, mask, color, 0.12 * min(canvas.size), bool(striped), rng)
 
 
 def _ellipse(x: float, y: float, width: float, height: float) -> NDArray[np.float64]:

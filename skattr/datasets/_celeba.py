@@ -1,8 +1,8 @@
 """Loader of CelebA."""
 
+from itertools import zip_longest
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from skattr.datasets._annotation_files import (
@@ -10,24 +10,19 @@ from skattr.datasets._annotation_files import (
     NEGATIVE,
     POSITIVE,
     Folder,
+    Rows,
     check_choice,
     check_order,
     check_unique,
-    line_of,
     read_codes,
+    read_csv,
+    read_header,
     read_numbers,
     read_rows,
     text_lines,
     translate,
 )
-from skattr.datasets._bunch import (
-    About,
-    boolean_table,
-    find_empty_boxes,
-    join_paths,
-    make_bunch,
-    warn_empty_boxes,
-)
+from skattr.datasets._bunch import About, find_empty_boxes, join_paths, make_bunch, rows_in
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
@@ -37,10 +32,13 @@ _ABOUT = About(
     "ICCV 2015.",
     license="for non-commercial research only, as the source states.",
     layout="list_attr_celeba.txt, list_eval_partition.txt and, where wanted, identity_CelebA.txt "
-    "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, the images in its "
-    "folder img_align_celeba, or in the one that the parameter images names.",
+    "and list_bbox_celeba.txt in one folder or in its folders Anno and Eval, or the same files as "
+    ".csv, the images in its folder img_align_celeba, or in the one that the parameter images "
+    "names.",
+    folders=("Anno", "Eval"),
 )
 _SPLITS = {"0": "train", "1": "val", "2": "test"}
+_BOX = ["x_1", "y_1", "width", "height"]
 _NAMES = (
     "5_o_Clock_Shadow,Arched_Eyebrows,Attractive,Bags_Under_Eyes,Bald,Bangs,Big_Lips,"
     "Big_Nose,Black_Hair,Blond_Hair,Blurry,Brown_Hair,Bushy_Eyebrows,Chubby,Double_Chin,"
@@ -66,11 +64,13 @@ def load_celeba(
     ----------
     folder : str or path-like
         Folder of ``list_attr_celeba.txt`` and ``list_eval_partition.txt``, which may be in its
-        folders ``Anno`` and ``Eval``.
+        folders ``Anno`` and ``Eval``. If a file does not exist, its comma-separated form is read,
+        such as ``list_attr_celeba.csv``, whose first line names the columns.
     subset : {"train", "val", "test"}, default=None
         The part of the official partition to load. None loads all 202,599 faces.
     images : str or path-like, default="img_align_celeba"
-        Folder of the images, absolute or relative to `folder`.
+        Folder of the images, absolute or relative to `folder`. The archive that has CSV files
+        nests it: ``"img_align_celeba/img_align_celeba"``.
     boxes : bool, default=False
         Whether to read the faces' boxes from ``list_bbox_celeba.txt``. They belong to the
         images "in the wild" (``img_celeba``), not to the aligned ones.
@@ -124,78 +124,80 @@ def load_celeba(
     """
     check_choice("subset", subset, (None, *_SPLITS.values()))
     check_choice("boxes", boxes, (True, False))
-    path = _ABOUT.file(folder, "list_attr_celeba.txt", "Anno/list_attr_celeba.txt")
-    names = _header(path)
-    check_order(names, _NAMES, f"{path}, line 2")
-    rows = read_rows(path, 1 + len(names), first=3, text=[0])
-    _check_count(path, len(rows))
-    files, place = rows[0], line_of(path, 3)
-    check_unique(files, "the image", place)
-    codes = read_codes(
-        rows.iloc[:, 1:], names, {"1": POSITIVE, "-1": NEGATIVE}, place
-    )  # -1 is not missing here
-    data = pd.DataFrame({"path": join_paths(folder, images, files)})
+    path = _ABOUT.file(folder, "list_attr_celeba.txt", "list_attr_celeba.csv")
+    if path.endswith(".csv"):
+        names, line = read_header(path)[1:], 1
+    else:
+        names, line = read_header(path, None, line=2), 2
+    check_order(names, _NAMES, f"{path}, line {line}")
+    rows, place = _read(path, names, n_above=2)
+    check_unique(rows[0], "the image", place)
+    coding = {"1": POSITIVE, "-1": NEGATIVE}  # -1 is not missing here
+    codes = read_codes(rows.iloc[:, 1:], names, coding, place)
+    data = pd.DataFrame({"path": join_paths(folder, images, rows[0])})
+    listed = rows[0]
+    empty: list[str] = []
     if boxes:
-        path = _ABOUT.file(folder, "list_bbox_celeba.txt", "Anno/list_bbox_celeba.txt")
-        listed = _read_same_images(path, files, 5, first=3)
-        _check_count(path, len(listed))
-        place = line_of(path, 3)
-        corners = read_numbers(listed.iloc[:, 1:], ["x_1", "y_1", "width", "height"], place)
+        path = _ABOUT.file(folder, "list_bbox_celeba.txt", "list_bbox_celeba.csv")
+        rows, place = _read(path, _BOX, 2, listed)
+        corners = read_numbers(rows.iloc[:, 1:], _BOX, place)
         corners[:, 2:] += corners[:, :2]
         data[BOX_COLUMNS] = corners
-        warn_empty_boxes(find_empty_boxes(corners, place))
+        empty = find_empty_boxes(corners, place)
     # The file of persons is optional.
-    identity = _ABOUT.find(folder, "identity_CelebA.txt", "Anno/identity_CelebA.txt")
+    identity = _ABOUT.find(folder, "identity_CelebA.txt")
     if identity is not None:
-        data["group"] = _read_same_images(identity, files, 2)[1].astype("str")
-    path = _ABOUT.file(folder, "list_eval_partition.txt", "Eval/list_eval_partition.txt")
-    listed = _read_same_images(path, files, 2)
+        data["group"] = _read(identity, ["identity"], 0, listed)[0][1].astype("str")
+    path = _ABOUT.file(folder, "list_eval_partition.txt", "list_eval_partition.csv")
+    rows, place = _read(path, ["partition"], 0, listed)
     valid = "0 (train), 1 (val) or 2 (test)"
-    split = translate(listed[1], "the partition", _SPLITS.get, valid, line_of(path, 1))
+    split = translate(rows[1], "the partition", _SPLITS.get, valid, place)
     data["split"] = pd.Series(split, dtype="str")
-    if subset is not None:
-        keep = split == subset
-        if not keep.any():
-            raise DatasetFormatError(f"{path} has no image in the subset {subset!r}.")
-        data, codes = data[keep].reset_index(drop=True), codes[keep]
-    target = boolean_table(codes, names)
-    return make_bunch(_ABOUT, data, target, existing_only=existing_only, return_X_y=return_X_y)
+    return make_bunch(
+        _ABOUT,
+        data,
+        codes,
+        names,
+        keep=rows_in(subset, split, path),
+        empty_boxes=empty,
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+    )
 
 
-def _header(path: str) -> list[str]:
-    """Return the names in the second line of a file."""
-    lines = text_lines(path)
-    next(lines, None)
-    names = next(lines, "").split()
-    if not names or len(set(names)) < len(names):
-        raise DatasetFormatError(
-            f"{path}, line 2: expected the distinct names of the attributes, got {names}."
-        )
-    return names
+def _read(
+    path: str, columns: list[str], n_above: int, images: "pd.Series[Any] | None" = None
+) -> Rows:
+    """Read a file whose rows begin with the name of an image.
 
-
-def _check_count(path: str, rows: int) -> None:
-    line = next(text_lines(path)).strip()
-    if line != str(rows):
-        raise DatasetFormatError(
-            f"{path}, line 1: expected the number of rows, which is {rows}, got {line!r}; rows "
-            "may be missing."
-        )
-
-
-def _read_same_images(
-    path: str, images: "pd.Series[Any]", width: int, first: int = 1
-) -> pd.DataFrame:
-    """Read a file that must list the given images in the same order."""
-    rows = read_rows(path, width, first=first, text=[0])
-    n_common = min(len(rows), len(images))
-    differs = rows[0].to_numpy()[:n_common] != images.to_numpy()[:n_common]
-    if differs.any() or len(rows) != len(images):
-        row = int(np.argmax(differs)) if differs.any() else n_common
-        expected = repr(images[row]) if row < len(images) else "the end of the file"
-        found = repr(rows[0][row]) if row < len(rows) else "it"
-        raise DatasetFormatError(
-            f"{path}, line {first + row}: expected {expected}, as in list_attr_celeba.txt, got "
-            f"{found}."
-        )
-    return rows
+    Parameters
+    ----------
+    path : str
+    columns : list of str
+        The other columns. Only CSV files must name them in their first line.
+    n_above : int
+        The number of lines above the rows of a file as published: 0, or 2 where the first one is
+        the number of rows.
+    images : Series, optional
+        The images that the file must list in the same order.
+    """
+    if path.endswith(".csv"):
+        rows, place = read_csv(path, ["image_id", *columns])
+    else:
+        rows, place = read_rows(path, 1 + len(columns), first=n_above + 1)
+        count = next(text_lines(path)).strip()
+        if n_above and count != str(len(rows)):
+            raise DatasetFormatError(
+                f"{path}, line 1: expected the number of rows, which is {len(rows)}, got "
+                f"{count!r}; rows may be missing."
+            )
+    if images is not None:
+        ends = "the end of the file"
+        pairs = zip_longest(images.tolist(), rows[0].tolist(), fillvalue=ends)
+        for row, (expected, found) in enumerate(pairs):
+            if found != expected:
+                raise DatasetFormatError(
+                    f"{place(row)}: expected {expected}, as in the file list_attr_celeba, but "
+                    f"there is {found}."
+                )
+    return rows, place

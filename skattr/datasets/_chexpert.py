@@ -11,16 +11,14 @@ from skattr.datasets._annotation_files import (
     UNKNOWN,
     Codes,
     Folder,
+    check_cells,
     check_choice,
     check_unique,
-    line_of,
     read_codes,
+    read_csv,
     read_numbers,
-    read_rows,
-    text_lines,
 )
-from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
-from skattr.exceptions import DatasetFormatError
+from skattr.datasets._bunch import About, join_paths, make_bunch
 
 _ABOUT = About(
     title="CheXpert: chest radiographs, with 14 observations",
@@ -33,23 +31,12 @@ _ABOUT = About(
     "(CheXpert-v1.0 or CheXpert-v1.0-small).",
 )
 _FILES = {"train": "train.csv", "val": "valid.csv"}
-_ABOUT_PATIENT = ["Sex", "Age", "Frontal/Lateral", "AP/PA"]
-_NAMES = [
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-]
+# The columns between Path and the observations describe the patient and the view.
+_COLUMNS = (
+    "Path,Sex,Age,Frontal/Lateral,AP/PA,No Finding,Enlarged Cardiomediastinum,Cardiomegaly,"
+    "Lung Opacity,Lung Lesion,Edema,Consolidation,Pneumonia,Atelectasis,Pneumothorax,"
+    "Pleural Effusion,Pleural Other,Fracture,Support Devices"
+)
 _POLICIES = {"unknown": UNKNOWN, "positive": POSITIVE, "negative": NEGATIVE}
 
 
@@ -116,45 +103,35 @@ def load_chexpert(
     """
     check_choice("subset", subset, (None, *_FILES))
     check_choice("uncertain", uncertain, tuple(_POLICIES))
-    parts = [_read(folder, part, _POLICIES[uncertain]) for part in _FILES if subset in (None, part)]
+    columns = _COLUMNS.split(",")
+    subsets = [part for part in _FILES if subset in (None, part)]
+    parts = [_read(folder, part, columns, _POLICIES[uncertain]) for part in subsets]
     return make_bunch(
         _ABOUT,
         pd.concat([rows for rows, _ in parts], ignore_index=True),
-        boolean_table(np.concatenate([codes for _, codes in parts]), _NAMES),
+        np.concatenate([codes for _, codes in parts]),
+        columns[5:],
         existing_only=existing_only,
         return_X_y=return_X_y,
     )
 
 
-def _read(folder: Folder, subset: str, uncertain: int) -> tuple[pd.DataFrame, Codes]:
+def _read(
+    folder: Folder, subset: str, columns: list[str], uncertain: int
+) -> tuple[pd.DataFrame, Codes]:
     path = _ABOUT.file(folder, _FILES[subset])
-    header = next(text_lines(path), "").split(",")
-    expected = ["Path", *_ABOUT_PATIENT, *_NAMES]
-    if header != expected:
-        raise DatasetFormatError(
-            f"{path}, line 1: expected the columns {','.join(expected)!r} in this order, got "
-            f"{','.join(header)!r}."
-        )
-    rows = read_rows(path, len(header), separator=",", first=2, text=[0])
-    place = line_of(path, 2)
+    rows, place = read_csv(path, columns)
     check_unique(rows[0], "the image", place)
     part = _FILES[subset].removesuffix(".csv")
     # The patient is part of the path; radiographs of one patient must stay in one group.
     found = rows[0].str.extract(rf"^(?:[^/]+/)?({part}/(patient[0-9]+)/.+)$")
-    wrong = found[0].isna().to_numpy()
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DatasetFormatError(
-            f"{place(row)}: Path is {rows[0][row]!r}, but must be like "
-            f"'CheXpert-v1.0/{part}/patient00001/study1/view1_frontal.jpg'."
-        )
+    valid = f"like 'CheXpert-v1.0/{part}/patient00001/study1/view1_frontal.jpg'"
+    check_cells(found[0].isna().to_numpy(), rows[0], "Path", valid, place)
     data = pd.DataFrame({"path": join_paths(folder, "", found[0]), "group": found[1]})
     data["split"] = pd.Series(subset, index=data.index, dtype="str")
-    for field, name in enumerate(_ABOUT_PATIENT, start=1):
-        column = rows[field].astype("str")
-        data[name] = column.mask(column == "")
+    data[columns[1:5]] = rows[[1, 2, 3, 4]].astype("str").replace("", np.nan)
     data["Age"] = read_numbers(rows[[2]], ["Age"], place)[:, 0]
     # A blank means that the report does not mention the observation, so it is missing and not
     # negative.
     coding = {"1.0": POSITIVE, "0.0": NEGATIVE, "-1.0": uncertain, "": UNKNOWN}
-    return data, read_codes(rows.iloc[:, 5:], _NAMES, coding, place)
+    return data, read_codes(rows.iloc[:, 5:], columns[5:], coding, place)

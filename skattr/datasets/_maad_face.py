@@ -10,14 +10,13 @@ from skattr.datasets._annotation_files import (
     POSITIVE,
     UNKNOWN,
     Folder,
+    check_cells,
     check_unique,
-    line_of,
     read_codes,
-    read_rows,
-    text_lines,
+    read_csv,
+    read_header,
 )
-from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
-from skattr.exceptions import DatasetFormatError
+from skattr.datasets._bunch import About, join_paths, make_bunch
 
 _ABOUT = About(
     title="MAAD-Face: the faces of VGGFace2, with 47 attributes",
@@ -86,30 +85,17 @@ def load_maad_face(
     """
     is_file = isinstance(folder, str | os.PathLike) and os.path.isfile(folder)
     path = os.fspath(folder) if is_file else _ABOUT.file(folder, "MAAD_Face.csv")
-    header = next(text_lines(path), "").split(",")
-    names = header[2:]
-    if header[:2] != ["Filename", "Identity"] or not all(names) or len(set(names)) < len(names):
-        raise DatasetFormatError(
-            f"{path}, line 1: expected Filename,Identity and the distinct names of the "
-            f"attributes, got {','.join(header)!r}."
-        )
-    rows = read_rows(path, len(header), separator=",", first=2, text=[0, 1])
-    place = line_of(path, 2)
+    names = read_header(path)[2:]
+    rows, place = read_csv(path, ["Filename", "Identity", *names], n_text=2)
     # A repeated image would leak from the training into the test rows of a random split.
     check_unique(rows[0], "the image", place)
     for column, name in ((0, "Filename"), (1, "Identity")):
-        if (rows[column] == "").any():
-            raise DatasetFormatError(
-                f"{place(int((rows[column] == '').argmax()))}: {name} is empty."
-            )
+        check_cells((rows[column] == "").to_numpy(), rows[column], name, "not empty", place)
     # 0 is undefined, which about 20 % of the labels are, and not negative.
     coding = {"1": POSITIVE, "-1": NEGATIVE, "0": UNKNOWN}
     codes = read_codes(rows.iloc[:, 2:], names, coding, place)
     paths = join_paths(os.path.dirname(path), images, rows[0])
+    data = pd.DataFrame({"path": paths, "group": rows[1]})
     return make_bunch(
-        _ABOUT,
-        pd.DataFrame({"path": paths, "group": rows[1]}),
-        boolean_table(codes, names),
-        existing_only=existing_only,
-        return_X_y=return_X_y,
+        _ABOUT, data, codes, names, existing_only=existing_only, return_X_y=return_X_y
     )

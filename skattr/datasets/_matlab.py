@@ -1,6 +1,7 @@
 """Strict readers of MATLAB files: structures, cell arrays of text, matrices of whole numbers."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,70 @@ from scipy.io import loadmat
 from skattr.exceptions import DatasetFormatError
 
 
-def read_matlab(path: str) -> dict[str, Any]:
-    """Return the variables of a MATLAB file in SciPy's representation.
+@dataclass(frozen=True)
+class Structure:
+    """The variables of a MATLAB file, or the fields of one of its structures, by name."""
+
+    path: str
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.values:
+            raise DatasetFormatError(
+                f"{self.path}: expected {name!r}, but there are only {list(self.values)}."
+            )
+        return self.values[name]
+
+    def texts(self, name: str) -> list[str]:
+        """Return the texts in a cell array, or in the first column of one of several columns."""
+        array = np.asarray(self[name], dtype=object)
+        column = array[:, 0] if array.ndim == 2 and array.shape[0] > 1 else array.reshape(-1)
+        found = [_content(cell) for cell in column]
+        for number, text in enumerate(found, start=1):
+            if not isinstance(text, str):
+                raise DatasetFormatError(f"{self.path}: cell {number} of {name} must be a text.")
+        return [str(text) for text in found]
+
+    def numbers(self, name: str) -> NDArray[np.int64]:
+        """Return a matrix of whole numbers."""
+        array = np.asarray(self[name])
+        is_whole = array.dtype.kind in "biu" or (
+            array.dtype.kind == "f" and bool((np.isfinite(array) & (array == np.rint(array))).all())
+        )
+        if not is_whole or array.ndim != 2:
+            raise DatasetFormatError(f"{self.path}: {name} must be a matrix of whole numbers.")
+        return array.astype(np.int64)
+
+    def structure(self, name: str, fields: Sequence[str] = ()) -> "Structure":
+        """Return a structure of one element.
+
+        Its first fields are renamed to `fields`, whatever their names in the file.
+        """
+        return as_structure(self[name], self.path, name, fields)
+
+
+def as_structure(value: Any, path: str, name: str, fields: Sequence[str] = ()) -> Structure:
+    """Return the fields of a structure of one element, the first ones renamed to `fields`."""
+    content = _content(value)
+    names = content.dtype.names if isinstance(content, np.void) else None
+    n_fields = max(1, len(fields))
+    if names is None or len(names) < n_fields:
+        raise DatasetFormatError(
+            f"{path}: {name} must be a structure with {n_fields} or more fields."
+        )
+    labels = [*fields, *names[len(fields) :]]
+    return Structure(path, {label: content[own] for label, own in zip(labels, names, strict=True)})
+
+
+def _content(cell: Any) -> Any:
+    """Return the content of a cell, which SciPy puts in arrays of one element."""
+    while isinstance(cell, np.ndarray) and cell.size == 1:
+        cell = cell.reshape(-1)[0]
+    return cell
+
+
+def read_matlab(path: str) -> Structure:
+    """Return the variables of a MATLAB file.
 
     Raises
     ------
@@ -19,7 +82,7 @@ def read_matlab(path: str) -> dict[str, Any]:
         If the file has version 7.3, is cut short or is not a MATLAB file.
     """
     try:
-        variables: dict[str, Any] = loadmat(path)
+        return Structure(path, loadmat(path))
     except NotImplementedError:
         raise DatasetFormatError(
             f"{path} is a MATLAB file of version 7.3 (HDF5), which scipy cannot read; save it "
@@ -31,67 +94,3 @@ def read_matlab(path: str) -> dict[str, Any]:
             f"{path} cannot be read as a MATLAB file ({type(error).__name__}: {error}); it may be "
             "cut short."
         ) from None
-    return variables
-
-
-def field(owner: Any, name: str, path: str) -> Any:
-    """Return a variable of a file, or a field of a structure of one element."""
-    if isinstance(owner, np.ndarray) and owner.size == 1:
-        owner = owner.reshape(-1)[0]
-    names = list(owner) if isinstance(owner, dict) else list(owner.dtype.names or [])
-    if name not in names:
-        raise DatasetFormatError(f"{path}: expected {name!r}, but there are only {names}.")
-    return owner[name]
-
-
-def structure(owner: Any, n_fields: int, name: str, path: str) -> list[Any]:
-    """Return the fields of a structure of one element, of at least `n_fields`, in their order."""
-    while isinstance(owner, np.ndarray) and owner.size == 1:
-        owner = owner.reshape(-1)[0]
-    names = owner.dtype.names if isinstance(owner, np.void) else None
-    if names is None or len(names) < n_fields:
-        raise DatasetFormatError(f"{path}: {name} must be a structure of {n_fields} fields.")
-    return [owner[name] for name in names]
-
-
-def texts(cells: Any, name: str, path: str) -> list[str]:
-    """Return the texts in a cell array, or in the first column of one of several columns."""
-    array = np.asarray(cells, dtype=object)
-    column = array[:, 0] if array.ndim == 2 and array.shape[0] > 1 else array.reshape(-1)
-    found = []
-    for number, cell in enumerate(column, start=1):
-        while isinstance(cell, np.ndarray) and cell.size == 1:
-            cell = cell.reshape(-1)[0]
-        if not isinstance(cell, str):
-            raise DatasetFormatError(f"{path}: cell {number} of {name} must be a text.")
-        found.append(str(cell))
-    return found
-
-
-def numbers(matrix: Any, name: str, path: str) -> NDArray[np.int64]:
-    """Return a matrix of whole numbers."""
-    array = np.asarray(matrix)
-    is_whole = array.dtype.kind in "biu" or (
-        array.dtype.kind == "f" and bool((np.isfinite(array) & (array == np.rint(array))).all())
-    )
-    if not is_whole or array.ndim != 2:
-        raise DatasetFormatError(f"{path}: {name} must be a matrix of whole numbers.")
-    return array.astype(np.int64)
-
-
-def labels(
-    matrix: NDArray[np.int64], coding: dict[int, int], names: list[str], place: Callable[[int], str]
-) -> NDArray[np.int8]:
-    """Return the codes 1, 0 or -1 of the values of a matrix."""
-    codes = np.zeros(matrix.shape, dtype=np.int8, order="F")
-    known = np.zeros(matrix.shape, dtype=bool)
-    for value, code in coding.items():
-        codes[matrix == value] = code
-        known |= matrix == value
-    if not known.all():
-        row, column = np.argwhere(~known)[0]
-        raise DatasetFormatError(
-            f"{place(int(row))}: attribute {names[column]!r} is {matrix[row, column]}, but must "
-            f"be one of {list(coding)}."
-        )
-    return codes

@@ -1,25 +1,19 @@
 """Loader of pedestrian attributes: PETA, PA-100K and RAP."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from skattr.datasets._annotation_files import (
-    NEGATIVE,
-    POSITIVE,
-    UNKNOWN,
-    Codes,
-    Folder,
-    check_choice,
-    check_unique,
-)
-from skattr.datasets._bunch import About, boolean_table, join_paths, make_bunch
-from skattr.datasets._matlab import field, labels, numbers, read_matlab, structure, texts
+from skattr.datasets._annotation_files import UNKNOWN, Folder, check_choice, check_unique
+from skattr.datasets._bunch import About, join_paths, make_bunch, rows_in
+from skattr.datasets._matlab import Structure, as_structure, read_matlab
 from skattr.exceptions import DatasetFormatError
+
+# Images (n,), attributes (L,), labels (n, L) and the part of each image (n,).
+_Annotations = tuple[list[str], list[str], NDArray[np.int64], NDArray[Any]]
 
 _RAP_LAYOUT = (
     "RAP_annotation/RAP_annotation.mat in one folder, the images in its folder RAP_dataset, or "
@@ -53,6 +47,7 @@ _ABOUT = {
         'Pedestrian Attribute Recognition", arXiv:1603.07054, 2016.',
         license="for academic research only, by agreement with the authors.",
         layout=_RAP_LAYOUT,
+        folders=("RAP_annotation",),
     ),
     "rap2": About(
         title="RAP v2: pedestrians in a shopping mall, with 54 attributes",
@@ -62,23 +57,11 @@ _ABOUT = {
         "Processing 28, 2019.",
         license="for academic research only, by agreement with the authors.",
         layout=_RAP_LAYOUT,
+        folders=("RAP_annotation",),
     ),
 }
-_IMAGES = {"peta": "images", "pa100k": "data", "rap": "RAP_dataset", "rap2": "RAP_dataset"}
-# Only RAP has labels that annotators marked as uncertain (2).
-_BINARY = {0: NEGATIVE, 1: POSITIVE}
-_WITH_UNCERTAIN = {**_BINARY, 2: UNKNOWN}
+_PARTS = ("train", "val", "test")
 _N_PARTITIONS = 5
-
-
-@dataclass
-class _Annotations:
-    """Contents of a file: images (n,), labels (n, n_names) and the split of each image."""
-
-    images: list[str]
-    names: list[str]
-    codes: Codes
-    split: NDArray[Any]
 
 
 def load_pedestrian(
@@ -155,148 +138,131 @@ def load_pedestrian(
     >>> people.data["split"].value_counts()  # doctest: +SKIP
     """
     check_choice("dataset", dataset, tuple(_ABOUT))
-    check_choice("subset", subset, (None, "train", "val", "test"))
+    check_choice("subset", subset, (None, *_PARTS))
     last = 0 if dataset == "pa100k" else _N_PARTITIONS - 1
     if type(partition) is not int or not 0 <= partition <= last:
         raise ValueError(
             f"partition must be an int from 0 to {last} for {dataset!r}, got {partition!r}."
         )
     about = _ABOUT[dataset]
-    if dataset in ("rap", "rap2"):
-        path = about.file(folder, "RAP_annotation/RAP_annotation.mat", "RAP_annotation.mat")
-    else:
-        path = about.file(folder, {"peta": "PETA.mat", "pa100k": "annotation.mat"}[dataset])
-    found = _READERS[dataset](path, partition)
-    files = pd.Series(found.images, dtype="str")
-    check_unique(files, "the image", lambda row: _place(path, row))
-    images = _IMAGES[dataset] if images is None else images
-    data = pd.DataFrame({"path": join_paths(folder, images, files)})
+    read, image_folder, file = _FORMATS[dataset]
+    path = about.file(folder, file)
+    names_of_images, names, table, split = read(read_matlab(path), partition)
+    if len(set(names)) < len(names):
+        raise DatasetFormatError(f"{path}: the names of attributes are not distinct: {names}.")
+    # Only RAP has labels that annotators marked as uncertain (2).
+    valid = [0, 1, 2] if dataset in ("rap", "rap2") else [0, 1]
+    is_wrong = ~np.isin(table, valid)
+    if is_wrong.any():
+        row, column = np.argwhere(is_wrong)[0]
+        raise DatasetFormatError(
+            f"{_place(path, row)}: attribute {names[column]!r} is {table[row, column]}, but must "
+            f"be one of {valid}."
+        )
+    image_names = pd.Series(names_of_images, dtype="str")
+    check_unique(image_names, "the image", lambda row: _place(path, row))
+    images = image_folder if images is None else images
+    data = pd.DataFrame({"path": join_paths(folder, images, image_names)})
     if dataset in ("rap", "rap2"):
         # Frames of one track are nearly equal, so a random split must keep them together.
-        tracks = files.str.extract(r"^(.+)_frame[0-9]")[0]
-        data["group"] = tracks.fillna(files)
-    data["split"] = pd.Series(found.split, dtype="str")
-    codes = found.codes
-    if subset is not None:
-        keep = found.split == subset
-        if not keep.any():
-            raise ValueError(f"subset={subset!r}: {path} has only {sorted(set(found.split))}.")
-        data, codes = data[keep].reset_index(drop=True), codes[keep]
-    target = boolean_table(codes, found.names)
-    return make_bunch(about, data, target, existing_only=existing_only, return_X_y=return_X_y)
+        data["group"] = image_names.str.extract(r"^(.+)_frame[0-9]")[0].fillna(image_names)
+    data["split"] = pd.Series(split, dtype="str")
+    return make_bunch(
+        about,
+        data,
+        np.where(table == 2, UNKNOWN, table).astype(np.int8),
+        names,
+        keep=rows_in(subset, split, path),
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+    )
 
 
 def _place(path: str, row: int) -> str:
     return f"{path}, row {row + 1}"
 
 
-def _read_pa100k(path: str, partition: int) -> _Annotations:
-    mat = read_matlab(path)
-    names = texts(field(mat, "attributes", path), "attributes", path)
-    images, parts, sizes = [], [], []
-    for part in ("train", "val", "test"):
-        listed = f"{part}_images_name"
-        part_images = texts(field(mat, listed, path), listed, path)
-        matrix = numbers(field(mat, f"{part}_label", path), f"{part}_label", path)
-        _check_shape(matrix, len(part_images), len(names), f"{part}_label", path)
-        images += part_images
-        parts.append(matrix)
-        sizes.append(len(part_images))
-    return _annotations(
-        path, images, names, np.concatenate(parts), _BINARY, np.repeat(_PARTS, sizes)
-    )
+def _read_pa100k(mat: Structure, partition: int) -> _Annotations:
+    names = mat.texts("attributes")
+    images = {part: mat.texts(f"{part}_images_name") for part in _PARTS}
+    labels = [_labels(mat, f"{part}_label", len(some), len(names)) for part, some in images.items()]
+    split = np.repeat(_PARTS, [len(some) for some in images.values()])
+    every_image = [image for some in images.values() for image in some]
+    return every_image, names, np.concatenate(labels), split
 
 
-def _read_peta(path: str, partition: int) -> _Annotations:
-    fields = structure(field(read_matlab(path), "peta", path), 4, "peta", path)
-    names = texts(fields[1], "the names of attributes", path)
-    table = numbers(fields[0], "the table of labels", path)
+def _read_peta(mat: Structure, partition: int) -> _Annotations:
+    peta = mat.structure("peta", ["data", "attribute", "selected_attribute", "partition"])
+    names = peta.texts("attribute")
+    n_rows = len(peta["data"])
     # The first four columns are not labels.
-    _check_shape(table, len(table), 4 + len(names), "the table of labels", path)
-    images = [f"{number:05}.png" for number in range(1, len(table) + 1)]
-    split = _split(fields[3], partition, _PARTS, len(table), path)
+    table = _labels(peta, "data", n_rows, 4 + len(names))
+    images = [f"{number:05}.png" for number in range(1, n_rows + 1)]
+    split = _split(peta, "partition", partition, _PARTS, n_rows)
     # Papers evaluate the first 35 attributes only.
-    return _annotations(path, images, names[:35], table[:, 4:39], _BINARY, split)
+    return images, names[:35], table[:, 4:39], split
 
 
-def _read_rap(path: str, partition: int) -> _Annotations:
-    annotation = field(read_matlab(path), "RAP_annotation", path)
-    if "selected_attribute" in (annotation.dtype.names or ()):
-        raise DatasetFormatError(f"{path} is of the second version of RAP; use dataset='rap2'.")
-    fields = structure(annotation, 7, "RAP_annotation", path)
-    names = texts(fields[6], "attribute_exp", path)
-    images = texts(fields[5], "imagesname", path)
-    table = numbers(fields[1], "label", path)
-    _check_shape(table, len(images), len(texts(fields[3], "attribute_eng", path)), "label", path)
-    split = _split(fields[0], partition, ("train", "test"), len(images), path)
-    return _annotations(path, images, names, table[:, : len(names)], _WITH_UNCERTAIN, split)
+def _read_rap(mat: Structure, partition: int) -> _Annotations:
+    if "selected_attribute" in mat.structure("RAP_annotation").values:
+        raise DatasetFormatError(f"{mat.path} is of the second version of RAP; use dataset='rap2'.")
+    fields = "partion,label,attribute_chinese,attribute_eng,position,imagesname,attribute_exp"
+    rap = mat.structure("RAP_annotation", fields.split(","))
+    images, names = rap.texts("imagesname"), rap.texts("attribute_exp")
+    table = _labels(rap, "label", len(images), len(rap.texts("attribute_eng")))
+    split = _split(rap, "partion", partition, ("train", "test"), len(images))
+    return images, names, table[:, : len(names)], split
 
 
-def _read_rap2(path: str, partition: int) -> _Annotations:
-    annotation = field(read_matlab(path), "RAP_annotation", path)
-    images = texts(field(annotation, "name", path), "name", path)
-    names = texts(field(annotation, "attribute", path), "attribute", path)
-    table = numbers(field(annotation, "data", path), "data", path)
-    _check_shape(table, len(images), len(names), "data", path)
-    chosen = numbers(field(annotation, "selected_attribute", path), "selected_attribute", path)
-    columns = chosen.reshape(-1) - 1
+def _read_rap2(mat: Structure, partition: int) -> _Annotations:
+    rap = mat.structure("RAP_annotation")
+    images, names = rap.texts("name"), rap.texts("attribute")
+    table = _labels(rap, "data", len(images), len(names))
+    columns = rap.numbers("selected_attribute").reshape(-1) - 1
     if columns.min(initial=0) < 0 or columns.max(initial=0) >= len(names):
         raise DatasetFormatError(
-            f"{path}: selected_attribute must be numbers from 1 to {len(names)}."
+            f"{mat.path}: selected_attribute must be numbers from 1 to {len(names)}."
         )
-    partitions = field(annotation, "partition_attribute", path)
-    split = _split(partitions, partition, _PARTS, len(images), path)
-    names = [names[column] for column in columns]
-    return _annotations(path, images, names, table[:, columns], _WITH_UNCERTAIN, split)
+    split = _split(rap, "partition_attribute", partition, _PARTS, len(images))
+    return images, [names[column] for column in columns], table[:, columns], split
 
 
-_PARTS = ("train", "val", "test")
-_READERS = {
-    "peta": _read_peta,
-    "pa100k": _read_pa100k,
-    "rap": _read_rap,
-    "rap2": _read_rap2,
+# The reader, the folder of the images, and the annotation file.
+_FORMATS: dict[str, Any] = {
+    "peta": (_read_peta, "images", "PETA.mat"),
+    "pa100k": (_read_pa100k, "data", "annotation.mat"),
+    "rap": (_read_rap, "RAP_dataset", "RAP_annotation.mat"),
+    "rap2": (_read_rap2, "RAP_dataset", "RAP_annotation.mat"),
 }
 
 
-def _annotations(
-    path: str,
-    images: list[str],
-    names: list[str],
-    table: NDArray[np.int64],
-    coding: dict[int, int],
-    split: NDArray[Any],
-) -> _Annotations:
-    if len(set(names)) < len(names):
-        raise DatasetFormatError(f"{path}: the names of attributes are not distinct: {names}.")
-    codes = labels(table, coding, names, lambda row: _place(path, row))
-    return _Annotations(images, names, codes, split)
-
-
-def _check_shape(matrix: NDArray[Any], rows: int, columns: int, name: str, path: str) -> None:
+def _labels(owner: Structure, name: str, rows: int, columns: int) -> NDArray[np.int64]:
+    """Return a matrix that must have this shape."""
+    matrix = owner.numbers(name)
     if matrix.shape != (rows, columns):
         raise DatasetFormatError(
-            f"{path}: {name} has shape {matrix.shape}; expected {(rows, columns)}, the numbers "
-            "of images and attribute names."
+            f"{owner.path}: {name} has shape {matrix.shape}; expected {(rows, columns)}, the "
+            "numbers of images and attribute names."
         )
+    return matrix
 
 
 def _split(
-    partitions: Any, partition: int, parts: Sequence[str], n_rows: int, path: str
+    owner: Structure, field: str, partition: int, parts: Sequence[str], n_rows: int
 ) -> NDArray[Any]:
     """Return the part of each row, from a cell array of structures of 1-based row numbers."""
-    cells = np.asarray(partitions, dtype=object).reshape(-1)
+    path, name = owner.path, f"partition {partition}"
+    cells = np.asarray(owner[field], dtype=object).reshape(-1)
     if len(cells) <= partition:
         raise DatasetFormatError(f"{path}: there are only {len(cells)} partitions.")
-    name = f"partition {partition}"
+    labels = {f"{part} of {name}": part for part in parts}
+    rows_of = as_structure(cells[partition], path, name, list(labels))
     split = np.full(n_rows, "", dtype=object)
-    for part, rows in zip(parts, structure(cells[partition], len(parts), name, path), strict=False):
-        matrix = numbers(rows, f"{part} of {name}", path)
+    for label, part in labels.items():
+        matrix = rows_of.numbers(label)
         index = (matrix[:, 0] if len(matrix) > 1 else matrix.reshape(-1)) - 1
         if index.min(initial=0) < 0 or index.max(initial=0) >= n_rows:
-            raise DatasetFormatError(
-                f"{path}: {part} of {name} must be row numbers from 1 to {n_rows}."
-            )
+            raise DatasetFormatError(f"{path}: {label} must be row numbers from 1 to {n_rows}.")
         if (split[index] != "").any() or len(np.unique(index)) < len(index):
             raise DatasetFormatError(f"{path}: a row is in two parts of {name}, or twice in one.")
         split[index] = part

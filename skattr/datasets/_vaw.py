@@ -1,11 +1,9 @@
 """Loader of VAW, Visual Attributes in the Wild."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from skattr.datasets._annotation_files import (
     BOX_COLUMNS,
@@ -14,19 +12,11 @@ from skattr.datasets._annotation_files import (
     UNKNOWN,
     Codes,
     Folder,
-    Place,
     check_choice,
     check_unique,
     read_json,
 )
-from skattr.datasets._bunch import (
-    About,
-    boolean_table,
-    find_empty_boxes,
-    join_paths,
-    make_bunch,
-    warn_empty_boxes,
-)
+from skattr.datasets._bunch import About, find_empty_boxes, join_paths, make_bunch
 from skattr.exceptions import DatasetFormatError
 
 _ABOUT = About(
@@ -40,6 +30,7 @@ _ABOUT = About(
     "head_tail.json and attribute_types.json in one folder or in its folder data, the images "
     "<image_id>.jpg of VG_100K and VG_100K_2 together in its folder images, or in the one that "
     "the parameter images names.",
+    folders=("data",),
 )
 _SUBSETS = {
     "train": ("train_part1.json", "train_part2.json"),
@@ -55,6 +46,7 @@ _FIELDS: dict[str, Any] = {
     "positive_attributes": list,
     "negative_attributes": list,
 }
+_CODES = {"positive_attributes": POSITIVE, "negative_attributes": NEGATIVE}
 
 
 def load_vaw(
@@ -136,65 +128,51 @@ def load_vaw(
     78
     """
     check_choice("subset", subset, (None, *_SUBSETS))
-    index_file = _file(folder, "attribute_index.json")
-    names = _names(index_file, read_json(index_file))
-    # The labels of all objects are int8 until the end: 620 columns of 8 bytes need 1.3 GB.
-    tables, labels, places, empty = [], [], [], []
-    for part in _SUBSETS if subset is None else [subset]:
-        for file in _SUBSETS[part]:
-            path = _file(folder, file)
-            rows, codes, flat = _read(path, names)
-            tables.append(rows.assign(split=pd.Series(part, index=rows.index, dtype="str")))
-            labels.append(codes)
-            places += [(path, row) for row in range(len(rows))]
-            empty += flat
-    data = pd.concat(tables, ignore_index=True)
-    check_unique(data.pop("instance"), "instance_id", lambda row: _place(*places[row]))
-    warn_empty_boxes(empty)
-    data.insert(0, "path", join_paths(folder, images, data["group"] + ".jpg"))
-    groups_file = _ABOUT.find(folder, "head_tail.json", "data/head_tail.json")
-    types_file = _ABOUT.find(folder, "attribute_types.json", "data/attribute_types.json")
-    return make_bunch(
-        _ABOUT,
-        data,
-        boolean_table(np.concatenate(labels), names),
-        category_names=sorted(data["category"].unique()),
-        existing_only=existing_only,
-        return_X_y=return_X_y,
-        attribute_groups=None
-        if groups_file is None
-        else _groups(groups_file, names, is_partition=True),
-        attribute_types=None
-        if types_file is None
-        else _groups(types_file, names, is_partition=False),
-    )
-
-
-def _file(folder: Folder, name: str) -> str:
-    return _ABOUT.file(folder, name, f"data/{name}")
-
-
-def _place(path: str, row: int) -> str:
-    return f"{path}, object {row} (from 0)"
-
-
-def _names(path: str, index: Any) -> list[str]:
-    """Return the attributes in the order of their numbers, which must be 0, 1, 2 and so on."""
+    path = _ABOUT.file(folder, "attribute_index.json")
+    index = read_json(path)
     is_index = isinstance(index, dict) and all(type(number) is int for number in index.values())
     if not is_index or sorted(index.values()) != list(range(len(index))) or not index:
         raise DatasetFormatError(
             f"{path}: expected an object that maps attributes to the numbers 0, 1, 2, ..."
         )
-    return sorted(index, key=index.__getitem__)
+    names = sorted(index, key=index.__getitem__)
+    parts = [part for part in _SUBSETS if subset in (None, part)]
+    files = [(_ABOUT.file(folder, file), part) for part in parts for file in _SUBSETS[part]]
+    # The labels of all objects are int8 until the end: 620 columns of 8 bytes need 1.3 GB.
+    tables, labels = zip(*(_read(path, part, names) for path, part in files), strict=True)
+    data = pd.concat(tables, ignore_index=True)
+    place = data.pop("place").tolist().__getitem__
+    check_unique(data.pop("instance"), "instance_id", place)
+    data.insert(0, "path", join_paths(folder, images, data["group"] + ".jpg"))
+    return make_bunch(
+        _ABOUT,
+        data,
+        np.concatenate(labels),
+        names,
+        empty_boxes=find_empty_boxes(data[BOX_COLUMNS].to_numpy(), place),
+        category_names=sorted(data["category"].unique()),
+        existing_only=existing_only,
+        return_X_y=return_X_y,
+        attribute_groups=_groups(folder, "head_tail.json", names, is_partition=True),
+        attribute_types=_groups(folder, "attribute_types.json", names, is_partition=False),
+    )
 
 
-def _groups(path: str, names: list[str], *, is_partition: bool) -> dict[str, list[str]]:
-    """Return groups of attributes; with `is_partition`, each attribute is in exactly one."""
+def _groups(
+    folder: Folder, file: str, names: list[str], *, is_partition: bool
+) -> dict[str, list[str]] | None:
+    """Return groups of attributes; with `is_partition`, each attribute is in exactly one.
+
+    The file is optional.
+    """
+    path = _ABOUT.find(folder, file)
+    if path is None:
+        return None
     groups = read_json(path)
     if not isinstance(groups, dict) or not all(isinstance(v, list) for v in groups.values()):
         raise DatasetFormatError(f"{path}: expected an object of groups, lists of attributes.")
     members = [name for group in groups.values() for name in group]
-    unknown = [name for name in members if name not in set(names)]
+    unknown = [name for name in members if name not in names]
     if unknown:
         raise DatasetFormatError(f"{path}: {unknown[0]!r} is not in attribute_index.json.")
     if is_partition and sorted(members) != sorted(names):
@@ -203,72 +181,48 @@ def _groups(path: str, names: list[str], *, is_partition: bool) -> dict[str, lis
     return groups
 
 
-def _read(path: str, names: list[str]) -> tuple[pd.DataFrame, Codes, list[str]]:
-    """Return the objects of a file, their labels, and the places of boxes without area."""
+def _read(path: str, part: str, names: list[str]) -> tuple[pd.DataFrame, Codes]:
+    """Return the objects of a file and their labels."""
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise DatasetFormatError(f"{path}: expected a list of objects.")
-
-    place = partial(_place, path)
+    number = {name: k for k, name in enumerate(names)}
+    codes = np.full((len(records), len(names)), UNKNOWN, dtype=np.int8, order="F")
+    rows = []
     for row, record in enumerate(records):
+        place = f"{path}, object {row} (from 0)"
         for field, kind in _FIELDS.items():
             if not isinstance(record, dict) or not isinstance(record.get(field), kind):
-                raise DatasetFormatError(f"{place(row)}: {field} is missing or of a wrong type.")
-    columns = {field: [record[field] for record in records] for field in _FIELDS}
-    boxes = _boxes(columns["instance_bbox"], place)
-    empty = find_empty_boxes(boxes, place)
-    edges = np.rint(boxes)
-    # Rounding must not make a box empty that has an area in the file.
-    edges[:, 2:] = np.where(
-        boxes[:, 2:] > boxes[:, :2], np.maximum(edges[:, 2:], edges[:, :2] + 1), edges[:, 2:]
-    )
-    data = pd.DataFrame(edges.astype(np.int64), columns=BOX_COLUMNS)
-    data["category"] = pd.Series(columns["object_name"], dtype="str")
-    data["group"] = pd.Series(map(str, columns["image_id"]), dtype="str")
-    data["instance"] = pd.Series(map(str, columns["instance_id"]), dtype="str")
-    return data, _codes(columns, names, place), empty
+                raise DatasetFormatError(f"{place}: {field} is missing or of a wrong type.")
+        for field, code in _CODES.items():
+            for name in record[field]:
+                if not isinstance(name, str) or name not in number:
+                    raise DatasetFormatError(
+                        f"{place}: {field} has {name!r}, which is not in attribute_index.json."
+                    )
+                if codes[row, number[name]] == 1 - code:
+                    raise DatasetFormatError(
+                        f"{place}: {name!r} is both a positive and a negative attribute."
+                    )
+                codes[row, number[name]] = code
+        box = _box(record["instance_bbox"], place)
+        texts = record["object_name"], str(record["image_id"]), str(record["instance_id"])
+        rows.append((*box, *texts, part, place))
+    columns = [*BOX_COLUMNS, "category", "group", "instance", "split", "place"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[4:], "str")), codes
 
 
-def _boxes(values: list[Any], place: Place) -> NDArray[np.float64]:
-    """Return xmin, ymin, xmax and ymax for a list of [x, y, width, height]."""
-    for row, box in enumerate(values):
-        if len(box) != 4 or not all(type(edge) in (int, float) for edge in box):
-            raise DatasetFormatError(
-                f"{place(row)}: instance_bbox is {box}, but must be four numbers x, y, width and "
-                "height."
-            )
-    boxes = np.array(values, dtype=np.float64)
+def _box(box: list[Any], place: str) -> list[int]:
+    """Return the rounded xmin, ymin, xmax and ymax of x, y, width and height."""
     # JSON may contain NaN and Infinity, and larger numbers would overflow as integers.
-    is_valid = (np.abs(boxes) < 1e9).all(axis=1)
-    if not is_valid.all():
-        row = int(np.argmin(is_valid))
+    if len(box) != 4 or not all(type(edge) in (int, float) and abs(edge) < 1e9 for edge in box):
         raise DatasetFormatError(
-            f"{place(row)}: instance_bbox is {values[row]}, but must be finite and below 1e9."
+            f"{place}: instance_bbox is {box}, but must be four numbers x, y, width and height, "
+            "finite and below 1e9."
         )
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
-
-
-def _codes(columns: dict[str, list[Any]], names: list[str], place: Place) -> Codes:
-    number = {name: k for k, name in enumerate(names)}
-    codes = np.full((len(columns["image_id"]), len(names)), UNKNOWN, dtype=np.int8, order="F")
-    for field, code in {"positive_attributes": POSITIVE, "negative_attributes": NEGATIVE}.items():
-        listed = columns[field]
-        rows = np.repeat(np.arange(len(listed)), [len(attributes) for attributes in listed])
-        flat = [name for attributes in listed for name in attributes]
-        where = np.array([number.get(str(name), -1) for name in flat], dtype=np.intp)
-        if (where < 0).any():
-            first = int(np.argmax(where < 0))
-            raise DatasetFormatError(
-                f"{place(rows[first])}: {field} has {flat[first]!r}, which is not in "
-                "attribute_index.json."
-            )
-        is_contradiction = codes[rows, where] == 1 - code
-        if is_contradiction.any():
-            first = int(np.argmax(is_contradiction))
-            raise DatasetFormatError(
-                f"{place(rows[first])}: {flat[first]!r} is both a positive and a negative "
-                "attribute."
-            )
-        codes[rows, where] = code
-    return codes
+    edges = []
+    for start, length in zip(box[:2], box[2:], strict=True):
+        low, high = round(start), round(start + length)
+        # Rounding must not make a box empty that has an area in the file.
+        edges.append((low, max(high, low + 1) if start + length > start else high))
+    return [low for low, _ in edges] + [high for _, high in edges]

@@ -19,10 +19,10 @@ from skattr.metrics._ordinal import quadratic_kappa as quadratic_kappa
 from skattr.metrics._probabilistic import brier_score_loss as brier_score_loss
 from skattr.metrics._probabilistic import calibration_error as calibration_error
 from skattr.metrics._probabilistic import log_loss as log_loss
-from skattr.metrics._protocols import chexpert_auc as chexpert_auc
-from skattr.metrics._protocols import coco_metrics as coco_metrics
-from skattr.metrics._protocols import pedestrian_metrics as pedestrian_metrics
-from skattr.metrics._protocols import vaw_metrics as vaw_metrics
+from skattr.metrics._protocols.chexpert import chexpert_auc as chexpert_auc
+from skattr.metrics._protocols.coco import coco_metrics as coco_metrics
+from skattr.metrics._protocols.pedestrian import pedestrian_metrics as pedestrian_metrics
+from skattr.metrics._protocols.vaw import vaw_metrics as vaw_metrics
 from skattr.metrics._ranking import average_precision_score as average_precision_score
 from skattr.metrics._ranking import roc_auc_score as roc_auc_score
 from skattr.metrics._report import AttributeReport as AttributeReport

@@ -111,25 +111,27 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     return BinaryTable(labels == 1, labels == 0, scores, names)
 
 
-def threshold_per_attribute(threshold: Any, table: BinaryTable) -> float | Floats:
-    """Return a float, or one threshold per attribute; infinite ones are valid.
+def predict(table: BinaryTable, threshold: Any, strict: bool) -> Mask:
+    """Tell which scores are above the threshold or, unless `strict`, equal to it.
 
-    A float is not made an array, so that NumPy compares it in the dtype of the scores.
+    The threshold is a number, or one per attribute; infinite ones are valid.
 
     Raises
     ------
     ValueError
         If it has another shape, or is NaN.
     """
-    array = np.asarray(threshold, dtype=np.float64)
-    if array.shape not in ((), (len(table.names),)):
+    limits = np.asarray(threshold, dtype=np.float64)
+    if limits.shape not in ((), (len(table.names),)):
         raise ValueError(
             f"`threshold` must be a number or one per attribute ({len(table.names)}); got "
-            f"shape {array.shape}."
+            f"shape {limits.shape}."
         )
-    if np.isnan(array).any():
+    if np.isnan(limits).any():
         raise ValueError(f"`threshold` must not be NaN; got {threshold!r}.")
-    return float(array) if array.ndim == 0 else array
+    # NumPy compares a float, unlike an array, in the dtype of the scores.
+    limit: Any = limits if limits.ndim else float(limits)
+    return np.asarray(table.scores > limit if strict else table.scores >= limit)
 
 
 def average_precisions(table: BinaryTable, ap: str = "sklearn") -> Floats:

@@ -30,7 +30,7 @@ from skattr.metrics._classification import (
 from skattr.metrics._inputs import label_inputs
 from skattr.metrics._ordinal import mean_absolute_error, quadratic_kappa
 from skattr.metrics._probabilistic import brier_score_loss, calibration_error, log_loss
-from skattr.metrics._protocols import pedestrian_metrics
+from skattr.metrics._protocols.pedestrian import pedestrian_metrics
 from skattr.metrics._ranking import average_precision_score, roc_auc_score
 
 Metric = Callable[..., Any]

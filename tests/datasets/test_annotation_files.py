@@ -13,8 +13,9 @@ from skattr.datasets._annotation_files import (
     check_choice,
     check_order,
     check_unique,
-    line_of,
     read_codes,
+    read_csv,
+    read_header,
     read_json,
     read_names,
     read_numbers,
@@ -59,9 +60,9 @@ def test_codes_survive_any_harmless_way_of_writing(tmp_path, monkeypatch, data):
     text = "header" + end + end.join(lines) + end * data.draw(st.integers(0, 3))
     mark = data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
     path = written(tmp_path, mark + text.encode())
-    rows = read_rows(path, k + 1, separator=separator, first=2, text=[0])
+    rows, place = read_rows(path, k + 1, separator=separator, first=2)
     assert rows[0].tolist() == [f"bildä{i}.jpg" for i in range(n)]
-    codes = read_codes(rows.iloc[:, 1:], [str(j) for j in range(k)], CODING, line_of(path, 2))
+    codes = read_codes(rows.iloc[:, 1:], [str(j) for j in range(k)], CODING, place)
     expected = np.array([[CODING[cell] for cell in row] for row in cells])
     np.testing.assert_array_equal(codes, expected)
 
@@ -76,8 +77,9 @@ def test_a_truncated_file_is_rejected_or_gives_its_first_rows(tmp_path, cut, sep
     text = "".join(separator.join(row) + "\n" for row in whole)
     path = written(tmp_path, text[:cut])
     try:
-        rows = read_rows(path, 4, separator=None if separator == " " else separator)
-        codes = read_codes(rows, list("abcd"), CODING, line_of(path, 1))
+        separator = None if separator == " " else separator
+        rows, place = read_rows(path, 4, separator=separator, n_text=0)
+        codes = read_codes(rows, list("abcd"), CODING, place)
     except DatasetFormatError:
         return
     expected = np.array([[CODING[cell] for cell in row] for row in whole])
@@ -102,7 +104,7 @@ def test_faults_of_lines_are_named(tmp_path, content, message):
     """The error names file and line, and says what was expected."""
     path = written(tmp_path, content)
     with pytest.raises(DatasetFormatError, match=re.escape(message)) as caught:
-        read_rows(path, 2, text=[0])
+        read_rows(path, 2)
     assert str(caught.value).startswith(path)
     assert isinstance(caught.value, ValueError | SkattrError)
 
@@ -110,29 +112,42 @@ def test_faults_of_lines_are_named(tmp_path, content, message):
 def test_a_cell_outside_the_coding_is_named_with_line_and_attribute(tmp_path):
     """The first wrong row of the first wrong column is named, with all valid cells."""
     path = written(tmp_path, "a 1 0\nb 0 01\nc 2 1\n")
-    rows = read_rows(path, 3, text=[0])
+    rows, place = read_rows(path, 3)
     with pytest.raises(DatasetFormatError) as caught:
-        read_codes(rows[[1, 2]], ["hat", "coat"], {"0": 0, "1": 1}, line_of(path, 1))
+        read_codes(rows[[1, 2]], ["hat", "coat"], {"0": 0, "1": 1}, place)
     assert str(caught.value) == (
         f"{path}, line 3: attribute 'hat' is '2', but must be '0' (negative) or '1' (positive)."
     )
     # "01" is not 1: cells are compared as text.
     with pytest.raises(DatasetFormatError, match="line 2: attribute 'coat' is '01'"):
-        read_codes(rows[[2]], ["coat"], {"0": 0, "1": 1}, line_of(path, 1))
+        read_codes(rows[[2]], ["coat"], {"0": 0, "1": 1}, place)
+
+
+@pytest.mark.parametrize("blank", ["\xa0", "\u3000", "\x0b"])
+def test_a_blank_that_does_not_separate_is_no_label(tmp_path, blank):
+    """A field that pandas does not find is rejected."""
+    path = written(tmp_path, f"a 1 0\nb 0{blank}1\n")
+    rows, place = read_rows(path, 3)
+    with pytest.raises(DatasetFormatError, match="line 2: attribute 'hat' is '0.*1', but must be"):
+        read_codes(rows[[1]], ["hat"], {"0": 0, "1": 1}, place)
+    with pytest.raises(DatasetFormatError, match="line 2: attribute 'coat' is '', but must be"):
+        read_codes(rows[[2]], ["coat"], {"0": 0, "1": 1}, place)
 
 
 @pytest.mark.parametrize("cell", ["", "1.5", "x", "1e3", "١", "12345678901234567890", "- 1"])
 def test_numbers_must_be_whole(tmp_path, cell):
     """Numbers that only int() or float() accepts are rejected."""
     path = written(tmp_path, f"7,-3\n5,{cell}\n")
+    rows, place = read_rows(path, 2, separator=",", n_text=0)
     with pytest.raises(DatasetFormatError, match="line 2: y is .* but must be a whole number"):
-        read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
+        read_numbers(rows, ["x", "y"], place)
 
 
 def test_numbers_are_read(tmp_path):
     """Whole numbers of either sign give a matrix of int64."""
     path = written(tmp_path, "7,-3\n05,123456789\n")
-    found = read_numbers(read_rows(path, 2, separator=","), ["x", "y"], line_of(path, 1))
+    rows, place = read_rows(path, 2, separator=",", n_text=0)
+    found = read_numbers(rows, ["x", "y"], place)
     assert found.dtype == np.int64
     assert found.tolist() == [[7, -3], [5, 123456789]]
 
@@ -172,10 +187,58 @@ def test_json_that_is_cut_is_named(tmp_path):
 
 def test_twice_is_named_with_both_lines():
     """The error for a repeated value names both places."""
-    check_unique(pd.Series(["a", "b"]), "the image", line_of("f", 3))
+    places = ["line 3", "line 4", "line 5"]
+    check_unique(pd.Series(["a", "b"]), "the image", places.__getitem__)
     with pytest.raises(DatasetFormatError) as caught:
-        check_unique(pd.Series(["a", "b", "a"]), "the image", line_of("f", 3))
-    assert str(caught.value) == ("f, line 5: the image 'a' occurs twice, first in f, line 3.")
+        check_unique(pd.Series(["a", "b", "a"]), "the image", places.__getitem__)
+    assert str(caught.value) == "line 5: the image 'a' occurs twice, first in line 3."
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_place_is_the_line_of_a_row(tmp_path, first):
+    """The function returned with the rows counts the lines above them."""
+    path = written(tmp_path, "above 0\n" * (first - 1) + "a 1\nb 0\n")
+    rows, place = read_rows(path, 2, first=first)
+    lines = (tmp_path / "file.txt").read_text().splitlines()
+    for row in range(2):
+        number = int(place(row).removeprefix(f"{path}, line "))
+        assert lines[number - 1].split() == rows.loc[row].tolist()
+
+
+def test_columns_of_a_csv_file(tmp_path):
+    """The first line must name the columns in their order; the text columns are str."""
+    path = written(tmp_path, "\ufeffimage,who,hat\r\na.jpg,7,1\r\n")
+    rows, place = read_csv(path, ["image", "who", "hat"], n_text=2)
+    assert rows.loc[0].tolist() == ["a.jpg", "7", "1"]
+    assert [isinstance(kind, pd.CategoricalDtype) for kind in rows.dtypes] == [False, False, True]
+    assert place(0) == f"{path}, line 2"
+    for columns in (["image", "hat", "who"], ["image", "who"], ["image", "who", "hat", "x"]):
+        expected = re.escape(f"line 1: expected the columns {','.join(columns)!r} in this order")
+        with pytest.raises(DatasetFormatError, match=f"{expected}, got 'image,who,hat'"):
+            read_csv(path, columns)
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "line", "names"),
+    [
+        ("a,b c\n", ",", 1, ["a", "b c"]),
+        ("2\na b  c \n", None, 2, ["a", "b", "c"]),
+        ("a,b,\n", ",", 1, None),  # a comma at the end
+        ("a,b,a\n", ",", 1, None),
+        ("", ",", 1, None),
+        ("", None, 2, None),
+        ("2\n \n", None, 2, None),
+    ],
+)
+def test_header(tmp_path, content, separator, line, names):
+    """Names of columns must be distinct and not empty."""
+    path = written(tmp_path, content)
+    if names:
+        assert read_header(path, separator, line) == names
+    else:
+        message = f"file.txt, line {line}: expected the distinct names of the columns, got"
+        with pytest.raises(DatasetFormatError, match=message):
+            read_header(path, separator, line)
 
 
 @pytest.mark.parametrize("value", ["tran", 1, True, ["train"], np.array(["train", "test"])])

@@ -90,13 +90,29 @@ def test_the_folders_of_the_archive(folder, rng):
             "line 4: the image '000001.jpg' occurs twice",
         ),
         ("list_eval_partition.txt", "2.jpg 0", "2.jpg 3", "line 2: the partition is '3'"),
-        ("list_eval_partition.txt", "2.jpg 0", "9.jpg 0", "line 2: expected '000002.jpg', as in"),
-        ("list_eval_partition.txt", "000007.jpg 2\n", "", "line 7: expected '000007.jpg'.* got it"),
+        (
+            "list_eval_partition.txt",
+            "2.jpg 0",
+            "2.jpg x",
+            r"line 2: the partition is 'x', but must be 0 \(train\), 1 \(val\) or 2 \(test\)\.",
+        ),
+        (
+            "list_eval_partition.txt",
+            "2.jpg 0",
+            "9.jpg 0",
+            "line 2: expected 000002.jpg, as in .*list_attr_celeba, but there is 000009.jpg",
+        ),
+        (
+            "list_eval_partition.txt",
+            "000007.jpg 2\n",
+            "",
+            "line 7: expected 000007.jpg, as in .*list_attr_celeba, but there is the end of",
+        ),
         (
             "identity_CelebA.txt",
             "000007.jpg 2883\n",
             "000007.jpg 2883\n000008.jpg 1\n",
-            "line 8: expected the end of the file, .* got '000008.jpg'",
+            "line 8: expected the end of the file, as in .*, but there is 000008.jpg",
         ),
     ],
 )
@@ -135,3 +151,79 @@ def test_an_empty_subset(folder):
     path.write_text(path.read_text().replace(" 1\n", " 0\n"))
     with pytest.raises(DatasetFormatError, match="has no image in the subset 'val'"):
         load_celeba(folder, "val")
+
+
+def as_csv(folder, keep=()):
+    """Replace the files, except the names in `keep`, by CSV files made by pandas."""
+    columns = {
+        "list_attr_celeba.txt": ["image_id", *NAMES],
+        "list_eval_partition.txt": ["image_id", "partition"],
+        "list_bbox_celeba.txt": ["image_id", "x_1", "y_1", "width", "height"],
+    }
+    for name, header in columns.items():
+        if name not in keep:
+            above = 0 if "partition" in name else 2
+            file = folder / name
+            table = pd.read_csv(file, sep=r"\s+", header=None, skiprows=above, names=header)
+            table.to_csv(file.with_suffix(".csv"), index=False)
+            file.unlink()
+
+
+@pytest.mark.parametrize(
+    "keep", [(), ("list_attr_celeba.txt",), ("list_eval_partition.txt", "list_bbox_celeba.txt")]
+)
+@pytest.mark.parametrize("windows", [False, True])
+def test_files_as_csv(folder, keep, windows):
+    """CSV files have the content of the published ones, alone or mixed with them."""
+    published = load_celeba(folder, boxes=True)
+    as_csv(folder, keep)
+    for file in folder.glob("*.csv"):
+        content = file.read_bytes()
+        if windows:
+            content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n")
+        file.write_bytes(content)
+    found = load_celeba(folder, boxes=True)
+    pd.testing.assert_frame_equal(found.data, published.data)
+    pd.testing.assert_frame_equal(found.target, published.target)
+    assert len(load_celeba(folder, "val").data) == 2
+
+
+def test_a_published_file_has_priority_over_its_csv(folder):
+    """A CSV file is read only if the file as published does not exist, wherever it is."""
+    published = load_celeba(folder)
+    (folder / "list_eval_partition.csv").write_text("image_id,partition\n")
+    (folder / "Eval").mkdir()
+    (folder / "list_eval_partition.txt").rename(folder / "Eval" / "list_eval_partition.txt")
+    pd.testing.assert_frame_equal(load_celeba(folder).data, published.data)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("list_attr_celeba.csv", "Bald,Bangs", "Bangs,Bald", "line 1: the attribute 'Bald' comes"),
+        ("list_attr_celeba.csv", "image_id", "image", "line 1: expected the columns 'image_id,5_o"),
+        ("list_attr_celeba.csv", ",Young", ",Young,", "line 1: .* distinct names"),
+        ("list_attr_celeba.csv", "Bald,Bangs", "Bald", "line 2: expected 40 fields, got 41"),
+        ("list_attr_celeba.csv", "000002.jpg,", "000002.jpg,0", "line 3: attribute '5_o_Clock"),
+        ("list_attr_celeba.csv", "000002.jpg", "000001.jpg", "line 3: the image .* occurs twice"),
+        ("list_attr_celeba.csv", "000007.jpg", "000008.jpg", None),
+        (
+            "list_eval_partition.csv",
+            "2.jpg,0",
+            "2.jpg,3",
+            r"line 3: .*'3', but must be 0 \(train\)",
+        ),
+        ("list_eval_partition.csv", "2.jpg,0", "2.jpg,0,", "line 3: expected 2 fields, got 3"),
+        ("list_eval_partition.csv", "image_id,partition\n", "", "line 1: expected the columns"),
+        ("list_bbox_celeba.csv", "x_1,y_1", "y_1,x_1", "line 1: expected the columns 'image_id,x_"),
+        ("list_bbox_celeba.csv", "226,313", "226,-", "line 2: height is '-', but must be a whole"),
+    ],
+)
+def test_faults_of_csv_files_are_named(folder, file, old, new, message):
+    """The error for each fault names file and line, and says what was expected."""
+    as_csv(folder)
+    change(folder / file, old, new)
+    if message is None:
+        file, message = "list_bbox_celeba.csv", "line 8: expected 000008.jpg, as in .*there is 0"
+    with pytest.raises(DatasetFormatError, match=f"{file}, {message}"):
+        load_celeba(folder, boxes=True)

@@ -73,6 +73,8 @@ def test_the_folder_may_bear_any_name(tmp_path, rng):
         (",68,Frontal", ",old,Frontal", "line 3: Age is 'old', but must be a whole number"),
         (",Frontal,AP,", ",Frontal,AP,2.0", "line 3: attribute 'No Finding' is '2.0"),
         (",Frontal,AP,", ",Frontal,AP,,", "line 3: expected 19 fields, got 20"),
+        ("Devices\n", "Devices,\n", "line 1: expected the columns .*, got .*Devices,'"),
+        ("Path,Sex,Age", "Path;Sex;Age", "line 1: expected the columns .*, got 'Path;Sex;Age"),
     ],
 )
 def test_faults_are_named(tmp_path, rng, old, new, message):

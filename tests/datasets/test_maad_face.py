@@ -35,13 +35,21 @@ def test_persons_are_groups(tmp_path, rng):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Filename,Identity", "Identity,Filename", "line 1: expected Filename,Identity and the"),
+        (
+            "Filename,Identity",
+            "Identity,Filename",
+            "line 1: expected the columns 'Filename,Identity,",
+        ),
         ("Young,", "Male,", "line 1: expected .* distinct names"),
         ("Young,", "", "line 2: expected 5 fields, got 6"),
         ("Young,", "Young,Senior,", "line 2: expected 7 fields, got 6"),
         ("n000000/0001_01.jpg,0,", "n000000/0000_01.jpg,0,", "line 3: the image .*line 2"),
         ("n000000/0001_01.jpg,0,", "n000000/0001_01.jpg,0,2", "line 3: attribute 'Male' is '2"),
         ("n000000/0001_01.jpg,0,", "n000000/0001_01.jpg,0", "line 3: expected 6 fields, got 5"),
+        ("n000000/0001_01.jpg,0,", "n000000/0001_01.jpg,,", "line 3: Identity is '', but must be"),
+        ("n000000/0001_01.jpg,0,", ",0,", "line 3: Filename is '', but must be not empty"),
+        ("_Shadow\n", "_Shadow,\n", "line 1: expected .* distinct names"),
+        ("_Shadow\n", "_Shadow\n,,,,,\n", "line 2: Filename is ''"),
     ],
 )
 def test_faults_are_named(tmp_path, rng, old, new, message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from skattr.datasets._matlab import field, labels, numbers, read_matlab, structure, texts
+from skattr.datasets._matlab import Structure, as_structure, read_matlab
 from skattr.exceptions import DatasetFormatError
 from tests.datasets.formats import cell
 
@@ -17,11 +17,11 @@ def test_rejects_truncated_files(tmp_path, rng, compressed):
     variables = {"names": cell(["a", "bc"]), "labels": matrix}
     savemat(path, variables, do_compression=compressed)
     whole = path.read_bytes()
-    np.testing.assert_array_equal(field(read_matlab(str(path)), "labels", "f"), matrix)
+    np.testing.assert_array_equal(read_matlab(str(path))["labels"], matrix)
     for cut in [*range(0, len(whole), 5), len(whole) - 1]:
         path.write_bytes(whole[:cut])
         try:
-            found = field(read_matlab(str(path)), "labels", str(path))
+            found = read_matlab(str(path))["labels"]
         except DatasetFormatError as error:
             assert str(path) in str(error)
         else:
@@ -44,27 +44,30 @@ def test_texts_of_cells(tmp_path):
     savemat(
         tmp_path / "a.mat", {"column": cell(["a", "b b"]), "row": cell(["a", "b b"]).T, "two": two}
     )
-    mat = loadmat(tmp_path / "a.mat")
+    mat = Structure("f", loadmat(tmp_path / "a.mat"))
     for name in ("column", "row", "two"):
-        assert texts(mat[name], name, "f") == ["a", "b b"]
-    mixed = np.array([["a"], [3.0]], dtype=object)
+        assert mat.texts(name) == ["a", "b b"]
+    mixed = Structure("f", {"names": np.array([["a"], [3.0]], dtype=object)})
     with pytest.raises(DatasetFormatError, match="f: cell 2 of names must be a text"):
-        texts(mixed, "names", "f")
+        mixed.texts("names")
 
 
 def test_structures(tmp_path):
     """Fields are found by name or position; the error names a missing one."""
     savemat(tmp_path / "a.mat", {"s": {"one": 1, "two": "b"}, "plain": np.eye(2)})
-    mat = loadmat(tmp_path / "a.mat")
-    assert field(mat["s"], "one", "f").item() == 1
-    assert structure(mat["s"], 2, "s", "f")[1].item() == "b"
-    with pytest.raises(DatasetFormatError, match=r"f: expected 'x', but there are only \['one'"):
-        field(mat["s"], "x", "f")
-    for wrong in (mat["plain"], mat["s"]["one"]):
-        with pytest.raises(DatasetFormatError, match="f: s must be a structure of 2 fields"):
-            structure(wrong, 2, "s", "f")
-        with pytest.raises(DatasetFormatError, match=r"f: expected 'x', but there are only \[\]"):
-            field(wrong, "x", "f")
+    mat = read_matlab(str(tmp_path / "a.mat"))
+    assert mat.structure("s")["one"].item() == 1
+    assert mat.structure("s", ["first"])["two"].item() == "b"
+    assert mat.structure("s", ["first", "second"])["second"].item() == "b"
+    with pytest.raises(DatasetFormatError, match=r"mat: expected 'x', but there are only \['one'"):
+        mat.structure("s")["x"]
+    with pytest.raises(DatasetFormatError, match=r"mat: expected 'x', but there are only \["):
+        mat.structure("x")
+    with pytest.raises(DatasetFormatError, match="s must be a structure with 3 or more fields"):
+        mat.structure("s", list("abc"))
+    for wrong in (mat["plain"], mat.structure("s")["one"]):
+        with pytest.raises(DatasetFormatError, match="f: s must be a structure with 1 or more"):
+            as_structure(wrong, "f", "s")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +75,6 @@ def test_structures(tmp_path):
 )
 def test_numbers_must_be_whole(matrix):
     """Fractions, NaN, text and other shapes are rejected; whole doubles are accepted."""
-    assert numbers([[1.0, -2.0]], "m", "f").tolist() == [[1, -2]]
+    assert Structure("f", {"m": [[1.0, -2.0]]}).numbers("m").tolist() == [[1, -2]]
     with pytest.raises(DatasetFormatError, match="f: m must be a matrix of whole numbers"):
-        numbers(matrix, "m", "f")
-
-
-def test_labels_by_a_coding():
-    """Numbers of the coding get their code; the error for any other names the row."""
-    matrix = np.array([[0, 1], [2, 0]])
-    assert labels(matrix, {0: 0, 1: 1, 2: -1}, ["a", "b"], str).tolist() == [[0, 1], [-1, 0]]
-    with pytest.raises(DatasetFormatError, match=r"^row 1: attribute 'a' is 2, .* of \[0, 1\]"):
-        labels(matrix, {0: 0, 1: 1}, ["a", "b"], lambda row: f"row {row}")
+        Structure("f", {"m": matrix}).numbers("m")

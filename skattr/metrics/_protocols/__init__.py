@@ -1,0 +1,1 @@
+"""Evaluation protocols of attribute papers, as defined by their official code."""
