@@ -204,7 +204,8 @@ def _class_weights(chosen: Any, name: Any, classes: NDArray[Any], sums: Floats) 
 
 
 def _checked(value: Any, what: str) -> float:
-    if not isinstance(value, Real) or not np.isfinite(float(value)) or float(value) < 0:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(float(value)) or float(value) < 0:
         raise ValueError(f"{what} is {value!r}; weights must be finite numbers of at least 0.")
     return float(value)
 

@@ -13,6 +13,7 @@ from skattr._inputs.checks import check_image_array, check_image_paths, infer_ki
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
 from skattr._targets.encoder import UNKNOWN, is_binary
+from skattr._utils.parameters import AT_LEAST_1
 from skattr.inspection import _style as style
 from skattr.inspection._predictions import (
     EvaluatedLabels,
@@ -172,7 +173,7 @@ class GalleryDisplay:
         if order not in _ORDERS:
             raise ValueError(f"`order` must be one of {list(_ORDERS)}; got {order!r}.")
         for name, value in (("n_images", n_images), ("max_lines", max_lines)):
-            if value < 1:
+            if not AT_LEAST_1.is_satisfied_by(value):
                 raise ValueError(f"`{name}` must be 1 or more; got {value!r}.")
         if len(X) != len(table.codes):
             raise ValueError(f"X has {len(X)} images, y has {len(table.codes)} rows.")

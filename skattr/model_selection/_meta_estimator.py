@@ -4,7 +4,6 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -53,6 +52,7 @@ from skattr._targets.columns import fill_masked
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._targets.weights import check_label_weights
+from skattr._utils.parameters import N_JOBS, RANDOM_STATE
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection._out_of_fold import FoldPrediction, make_splits, predict_folds
@@ -125,8 +125,8 @@ class BaseMultiOutputCV(
         "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
         "missing_label": "no_validation",
         "cv": ["cv_object", StrOptions({"prefit"}), Interval(RealNotInt, 0, 1, closed="neither")],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
+        "n_jobs": N_JOBS,
+        "random_state": RANDOM_STATE,
     }
 
     @abstractmethod

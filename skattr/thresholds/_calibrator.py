@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -27,6 +26,7 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import rows_of_nan
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._utils.parameters import N_JOBS
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
 from skattr.thresholds._fixed import FixedThresholds
@@ -137,7 +137,7 @@ class ThresholdCalibrator(
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TUNING_CONSTRAINTS,
         "missing_label": "no_validation",
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "attributes": [Mapping, None],
     }
 

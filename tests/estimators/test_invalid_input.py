@@ -555,8 +555,14 @@ def test_parameters_for_images_with_features(features, table):
         tiny(backbone="resnet18").fit(features, table)
     with pytest.raises(ValueError, match="weights='DEFAULT' needs images"):
         tiny(backbone="auto", weights="DEFAULT").fit(features, table)
-    for freeze in ("backbone", "stages:1", FineTuning(layer_decay=0.5)):
-        with pytest.raises(ValueError, match="freeze=.* but X holds 2-D features"):
+    for freeze, given in (
+        ("backbone", "freeze='backbone'"),
+        ("stages:1", "freeze='stages:1'"),
+        (FineTuning(layer_decay=0.5), "layer_decay=0.5"),
+        (FineTuning("backbone", layer_decay=0.5), "freeze='backbone' and layer_decay=0.5"),
+    ):
+        # only what the user has set is named
+        with pytest.raises(ValueError, match=f"^fine_tuning has {given}, for the .* 2-D features"):
             tiny(backbone="auto", fine_tuning=freeze).fit(features, table)
         tiny(backbone="mlp", fine_tuning=freeze).fit(features, table)
     tiny(backbone="auto", fine_tuning=FineTuning()).fit(features, table)
