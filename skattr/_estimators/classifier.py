@@ -18,6 +18,7 @@ from skattr._estimators.data import (
     Codes,
     Metadata,
     TrainingData,
+    check_same_classes,
     read_data,
     select_rows,
     warn_no_label,
@@ -25,7 +26,9 @@ from skattr._estimators.data import (
 from skattr._estimators.fitting import fit_net, partial_fit_net
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.prediction import AttributePredictor
+from skattr._multioutput.classes import class_orders, score_names
 from skattr._multioutput.constraints import get_constraints
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.declarations import with_classes
@@ -268,11 +271,13 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             numeric features (n, n_features). A column ``category`` of a DataFrame is the
             category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Labels; NaN, None and pandas.NA are missing labels.
+            Labels; NaN, None and pandas.NA are missing labels. Rows belong to those of X by
+            position; the indexes of pandas objects are compared.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
-        label_weight : array-like of shape (n, n_outputs), default=None
-            Weight of each label, multiplied with `sample_weight`. The weight of a missing label
+        label_weight : array-like of shape (n, n_outputs) or DataFrame, default=None
+            Weight of each label, multiplied with `sample_weight`. Columns of a DataFrame are
+            matched with those of y by name. The weight of a missing label
             counts only if `loss` treats it as a negative.
         category : array-like of shape (n,), default=None
             Category of the object in each row, None if unknown; for `category_prior`, if X has
@@ -285,13 +290,22 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         Raises
         ------
         ValueError
-            If a parameter, X, y or a weight is invalid, or no label is known.
+            If a parameter, X, y or a weight is invalid, no label is known, or the indexes of two
+            pandas objects have the same labels in another order.
         ImageReadError, InvalidBoxError
             If an image cannot be read or a box exceeds it; path and row are named. With
             ``on_bad_image="warn"`` only if no image can be read.
+
+        Warns
+        -----
+        RowIndexWarning
+            If the indexes of two pandas objects have different labels.
         """
+        X, y, *metadata = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         encoder, codes = self._encode(y)
-        return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
+        return self._fit(X, codes, tuple(metadata), encoder)
 
     def _encode(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, Codes]:
         table = read_labels(y, self.missing_label)
@@ -365,7 +379,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         Parameters
         ----------
         X, y, sample_weight, label_weight, category
-            As for :meth:`fit`. The first call must know the classes of all later ones.
+            As for :meth:`fit`. The first call must know the classes of all later ones, in which
+            the columns of a DataFrame y may be in any order.
         classes : array-like, or list of array-like, default=None
             In the first call, all labels of the only attribute, or those of each of several, as
             in scikit-learn. Labels that neither `attributes` nor `classes` declare are read from
@@ -383,7 +398,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             As for :meth:`fit`, or if a weight is "balanced", which needs all labels at once.
         """
         state: tuple[Any, ...] = ()
+        X, y, sample_weight, label_weight, category = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         if hasattr(self, "net_"):
+            check_same_classes(classes, y, self.encoder_)
+            y, label_weight = self.encoder_.match_columns(y, label_weight)
             encoder, codes = self.encoder_, self.encoder_.transform(y)
             state = (self._kind, getattr(self, "categories_", None))
         else:
@@ -430,6 +450,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             If the classifier has an attribute of that name, or as for :meth:`fit`.
         """
         check_is_fitted(self)
+        X, y, sample_weight, label_weight = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight
+        )
         features, unreadable = self._outputs(X, "features", needs_some=True)
         y = name_new_attributes(y, self.output_names_)
         if len(unreadable):
@@ -472,6 +495,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             trained on it; the fitted network is trained on all rows. A float: outputs for this
             share of rows, held out from the only network that is trained, and NaN elsewhere.
         """
+        X, y, *metadata = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         encoder, codes = self._encode(y)
-        metadata = (sample_weight, label_weight, category)
-        return cross_fit_transform(self, X, y, codes, metadata, encoder)
+        return cross_fit_transform(self, X, y, codes, tuple(metadata), encoder)

@@ -19,6 +19,7 @@ from skattr._estimators.probabilities import (
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import check_any_readable, unreadable_rows, warn_unreadable
 from skattr._multioutput.scores import column_names, exact_match
+from skattr._targets.alignment import align_rows
 from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._training.inference import predict_rows
@@ -144,8 +145,9 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         -------
         ndarray of shape (n, n_columns)
             One column per binary attribute (its positive class) and one per class of the other
-            attributes; or the shared features with ``transform_output="features"``. NaN if a row
-            could not be read (``on_bad_image="warn"``).
+            attributes, in the order of `classes_`; or the shared features with
+            ``transform_output="features"``. NaN if a row could not be read
+            (``on_bad_image="warn"``).
         """
         is_features = self.transform_output == "features"
         values, unreadable = self._outputs(X, "features" if is_features else "logits")
@@ -181,7 +183,8 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         Parameters
         ----------
         X : n rows of the kind `fit` was given
-        y : array-like of shape (n,) or (n, n_outputs)
+        y : array-like of shape (n,) or (n, n_outputs), or DataFrame
+            Columns of a DataFrame are matched with those of `fit` by name.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -192,8 +195,11 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         ------
         UnseenLabelError
             If y has a label that is not among the classes of `fit`.
+        ValueError
+            If y has other columns than that of `fit`, or indexes are in another order.
         """
         check_is_fitted(self)
+        X, y, sample_weight = align_rows(X=X, y=y, sample_weight=sample_weight)
         # A label that fit has not seen is a typing error or a level to be declared; counting it
         # as a wrong prediction would hide both.
         codes = self.encoder_.transform(y)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._multioutput.scores import check_distinct_names
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.inspection._heatmap import (
     HeatmapStyle,

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
+from skattr._targets.alignment import align_rows
 from skattr._targets.encoder import UNKNOWN, is_binary
 from skattr._utils.parameters import AT_LEAST_1
 from skattr.inspection import _style as style
@@ -155,6 +156,7 @@ class GalleryDisplay:
         ValueError
             If X is not images or has another length than y, or a parameter is invalid.
         """
+        X, y_true, y_pred = align_rows(X=X, y_true=y_true, y_pred=y_pred)
         table = evaluate_predictions(y_true, y_pred, missing_label)
         display = cls._of(table, X, order, n_images, max_lines, select, random_state)
         return display.plot(ax, **kwargs)

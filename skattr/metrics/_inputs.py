@@ -11,7 +11,8 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from skattr._multioutput.class_order import warn_class_order
 from skattr._multioutput.classes import classes_of_columns
-from skattr._multioutput.scores import Scores, align_scores, read_response
+from skattr._multioutput.scores import Scores, align_scores, match_scores, read_response
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import LabelTable, read_labels, reject_masked
 from skattr._targets.declarations import Declared as Declared
 from skattr._targets.declarations import infer_kind, parse_attributes
@@ -117,14 +118,16 @@ def label_inputs(
     Raises
     ------
     ValueError
-        If shapes or columns differ, a prediction is missing where the label is known, or y_true
-        holds no known label.
+        If shapes or names of columns differ, a prediction is missing where the label is known,
+        or y_true holds no known label.
     UnseenLabelError
         If a label is not among the declared classes.
     """
-    _check_columns(y_true, y_pred, "y_pred")
+    y_true, y_pred, sample_weight, label_weight = align_rows(
+        y_true=y_true, y_pred=y_pred, sample_weight=sample_weight, label_weight=label_weight
+    )
     true = read_labels(y_true, missing_label, "y_true")
-    pred = read_labels(y_pred, missing_label, "y_pred")
+    pred = read_labels(y_pred, missing_label, "y_pred").matched(true.names, "y_true")
     table = _indicators(true) if attributes is None else None
     predicted = pred.integer_codes(1) if table is not None else None
     if table is None or predicted is None:
@@ -158,14 +161,16 @@ def score_inputs(
     Raises
     ------
     ValueError
-        If shapes differ, a score of a known entry is NaN, or, with `is_proba`, is no
-        probability.
+        If shapes or names of columns differ, a score of a known entry is NaN, or, with
+        `is_proba`, is no probability.
     TypeError
         If scores are masked or sparse.
     """
-    _check_columns(y_true, y_score, "y_score")
+    y_true, y_score, sample_weight, label_weight = align_rows(
+        y_true=y_true, y_score=y_score, sample_weight=sample_weight, label_weight=label_weight
+    )
     true = read_labels(y_true, missing_label, "y_true")
-    scores = read_response(y_score)
+    scores = read_response(match_scores(y_score, true))
     is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
     table, encoder = _indicators(true) if attributes is None and not is_mixed else None, None
     if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
@@ -189,16 +194,6 @@ def score_inputs(
     if encoder is not None:
         warn_class_order(found, table.codes, encoder)
     return inputs
-
-
-def _check_columns(y_true: Any, other: Any, name: str) -> None:
-    if isinstance(y_true, pd.DataFrame) and isinstance(other, pd.DataFrame):
-        have, given = list(y_true.columns), list(other.columns)
-        if len(have) == len(given) and have != given:
-            raise ValueError(
-                f"The columns of {name} are {given}, but those of y_true are {have}; they must be "
-                "the same in the same order."
-            )
 
 
 def _check_shapes(codes: Array, other: Array, name: str) -> None:

@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
 
 
 _Y_TRUE = """y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; missing ones are left out."""
+        True labels; missing ones are left out. Columns of two DataFrames are matched by name."""
 _RAISES = """Raises
     ------
     ValueError

@@ -9,6 +9,8 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from skattr._multioutput.scores import check_distinct_names
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
@@ -69,6 +71,7 @@ def attribute_profiles(
     >>> profiles.attrs["n_known"]["furry"]
     {'bus': 1, 'dog': 2}
     """
+    y, category = align_rows(y=y, category=category)
     encoder = AttributeEncoder(attributes=attributes, missing_label=missing_label).fit(y)
     codes = encoder.transform(y)
     members, names = _members(category, len(codes))
@@ -212,6 +215,7 @@ def embedding_similarity(embeddings: Any, category: Any, *, center: bool = False
     >>> round(similarity.attrs["within"]["cat"], 3), similarity.attrs["between"]
     (0.333, 0.0)
     """
+    embeddings, category = align_rows(embeddings=embeddings, category=category)
     reject_masked(embeddings, "`embeddings`")
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:

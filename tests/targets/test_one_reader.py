@@ -8,11 +8,16 @@ import pytest
 import scipy.sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skattr import AttributeEncoder, metrics
+from skattr import AttributeClassifier, AttributeEncoder, ImageEmbedder, metrics
 from skattr.calibration import CalibratedMultiOutputCV
 from skattr.exceptions import SkattrWarning
-from skattr.inspection import suspected_label_errors
-from skattr.model_selection import MultilabelStratifiedKFold, cross_val_predict_proba
+from skattr.inspection import GalleryDisplay, suspected_label_errors
+from skattr.model_selection import (
+    MultilabelStratifiedGroupKFold,
+    MultilabelStratifiedKFold,
+    OfficialSplit,
+    cross_val_predict_proba,
+)
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 
 RNG = np.random.default_rng(0)
