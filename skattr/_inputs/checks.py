@@ -40,6 +40,7 @@ def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
     TypeError
         If X is masked or sparse.
     """
+    reject_masked(X, "X")
     if isinstance(X, pd.DataFrame):
         return "files" if "path" in X.columns else "features"
     if isinstance(X, pd.Series):

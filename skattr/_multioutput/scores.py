@@ -246,6 +246,7 @@ def exact_match(
         If all labels are missing, or lengths differ.
     """
     check_consistent_length(predicted, codes, sample_weight)
+    reject_masked(sample_weight, "sample_weight")
     known = (codes >= 0) & (predicted >= 0).any(axis=1, keepdims=True)
     is_labeled = known.any(axis=1)
     if not is_labeled.any():

@@ -51,6 +51,7 @@ class BootstrapDraws:
         self.confidence = confidence
         unit = np.arange(n)
         if groups is not None:
+            reject_masked(groups, "groups")
             if len(groups) != n:
                 raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
             unit = pd.factorize(pd.Series(groups), use_na_sentinel=False)[0]

@@ -247,6 +247,7 @@ def _slices(slices: Any, n: int) -> dict[Any, Array]:
     """Return the rows of each value, in the order of the values; missing ones are left out."""
     if slices is None:
         return {}
+    reject_masked(slices, "slices")
     values = pd.Series(np.asarray(slices, dtype=object))
     if len(values) != n:
         raise ValueError(f"slices has {len(values)} values, but there are {n} rows.")

@@ -53,6 +53,7 @@ class OfficialSplit(BaseCrossValidator):
     """
 
     def __init__(self, split: Any, *, train: Any = "train", test: Any = "test") -> None:
+        reject_masked(split, "split")
         parts = np.asarray(split, dtype=object)
         if parts.ndim != 1:
             raise ValueError(f"split must be one-dimensional; got shape {parts.shape}.")

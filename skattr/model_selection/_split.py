@@ -180,6 +180,7 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     ) -> Iterator[NDArray[np.bool_]]:
         if groups is None:
             raise ValueError("The 'groups' parameter should not be None.")
+        reject_masked(groups, "groups")
         groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
         _, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         if self.n_splits > len(sizes):

@@ -66,6 +66,7 @@ def read_fixed_thresholds(given: FixedThresholds, encoder: AttributeEncoder) -> 
             given = {n: value for n, value in given.items() if n in binary_names or pd.notna(value)}
     if isinstance(given, Mapping):
         given = _read_named_thresholds(given, binary_names)
+    reject_masked(given, "thresholds")
     values = np.asarray(given, dtype=np.float64)
     if values.ndim == 0:
         values = np.full(len(binary_names), float(values))
