@@ -167,9 +167,11 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     Attributes
     ----------
     classes_ : ndarray, or list of ndarray for several attributes
-        Classes, in the order of the columns of `predict_proba`. Those of a single attribute are
-        sorted, as scikit-learn's scorers require, whichever level `attributes` declares positive.
-        Of several binary attributes the positive level is the second class.
+        Classes, in the order of the columns of `predict_proba` and of `transform`. Those of a
+        single attribute are sorted, as scikit-learn's metrics assume that columns of scores are
+        in the sorted order of y; :meth:`add_attributes` leaves them so. With several attributes,
+        the classes of an ordinal one are in the order of its levels, and the positive level of a
+        binary one is the second class.
     n_outputs_ : int
         Number of attributes.
     output_names_ : list
@@ -312,6 +314,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         attributes = with_classes(self.attributes, classes, table.names)
         encoder = AttributeEncoder(attributes, self.missing_label)
         codes = encoder.fit_transform(table)
+        score_names(encoder)  # raises an error if two columns have one name
         details = "; their classes are predicted with equal probabilities."
         warn_no_label(encoder, encoder.known_ == 0, details)
         return encoder, codes
@@ -344,20 +347,25 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             self.__dict__.pop(name, None)
             if value is not None:
                 setattr(self, name, value)
-        return self._store_outputs(data.encoder, constraints)
+        return self._store_outputs(data.encoder, constraints, class_orders(data.encoder))
 
     def _store_outputs(
-        self, encoder: AttributeEncoder, constraints: LogicalConstraints | None
+        self,
+        encoder: AttributeEncoder,
+        constraints: LogicalConstraints | None,
+        orders: list[NDArray[np.intp] | None],
     ) -> Self:
         self._constraints = constraints
+        self._class_orders = orders
         self.encoder_ = encoder
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
         self.attribute_kinds_ = encoder.kinds_
-        # scikit-learn's scorers assume that the classes of a single output are sorted; with
-        # several outputs the classes of an ordinal attribute are in the order of its levels.
-        is_single = encoder.n_outputs_ == 1
-        self.classes_ = np.sort(encoder.classes_[0]) if is_single else encoder.classes_
+        classes = [
+            levels if order is None else levels[order]
+            for levels, order in zip(encoder.classes_, orders, strict=True)
+        ]
+        self.classes_ = classes[0] if encoder.n_outputs_ == 1 else classes
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -384,7 +392,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         classes : array-like, or list of array-like, default=None
             In the first call, all labels of the only attribute, or those of each of several, as
             in scikit-learn. Labels that neither `attributes` nor `classes` declare are read from
-            y.
+            y. In later calls they may be left out.
 
         Returns
         -------
@@ -395,7 +403,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         UnseenLabelError
             If y has a label that is not among the classes of the first call.
         ValueError
-            As for :meth:`fit`, or if a weight is "balanced", which needs all labels at once.
+            As for :meth:`fit`, if `classes` are not those of the first call, or if a weight is
+            "balanced", which needs all labels at once.
         """
         state: tuple[Any, ...] = ()
         X, y, sample_weight, label_weight, category = align_rows(
@@ -466,9 +475,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         # old predictions would no longer be bit-identical.
         new = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = merge_encoders(self.encoder_, new.encoder_)
+        score_names(encoder)  # raises an error if two columns have one name
         constraints = get_constraints(self, encoder)
         self._network.grow(new._network.branches)
-        return self._store_outputs(encoder, constraints)
+        # The columns of the old attributes stay as they are, those of a single one sorted.
+        orders = self._class_orders + [None] * new.n_outputs_
+        return self._store_outputs(encoder, constraints, orders)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(

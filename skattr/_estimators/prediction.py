@@ -43,6 +43,9 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
     n_outputs_: int
     categories_: NDArray[Any]
     _kind: InputKind
+    # The order of an output's classes in classes_ and in the columns of predict_proba and
+    # transform, None if it is that of the encoder.
+    _class_orders: list[NDArray[np.intp] | None]
     _constraints: LogicalConstraints | None
 
     @property
@@ -129,10 +132,11 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         probas = probabilities(logits, self._network.layout)
         for proba in probas:
             proba[unreadable] = np.nan
-        if self.n_outputs_ == 1:
-            # scikit-learn's scorers assume that the classes of a single output are sorted.
-            return probas[0][:, np.argsort(self.encoder_.classes_[0])]
-        return probas
+        probas = [
+            proba if order is None else proba[:, order]
+            for proba, order in zip(probas, self._class_orders, strict=True)
+        ]
+        return probas[0] if self.n_outputs_ == 1 else probas
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return the outputs named by :meth:`get_feature_names_out`.
@@ -153,7 +157,9 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         values, unreadable = self._outputs(X, "features" if is_features else "logits")
         if not is_features:
             layout = self._network.layout
-            values = transform_columns(values, layout, self.attribute_kinds_, self.transform_output)
+            values = transform_columns(
+                values, layout, self.attribute_kinds_, self.transform_output, self._class_orders
+            )
         values[unreadable] = np.nan
         return values
 
@@ -172,7 +178,13 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         if self.transform_output == "features":
             n_features = self._network.n_features
             return np.array([f"feature{j}" for j in range(n_features)], dtype=object)
-        return column_names(self.output_names_, self.encoder_.classes_, self.attribute_kinds_)
+        classes = [
+            levels if order is None or kind == "binary" else levels[order]
+            for levels, order, kind in zip(
+                self.encoder_.classes_, self._class_orders, self.attribute_kinds_, strict=True
+            )
+        ]
+        return column_names(self.output_names_, classes, self.attribute_kinds_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows whose known labels are all predicted.
