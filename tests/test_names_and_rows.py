@@ -26,6 +26,7 @@ from skattr import (
     inspection,
     metrics,
 )
+from skattr.datasets import check_images
 from skattr.exceptions import RowIndexWarning
 from skattr.losses import CrossEntropyLoss
 from skattr.model_selection import (
@@ -407,6 +408,7 @@ ROWS = {
     "threshold curves": lambda of: inspection.ThresholdCurveDisplay.from_predictions(Y, of(PROBA)),
     "reliability": lambda of: inspection.ReliabilityDisplay.from_estimator(fitted(), X, of(Y)),
     "errors": lambda of: inspection.ErrorCorrelationDisplay.from_estimator(fitted(), X, of(Y)),
+    "check_images": lambda of: check_images(IMAGES, target=of(Y)),
     "gallery": lambda of: gallery(of(IMAGES)),
     "suspected_label_errors": lambda of: inspection.suspected_label_errors(Y, of(PROBA)),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.scores import column_names
+from skattr._targets.alignment import column_names_of, is_numbered
 from skattr._targets.columns import read_labels
 from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
@@ -234,13 +235,43 @@ def score_names(encoder: AttributeEncoder) -> NDArray[np.object_]:
     return column_names(encoder.output_names_, classes, encoder.kinds_)
 
 
-def classes_of_columns(response: Any, encoder: AttributeEncoder) -> list[NDArray[Any]] | None:
+def classes_of_columns(
+    response: Any, encoder: AttributeEncoder, given: Any = None
+) -> list[NDArray[Any]] | None:
     """Return the classes of the columns of a `predict_proba`, None for those of the encoder.
 
-    A list has one array per output. The classes differ for two or more columns of a single
-    output, which are in sorted order. One column has the scores of the positive class.
+    Parameters
+    ----------
+    response : ndarray, or list with one per output
+    encoder : AttributeEncoder
+    given : object, optional
+        What the response was read from. Columns of a DataFrame that are called like the classes
+        are these classes, in any order. Without names, two or more columns of a single output are
+        in sorted order. One column has the scores of the positive class.
     """
-    is_list = isinstance(response, list | tuple) and len(response) > 0
-    shape = np.shape(response[0] if is_list else response)
-    is_sorted = encoder.n_outputs_ == 1 and len(shape) == 2 and shape[1] > 1
-    return [public_classes(encoder)] if is_sorted else None
+    parts, tables = (
+        list(values) if isinstance(values, list | tuple) else [values]
+        for values in (response, given)
+    )
+    if len(parts) != encoder.n_outputs_:
+        return None
+    public = [public_classes(encoder)] if encoder.n_outputs_ == 1 else encoder.classes_
+    tables = tables if len(tables) == len(parts) else [None] * len(parts)
+    found = [
+        _named_classes(table, levels) if np.ndim(part) == 2 and np.shape(part)[1] > 1 else own
+        for part, table, levels, own in zip(parts, tables, public, encoder.classes_, strict=True)
+    ]
+    is_own = all(one is other for one, other in zip(found, encoder.classes_, strict=True))
+    return None if is_own else found
+
+
+def _named_classes(part: Any, classes: NDArray[Any]) -> NDArray[Any]:
+    """Return classes in the order of the columns that are called like them, if these are."""
+    names, labels = column_names_of(part), classes.tolist()
+    if names is None or is_numbered(names):
+        return classes
+    if set(names) != set(labels):  # columns of a file are called "1" for the class 1
+        names, labels = list(map(str, names)), list(map(str, labels))
+    if len(names) != len(labels) or set(names) != set(labels):
+        return classes
+    return classes[[labels.index(name) for name in names]]

@@ -92,8 +92,9 @@ def score_predictions(
     table = read_labels(y_true, missing_label, "y_true")
     encoder = AttributeEncoder(attributes, missing_label)
     codes = encoder.fit_transform(table)
-    response = read_response(match_scores(y_score, table))
-    classes = classes_of_columns(response, encoder)
+    y_score = match_scores(y_score, table)
+    response = read_response(y_score)
+    classes = classes_of_columns(response, encoder, y_score)
     scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):

@@ -76,7 +76,8 @@ class ThresholdCalibrator(
         used.
     attributes, missing_label : default=None
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
-        classifier the scores come from: the order of ordinal levels is that of their columns.
+        classifier the scores come from: among several attributes, the order of ordinal levels is
+        that of their columns if these have no names.
     n_jobs : int, default=None
         Number of threads.
 
@@ -240,7 +241,7 @@ class ThresholdCalibrator(
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            classes = classes_of_columns(parts, encoder)
+            classes = classes_of_columns(parts, encoder, X)
         else:
             owner: Any = self if probe is None else probe
             array = validate_data(
@@ -253,7 +254,7 @@ class ThresholdCalibrator(
             # scikit-learn has checked that a DataFrame has the columns of fit in their order.
             array = array if owner._order is None else array[:, owner._order]
             parts = split_columns(array, encoder)
-            classes = classes_of_columns(array, encoder)
+            classes = classes_of_columns(array, encoder, None)
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)

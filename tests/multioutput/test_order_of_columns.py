@@ -11,8 +11,15 @@ from sklearn.pipeline import make_pipeline
 
 from skattr import AttributeClassifier, ThresholdCalibrator, TunedThresholdMultiOutputCV
 from skattr.exceptions import ClassOrderWarning
-from skattr.inspection import CooccurrenceDisplay
-from skattr.metrics import attribute_report, f1_score, get_scorer, log_loss, make_attribute_scorer
+from skattr.inspection import CooccurrenceDisplay, ThresholdCurveDisplay
+from skattr.metrics import (
+    attribute_report,
+    f1_score,
+    get_scorer,
+    log_loss,
+    make_attribute_scorer,
+    roc_auc_score,
+)
 
 LEVELS = ["young", "adult", "old"]  # sorted: adult, old, young
 AGES = {"age": ("ordinal", LEVELS)}
@@ -68,6 +75,33 @@ def test_one_ordinal_attribute_downstream(fitted, method):
     for table in (frame, frame.iloc[:, [2, 0, 1]], by_level):
         named = ThresholdCalibrator(attributes=AGES).fit(table, AGE)
         assert named.score(table, AGE) == accuracy
+
+
+def test_columns_called_like_classes(fitted):
+    """Columns of probabilities with the names of the classes are matched by name."""
+    proba = fitted.predict_proba(X)
+    by_level = pd.DataFrame(proba, columns=fitted.classes_)[LEVELS]
+    for attributes in (AGES, None):
+        expected, found = (log_loss(AGE, p, attributes=attributes) for p in (proba, by_level))
+        assert found == expected
+    hats = pd.DataFrame({"hat": (HAT == "hat").astype(int)})
+    positive = 1 / (1 + np.exp(-LATENT))
+    named = pd.DataFrame({1: positive, 0: 1 - positive})
+    expected = sklearn.metrics.roc_auc_score(hats["hat"], positive)
+    for scores in (positive, named, named[[0, 1]], [named]):
+        assert roc_auc_score(hats, scores) == pytest.approx(expected)
+    y = AGE.to_frame().assign(hat=hats)
+    scores = [by_level.iloc[:, [2, 0, 1]], named]
+    report = attribute_report(y, y_score=scores)
+    assert report.loc["age", "accuracy"] == pytest.approx((fitted.predict(X) == AGE).mean())
+    assert report.loc["hat", "roc_auc"] == pytest.approx(expected)
+    calibrator = ThresholdCalibrator().fit(scores, y)
+    assert calibrator.best_score_ > 0.5
+    np.testing.assert_array_equal(calibrator.predict(scores)[:, 0], fitted.predict(X))
+    curve = ThresholdCurveDisplay.from_predictions(hats, [named])
+    assert curve.at("recall", [0.5])[0] == pytest.approx(
+        sklearn.metrics.recall_score(hats["hat"], positive >= 0.5)
+    )
 
 
 def test_a_pipeline_of_one_ordinal_attribute():
