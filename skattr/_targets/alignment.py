@@ -52,7 +52,8 @@ def column_order(
         at = {name: position for position, name in enumerate(given)}
         order = [at[name] for name in wanted]
         return None if order == list(range(len(order))) else order
-    if is_numbered(given) or is_numbered(wanted):
+    # Chosen numbers, such as [0, 2] beside [0, 1], are names.
+    if is_numbered(given) or (is_numbered(wanted) and set(given).isdisjoint(wanted)):
         return None
     differences = [
         f"{verb} {format_classes([name for name in names if name not in set(others)])}"

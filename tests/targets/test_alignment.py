@@ -47,6 +47,15 @@ def test_other_columns_are_an_error(given, message):
         column_order(given, ["a", "b", "c"], "y", "X")
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [([0, 2], [0, 1]), (["y0", "y2"], ["y0", "y1"]), ([1, 2], [0, 1])]
+)
+def test_chosen_numbers_are_names(given, wanted):
+    """Some columns of a larger table are not those of the numbered one by position."""
+    with pytest.raises(ValueError, match="y lacks"):
+        column_order(given, wanted, "y", "X")
+
+
 def test_match_columns_moves_the_values():
     """A column keeps its values, its dtype and the index."""
     table = pd.DataFrame({"b": [1, 2], "a": ["x", "y"]}, index=[5, 4])
