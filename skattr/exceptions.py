@@ -45,6 +45,10 @@ class ClassOrderWarning(SkattrWarning):
     """The scores of an attribute seem to have its classes in another order than its labels."""
 
 
+class RowIndexWarning(SkattrWarning):
+    """Two pandas objects whose rows are matched by position have different row labels."""
+
+
 class DatasetWarning(SkattrWarning):
     """A dataset was read, but some of its rows are doubtful."""
 

@@ -12,8 +12,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
+from skattr._utils.parameters import Number
 from skattr.nn import SummedAsymmetric, SummedCrossEntropy, SummedFocal, SummedPartialAsymmetric
 
 __all__ = [
@@ -24,13 +25,13 @@ __all__ = [
     "make_criterion",
 ]
 
-_AT_LEAST_0 = [Interval(Real, 0, None, closed="left")]
-_SMOOTHING = [Interval(Real, 0, 1, closed="left")]
-_SHARE = [Interval(Real, 0, 1, closed="both")]
+_AT_LEAST_0 = [Number(Real, 0, None, closed="left")]
+_SMOOTHING = [Number(Real, 0, 1, closed="left")]
+_SHARE = [Number(Real, 0, 1, closed="both")]
 _POLICY: dict[str, list[Any]] = {
     "unknown": [StrOptions({"ignore", "negative", "selective"})],
     "prior_threshold": [*_SHARE, None],
-    "top_k": [Interval(Integral, 0, None, closed="left")],
+    "top_k": [Number(Integral, 0, None, closed="left")],
 }
 
 
@@ -315,6 +316,28 @@ _NAMED: dict[str, type[_Loss]] = {
 }
 
 
+def as_loss(loss: Any) -> Any:
+    """Return the object that a name stands for, and anything else unchanged.
+
+    Raises
+    ------
+    ValueError
+        If a string is no name of a loss.
+    """
+    if not isinstance(loss, str):
+        return loss
+    if loss not in _NAMED:
+        raise ValueError(_invalid(loss))
+    return _NAMED[loss]()
+
+
+def _invalid(loss: Any) -> str:
+    return (
+        f"loss must be one of {list(_NAMED)}, an object of skattr.losses such as "
+        f"AsymmetricLoss(clip=0.1), or a subclass of skattr.nn.SummedCrossEntropy; got {loss!r}."
+    )
+
+
 def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[str, Any]]:
     """Return the class or function that builds a loss, and its arguments.
 
@@ -343,8 +366,7 @@ def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[s
     >>> make_criterion(AsymmetricLoss(clip=0.1))[1]["clip"]
     0.1
     """
-    if isinstance(loss, str) and loss in _NAMED:
-        loss = _NAMED[loss]()
+    loss = as_loss(loss)
     if isinstance(loss, _Loss):
         loss.check()
         return loss.criterion, loss.get_params()
@@ -355,7 +377,4 @@ def make_criterion(loss: Any) -> tuple[Callable[..., SummedCrossEntropy], dict[s
         is_maker = isroutine(loss) or isinstance(loss, partial)
     if is_maker:
         return loss, {}
-    raise ValueError(
-        f"loss must be one of {list(_NAMED)}, an object of skattr.losses such as "
-        f"AsymmetricLoss(clip=0.1), or a subclass of skattr.nn.SummedCrossEntropy; got {loss!r}."
-    )
+    raise ValueError(_invalid(loss))

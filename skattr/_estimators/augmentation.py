@@ -5,12 +5,12 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from sklearn.base import clone
-from sklearn.utils._param_validation import Interval
 
 from skattr._estimators.options import ParameterObject
+from skattr._utils.parameters import Number
 
-_SHARE = Interval(Real, 0, 0.5, closed="both")
-_FACTOR = Interval(Real, 0, 1, closed="left")
+_SHARE = Number(Real, 0, 0.5, closed="both")
+_FACTOR = Number(Real, 0, 1, closed="left")
 
 
 @dataclass(eq=False, repr=False)
@@ -91,13 +91,13 @@ class Augmentation(ParameterObject):
         "flip": ["boolean"],
         "shift": [_SHARE],
         "zoom": [_FACTOR],
-        "rotation": [Interval(Real, 0, 180, closed="both")],
+        "rotation": [Number(Real, 0, 180, closed="both")],
         "brightness": [_FACTOR],
         "contrast": [_FACTOR],
         "saturation": [_FACTOR],
         "hue": [_SHARE],
         "erase": [_FACTOR],
-        "mixup": [Interval(Real, 0, None, closed="left")],
+        "mixup": [Number(Real, 0, None, closed="left")],
         "test_flip": ["boolean"],
     }
 

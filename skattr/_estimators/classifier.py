@@ -18,6 +18,7 @@ from skattr._estimators.data import (
     Codes,
     Metadata,
     TrainingData,
+    check_same_classes,
     read_data,
     select_rows,
     warn_no_label,
@@ -25,7 +26,9 @@ from skattr._estimators.data import (
 from skattr._estimators.fitting import fit_net, partial_fit_net
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.prediction import AttributePredictor
+from skattr._multioutput.classes import class_orders, score_names
 from skattr._multioutput.constraints import get_constraints
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.declarations import with_classes
@@ -164,9 +167,11 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     Attributes
     ----------
     classes_ : ndarray, or list of ndarray for several attributes
-        Classes, in the order of the columns of `predict_proba`. Those of a single attribute are
-        sorted, as scikit-learn's scorers require, whichever level `attributes` declares positive.
-        Of several binary attributes the positive level is the second class.
+        Classes, in the order of the columns of `predict_proba` and of `transform`. Those of a
+        single attribute are sorted, as scikit-learn's metrics assume that columns of scores are
+        in the sorted order of y; :meth:`add_attributes` leaves them so. With several attributes,
+        the classes of an ordinal one are in the order of its levels, and the positive level of a
+        binary one is the second class.
     n_outputs_ : int
         Number of attributes.
     output_names_ : list
@@ -268,11 +273,13 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             numeric features (n, n_features). A column ``category`` of a DataFrame is the
             category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
-            Labels; NaN, None and pandas.NA are missing labels.
+            Labels; NaN, None and pandas.NA are missing labels. Rows belong to those of X by
+            position; the indexes of pandas objects are compared.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
-        label_weight : array-like of shape (n, n_outputs), default=None
-            Weight of each label, multiplied with `sample_weight`. The weight of a missing label
+        label_weight : array-like of shape (n, n_outputs) or DataFrame, default=None
+            Weight of each label, multiplied with `sample_weight`. Columns of a DataFrame are
+            matched with those of y by name. The weight of a missing label
             counts only if `loss` treats it as a negative.
         category : array-like of shape (n,), default=None
             Category of the object in each row, None if unknown; for `category_prior`, if X has
@@ -285,19 +292,29 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         Raises
         ------
         ValueError
-            If a parameter, X, y or a weight is invalid, or no label is known.
+            If a parameter, X, y or a weight is invalid, no label is known, or the indexes of two
+            pandas objects have the same labels in another order.
         ImageReadError, InvalidBoxError
             If an image cannot be read or a box exceeds it; path and row are named. With
             ``on_bad_image="warn"`` only if no image can be read.
+
+        Warns
+        -----
+        RowIndexWarning
+            If the indexes of two pandas objects have different labels.
         """
+        X, y, *metadata = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         encoder, codes = self._encode(y)
-        return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
+        return self._fit(X, codes, tuple(metadata), encoder)
 
     def _encode(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, Codes]:
         table = read_labels(y, self.missing_label)
         attributes = with_classes(self.attributes, classes, table.names)
         encoder = AttributeEncoder(attributes, self.missing_label)
         codes = encoder.fit_transform(table)
+        score_names(encoder)  # raises an error if two columns have one name
         details = "; their classes are predicted with equal probabilities."
         warn_no_label(encoder, encoder.known_ == 0, details)
         return encoder, codes
@@ -330,20 +347,25 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             self.__dict__.pop(name, None)
             if value is not None:
                 setattr(self, name, value)
-        return self._store_outputs(data.encoder, constraints)
+        return self._store_outputs(data.encoder, constraints, class_orders(data.encoder))
 
     def _store_outputs(
-        self, encoder: AttributeEncoder, constraints: LogicalConstraints | None
+        self,
+        encoder: AttributeEncoder,
+        constraints: LogicalConstraints | None,
+        orders: list[NDArray[np.intp] | None],
     ) -> Self:
         self._constraints = constraints
+        self._class_orders = orders
         self.encoder_ = encoder
         self.n_outputs_ = encoder.n_outputs_
         self.output_names_ = encoder.output_names_
         self.attribute_kinds_ = encoder.kinds_
-        # scikit-learn's scorers assume that the classes of a single output are sorted; with
-        # several outputs the classes of an ordinal attribute are in the order of its levels.
-        is_single = encoder.n_outputs_ == 1
-        self.classes_ = np.sort(encoder.classes_[0]) if is_single else encoder.classes_
+        classes = [
+            levels if order is None else levels[order]
+            for levels, order in zip(encoder.classes_, orders, strict=True)
+        ]
+        self.classes_ = classes[0] if encoder.n_outputs_ == 1 else classes
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -365,11 +387,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         Parameters
         ----------
         X, y, sample_weight, label_weight, category
-            As for :meth:`fit`. The first call must know the classes of all later ones.
+            As for :meth:`fit`. The first call must know the classes of all later ones, in which
+            the columns of a DataFrame y may be in any order.
         classes : array-like, or list of array-like, default=None
             In the first call, all labels of the only attribute, or those of each of several, as
             in scikit-learn. Labels that neither `attributes` nor `classes` declare are read from
-            y.
+            y. In later calls they may be left out.
 
         Returns
         -------
@@ -380,10 +403,16 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         UnseenLabelError
             If y has a label that is not among the classes of the first call.
         ValueError
-            As for :meth:`fit`, or if a weight is "balanced", which needs all labels at once.
+            As for :meth:`fit`, if `classes` are not those of the first call, or if a weight is
+            "balanced", which needs all labels at once.
         """
         state: tuple[Any, ...] = ()
+        X, y, sample_weight, label_weight, category = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         if hasattr(self, "net_"):
+            check_same_classes(classes, y, self.encoder_)
+            y, label_weight = self.encoder_.match_columns(y, label_weight)
             encoder, codes = self.encoder_, self.encoder_.transform(y)
             state = (self._kind, getattr(self, "categories_", None))
         else:
@@ -430,6 +459,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             If the classifier has an attribute of that name, or as for :meth:`fit`.
         """
         check_is_fitted(self)
+        X, y, sample_weight, label_weight = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight
+        )
         features, unreadable = self._outputs(X, "features", needs_some=True)
         y = name_new_attributes(y, self.output_names_)
         if len(unreadable):
@@ -443,9 +475,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         # old predictions would no longer be bit-identical.
         new = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = merge_encoders(self.encoder_, new.encoder_)
+        score_names(encoder)  # raises an error if two columns have one name
         constraints = get_constraints(self, encoder)
         self._network.grow(new._network.branches)
-        return self._store_outputs(encoder, constraints)
+        # The columns of the old attributes stay as they are, those of a single one sorted.
+        orders = self._class_orders + [None] * new.n_outputs_
+        return self._store_outputs(encoder, constraints, orders)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(
@@ -472,6 +507,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             trained on it; the fitted network is trained on all rows. A float: outputs for this
             share of rows, held out from the only network that is trained, and NaN elsewhere.
         """
+        X, y, *metadata = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+        )
         encoder, codes = self._encode(y)
-        metadata = (sample_weight, label_weight, category)
-        return cross_fit_transform(self, X, y, codes, metadata, encoder)
+        return cross_fit_transform(self, X, y, codes, tuple(metadata), encoder)

@@ -33,6 +33,9 @@ from skattr._inputs.checks import (
 )
 from skattr._inputs.rows import FeatureRows, FileRows, Rows
 from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
+from skattr._targets.alignment import match_columns
+from skattr._targets.columns import read_labels
+from skattr._targets.declarations import with_classes
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
 from skattr._training.loader import find_unreadable
@@ -248,6 +251,7 @@ def read_data(
     TrainingData
     """
     sample_weight, label_weight, category = metadata
+    label_weight = match_columns(label_weight, encoder.output_names_, "label_weight", "y")
     rows, column, kind = check_X(classifier, X, fitted)
     weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
@@ -265,6 +269,23 @@ def read_data(
     category = category_series(category, len(rows))
     categories = read_categories(category) if categories is None else categories
     return replace(data, category=category_codes(category, categories), categories=categories)
+
+
+def check_same_classes(classes: Any, y: Any, encoder: AttributeEncoder) -> None:
+    """Raise a ValueError if the `classes` of a later `partial_fit` are not those of the encoder."""
+    if classes is None:
+        return
+    table = read_labels(y, encoder.missing_label)
+    # `classes` lists attributes in the order of the columns of this y.
+    declared = with_classes(None, classes, table.names) or {}
+    names = encoder.match_names(table).names
+    for name, levels in zip(names, encoder.classes_, strict=True):
+        given = declared[name][1] if name in declared else levels.tolist()
+        if set(given) != set(levels.tolist()):
+            raise ValueError(
+                f"`classes` lists {given} for {name!r}, but the first call of partial_fit (or fit) "
+                f"had {levels.tolist()}; pass the same classes, or None."
+            )
 
 
 def select_rows(rows: Any, *parts: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from skattr._cache.embeddings import EmbeddingStore
 from skattr._cache.keys import image_keys
-from skattr._estimators.options import AT_LEAST_1, ImageReading, TrainingOptions, as_object, resolve
+from skattr._estimators.options import ImageReading, TrainingOptions, as_object, resolve
 from skattr._estimators.parameters import NestedParameters, check_image_size, random_generator
 from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
 from skattr._inputs.decoding import PREPROCESSING
@@ -28,6 +28,7 @@ from skattr._training.dataset import AttributeDataset
 from skattr._training.devices import is_cuda, resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork
 from skattr._training.loader import BatchLoader
+from skattr._utils.parameters import AT_LEAST_1, RANDOM_STATE
 from skattr.exceptions import ImageReadError
 
 _NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
@@ -137,7 +138,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         "images": [StrOptions({"exact", "scaled"}), ImageReading, None],
         "cache": [str, os.PathLike, None],
         "cache_key": [StrOptions({"content", "stat"})],
-        "random_state": ["random_state"],
+        "random_state": RANDOM_STATE,
         "verbose": ["verbose"],
     }
 

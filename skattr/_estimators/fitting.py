@@ -26,6 +26,8 @@ from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
 from skattr._inputs.rows import FeatureRows, Rows
 from skattr._inputs.unreadable import warn_unreadable
+from skattr._targets.alignment import is_numbered
+from skattr._targets.codes import format_classes
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
@@ -179,6 +181,12 @@ def _start(
     # ones they are no layout that fit would build.
     if not isinstance(network.layout, BranchLayout):
         raise ValueError(f"{continues} attributes were added to it; call fit on all attributes.")
+    old, new = classifier.encoder_.output_names_, data.encoder.output_names_
+    if old != new and not (is_numbered(old) or is_numbered(new)):
+        raise ValueError(
+            f"{continues} the columns of y are {format_classes(new)} and those of that fit were "
+            f"{format_classes(old)}, in this order; pass these, or set warm_start=False."
+        )
     is_same = network.layout == problem.layout and all(
         np.array_equal(new, old)
         for new, old in zip(data.encoder.classes_, classifier.encoder_.classes_, strict=True)

@@ -6,9 +6,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
-AT_LEAST_1 = Interval(Integral, 1, None, closed="left")
+from skattr._utils.parameters import AT_LEAST_1, Number
 
 
 class ParameterObject(BaseEstimator):
@@ -17,6 +17,8 @@ class ParameterObject(BaseEstimator):
     The first parameter of a subclass is the one that a string sets, where a classifier takes the
     string as shorthand for the object.
     """
+
+    _name: ClassVar[str]  # of the classifier's parameter that takes the object
 
     def settings(self) -> dict[str, Any]:
         """Check the parameters and return them.
@@ -38,9 +40,19 @@ Object = TypeVar("Object", bound=ParameterObject)
 
 
 def as_object(kind: type[Object], value: Object | str | None) -> Object:
-    """Return a parameter object for an object, its shorthand string, or None (the defaults)."""
+    """Return a parameter object for an object, its shorthand string, or None (the defaults).
+
+    Raises
+    ------
+    ValueError
+        If the value is something else, such as an object of another parameter.
+    """
     if isinstance(value, kind):
         return value
+    if value is not None and not isinstance(value, str):
+        raise ValueError(
+            f"{kind._name} must be an object of {kind.__name__}, a string or None; got {value!r}."
+        )
     return kind() if value is None else kind(value)
 
 
@@ -86,10 +98,11 @@ class Branches(ParameterObject):
     AttributeClassifier(branches=Branches(dropout=0.2, hidden=32))
     """
 
+    _name: ClassVar[str] = "branches"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "binary": [StrOptions({"sigmoid", "softmax"})],
         "hidden": [AT_LEAST_1, None],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Number(Real, 0, 1, closed="left")],
         "ordinal_predict": [StrOptions({"median", "mode"})],
     }
 
@@ -142,11 +155,12 @@ class ImageReading(ParameterObject):
                                             num_workers=4))
     """
 
+    _name: ClassVar[str] = "images"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "decoding": [StrOptions({"exact", "scaled"})],
         "cache": [StrOptions({"memory"}), None],
         "on_bad_image": [StrOptions({"raise", "warn"})],
-        "num_workers": [Interval(Integral, 0, None, closed="left")],
+        "num_workers": [Number(Integral, 0, None, closed="left")],
     }
 
     decoding: Any = "exact"
@@ -193,10 +207,11 @@ class TrainingOptions(ParameterObject):
     >>> search = GridSearchCV(classifier, {"training__ema_decay": [None, 0.99]})
     """
 
+    _name: ClassVar[str] = "training"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "lr_schedule": [StrOptions({"onecycle", "cosine"}), None],
-        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_decay": [Number(Real, 0, 1, closed="neither"), None],
+        "clip_norm": [Number(Real, 0, None, closed="neither"), None],
         "accumulate": [AT_LEAST_1],
         "precision": [StrOptions({"auto", "float32", "float64", "bfloat16"})],
         "compile": ["boolean"],
@@ -250,10 +265,11 @@ class FineTuning(ParameterObject):
     {'freeze': 'stages:3', 'layer_decay': 1.0, 'unfreeze_every': 2}
     """
 
+    _name: ClassVar[str] = "fine_tuning"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "freeze": [str, None],
         "unfreeze_every": [AT_LEAST_1, None],
-        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "layer_decay": [Number(Real, 0, 1, closed="right")],
     }
 
     freeze: str | None = None

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from skattr._estimators.augmentation import as_augmentation, augmentation_settings
 from skattr._estimators.options import (
-    AT_LEAST_1,
     Branches,
     FineTuning,
     ImageReading,
@@ -21,6 +20,8 @@ from skattr._estimators.options import (
     as_object,
     resolve,
 )
+from skattr._utils.parameters import AT_LEAST_1, RANDOM_STATE, Number
+from skattr.losses import as_loss
 
 _OBJECTS: dict[str, type[ParameterObject]] = {
     "branches": Branches,
@@ -67,15 +68,42 @@ class NestedParameters(BaseEstimator):
             The estimator itself.
         """
         own = self.get_params(deep=False)
-        outer_names = {name.partition("__")[0] for name in params if "__" in name}
-        for name in outer_names & own.keys():
-            value = params.get(name, own[name])
-            if name in _OBJECTS:
-                params[name] = as_object(_OBJECTS[name], value)
-            elif name == "augment":
-                params[name] = as_augmentation(value)
+        for nested in [name for name in params if "__" in name]:
+            name, _, inner = nested.partition("__")
+            if name in own:
+                value = params.get(name, own[name])
+                params[name] = _object_of(name, value)
+                _check_nested(nested, params[name], value, inner.partition("__")[0])
         super().set_params(**params)
         return self
+
+
+def _object_of(name: str, value: Any) -> Any:
+    """Return the object whose parameters nested names set, made from a string or None."""
+    if name in _OBJECTS:
+        return as_object(_OBJECTS[name], value)
+    if name == "loss":
+        return as_loss(value)
+    if name == "augment":
+        augmentation_settings(value)  # an error that names the presets if it is none of them
+        return as_augmentation(value)
+    return value
+
+
+def _check_nested(nested: str, owner: Any, value: Any, inner: str) -> None:
+    """Raise a ValueError if a nested name sets a parameter that the value does not have."""
+    name = nested.partition("__")[0]
+    if not hasattr(owner, "set_params"):
+        raise ValueError(
+            f"{nested!r} sets a parameter of {name}, but {name}={value!r} has no parameters; set "
+            f"{name} to an object that has, or set it as a whole."
+        )
+    valid = owner.get_params(deep=False)
+    if owner is not value and inner not in valid:  # of an object, scikit-learn says so
+        raise ValueError(
+            f"Invalid parameter {inner!r} of {name}={value!r}, which stands for {owner!r}. Valid "
+            f"are {sorted(valid)}; for others, set {name} to an object that has them."
+        )
 
 
 @dataclass(eq=False, repr=False)
@@ -88,21 +116,21 @@ class ClassifierParameters(NestedParameters):
         "image_size": [AT_LEAST_1, tuple, list],
         "augment": [str, callable, HasMethods(["get_params", "set_params"]), None],
         "max_epochs": [AT_LEAST_1],
-        "random_state": ["random_state"],
+        "random_state": RANDOM_STATE,
         "attributes": [Mapping, None],
         "missing_label": "no_validation",
         "constraints": [Mapping, None],
         "category_prior": [StrOptions({"joint", "condition", "auxiliary"}), None],
         "branches": [StrOptions({"sigmoid", "softmax"}), Branches, None],
         "loss": [str, callable, HasMethods(["get_params", "set_params"])],
-        "pos_weight": [str, Interval(Real, 0, None, closed="neither"), Mapping, "array-like", None],
+        "pos_weight": [str, Number(Real, 0, None, closed="neither"), Mapping, "array-like", None],
         "class_weight": [str, Mapping, list, None],
         "attribute_weight": [str, Mapping, "array-like", None],
         "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
-        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "lr": [Number(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "weight_decay": [Number(Real, 0, None, closed="left")],
         "batch_size": [AT_LEAST_1],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "validation_fraction": [Number(Real, 0, 1, closed="neither"), None],
         "early_stopping": ["boolean", AT_LEAST_1],
         "fine_tuning": [str, FineTuning, None],
         "training": [StrOptions({"onecycle", "cosine"}), TrainingOptions, None],
@@ -111,8 +139,8 @@ class ClassifierParameters(NestedParameters):
         "images": [StrOptions({"exact", "scaled"}), ImageReading, None],
         "transform_output": [StrOptions({"proba", "logit", "features"})],
         "cross_fit": [
-            Interval(Integral, 2, None, closed="left"),
-            Interval(Real, 0, 1, closed="neither"),
+            Number(Integral, 2, None, closed="left"),
+            Number(Real, 0, 1, closed="neither"),
             HasMethods(["split", "get_n_splits"]),
             None,
         ],
@@ -161,12 +189,11 @@ def check_image_size(image_size: Any) -> tuple[int, int]:
     ValueError
         If it is neither, or not positive.
     """
-    is_int = isinstance(image_size, Integral) and not isinstance(image_size, bool)
-    pair = (image_size, image_size) if is_int else image_size
+    pair = (image_size, image_size) if AT_LEAST_1.is_satisfied_by(image_size) else image_size
     if (
         not isinstance(pair, Sequence)
         or len(pair) != 2
-        or not all(isinstance(side, Integral) and int(side) > 0 for side in pair)
+        or not all(AT_LEAST_1.is_satisfied_by(side) for side in pair)
     ):
         raise ValueError(
             "image_size must be a positive int or a pair (height, width) of positive ints, "

@@ -19,6 +19,7 @@ from skattr._estimators.probabilities import (
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import check_any_readable, unreadable_rows, warn_unreadable
 from skattr._multioutput.scores import column_names, exact_match
+from skattr._targets.alignment import align_rows
 from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._training.inference import predict_rows
@@ -42,6 +43,9 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
     n_outputs_: int
     categories_: NDArray[Any]
     _kind: InputKind
+    # The order of an output's classes in classes_ and in the columns of predict_proba and
+    # transform, None if it is that of the encoder.
+    _class_orders: list[NDArray[np.intp] | None]
     _constraints: LogicalConstraints | None
 
     @property
@@ -128,10 +132,11 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         probas = probabilities(logits, self._network.layout)
         for proba in probas:
             proba[unreadable] = np.nan
-        if self.n_outputs_ == 1:
-            # scikit-learn's scorers assume that the classes of a single output are sorted.
-            return probas[0][:, np.argsort(self.encoder_.classes_[0])]
-        return probas
+        probas = [
+            proba if order is None else proba[:, order]
+            for proba, order in zip(probas, self._class_orders, strict=True)
+        ]
+        return probas[0] if self.n_outputs_ == 1 else probas
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return the outputs named by :meth:`get_feature_names_out`.
@@ -144,14 +149,17 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         -------
         ndarray of shape (n, n_columns)
             One column per binary attribute (its positive class) and one per class of the other
-            attributes; or the shared features with ``transform_output="features"``. NaN if a row
-            could not be read (``on_bad_image="warn"``).
+            attributes, in the order of `classes_`; or the shared features with
+            ``transform_output="features"``. NaN if a row could not be read
+            (``on_bad_image="warn"``).
         """
         is_features = self.transform_output == "features"
         values, unreadable = self._outputs(X, "features" if is_features else "logits")
         if not is_features:
             layout = self._network.layout
-            values = transform_columns(values, layout, self.attribute_kinds_, self.transform_output)
+            values = transform_columns(
+                values, layout, self.attribute_kinds_, self.transform_output, self._class_orders
+            )
         values[unreadable] = np.nan
         return values
 
@@ -170,7 +178,13 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         if self.transform_output == "features":
             n_features = self._network.n_features
             return np.array([f"feature{j}" for j in range(n_features)], dtype=object)
-        return column_names(self.output_names_, self.encoder_.classes_, self.attribute_kinds_)
+        classes = [
+            levels if order is None or kind == "binary" else levels[order]
+            for levels, order, kind in zip(
+                self.encoder_.classes_, self._class_orders, self.attribute_kinds_, strict=True
+            )
+        ]
+        return column_names(self.output_names_, classes, self.attribute_kinds_)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows whose known labels are all predicted.
@@ -181,7 +195,8 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         Parameters
         ----------
         X : n rows of the kind `fit` was given
-        y : array-like of shape (n,) or (n, n_outputs)
+        y : array-like of shape (n,) or (n, n_outputs), or DataFrame
+            Columns of a DataFrame are matched with those of `fit` by name.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -192,8 +207,11 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         ------
         UnseenLabelError
             If y has a label that is not among the classes of `fit`.
+        ValueError
+            If y has other columns than that of `fit`, or indexes are in another order.
         """
         check_is_fitted(self)
+        X, y, sample_weight = align_rows(X=X, y=y, sample_weight=sample_weight)
         # A label that fit has not seen is a typing error or a level to be declared; counting it
         # as a wrong prediction would hide both.
         codes = self.encoder_.transform(y)

@@ -117,7 +117,11 @@ def predicted_codes(
 
 
 def transform_columns(
-    logits: Floats, layout: Layout, kinds: Sequence[str], output: str = "proba"
+    logits: Floats,
+    layout: Layout,
+    kinds: Sequence[str],
+    output: str = "proba",
+    orders: Sequence[NDArray[np.intp] | None] | None = None,
 ) -> Floats:
     """Return one column per binary attribute, one per class of the others.
 
@@ -129,19 +133,22 @@ def transform_columns(
         Kind of each output.
     output : {"proba", "logit"}
         Probabilities, or log odds (binary) and log probabilities (other kinds).
+    orders : sequence of (ndarray of int or None), optional
+        Order of the classes of each output, None if it is that of the layout.
 
     Returns
     -------
     ndarray of shape (n, n_columns)
     """
     parts = []
-    for j, kind in zip(layout.outputs, kinds, strict=True):
+    for j, kind, order in zip(layout.outputs, kinds, orders or [None] * len(kinds), strict=True):
         part, form = logits[:, layout.slices[j]], layout.forms[j]
         is_pair = kind == "binary" and layout.n_classes[j] == 2
         if output == "proba":
-            parts.append(_probabilities(part, form)[:, int(is_pair) :])
+            values = _probabilities(part, form)[:, int(is_pair) :]
         elif is_pair:
-            parts.append(_log_odds(part, form)[:, np.newaxis])
+            values = _log_odds(part, form)[:, np.newaxis]
         else:
-            parts.append(_log_probabilities(part, form))
+            values = _log_probabilities(part, form)
+        parts.append(values if is_pair or order is None else values[:, order])
     return np.concatenate(parts, axis=1)

@@ -13,6 +13,7 @@ from skattr._inputs.boxes import BOX_COLUMNS, read_boxes
 from skattr._inputs.decoding import Decoding
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._inputs.unreadable import Unreadable, raise_or_record
+from skattr._targets.columns import reject_masked
 from skattr.exceptions import ImageReadError
 
 _ARRAYS = (
@@ -33,7 +34,13 @@ def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
     "pixels", "files" or "features"
         Invalid X is also reported as "features", so that scikit-learn's validation raises the
         error.
+
+    Raises
+    ------
+    TypeError
+        If X is masked or sparse.
     """
+    reject_masked(X, "X")
     if isinstance(X, pd.DataFrame):
         return "files" if "path" in X.columns else "features"
     if isinstance(X, pd.Series):

@@ -27,7 +27,8 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
     """Warn if the scores of an attribute agree far better with its labels in another class order.
 
     If no order is declared, classes are in sorted order, while the classifier may have been given
-    another one. The scores are used in the order of the classes in any case.
+    another one. Columns of a single attribute are read in sorted order even where another order
+    of its levels is declared. The scores are used as they are read in any case.
 
     Parameters
     ----------
@@ -45,18 +46,23 @@ def warn_class_order(scores: Scores, codes: NDArray[Any], encoder: AttributeEnco
     names = encoder.output_names_
     declared = by_attribute_name(encoder.attributes, names, "attributes")
     for j, part in _columns(scores, encoder):
-        if names[j] in declared or encoder.kinds_[j] == "ordinal":
-            continue
         known = (codes[:, j] >= 0) & ~np.isnan(part).any(axis=1)
         order = better_order(codes[known, j], part[known].argmax(axis=1), part.shape[1])
         if order is None:
             continue
         classes = encoder.classes_[j]
+        # Of a single attribute, the columns of scores are in sorted order.
+        columns = np.arange(len(classes)) if len(names) > 1 else np.argsort(classes)
+        remedy = (
+            "Declare the order of the classifier in `attributes`, such as ('categorical', [classes "
+            "in order])."
+        )
+        if names[j] in declared or len(names) == 1:
+            remedy = "Reorder the columns of the scores."
         warnings.warn(
             f"The scores of {names[j]!r} agree with its labels far better in the class order "
-            f"{classes[order].tolist()} than in the order {classes.tolist()}, which was inferred "
-            "from y. Declare the order of the classifier in `attributes`, such as ('categorical', "
-            "[classes in order]).",
+            f"{classes[order][columns].tolist()} than in the order {classes[columns].tolist()}, in "
+            f"which they are read. {remedy}",
             ClassOrderWarning,
             stacklevel=find_stack_level(),
         )

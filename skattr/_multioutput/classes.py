@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skattr._multioutput.scores import column_names
+from skattr._targets.alignment import column_names_of, is_numbered
 from skattr._targets.columns import read_labels
 from skattr._targets.declarations import as_attributes, infer_kind
-from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.encoder import AttributeEncoder, is_binary
 
 # Errors of scikit-learn's classifiers, NumPy and pandas for a missing label in y.
 _MISSING_LABEL_ERRORS = re.compile(
@@ -77,6 +79,7 @@ def encoder_for(
     ----------
     estimator : fitted classifier
     y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+        Columns are matched with the outputs by name, if the classifier knows their names.
     missing_label : scalar, optional
         None uses the `missing_label` of the estimator.
     strict : bool
@@ -97,12 +100,14 @@ def encoder_for(
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     table = read_labels(y, missing_label)
+    fitted = fitted_encoder(estimator)
+    if fitted is not None:
+        table = fitted.match_names(table)
     plain = AttributeEncoder().fit(table)
     _check_missing_label_is_not_a_class(estimator, plain, missing_label)
     learned = classes_per_output(estimator, plain)
     kinds: list[Any] = ["ordinal" if kind == "ordinal" else None for kind in plain.kinds_]
-    fitted = fitted_encoder(estimator)
-    if fitted is not None and fitted.n_outputs_ == plain.n_outputs_:
+    if fitted is not None:
         kinds = list(fitted.kinds_)
         # The public classes of a single output are sorted, whichever of two is positive.
         learned = [
@@ -130,11 +135,27 @@ def fitted_encoder(estimator: Any) -> AttributeEncoder | None:
             estimator = estimator.steps[-1][1]
         elif hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
+        elif hasattr(estimator, "estimator_"):
+            estimator = estimator.estimator_
         elif isinstance(estimator, FrozenEstimator):
             estimator = estimator.estimator
         else:
             return None
     return estimator.encoder_  # type: ignore[no-any-return]
+
+
+def match_outputs(estimator: Any, y: Any, label_weight: Any = None) -> tuple[Any, Any]:
+    """Return y with its columns in the order of a classifier's outputs, and its label weights.
+
+    A classifier of this package knows the names of its outputs, others do not.
+
+    Raises
+    ------
+    ValueError
+        If y is a DataFrame with other columns than that of `fit`.
+    """
+    fitted = fitted_encoder(estimator)
+    return (y, label_weight) if fitted is None else fitted.match_columns(y, label_weight)
 
 
 def _check_missing_label_is_not_a_class(
@@ -185,24 +206,72 @@ def classes_per_output(estimator: Any, encoder: AttributeEncoder) -> list[NDArra
     return found
 
 
-def public_classes(encoder: AttributeEncoder) -> Any:
-    """Return `classes_`: a sorted array, or a list of arrays for several outputs.
+def class_orders(encoder: AttributeEncoder) -> list[NDArray[np.intp] | None]:
+    """Return the order of each output's classes in `classes_` and in the columns of scores.
 
-    For a single output scikit-learn's scorers assume that the columns of `predict_proba` are in
-    sorted order. An ordinal attribute among several outputs keeps the order of its levels.
+    None is the order of the encoder: for several outputs, an ordinal attribute keeps the order of
+    its levels. The classes of a single output are sorted, whichever level is positive: of the
+    metrics of scikit-learn, `roc_auc_score`, `log_loss` and others take columns of scores to be
+    in the sorted order of the labels in y_true, so that they would be wrong without an error.
     """
+    if encoder.n_outputs_ != 1:
+        return [None] * encoder.n_outputs_
+    order = np.argsort(encoder.classes_[0])
+    return [None if np.array_equal(order, np.arange(len(order))) else order]
+
+
+def public_classes(encoder: AttributeEncoder) -> Any:
+    """Return `classes_`: a sorted array, or a list of arrays for several outputs."""
     if encoder.n_outputs_ == 1:
         return np.sort(encoder.classes_[0])
     return encoder.classes_
 
 
-def classes_of_columns(response: Any, encoder: AttributeEncoder) -> list[NDArray[Any]] | None:
+def score_names(encoder: AttributeEncoder) -> NDArray[np.object_]:
+    """Return the names of the columns of a table of scores, as `transform` returns it."""
+    # The positive level of a binary output is its second class, whatever the order of classes_.
+    is_sorted = encoder.n_outputs_ == 1 and not is_binary(encoder)[0]
+    classes = [public_classes(encoder)] if is_sorted else encoder.classes_
+    return column_names(encoder.output_names_, classes, encoder.kinds_)
+
+
+def classes_of_columns(
+    response: Any, encoder: AttributeEncoder, given: Any = None
+) -> list[NDArray[Any]] | None:
     """Return the classes of the columns of a `predict_proba`, None for those of the encoder.
 
-    A list has one array per output. The classes differ for two or more columns of a single
-    output, which are in sorted order. One column has the scores of the positive class.
+    Parameters
+    ----------
+    response : ndarray, or list with one per output
+    encoder : AttributeEncoder
+    given : object, optional
+        What the response was read from. Columns of a DataFrame that are called like the classes
+        are these classes, in any order. Without names, two or more columns of a single output are
+        in sorted order. One column has the scores of the positive class.
     """
-    is_list = isinstance(response, list | tuple) and len(response) > 0
-    shape = np.shape(response[0] if is_list else response)
-    is_sorted = encoder.n_outputs_ == 1 and len(shape) == 2 and shape[1] > 1
-    return [public_classes(encoder)] if is_sorted else None
+    parts, tables = (
+        list(values) if isinstance(values, list | tuple) else [values]
+        for values in (response, given)
+    )
+    if len(parts) != encoder.n_outputs_:
+        return None
+    public = [public_classes(encoder)] if encoder.n_outputs_ == 1 else encoder.classes_
+    tables = tables if len(tables) == len(parts) else [None] * len(parts)
+    found = [
+        _named_classes(table, levels) if np.ndim(part) == 2 and np.shape(part)[1] > 1 else own
+        for part, table, levels, own in zip(parts, tables, public, encoder.classes_, strict=True)
+    ]
+    is_own = all(one is other for one, other in zip(found, encoder.classes_, strict=True))
+    return None if is_own else found
+
+
+def _named_classes(part: Any, classes: NDArray[Any]) -> NDArray[Any]:
+    """Return classes in the order of the columns that are called like them, if these are."""
+    names, labels = column_names_of(part), classes.tolist()
+    if names is None or is_numbered(names):
+        return classes
+    if set(names) != set(labels):  # columns of a file are called "1" for the class 1
+        names, labels = list(map(str, names)), list(map(str, labels))
+    if len(names) != len(labels) or set(names) != set(labels):
+        return classes
+    return classes[[labels.index(name) for name in names]]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from skattr._multioutput.classes import public_classes
 from skattr._multioutput.scores import exact_match
+from skattr._targets.alignment import align_rows
 from skattr._targets.encoder import AttributeEncoder
 
 
@@ -65,12 +66,14 @@ class LabelPredictorMixin:
         Parameters
         ----------
         X : n rows of the kind given to `fit`
-        y : array-like of shape (n,) or (n, n_outputs)
+        y : array-like of shape (n,) or (n, n_outputs), or DataFrame
+            Columns of a DataFrame are matched with those of `fit` by name.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
         -------
         float
         """
+        X, y, sample_weight = align_rows(X=X, y=y, sample_weight=sample_weight)
         predicted = self._predict_codes(X)
         return exact_match(self.encoder_.transform(y), predicted, sample_weight)

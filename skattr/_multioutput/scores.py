@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._targets.columns import reject_masked
+from skattr._targets.alignment import column_names_of, match_columns
+from skattr._targets.columns import LabelTable, reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
 
 Array = NDArray[Any]
@@ -180,8 +181,13 @@ def as_predict_proba(scores: Scores, encoder: AttributeEncoder) -> Any:
         else:
             parts.append(next(others))
     if encoder.n_outputs_ == 1:
-        return parts[0][:, np.argsort(encoder.classes_[0])]
+        return select_public(parts[0], encoder)
     return parts
+
+
+def select_public(part: Floats, encoder: AttributeEncoder) -> Floats:
+    """Return the scores of a single output with its classes in sorted order, as in `classes_`."""
+    return part[:, np.argsort(encoder.classes_[0])]
 
 
 def apply_thresholds(
@@ -240,6 +246,7 @@ def exact_match(
         If all labels are missing, or lengths differ.
     """
     check_consistent_length(predicted, codes, sample_weight)
+    reject_masked(sample_weight, "sample_weight")
     known = (codes >= 0) & (predicted >= 0).any(axis=1, keepdims=True)
     is_labeled = known.any(axis=1)
     if not is_labeled.any():
@@ -253,24 +260,63 @@ def exact_match(
 def column_names(
     names: Sequence[Any], classes: Sequence[NDArray[Any]], kinds: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return column names: "hat" for a binary output, else one such as "color=red" per class."""
-    result: list[str] = []
+    """Return column names: "hat" for a binary output, else one such as "color=red" per class.
+
+    Raises
+    ------
+    ValueError
+        If two columns have the same name; both are described.
+    """
+    sources: list[tuple[str, Any, Any]] = []  # column, attribute, level
     for name, levels, kind in zip(names, classes, kinds, strict=True):
         if kind == "binary" and len(levels) == 2:
-            result.append(str(name))
+            sources.append((str(name), name, None))
         else:
-            result.extend(f"{name}={level}" for level in levels)
-    return np.array(result, dtype=object)
+            labels = np.asarray(levels).tolist()
+            sources.extend((f"{name}={label}", name, label) for label in labels)
+    check_distinct_names(sources)
+    return np.array([column for column, _, _ in sources], dtype=object)
 
 
-def check_same_columns(first: Any, second: Any, first_name: str, second_name: str) -> None:
-    """Raise a ValueError if two DataFrames have the same columns in different orders."""
-    columns, others = (list(getattr(table, "columns", [])) for table in (first, second))
-    if columns != others and set(columns) == set(others):
-        raise ValueError(
-            f"The columns of {first_name} are {columns}, those of {second_name} {others}; they "
-            "must be in the same order."
-        )
+def check_distinct_names(sources: Sequence[tuple[Any, Any, Any]]) -> None:
+    """Raise an error if two columns have the same name.
+
+    Parameters
+    ----------
+    sources : sequence of (column, attribute, level)
+        The level is None for a column of a whole attribute.
+
+    Raises
+    ------
+    ValueError
+        The message describes both columns.
+    """
+    first: dict[Any, str] = {}
+    for column, name, level in sources:
+        described = f"the attribute {name!r}"
+        if level is not None:
+            described = f"the level {level!r} of {described}"
+        if column in first:
+            raise ValueError(
+                f"Two columns would be called {column!r}: {first[column]} and {described}; rename "
+                "one."
+            )
+        first[column] = described
+
+
+def match_scores(scores: Any, table: LabelTable, what: str = "y_score") -> Any:
+    """Return scores with their columns in the order of those of a table of labels.
+
+    Scores that have no names, or a column per class of a single attribute, are not changed.
+
+    Raises
+    ------
+    ValueError
+        If two DataFrames have different columns; `what` is the scores in the message.
+    """
+    columns = column_names_of(scores)
+    has_classes = columns is not None and len(table.names) == 1 and len(columns) > 1
+    return scores if has_classes else match_columns(scores, table.names, what, table.what)
 
 
 def looks_like_proba(scores: Array) -> bool:

@@ -1,6 +1,7 @@
 """The one reader of y: names, index, columns and missing labels of a table of labels."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,12 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from skattr._targets.alignment import (
+    array_names,
+    column_names_of,
+    column_order,
+    take_columns,
+)
 from skattr._targets.codes import UNKNOWN, indicator_block, integer_block, row_blocks
 
 _LARGEST = 255
@@ -46,6 +53,20 @@ class LabelTable:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def matched(self, names: Sequence[Any], other: str) -> "LabelTable":
+        """Return the table with its columns in the order of the names of another table.
+
+        Raises
+        ------
+        ValueError
+            If a DataFrame has other columns; `other` is the other table in the message.
+        """
+        order = column_order(self.names, names, self.what, other) if self.is_named else None
+        if order is None:
+            return self
+        names = [self.names[j] for j in order]
+        return replace(self, names=names, data=take_columns(self.data, order))
 
     def column(self, j: int) -> pd.Series:
         """Return a column as a Series that is indexed by row number."""
@@ -210,7 +231,9 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
         data, names, index = _frame_data(y, what), list(y.columns), y.index
     else:
         data, mask = _array_data(y, what)
-        names = [f"y{j}" for j in range(data.shape[1])]
+        columns = column_names_of(y)  # of a DataFrame that is not of pandas
+        is_named = columns is not None and len(columns) == data.shape[1]
+        names = columns if is_named and columns else array_names(data.shape[1])
     if len(data) == 0:
         raise ValueError(f"{what} is empty: found 0 sample(s) while a minimum of 1 is required.")
     return LabelTable(names, data, mask, index, is_named, missing_label, what)
@@ -369,15 +392,17 @@ def label_array(
 
 
 def reject_masked(values: Any, what: str) -> None:
-    """Raise a TypeError for scores or weights that are masked or sparse.
+    """Raise a TypeError for X, scores, weights or groups that are masked or sparse.
 
-    Labels may be masked, as a missing label has a meaning everywhere. A missing score or weight
-    of a known label has none, and NumPy would read the data under the mask.
+    Labels may be masked, as a missing label has a meaning everywhere. A missing pixel, score,
+    weight or group has none, and NumPy would read the data under the mask.
     """
-    for part in values if isinstance(values, list | tuple) else [values]:
+    is_list = isinstance(values, list | tuple)
+    is_list |= isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 1
+    for part in values if is_list and not isinstance(values, np.ma.MaskedArray) else [values]:
         if isinstance(part, np.ma.MaskedArray):
             raise TypeError(
-                f"{what} is a masked array; pass a plain array, such as {what}.filled(numpy.nan)."
+                f"{what} is a masked array; pass a plain array, such as {what}.filled(value)."
             )
         if scipy.sparse.issparse(part):
             raise TypeError(f"{what} is sparse; pass a dense array.")

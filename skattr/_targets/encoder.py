@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skattr._targets.alignment import column_names_of, column_order, take_columns
 from skattr._targets.codes import UNKNOWN as UNKNOWN
 from skattr._targets.codes import class_positions, format_classes, label_counts, positions
 from skattr._targets.columns import LabelTable, read_labels
@@ -19,6 +20,8 @@ from skattr._targets.declarations import (
     parse_attributes,
 )
 from skattr.exceptions import UnseenLabelError
+
+_FIT = "the y of fit"
 
 
 class AttributeEncoder(TransformerMixin, BaseEstimator):
@@ -147,12 +150,48 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         self._learn(table, codes)
         return self._encode(table, codes)
 
+    def match_names(self, table: LabelTable) -> LabelTable:
+        """Return a table with its columns in the order of the attributes.
+
+        Raises
+        ------
+        ValueError
+            If the table has other columns than the y of `fit`, or another number of them.
+        """
+        table, what = table.matched(self.output_names_, _FIT), table.what
+        if len(table.names) != self.n_outputs_:
+            raise ValueError(
+                f"{what} has {len(table.names)} column(s), but {self.n_outputs_} were fitted: "
+                f"{format_classes(self.output_names_)}."
+            )
+        return table
+
+    def match_columns(self, y: Any, label_weight: Any = None) -> tuple[Any, Any]:
+        """Return y with its columns in the order of the attributes, and its label weights.
+
+        For callers that pass y on. Weights without names have the order of the columns of y.
+
+        Raises
+        ------
+        ValueError
+            If y has other columns than the y of `fit`.
+        """
+        given = column_names_of(y)
+        order = None if given is None else column_order(given, self.output_names_, "y", _FIT)
+        if given is None or order is None:
+            return y, label_weight
+        columns = column_names_of(label_weight)
+        if label_weight is not None and (columns is None or set(columns) != set(given)):
+            label_weight = take_columns(label_weight, order)
+        return take_columns(y, order), label_weight
+
     def transform(self, y: Any) -> NDArray[np.int64]:
         """Encode labels.
 
         Parameters
         ----------
         y : array-like of shape (n,) or (n, n_outputs), Series, DataFrame, sparse or masked array
+            Columns of a DataFrame are matched with those of `fit` by name, in any order.
 
         Returns
         -------
@@ -167,12 +206,11 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             If y has other columns than the y of `fit`.
         """
         check_is_fitted(self, "classes_")
-        table = read_labels(y, self.missing_label)
+        table = self.match_names(read_labels(y, self.missing_label))
         return self._encode(table, table.integer_codes())
 
     def _encode(self, table: LabelTable, codes: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Encode labels, whose integer codes are given if they have any."""
-        self._check_names(table)
         if codes is not None:
             found = class_positions(codes, self.classes_)
             if found is not None:
@@ -191,19 +229,6 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
                 )
             result[rows, j] = found
         return result
-
-    def _check_names(self, table: LabelTable) -> None:
-        names, what = table.names, table.what
-        if len(names) != self.n_outputs_:
-            raise ValueError(
-                f"{what} has {len(names)} column(s), but {self.n_outputs_} were fitted: "
-                f"{self.output_names_}."
-            )
-        if table.is_named and names != self.output_names_:
-            raise ValueError(
-                f"The columns of {what} are {names}, but those of fit were {self.output_names_}; "
-                "they must have the same names in the same order."
-            )
 
     def inverse_transform(self, codes: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Return the labels for codes, each column's own dtype kept where columns agree.

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from skattr._targets.alignment import dict_if_named, match_columns
 from skattr._targets.codes import positions
 from skattr._targets.columns import reject_masked
 from skattr._targets.declarations import by_attribute_name
@@ -65,7 +66,7 @@ def _per_binary_output(
         return [pos_weight] * len(names)
     if isinstance(pos_weight, pd.Series) and set(pos_weight.index) == set(all_names):
         pos_weight = pos_weight.loc[names]
-    pos_weight = _dict_if_named(pos_weight)
+    pos_weight = dict_if_named(pos_weight)
     if isinstance(pos_weight, Mapping):
         given = by_attribute_name(pos_weight, all_names, "pos_weight")
         invalid = [name for name in given if name not in names]
@@ -82,12 +83,6 @@ def _per_binary_output(
             f"{len(names)} binary attributes {names}, or of the {len(binary)} outputs."
         )
     return list(values.tolist())
-
-
-def _dict_if_named(values: Any) -> Any:
-    """Return a Series as a dict, unless its index only numbers its values."""
-    is_named = isinstance(values, pd.Series) and not isinstance(values.index, pd.RangeIndex)
-    return values.to_dict() if is_named else values
 
 
 def _positive_weight(value: Any, name: Any, codes: Codes, weights: Floats | None) -> float:
@@ -204,7 +199,8 @@ def _class_weights(chosen: Any, name: Any, classes: NDArray[Any], sums: Floats) 
 
 
 def _checked(value: Any, what: str) -> float:
-    if not isinstance(value, Real) or not np.isfinite(float(value)) or float(value) < 0:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(float(value)) or float(value) < 0:
         raise ValueError(f"{what} is {value!r}; weights must be finite numbers of at least 0.")
     return float(value)
 
@@ -246,7 +242,7 @@ def attribute_weights(
         known = np.where(codes >= 0, weights, 0).sum(axis=0)
         divisor = max(1, (known > 0).sum()) * np.where(known > 0, known, 1)
         return np.where(known > 0, known.sum() / divisor, 1.0)
-    attribute_weight = _dict_if_named(attribute_weight)
+    attribute_weight = dict_if_named(attribute_weight)
     if isinstance(attribute_weight, Mapping):
         given = by_attribute_name(attribute_weight, names, "attribute_weight")
     else:
@@ -281,7 +277,7 @@ def check_label_weights(
     sample_weight : array-like of shape (n,), optional
     label_weight : array-like of shape (n, n_attributes), optional
     names : sequence
-        Names of the attributes, which are matched if `label_weight` has columns.
+        Names of the attributes, with which those of the columns of `label_weight` are matched.
 
     Returns
     -------
@@ -290,7 +286,7 @@ def check_label_weights(
     Raises
     ------
     ValueError
-        If lengths differ, or a weight is negative or not finite.
+        If lengths or names differ, or a weight is negative or not finite.
     TypeError
         If weights are masked or sparse.
     """
@@ -302,12 +298,7 @@ def check_label_weights(
         sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         weights *= sample_weight[:, np.newaxis]
     if label_weight is not None:
-        columns = list(getattr(label_weight, "columns", []))
-        if set(columns) & set(names) and columns != list(names):
-            raise ValueError(
-                f"The columns of label_weight are {columns}, but those of y are {list(names)}; "
-                "they must be the same in the same order."
-            )
+        label_weight = match_columns(label_weight, names or None, "label_weight", "y")
         label_weight = np.asarray(label_weight, dtype=np.float64)
         if label_weight.ndim == 1 and codes.shape[1] == 1:
             label_weight = label_weight[:, np.newaxis]

@@ -175,10 +175,11 @@ def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) 
 
 def _check_options_for_features(config: TrainingConfig, backbone: Any) -> None:
     if backbone == "linear" and (config.freeze is not None or config.layer_decay != 1):
+        given = [f"freeze={config.freeze!r}"] * (config.freeze is not None)
+        given += [f"layer_decay={config.layer_decay}"] * (config.layer_decay != 1)
         raise ValueError(
-            f"fine_tuning has freeze={config.freeze!r} and layer_decay={config.layer_decay}, which "
-            "are for the layers of a backbone, but X holds 2-D features, for which 'auto' has "
-            "none; 'mlp' has."
+            f"fine_tuning has {' and '.join(given)}, for the layers of a backbone, but X holds 2-D "
+            "features, for which 'auto' has none; 'mlp' has."
         )
     augment = config.augment
     image_changes = augment.needs_images if isinstance(augment, ImageAugmenter) else ()

@@ -1,4 +1,4 @@
-"""Stack level of warnings."""
+"""Callers of a function, for warnings."""
 
 import inspect
 
@@ -15,3 +15,11 @@ def find_stack_level() -> int:
             break
         frame, level = frame.f_back, level + 1
     return level + 1
+
+
+def is_called_from(module: str) -> bool:
+    """Whether a function of a module, such as "sklearn.pipeline", is among the callers."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != module:
+        frame = frame.f_back
+    return frame is not None

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skattr._multioutput.scores import Scores, as_predict_proba
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
+from skattr._utils.parameters import AT_LEAST_1, Number
 from skattr._utils.warnings import find_stack_level
 from skattr.calibration._calibrators import (
     METHODS,
@@ -150,13 +151,13 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
         **BaseMultiOutputCV._parameter_constraints,
         "method": [StrOptions(set(METHODS))],
         "pos_weight": [
-            Interval(Real, 0, None, closed="neither"),
+            Number(Real, 0, None, closed="neither"),
             "array-like",
             Mapping,
             str,
             None,
         ],
-        "min_support": [Interval(Integral, 1, None, closed="left"), None],
+        "min_support": [AT_LEAST_1, None],
     }
 
     def __init__(

@@ -20,6 +20,7 @@ from skattr._inputs.boxes import box_faults
 from skattr._inputs.checks import check_image_paths, infer_kind
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels
 from skattr.exceptions import ImageReadError
 
@@ -117,6 +118,7 @@ def check_images(
     2    2           not an image    error
     3    3                missing    error
     """
+    data, target = align_rows(data=data, target=target)
     if infer_kind(data) != "files":
         raise ValueError(
             "data has no paths of images; valid are a DataFrame with a 'path' column and "

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length
 
-from skattr._multioutput.classes import encoder_for
+from skattr._multioutput.classes import encoder_for, match_outputs
 from skattr._multioutput.scores import as_predict_proba
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.alignment import align_rows
 from skattr._targets.declarations import as_attributes
 from skattr.inspection import _style as style
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
@@ -115,6 +116,8 @@ class AttributeScoresDisplay:
         -------
         AttributeScoresDisplay
         """
+        X, y, groups = align_rows(X=X, y=y, groups=groups)
+        y, _ = match_outputs(estimator, y)
         encoder = encoder_for(estimator, y, missing_label)
         options: dict[str, Any] = {"missing_label": encoder.missing_label}
         if takes_scores(metric_of(metric)):
@@ -196,6 +199,7 @@ class AttributeScoresDisplay:
         classes. A resample in which the metric of an attribute is undefined is not used for it.
         """
         function = metric_of(metric)
+        y_true, y_pred, groups = align_rows(y_true=y_true, y_pred=y_pred, groups=groups)
         params = {"average": None, **(metric_params or {})}
         if confidence is not None and n_bootstrap < 2:
             raise ValueError(f"n_bootstrap must be at least 2; got {n_bootstrap!r}.")

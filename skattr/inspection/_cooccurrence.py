@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._multioutput.scores import check_distinct_names
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr.inspection._heatmap import (
     HeatmapStyle,
@@ -283,12 +284,12 @@ def _indicators(
         for j in chosen
         for code in ([1] if binary[j] else range(len(encoder.classes_[j])))
     ]
-    names = [
-        encoder.output_names_[j]
-        if binary[j]
-        else f"{encoder.output_names_[j]}={encoder.classes_[j][code]}"
-        for j, code in pairs
-    ]
+    sources = []  # column, attribute, level
+    for j, code in pairs:
+        name, level = encoder.output_names_[j], encoder.classes_[j][code].item()
+        sources.append((name, name, None) if binary[j] else (f"{name}={level}", name, level))
+    check_distinct_names(sources)
+    names = [column for column, _, _ in sources]
     columns, positive_codes = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
     codes = codes[:, columns]
     return (codes != UNKNOWN).astype(float), (codes == positive_codes).astype(float), names

@@ -12,7 +12,9 @@ from sklearn.utils import _safe_indexing, check_random_state
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
 from skattr._inputs.decoding import read_image
 from skattr._inputs.rows import FileRows
+from skattr._targets.alignment import align_rows
 from skattr._targets.encoder import UNKNOWN, is_binary
+from skattr._utils.parameters import AT_LEAST_1
 from skattr.inspection import _style as style
 from skattr.inspection._predictions import (
     EvaluatedLabels,
@@ -154,6 +156,7 @@ class GalleryDisplay:
         ValueError
             If X is not images or has another length than y, or a parameter is invalid.
         """
+        X, y_true, y_pred = align_rows(X=X, y_true=y_true, y_pred=y_pred)
         table = evaluate_predictions(y_true, y_pred, missing_label)
         display = cls._of(table, X, order, n_images, max_lines, select, random_state)
         return display.plot(ax, **kwargs)
@@ -172,7 +175,7 @@ class GalleryDisplay:
         if order not in _ORDERS:
             raise ValueError(f"`order` must be one of {list(_ORDERS)}; got {order!r}.")
         for name, value in (("n_images", n_images), ("max_lines", max_lines)):
-            if value < 1:
+            if not AT_LEAST_1.is_satisfied_by(value):
                 raise ValueError(f"`{name}` must be 1 or more; got {value!r}.")
         if len(X) != len(table.codes):
             raise ValueError(f"X has {len(X)} images, y has {len(table.codes)} rows.")

@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
@@ -16,18 +15,20 @@ from skattr._multioutput.classes import (
     classes_of_columns,
     classes_per_output,
     encoder_for,
+    match_outputs,
     missing_label_of,
 )
 from skattr._multioutput.scores import (
     Scores,
     align_scores,
-    check_same_columns,
     get_response,
     looks_like_proba,
+    match_scores,
     read_response,
 )
 from skattr._multioutput.unreadable import check_predicted_rows
-from skattr._targets.columns import read_labels
+from skattr._targets.alignment import align_rows, dict_if_named
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
 from skattr._utils.warnings import find_stack_level
 from skattr.metrics import UndefinedAttributeWarning
@@ -87,11 +88,13 @@ def score_predictions(
     ValueError
         If shapes or columns differ, or a known label has no score.
     """
-    check_same_columns(y_score, y_true, "y_score", "y_true")
+    y_true, y_score = align_rows(y_true=y_true, y_score=y_score)
+    table = read_labels(y_true, missing_label, "y_true")
     encoder = AttributeEncoder(attributes, missing_label)
-    codes = encoder.fit_transform(read_labels(y_true, missing_label, "y_true"))
+    codes = encoder.fit_transform(table)
+    y_score = match_scores(y_score, table)
     response = read_response(y_score)
-    classes = classes_of_columns(response, encoder)
+    classes = classes_of_columns(response, encoder, y_score)
     scored = _checked(encoder, codes, align_scores(response, True, encoder, classes))
     known = (scored.known(j)[1] for j in range(encoder.n_outputs_))
     if not all(looks_like_proba(part) for part in known):
@@ -110,6 +113,7 @@ def score_estimator(
     ValueError
         If the outputs of the classifier differ from those of y.
     """
+    X, y = align_rows(X=X, y=y)
     encoder = encoder_for(estimator, y, missing_label)
     inner = estimator
     if response_method == "auto" and getattr(estimator, "response_method", "") == (
@@ -242,8 +246,8 @@ def chosen_thresholds(
     drawn = [names[j] for j in positions]
     if thresholds is None:
         return np.full(len(positions), 0.5 if scored.scores.is_proba else 0.0)
-    if isinstance(thresholds, pd.Series) and set(drawn) <= set(thresholds.index):
-        thresholds = thresholds.to_dict()
+    reject_masked(thresholds, "thresholds")
+    thresholds = dict_if_named(thresholds)
     if isinstance(thresholds, Mapping):
         attribute_positions(thresholds, names, "thresholds")
         absent = [name for name in drawn if name not in thresholds]
@@ -303,10 +307,11 @@ def evaluate_predictions(
     ValueError
         If shapes or columns differ, or the prediction of a known label is missing.
     """
-    check_same_columns(y_pred, y_true, "y_pred", "y_true")
+    y_true, y_pred = align_rows(y_true=y_true, y_pred=y_pred)
+    table = read_labels(y_true, missing_label, "y_true")
+    guesses_table = read_labels(y_pred, missing_label, "y_pred").matched(table.names, "y_true")
     truth, guess = AttributeEncoder(), AttributeEncoder()
-    codes = truth.fit_transform(read_labels(y_true, missing_label, "y_true"))
-    predicted = guess.fit_transform(read_labels(y_pred, missing_label, "y_pred"))
+    codes, predicted = truth.fit_transform(table), guess.fit_transform(guesses_table)
     if codes.shape != predicted.shape:
         raise ValueError(f"y_true has shape {codes.shape}, but y_pred has shape {predicted.shape}.")
     if unreadable is not None:
@@ -336,6 +341,8 @@ def evaluate_estimator(estimator: Any, X: Any, y: Any, missing_label: Any) -> Ev
     """Compare true labels with the predictions of a fitted classifier."""
     if missing_label is None:
         missing_label = missing_label_of(estimator)
+    X, y = align_rows(X=X, y=y)
+    y, _ = match_outputs(estimator, y)
     predicted = estimator.predict(X)
     return evaluate_predictions(
         y, predicted, missing_label, check_predicted_rows(estimator, predicted)

@@ -7,11 +7,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from skattr._multioutput.scores import read_response
+from skattr._multioutput.scores import match_scores, read_response
+from skattr._targets.alignment import align_rows, column_names_of
 from skattr._targets.codes import format_classes
 from skattr._targets.columns import read_labels
 from skattr._targets.encoder import check_any_known
@@ -69,7 +69,8 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
     Parameters
     ----------
     y_true : array-like of shape (n, L) or (n,), or DataFrame
-        0, 1 or bool; NaN, None, pandas.NA and masked labels are missing.
+        0, 1 or bool; NaN, None, pandas.NA and masked labels are missing. Columns of two
+        DataFrames are matched by name.
     y_score : array-like of shape (n, L), DataFrame, or list of L arrays of shape (n, 2)
         Scores of the positive class, or the response of a multi-output `predict_proba`.
     complete : bool
@@ -87,19 +88,14 @@ def binary_table(y_true: Any, y_score: Any, *, complete: bool = False) -> Binary
         If shapes or names differ, a label is neither 0 nor 1, none is known, or a score is not
         finite.
     """
+    y_true, y_score = align_rows(y_true=y_true, y_score=y_score)
     table = read_labels(y_true, what="y_true")
     labels, names = table.indicators(), table.names
     known = labels >= 0
     check_any_known(known, "y_true")
-    scores = _positive_scores(y_score, labels.shape)
-    columns = list(y_score.columns) if isinstance(y_score, pd.DataFrame) else None
-    if columns is not None and table.is_named:
-        if set(columns) & set(names) and columns != names:
-            raise ValueError(
-                f"The columns of y_score are {format_classes(columns)}, but those of y_true are "
-                f"{format_classes(names)}; they must be the same in the same order."
-            )
-    elif columns is not None:
+    scores = _positive_scores(match_scores(y_score, table), labels.shape)
+    columns = column_names_of(y_score)
+    if columns is not None and not table.is_named and len(columns) == len(names):
         names = columns
     bad = ~np.isfinite(scores) & (known | complete)
     if bad.any():

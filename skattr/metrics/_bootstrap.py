@@ -7,6 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from skattr._targets.columns import reject_masked
+from skattr._utils.parameters import AT_LEAST_1
 from skattr.metrics._averages import mean_per_attribute
 from skattr.metrics._counts import Confusion, cells_of, count_cells
 from skattr.metrics._inputs import Inputs
@@ -44,11 +46,12 @@ class BootstrapDraws:
     ) -> None:
         if not 0 < confidence < 1:
             raise ValueError(f"confidence must be between 0 and 1; got {confidence!r}.")
-        if n_bootstrap < 1:
-            raise ValueError(f"n_bootstrap must be at least 1; got {n_bootstrap!r}.")
+        if not AT_LEAST_1.is_satisfied_by(n_bootstrap):
+            raise ValueError(f"n_bootstrap must be an int of at least 1; got {n_bootstrap!r}.")
         self.confidence = confidence
         unit = np.arange(n)
         if groups is not None:
+            reject_masked(groups, "groups")
             if len(groups) != n:
                 raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
             unit = pd.factorize(pd.Series(groups), use_na_sentinel=False)[0]

@@ -120,7 +120,7 @@ def fbeta_score(
     >>> fbeta_score([1, 1, 0, None], [1, 0, 0, 1], beta=0.5)
     0.8333333333333334
     """
-    if not isinstance(beta, Real) or not 0 <= float(beta) < np.inf:
+    if isinstance(beta, bool) or not isinstance(beta, Real) or not 0 <= float(beta) < np.inf:
         raise ValueError(f"`beta` must be a finite number of at least 0; got {beta!r}.")
     metric = ClassRateMetric("F-score", f_beta(float(beta)))
     return metric.score(label_inputs(y_true, y_pred, **options), average, zero_division)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import reject_masked
 from skattr._targets.constraints import parse_constraints, violations
 from skattr._targets.declarations import Declared
@@ -68,6 +69,7 @@ def consistency_score(
     goatee -> beard                 0.75
     dtype: float64
     """
+    y, sample_weight = align_rows(y=y, sample_weight=sample_weight)
     encoder = AttributeEncoder(attributes, missing_label)
     codes = encoder.fit_transform(y)
     n_classes = [len(labels) for labels in encoder.classes_]

@@ -11,7 +11,8 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from skattr._multioutput.class_order import warn_class_order
 from skattr._multioutput.classes import classes_of_columns
-from skattr._multioutput.scores import Scores, align_scores, read_response
+from skattr._multioutput.scores import Scores, align_scores, match_scores, read_response
+from skattr._targets.alignment import align_rows, column_names_of
 from skattr._targets.columns import LabelTable, read_labels, reject_masked
 from skattr._targets.declarations import Declared as Declared
 from skattr._targets.declarations import infer_kind, parse_attributes
@@ -117,14 +118,16 @@ def label_inputs(
     Raises
     ------
     ValueError
-        If shapes or columns differ, a prediction is missing where the label is known, or y_true
-        holds no known label.
+        If shapes or names of columns differ, a prediction is missing where the label is known,
+        or y_true holds no known label.
     UnseenLabelError
         If a label is not among the declared classes.
     """
-    _check_columns(y_true, y_pred, "y_pred")
+    y_true, y_pred, sample_weight, label_weight = align_rows(
+        y_true=y_true, y_pred=y_pred, sample_weight=sample_weight, label_weight=label_weight
+    )
     true = read_labels(y_true, missing_label, "y_true")
-    pred = read_labels(y_pred, missing_label, "y_pred")
+    pred = read_labels(y_pred, missing_label, "y_pred").matched(true.names, "y_true")
     table = _indicators(true) if attributes is None else None
     predicted = pred.integer_codes(1) if table is not None else None
     if table is None or predicted is None:
@@ -158,28 +161,33 @@ def score_inputs(
     Raises
     ------
     ValueError
-        If shapes differ, a score of a known entry is NaN, or, with `is_proba`, is no
-        probability.
+        If shapes or names of columns differ, a score of a known entry is NaN, or, with
+        `is_proba`, is no probability.
     TypeError
         If scores are masked or sparse.
     """
-    _check_columns(y_true, y_score, "y_score")
+    y_true, y_score, sample_weight, label_weight = align_rows(
+        y_true=y_true, y_score=y_score, sample_weight=sample_weight, label_weight=label_weight
+    )
     true = read_labels(y_true, missing_label, "y_true")
+    y_score = match_scores(y_score, true)
     scores = read_response(y_score)
     is_mixed = isinstance(scores, list) and any(part.shape[1:] > (2,) for part in scores)
     table, encoder = _indicators(true) if attributes is None and not is_mixed else None, None
-    if table is not None and isinstance(scores, np.ndarray) and _is_matrix(scores, table):
+    names_classes = len(true.names) == 1 and len(column_names_of(y_score) or []) == 2
+    if table is not None and not names_classes and _is_matrix(scores, table):
+        assert isinstance(scores, np.ndarray)
         matrix = scores.reshape(len(scores), -1)[:, -len(table.names) :]
         found = Scores(matrix, (), is_proba)
     elif table is not None:
         pair = pd.DataFrame([[0] * len(table.names), [1] * len(table.names)], columns=table.names)
-        found = _aligned(scores, AttributeEncoder().fit(pair))
+        found = _aligned(scores, AttributeEncoder().fit(pair), y_score)
     else:
         encoder = AttributeEncoder(attributes)
         codes = encoder.fit_transform(true)
         _give_classes_to_unknown(encoder, scores)
         table = _Table(encoder.output_names_, encoder.kinds_, encoder.classes_, codes)
-        found = _aligned(scores, encoder)
+        found = _aligned(scores, encoder, y_score)
     if any(len(part) != len(table.codes) for part in (found.binary, *found.others)):
         lengths = [len(part) for part in (found.binary, *found.others)]
         raise ValueError(f"y_true has {len(table.codes)} rows, y_score {sorted(set(lengths))}.")
@@ -189,16 +197,6 @@ def score_inputs(
     if encoder is not None:
         warn_class_order(found, table.codes, encoder)
     return inputs
-
-
-def _check_columns(y_true: Any, other: Any, name: str) -> None:
-    if isinstance(y_true, pd.DataFrame) and isinstance(other, pd.DataFrame):
-        have, given = list(y_true.columns), list(other.columns)
-        if len(have) == len(given) and have != given:
-            raise ValueError(
-                f"The columns of {name} are {given}, but those of y_true are {have}; they must be "
-                "the same in the same order."
-            )
 
 
 def _check_shapes(codes: Array, other: Array, name: str) -> None:
@@ -291,7 +289,9 @@ def _weighted(
     return Inputs(*table, predicted, scores, weights, row_weights)
 
 
-def _is_matrix(scores: Array, table: _Table) -> bool:
+def _is_matrix(scores: Array | list[Array], table: _Table) -> bool:
+    if isinstance(scores, list):
+        return False
     if len(table.names) == 1:
         return scores.ndim == 1 or (scores.ndim == 2 and scores.shape[1] in (1, 2))
     return scores.ndim == 2 and scores.shape[1] == len(table.names)
@@ -306,10 +306,10 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
                 encoder.kinds_[j] = "categorical"
 
 
-def _aligned(scores: Array | list[Array], encoder: AttributeEncoder) -> Scores:
-    """Convert scores to a common format."""
+def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, y_score: Any) -> Scores:
+    """Convert scores to a common format; y_score has their names."""
     try:
-        found = align_scores(scores, True, encoder, classes_of_columns(scores, encoder))
+        found = align_scores(scores, True, encoder, classes_of_columns(scores, encoder, y_score))
     except ValueError as error:
         raise ValueError(
             f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "

@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
 
 
 _Y_TRUE = """y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; missing ones are left out."""
+        True labels; missing ones are left out. Columns of two DataFrames are matched by name."""
 _RAISES = """Raises
     ------
     ValueError
@@ -46,7 +46,9 @@ _SHARED = {
     y_score : list of ndarray of shape (n, n_classes), or array-like of shape (n, n_attributes)
         Scores of the classes as `predict_proba` returns them, or of the positive classes (the
         second in sorted order) if all attributes are binary; for one attribute (n,) or
-        (n, n_classes). Scores of entries with a missing label may be anything.""",
+        (n, n_classes), the classes in sorted order. Columns of a DataFrame (n, n_classes) that
+        are called like the classes are matched by name. Scores of entries with a missing label
+        may be anything.""",
     "average": """average : {"macro", "micro", "weighted", "samples"} or None, default="macro"
         - "macro": mean over attributes.
         - "micro": value of all entries pooled; each class of an attribute that is not binary

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._targets.alignment import align_rows
+from skattr._targets.columns import reject_masked
 from skattr.metrics._averages import UndefinedAttributeWarning
 from skattr.metrics._bootstrap import BootstrapDraws
 from skattr.metrics._options import Options
@@ -105,7 +107,7 @@ def attribute_report(
     Parameters
     ----------
     y_true : array-like of shape (n,) or (n, n_attributes), or DataFrame
-        True labels; missing ones are left out.
+        True labels; missing ones are left out. Columns of DataFrames are matched by name.
     y_pred : array-like of the shape of y_true, default=None
         Predicted labels. None derives them from the scores: binary attributes are predicted where
         the probability is at least the threshold (0.5 where none is given), others have their
@@ -170,6 +172,10 @@ def attribute_report(
     """
     if y_pred is None and y_score is None:
         raise ValueError("Pass predicted labels (y_pred), scores (y_score), or both.")
+    y_true, y_pred, y_score, slices, groups, sample_weight = align_rows(
+        y_true=y_true, y_pred=y_pred, y_score=y_score, slices=slices, groups=groups,
+        sample_weight=sample_weight,
+    )  # fmt: skip
     options: Options = {
         "sample_weight": sample_weight,
         "attributes": attributes,
@@ -227,6 +233,7 @@ def _check_names(names: Sequence[Any], tail: Any, slices: Any) -> None:
                 f"The group {label!r} of `tail` has the name of {taken[label]}, {label!r}; pass "
                 "`tail` as a dict with other names."
             )
+        taken[label] = "the row of another group"
     if slices is not None and any(
         isinstance(value, str) and value == _ALL_ROWS for value in np.asarray(slices, dtype=object)
     ):
@@ -240,6 +247,7 @@ def _slices(slices: Any, n: int) -> dict[Any, Array]:
     """Return the rows of each value, in the order of the values; missing ones are left out."""
     if slices is None:
         return {}
+    reject_masked(slices, "slices")
     values = pd.Series(np.asarray(slices, dtype=object))
     if len(values) != n:
         raise ValueError(f"slices has {len(values)} values, but there are {n} rows.")

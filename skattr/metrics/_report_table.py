@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import Scores
+from skattr._targets.alignment import dict_if_named
+from skattr._targets.columns import reject_masked
 from skattr.metrics._averages import UnitScores
 from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
 from skattr.metrics._counts import Confusion, confusion_of
@@ -122,8 +124,8 @@ def _thresholds(given: Any, inputs: Inputs, default: float) -> NDArray[np.float6
     """Return one threshold per attribute, NaN where there is none."""
     if given is None:
         return np.where(inputs.binary, default, np.nan)
-    if isinstance(given, pd.Series) and set(given.index) <= set(inputs.names):
-        given = given.to_dict()
+    reject_masked(given, "thresholds")
+    given = dict_if_named(given)
     if isinstance(given, Mapping):
         unknown = [name for name in given if name not in inputs.names]
         if unknown:

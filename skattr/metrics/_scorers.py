@@ -11,9 +11,15 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
-from skattr._multioutput.classes import classes_per_output, encoder_for
-from skattr._multioutput.scores import align_scores, as_predict_proba, get_response
+from skattr._multioutput.classes import classes_per_output, encoder_for, match_outputs
+from skattr._multioutput.scores import (
+    align_scores,
+    as_predict_proba,
+    check_distinct_names,
+    get_response,
+)
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
+from skattr._targets.alignment import align_rows
 from skattr._targets.declarations import as_attributes
 from skattr.metrics._classification import (
     accuracy_score,
@@ -63,8 +69,9 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
     """A callable ``(estimator, X, y) -> float`` made by :func:`make_attribute_scorer`.
 
     With one number per attribute it returns a dict, which cross_validate and GridSearchCV treat
-    as several metrics. Rows that a classifier with ``on_bad_image="warn"`` could not read do not
-    count, as in its `score`.
+    as several metrics. Columns of a DataFrame y are matched by name with the outputs of a
+    classifier of this package. Rows that a classifier with ``on_bad_image="warn"`` could not read
+    do not count, as in its `score`.
     """
 
     def __init__(
@@ -87,6 +94,11 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
     ) -> float | dict[str, float]:
+        X, y_true, *others = align_rows(X=X, y=y_true, **kwargs)
+        kwargs = dict(zip(kwargs, others, strict=True))
+        y_true, label_weight = match_outputs(estimator, y_true, kwargs.get("label_weight"))
+        if label_weight is not None:
+            kwargs["label_weight"] = label_weight
         encoder = encoder_for(estimator, y_true)
         names = encoder.output_names_
         response, is_unpredicted = self._response(method_caller, estimator, X, encoder)
@@ -103,6 +115,7 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         values = self._score_func(y_true, response, **params)
         if not self.per_attribute:
             return float(self._sign * values)
+        check_distinct_names([(f"{self.name}__{name}", name, None) for name in names])
         return {
             f"{self.name}__{name}": self._sign * float(value)
             for name, value in zip(names, values, strict=True)

@@ -9,6 +9,8 @@ import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
 
+from skattr._multioutput.scores import check_distinct_names
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import SkattrWarning
@@ -69,11 +71,12 @@ def attribute_profiles(
     >>> profiles.attrs["n_known"]["furry"]
     {'bus': 1, 'dog': 2}
     """
+    y, category = align_rows(y=y, category=category)
     encoder = AttributeEncoder(attributes=attributes, missing_label=missing_label).fit(y)
     codes = encoder.transform(y)
     members, names = _members(category, len(codes))
     parts, n_known = [], {}
-    columns: dict[Any, tuple[Any, Any]] = {}  # attribute and level by column name
+    columns: list[tuple[Any, Any, Any]] = []  # column, attribute, level
     for j, name in enumerate(encoder.output_names_):
         known = members @ (codes[:, j] >= 0).astype(np.float64)
         levels = range(len(encoder.classes_[j]))
@@ -82,22 +85,13 @@ def attribute_profiles(
             share = members @ (codes[:, j] == level).astype(np.float64)
             parts.append(divide(share, known))
             label = None if is_binary else encoder.classes_[j][level].item()
-            column = name if is_binary else f"{name}={label}"
-            if column in columns:
-                raise ValueError(
-                    f"Two columns of the profiles would be called {column!r}: "
-                    f"{_describe(*columns[column])} and {_describe(name, label)}; rename one."
-                )
-            columns[column] = name, label
+            columns.append((name if is_binary else f"{name}={label}", name, label))
         n_known[name] = dict(zip(names.tolist(), known.astype(int).tolist(), strict=True))
-    profiles = pd.DataFrame(np.stack(parts, axis=1), index=names, columns=list(columns))
+    check_distinct_names(columns)
+    labels = [column for column, _, _ in columns]
+    profiles = pd.DataFrame(np.stack(parts, axis=1), index=names, columns=labels)
     profiles.attrs = {"n_rows": _row_counts(members, names), "n_known": n_known}
     return profiles
-
-
-def _describe(name: Any, label: Any) -> str:
-    level = "" if label is None else f"the level {label!r} of "
-    return f"{level}the attribute {name!r}"
 
 
 def profile_similarity(
@@ -212,6 +206,7 @@ def embedding_similarity(embeddings: Any, category: Any, *, center: bool = False
     >>> round(similarity.attrs["within"]["cat"], 3), similarity.attrs["between"]
     (0.333, 0.0)
     """
+    embeddings, category = align_rows(embeddings=embeddings, category=category)
     reject_masked(embeddings, "`embeddings`")
     rows = np.asarray(embeddings, dtype=np.float64)
     if rows.ndim != 2 or 0 in rows.shape:

@@ -4,7 +4,6 @@ import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -37,6 +36,7 @@ from skattr._multioutput.classes import (
     classes_per_output,
     encoder_for,
     explain_missing_label_error,
+    match_outputs,
     missing_label_of,
 )
 from skattr._multioutput.constraints import enforce_constraints, get_constraints
@@ -49,10 +49,12 @@ from skattr._multioutput.scores import (
     get_response,
 )
 from skattr._multioutput.unreadable import unpredicted_rows
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import fill_masked
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._targets.weights import check_label_weights
+from skattr._utils.parameters import N_JOBS, RANDOM_STATE
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import SkattrWarning
 from skattr.model_selection._out_of_fold import FoldPrediction, make_splits, predict_folds
@@ -125,8 +127,8 @@ class BaseMultiOutputCV(
         "response_method": [StrOptions({"auto", "predict_proba", "decision_function"})],
         "missing_label": "no_validation",
         "cv": ["cv_object", StrOptions({"prefit"}), Interval(RealNotInt, 0, 1, closed="neither")],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
+        "n_jobs": N_JOBS,
+        "random_state": RANDOM_STATE,
     }
 
     @abstractmethod
@@ -190,7 +192,8 @@ class BaseMultiOutputCV(
         X : n rows of any kind that the classifier takes
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels. NaN, None and pandas.NA are missing labels; the classifier is given y
-            unchanged and must support them.
+            unchanged and must support them. Columns of a DataFrame are matched by name with the
+            outputs of a fitted classifier of this package.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row. It is also passed to the classifier if its `fit` takes it (with
             metadata routing enabled: if it requests it).
@@ -207,12 +210,19 @@ class BaseMultiOutputCV(
         Raises
         ------
         ValueError
-            If a parameter, y or a weight is invalid, parameters exclude each other, or the
-            classifier has other outputs than y.
+            If a parameter, y or a weight is invalid, parameters exclude each other, the
+            classifier has other outputs than y, or the indexes of two pandas objects have the
+            same labels in another order.
         UnseenLabelError
             If y has a label that a prefitted classifier does not know.
         """
         X, y = indexable(X, y)
+        X, y, sample_weight, label_weight, *others = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, **params
+        )
+        params = dict(zip(params, others, strict=True))
+        if self._is_prefit():
+            y, label_weight = match_outputs(self.estimator, y, label_weight)
         missing_label = self.missing_label
         if missing_label is None:
             missing_label = missing_label_of(self.estimator)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils.validation import _num_samples
 
+from skattr._targets.alignment import align_rows
+from skattr._targets.columns import reject_masked
 from skattr.model_selection._split import Split, warn_groups_ignored
 
 
@@ -51,11 +53,13 @@ class OfficialSplit(BaseCrossValidator):
     """
 
     def __init__(self, split: Any, *, train: Any = "train", test: Any = "test") -> None:
+        reject_masked(split, "split")
         parts = np.asarray(split, dtype=object)
         if parts.ndim != 1:
             raise ValueError(f"split must be one-dimensional; got shape {parts.shape}.")
         # The attribute cannot be called "split" as the parameter is: that is the method.
         self.parts = parts
+        self._split = split
         self.train = train
         self.test = test
 
@@ -93,6 +97,7 @@ class OfficialSplit(BaseCrossValidator):
                 f"split has the parts of {len(self.parts)} rows, but X has {n} rows; an official "
                 "split needs the complete table."
             )
+        align_rows(X=X, split=self._split)
         train, test = self._rows("train"), self._rows("test")
         if np.intersect1d(train, test).size:
             raise ValueError(f"train={self.train!r} and test={self.test!r} must not share a part.")

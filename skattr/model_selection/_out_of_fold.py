@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples, indexab
 
 from skattr._multioutput.classes import classes_per_output, missing_label_of
 from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import fill_masked
 from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
@@ -114,6 +115,9 @@ def cross_val_predict_proba(
     (3, (100, 2))
     """
     X, y, groups = indexable(X, y, groups)
+    given = {f"params[{name!r}]": value for name, value in (params or {}).items()}
+    X, y, groups, *others = align_rows(X=X, y=y, groups=groups, **given)
+    params = dict(zip(params or {}, others, strict=True))
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     encoder = AttributeEncoder(missing_label=missing_label)

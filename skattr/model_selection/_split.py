@@ -10,7 +10,8 @@ from sklearn.model_selection import BaseShuffleSplit, ShuffleSplit
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold
 from sklearn.utils import _safe_indexing, check_array, check_random_state, indexable
 
-from skattr._targets.columns import read_labels
+from skattr._targets.alignment import align_rows
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import AttributeEncoder
 from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
@@ -39,6 +40,7 @@ class _GroupsIgnoredMixin:
             random order for shuffled splits.
         """
         warn_groups_ignored(self, groups)
+        align_rows(X=X, y=y)
         yield from super().split(X, y, groups)  # type: ignore[misc]
 
 
@@ -170,6 +172,7 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
         train, test : ndarray
             The rows of the training set and of the test fold, in increasing order.
         """
+        align_rows(X=X, y=y, groups=groups)
         yield from super().split(X, y, groups)
 
     def _iter_test_masks(
@@ -177,6 +180,7 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     ) -> Iterator[NDArray[np.bool_]]:
         if groups is None:
             raise ValueError("The 'groups' parameter should not be None.")
+        reject_masked(groups, "groups")
         groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
         _, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
         if self.n_splits > len(sizes):
@@ -312,8 +316,9 @@ def multilabel_train_test_split(
         1, test_size=test_size, train_size=train_size, random_state=random_state
     )
     arrays = tuple(indexable(*arrays))
-    labels = arrays[-1] if stratify is None else stratify
-    parts = next(splitter.split(arrays[0], labels))
+    given = {f"arrays[{j}]": array for j, array in enumerate(arrays)}
+    *aligned, labels = align_rows(**given, stratify=arrays[-1] if stratify is None else stratify)
+    parts = next(splitter.split(aligned[0], labels))
     return [_safe_indexing(array, part) for array in arrays for part in parts]
 
 

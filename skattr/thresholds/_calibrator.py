@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from skattr._multioutput.class_order import warn_class_order
-from skattr._multioutput.classes import classes_of_columns
+from skattr._multioutput.classes import classes_of_columns, score_names
 from skattr._multioutput.predictor import LabelPredictorMixin
 from skattr._multioutput.scores import (
     Scores,
@@ -20,13 +19,14 @@ from skattr._multioutput.scores import (
     apply_thresholds,
     as_predict_proba,
     check_no_nan,
-    check_same_columns,
-    column_names,
     looks_like_proba,
+    select_public,
 )
 from skattr._multioutput.unreadable import rows_of_nan
+from skattr._targets.alignment import align_rows, column_names_of, column_order, is_numbered
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._utils.parameters import N_JOBS
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
 from skattr.thresholds._fixed import FixedThresholds
@@ -76,7 +76,8 @@ class ThresholdCalibrator(
         used.
     attributes, missing_label : default=None
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
-        classifier the scores come from: the order of ordinal levels is that of their columns.
+        classifier the scores come from: among several attributes, the order of ordinal levels is
+        that of their columns if these have no names.
     n_jobs : int, default=None
         Number of threads.
 
@@ -134,10 +135,13 @@ class ThresholdCalibrator(
     (500, 2)
     """
 
+    # The order in which columns of X belong to y, None if it is their own.
+    _order: list[int] | None
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **TUNING_CONSTRAINTS,
         "missing_label": "no_validation",
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
         "attributes": [Mapping, None],
     }
 
@@ -190,8 +194,11 @@ class ThresholdCalibrator(
         X : scores of n rows
             An array-like of shape (n, n_columns) with a column per binary attribute and one per
             class of the others, as ``AttributeClassifier.transform`` returns; or a list of
-            (n, n_classes) arrays, one per attribute, as ``predict_proba`` returns. Entries that
-            are NaN do not count: ``cross_fit=0.2`` has scores for a part of the rows only.
+            (n, n_classes) arrays, one per attribute, as ``predict_proba`` returns. Columns of a
+            DataFrame are matched with the attributes and classes of y by name. Columns of an
+            array have the order of y, those of a single attribute the sorted order of its
+            classes. Entries that are NaN do not count: ``cross_fit=0.2`` has scores for a part
+            of the rows only.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels. NaN, None and pandas.NA are missing labels.
         sample_weight : array-like of shape (n,), default=None
@@ -208,12 +215,14 @@ class ThresholdCalibrator(
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
         """
-        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
-        codes = encoder.transform(y)
-        check_same_columns(X, y, "the scores", "y")
+        X, y, sample_weight, label_weight = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight
+        )
+        encoder = AttributeEncoder(self.attributes, self.missing_label)
+        codes = encoder.fit_transform(y)
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
         probe = ThresholdCalibrator()
-        _check_column_names(X, encoder)
+        probe._order = _column_order(X, encoder)
         scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
         warn_class_order(scores, codes, encoder)
@@ -221,6 +230,7 @@ class ThresholdCalibrator(
         self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
         self._set_outputs(encoder, probe)
         self._is_proba = scores.is_proba
+        self._order = probe._order
         return self
 
     def _read(
@@ -231,18 +241,20 @@ class ThresholdCalibrator(
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
             parts: Sequence[Any] = [np.asarray(part) for part in X]
-            classes = classes_of_columns(parts, encoder)
+            classes = classes_of_columns(parts, encoder, X)
         else:
+            owner: Any = self if probe is None else probe
             array = validate_data(
-                self if probe is None else probe,
+                owner,
                 X,
                 reset=probe is not None,
                 dtype=[np.float64, np.float32],
                 ensure_all_finite=False,
             )
+            # scikit-learn has checked that a DataFrame has the columns of fit in their order.
+            array = array if owner._order is None else array[:, owner._order]
             parts = split_columns(array, encoder)
-            if array.shape[1] == 2 and is_binary(encoder).all():  # predict_proba of one output
-                classes = classes_of_columns(array, encoder)
+            classes = classes_of_columns(array, encoder, None)
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)
@@ -312,9 +324,10 @@ class ThresholdCalibrator(
         binary = is_binary(self.encoder_)
         margins = iter((scores.binary - self._thresholds[binary]).T)
         others = iter(scores.others)
-        return np.concatenate(
-            [next(margins)[:, np.newaxis] if flag else next(others) for flag in binary], axis=1
-        )
+        parts = [next(margins)[:, np.newaxis] if flag else next(others) for flag in binary]
+        if len(parts) == 1 and not binary[0]:
+            return select_public(parts[0], self.encoder_)
+        return np.concatenate(parts, axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the columns of `transform`, such as "hat" or "color=red".
@@ -328,18 +341,28 @@ class ThresholdCalibrator(
         ndarray of shape (n_columns,), object
         """
         check_is_fitted(self)
-        return column_names(self.output_names_, self.encoder_.classes_, self.encoder_.kinds_)
+        return score_names(self.encoder_)
 
 
-def _check_column_names(X: Any, encoder: AttributeEncoder) -> None:
-    """Raise if column names show that the scores are in another order than y's classes."""
-    names = list(getattr(X, "columns", []))
-    own = column_names(encoder.output_names_, encoder.classes_, encoder.kinds_).tolist()
-    if names != own and sorted(map(str, names)) == sorted(own):
-        raise ValueError(
-            f"The columns of the scores are {names}, but the attributes and classes of y are in "
-            f"the order {own}; declare the classifier's order of levels in `attributes`."
-        )
+def _column_order(X: Any, encoder: AttributeEncoder) -> list[int] | None:
+    """Return the positions of the columns of scores that y's attributes and classes have by name.
+
+    Raises
+    ------
+    ValueError
+        If X and y are DataFrames, and X has other columns.
+    """
+    own, given = score_names(encoder).tolist(), column_names_of(X)
+    if given is None:
+        return None
+    texts = sorted(map(str, given))
+    classes = [] if encoder.n_outputs_ > 1 else np.sort(encoder.classes_[0]).tolist()
+    # Columns are named by `transform`, or as in y, or, for a single attribute, by its classes.
+    for names in (own, encoder.output_names_, classes):
+        if texts == sorted(map(str, names)):
+            return column_order(given, names, "X", "y")
+    is_named = not is_numbered(encoder.output_names_) and encoder.n_outputs_ > 1
+    return column_order(given, own, "X", "the scores of y") if is_named else None
 
 
 def split_columns(array: NDArray[Any], encoder: AttributeEncoder) -> list[NDArray[Any]]:

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from skattr._targets.alignment import dict_if_named
+from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.thresholds._risk_control import safest_threshold
 
@@ -58,10 +60,13 @@ def read_fixed_thresholds(given: FixedThresholds, encoder: AttributeEncoder) -> 
     binary = is_binary(encoder)
     names = encoder.output_names_
     binary_names = [name for name, flag in zip(names, binary, strict=True) if flag]
-    if isinstance(given, pd.Series) and set(given.index) == set(binary_names):
-        given = given.to_dict()
+    if isinstance(given, pd.Series):  # such as best_threshold_, NaN where it is not binary
+        given = dict_if_named(given)
+        if isinstance(given, Mapping) and set(given) == set(names):
+            given = {n: value for n, value in given.items() if n in binary_names or pd.notna(value)}
     if isinstance(given, Mapping):
         given = _read_named_thresholds(given, binary_names)
+    reject_masked(given, "thresholds")
     values = np.asarray(given, dtype=np.float64)
     if values.ndim == 0:
         values = np.full(len(binary_names), float(values))

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._targets.alignment import dict_if_named
 from skattr.metrics._rates import (
     ACCURACY,
     BALANCED_ACCURACY,
@@ -214,8 +214,7 @@ def _per_label(
     value: Any, what: str, n_labels: int, names: list[Any], upper: float
 ) -> NDArray[np.float64]:
     """Return one number per label, from a number, an array or a dict by name."""
-    if isinstance(value, pd.Series) and set(value.index) == set(names):
-        value = value.to_dict()
+    value = dict_if_named(value)
     if isinstance(value, Mapping):
         if set(value) != set(names):
             raise ValueError(

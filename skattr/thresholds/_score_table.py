@@ -9,7 +9,8 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
-from skattr._multioutput.scores import check_same_columns, read_scores
+from skattr._multioutput.scores import match_scores, read_scores
+from skattr._targets.alignment import align_rows, column_names_of, match_columns
 from skattr._targets.columns import read_labels, reject_masked
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
@@ -211,11 +212,16 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
     TypeError
         If scores or weights are masked or sparse.
     """
-    check_same_columns(scores, labels, "y_score", "y_true")
-    score_array = read_scores(scores)
+    labels, scores, sample_weight = align_rows(
+        y_true=labels, y_score=scores, sample_weight=sample_weight
+    )
+    table = read_labels(labels, what="y_true")
+    if len(column_names_of(sample_weight) or []) > 1:  # not one weight per row
+        sample_weight = match_columns(sample_weight, table.names, "sample_weight", "y_true")
+    score_array = read_scores(match_scores(scores, table))
     if score_array.ndim == 1:
         score_array = score_array[:, np.newaxis]
-    codes = read_labels(labels, what="y_true").indicators()
+    codes = table.indicators()
     if score_array.shape != codes.shape:
         raise ValueError(
             f"y_score has shape {score_array.shape}, but y_true has shape {codes.shape}; there "

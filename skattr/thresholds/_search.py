@@ -283,8 +283,7 @@ def find_thresholds(
     y_score : array-like of the same shape
         Probabilities, log odds or other scores that increase with the chance of a positive. An
         entry whose score is NaN counts as a missing label. Non-negative float32 scores are
-        fastest. If `y_true` and `y_score` are DataFrames with the same columns, these must be in
-        the same order.
+        fastest. Columns of two DataFrames are matched by name.
     objective : str or callable, default="f1"
         Metric to maximize:
 

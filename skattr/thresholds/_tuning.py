@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
 from skattr._multioutput.scores import Scores
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._targets.weights import check_label_weights
+from skattr._utils.parameters import Number
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ThresholdNotTunedWarning
 from skattr.model_selection import MultilabelStratifiedKFold
@@ -44,12 +45,17 @@ TUNING_CONSTRAINTS: dict[str, Any] = {
     "average": [StrOptions(set(AVERAGES))],
     "strategy": [StrOptions(set(STRATEGIES))],
     "constraint": [tuple, list, None],
-    "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+    "confidence": [Number(Real, 0, 1, closed="neither"), None],
     "correction": [StrOptions({"bonferroni"}), None],
-    "beta": [Interval(Real, 0, None, closed="neither")],
+    "beta": [Number(Real, 0, None, closed="neither")],
     "costs": [tuple, list],
-    "thresholds": [StrOptions({"tune"}), Real, "array-like", Mapping],
-    "default_threshold": [Interval(Real, 0, 1, closed="both")],
+    "thresholds": [
+        StrOptions({"tune"}),
+        Number(Real, None, None, closed="neither"),
+        "array-like",
+        Mapping,
+    ],
+    "default_threshold": [Number(Real, 0, 1, closed="both")],
 }
 
 

@@ -335,13 +335,14 @@ def test_labels_outside_the_declared_classes(images, table):
 
 
 def test_columns_of_y_in_another_order(fitted, images, table):
-    """`score` compares columns by name, and rejects another order, number or name."""
-    with pytest.raises(ValueError, match="same names in the same order"):
-        fitted.score(images, table[["color", "hat", "count"]])
-    with pytest.raises(ValueError, match="same names in the same order"):
+    """`score` matches columns by name, and rejects another number or name."""
+    assert fitted.score(images, table[["color", "hat", "count"]]) == fitted.score(images, table)
+    with pytest.raises(ValueError, match=r"y lacks \['hat'\] and also has \['bag'\]"):
         fitted.score(images, table.rename(columns={"hat": "bag"}))
-    with pytest.raises(ValueError, match=r"2 column\(s\), but 3 were fitted"):
+    with pytest.raises(ValueError, match=r"y lacks \['count'\]"):
         fitted.score(images, table[["hat", "color"]])
+    with pytest.raises(ValueError, match=r"2 column\(s\), but 3 were fitted"):
+        fitted.score(images, table[["hat", "color"]].to_numpy())
 
 
 @pytest.mark.parametrize("n_rows", [1, 23])
@@ -555,8 +556,14 @@ def test_parameters_for_images_with_features(features, table):
         tiny(backbone="resnet18").fit(features, table)
     with pytest.raises(ValueError, match="weights='DEFAULT' needs images"):
         tiny(backbone="auto", weights="DEFAULT").fit(features, table)
-    for freeze in ("backbone", "stages:1", FineTuning(layer_decay=0.5)):
-        with pytest.raises(ValueError, match="freeze=.* but X holds 2-D features"):
+    for freeze, given in (
+        ("backbone", "freeze='backbone'"),
+        ("stages:1", "freeze='stages:1'"),
+        (FineTuning(layer_decay=0.5), "layer_decay=0.5"),
+        (FineTuning("backbone", layer_decay=0.5), "freeze='backbone' and layer_decay=0.5"),
+    ):
+        # only what the user has set is named
+        with pytest.raises(ValueError, match=f"^fine_tuning has {given}, for the .* 2-D features"):
             tiny(backbone="auto", fine_tuning=freeze).fit(features, table)
         tiny(backbone="mlp", fine_tuning=freeze).fit(features, table)
     tiny(backbone="auto", fine_tuning=FineTuning()).fit(features, table)
@@ -615,9 +622,12 @@ def test_parameters_for_features_with_images(images, table):
 def test_warm_start_with_other_classes(images, table):
     """Other attributes or classes than before cannot be gone on with."""
     classifier = tiny(warm_start=True).fit(images, table)
-    for y in (table[["hat"]], table.assign(color=table["color"].replace("red", "pink"))):
-        with pytest.raises(ValueError, match="the classes of y, its categories"):
-            classifier.fit(images, y)
+    with pytest.raises(ValueError, match="the classes of y, its categories"):
+        classifier.fit(images, table.assign(color=table["color"].replace("red", "pink")))
+    with pytest.raises(
+        ValueError, match=r"warm_start=True .* columns of y are \['hat'\] and those"
+    ):
+        classifier.fit(images, table[["hat"]])
 
 
 # --- order of calls ---------------------------------------------------------------------------
@@ -670,8 +680,8 @@ def test_one_image_is_not_a_batch_of_gray_ones(images, table):
 
 def test_label_weight_columns_must_be_those_of_y(images, table):
     """Weights in a DataFrame are not matched by position to other columns."""
-    weight = pd.DataFrame(1.0, index=table.index, columns=table.columns[::-1])
-    with pytest.raises(ValueError, match="columns of label_weight"):
+    weight = pd.DataFrame(1.0, index=table.index, columns=[*table.columns[:-1], "other"])
+    with pytest.raises(ValueError, match=r"columns of label_weight and y .* has \['other'\]"):
         tiny().fit(images, table, label_weight=weight)
 
 

@@ -205,7 +205,9 @@ def test_all_images_unreadable(hostile, X, y, is_bad):
     )
     for call in (
         lambda: fitted.score(bad, y[is_bad]),
-        lambda: fitted.add_attributes(bad, pd.DataFrame({"new": np.arange(len(bad)) % 2})),
+        lambda: fitted.add_attributes(
+            bad, pd.DataFrame({"new": np.arange(len(bad)) % 2}, bad.index)
+        ),
     ):
         with pytest.raises(ImageReadError, match="^All [0-9]+ rows of X are unreadable"):
             call()

@@ -14,10 +14,13 @@ from skattr import (
     AttributeClassifier,
     Augmentation,
     Branches,
+    CalibratedMultiOutputCV,
     FineTuning,
     ImageEmbedder,
     ImageReading,
+    ThresholdCalibrator,
     TrainingOptions,
+    TunedThresholdMultiOutputCV,
 )
 from skattr._estimators.options import as_object
 
@@ -134,16 +137,100 @@ def test_nested_names_of_the_embedder():
 
 
 def test_rejects_unknown_nested_names():
-    """scikit-learn's error lists the parameters of the object."""
+    """The error lists the parameters of the object, also of one that a string stands for."""
     with pytest.raises(ValueError, match="Invalid parameter 'dropuot'.*'dropout'"):
         AttributeClassifier().set_params(branches__dropuot=0.3)
+    with pytest.raises(ValueError, match=r"'gamma' of loss='auto', .* CrossEntropyLoss\(\). Valid"):
+        AttributeClassifier().set_params(loss__gamma=1.0)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"loss": "bad", "loss__gamma": 1}, "loss must be one of .*; got 'bad'"),
+        ({"augment": "bad", "augment__flip": True}, "augment must be one of .*; got 'bad'"),
+        ({"augment": Branches(), "augment__flip": True}, "augment must be one of .*; got Branches"),
+        ({"backbone__width": 3}, "'backbone__width' .* backbone='auto' has no parameters"),
+        ({"cross_fit": 5, "cross_fit__shuffle": True}, "cross_fit=5 has no parameters"),
+        ({"attributes__hat": "binary"}, "attributes=None has no parameters"),
+        ({"augment": len, "augment__flip": True}, "augment=<built-in .* has no parameters"),
+    ],
+)
+def test_nested_names_of_values_without_parameters(params, message):
+    """The message names the parameter and its value, and nothing is set."""
+    classifier = AttributeClassifier()
+    with pytest.raises(ValueError, match=message):
+        classifier.set_params(**params)
+    assert repr(classifier) == "AttributeClassifier()"
+
+
+def test_names_of_losses_are_shorthands(rng):
+    """A grid reaches the parameters of a loss that is given by name, as of other objects."""
+    classifier = AttributeClassifier(loss="focal").set_params(loss__gamma=1.0)
+    assert repr(classifier.loss) == "FocalLoss(gamma=1.0)"
+    assert repr(clone(classifier).set_params(loss="bce").loss) == "'bce'"
+    X = rng.normal(size=(40, 3))
+    y = (X[:, 0] > 0).astype(int)
+    start = AttributeClassifier(max_epochs=5, random_state=0)
+    grid = [{"loss__label_smoothing": [0.0, 0.5]}, {"loss": ["focal"], "loss__gamma": [0.0]}]
+    search = GridSearchCV(start, grid, cv=2, error_score="raise").fit(X, y)
+    losses = [
+        clone(start).set_params(**params).fit(X, y) for params in search.cv_results_["params"]
+    ]
+    plain = clone(start).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(losses[0].predict_proba(X), plain)
+    assert not np.allclose(losses[1].predict_proba(X), plain)
+    np.testing.assert_allclose(losses[2].predict_proba(X), plain, rtol=1e-5)  # gamma=0
+
+
+BOOLS = [
+    *[{name: True} for name in ("max_epochs", "batch_size", "lr", "pos_weight", "random_state")],
+    *[{"weight_decay": False}, {"image_size": True}, {"image_size": (True, True)}],
+    *[{"branches__hidden": True}, {"branches__dropout": False}, {"training__accumulate": True}],
+    *[{"training__clip_norm": True}, {"images__num_workers": False}, {"augment__mixup": True}],
+    *[{"augment__zoom": False}, {"fine_tuning__layer_decay": True}, {"max_epochs": np.True_}],
+    *[{"loss": "focal", "loss__gamma": True}, {"loss__top_k": True}, {"pos_weight": {0: True}}],
+    *[{"class_weight": {0: True, 1: 2.0}}, {"attribute_weight": [True]}],
+]
+
+
+@pytest.mark.parametrize("params", BOOLS, ids=str)
+def test_bools_are_no_numbers(rng, params):
+    """The message shows the bool and what is valid."""
+    X, y = rng.normal(size=(8, 2)), np.arange(8) % 2
+    classifier = AttributeClassifier(max_epochs=1).set_params(**params)
+    with pytest.raises(ValueError, match=r"True|False|is 1; weights must be"):
+        classifier.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params"),
+    [
+        (ThresholdCalibrator, {"beta": True}),
+        (ThresholdCalibrator, {"n_jobs": True}),
+        (ThresholdCalibrator, {"default_threshold": True}),
+        (ThresholdCalibrator, {"thresholds": True}),
+        (CalibratedMultiOutputCV, {"min_support": True}),
+        (CalibratedMultiOutputCV, {"pos_weight": True}),
+        (TunedThresholdMultiOutputCV, {"random_state": False}),
+        (ImageEmbedder, {"batch_size": True}),
+    ],
+)
+def test_bools_are_no_numbers_of_other_estimators(rng, estimator, params):
+    """They have the same constraints."""
+    own = {"estimator": AttributeClassifier()} if "MultiOutput" in estimator.__name__ else {}
+    with pytest.raises(ValueError, match=r"Got (True|False)"):
+        estimator(**own, **params).fit(rng.random(size=(8, 1)), np.arange(8) % 2)
 
 
 def test_nested_names_beside_an_invalid_value(rng):
-    """A value that is neither an object nor a string is an error of fit, not of `set_params`."""
-    classifier = AttributeClassifier(training=3).set_params(training__ema_decay=0.9)
-    with pytest.raises(ValueError, match="'lr_schedule' parameter of TrainingOptions.* Got 3"):
-        classifier.fit(rng.normal(size=(8, 2)), np.arange(8) % 2)
+    """A value that is neither a string nor an object of its kind is not wrapped into one."""
+    for value in (3, True, TrainingOptions()):
+        classifier = AttributeClassifier(branches=value)
+        with pytest.raises(ValueError, match="branches must be an object of Branches, a string or"):
+            classifier.set_params(branches__hidden=3)
+        with pytest.raises(ValueError, match="'branches' parameter of AttributeClassifier"):
+            classifier.fit(rng.normal(size=(8, 2)), np.arange(8) % 2)
 
 
 def test_a_grid_reaches_all_objects(rng):

@@ -96,8 +96,19 @@ def test_classes_are_those_of_the_first_call():
     with pytest.raises(UnseenLabelError, match="the label 'pink' is not among the classes"):
         seen.partial_fit(X, y.replace("blue", "pink"))
     assert_array_equal(matrix(seen, X), before)
-    with pytest.raises(ValueError, match=r"y has 1 column\(s\), but 2 were fitted"):
+    with pytest.raises(ValueError, match=r"y lacks \['color'\]"):
         seen.partial_fit(X, y[["hat"]])
+    # classes of later calls, in the order of the columns of their y
+    reverse, hats = CLASSES[::-1], [[1, 0], CLASSES[1]]
+    for classes, table in ((CLASSES, y), (None, y), (reverse, y[["color", "hat"]]), (hats, y)):
+        seen.partial_fit(X, table, classes=classes)
+    for classes in ([[0, 1, 2], CLASSES[1]], [CLASSES[0], CLASSES[1][:-1]]):
+        with pytest.raises(
+            ValueError, match=r"`classes` lists .* for '(hat|color)', but the first"
+        ):
+            seen.partial_fit(X, y, classes=classes)
+    with pytest.raises(ValueError, match="`classes` must list the labels of each of the 2"):
+        seen.partial_fit(X, y, classes=[[0, 1]])
     with pytest.raises(ValueError, match="X has 2 features, but"):
         seen.partial_fit(X[:, :2], y)
 

@@ -260,15 +260,15 @@ def test_rejects_invalid_parameters(change, message):
 
 @pytest.mark.parametrize("display", [ThresholdCurveDisplay, ReliabilityDisplay])
 def test_rejects_invalid_scores(display):
-    """Wrong shapes or column orders, and NaN scores of known labels, are rejected."""
+    """Wrong shapes or columns, and NaN scores of known labels, are rejected."""
     y, scores = make_table(3)
     with pytest.raises(ValueError, match="for 3 outputs they must be"):
         display.from_predictions(y, scores[:, :2])
     with pytest.raises(ValueError, match="y has 200 rows, but the scores have 150"):
         display.from_predictions(y, scores[:150])
-    swapped = pd.DataFrame(scores, columns=list(y)[::-1])
-    with pytest.raises(ValueError, match="must be in the same order"):
-        display.from_predictions(y, swapped)
+    other = pd.DataFrame(scores, columns=[*y.columns[:2], "other"])
+    with pytest.raises(ValueError, match=r"y_score lacks \['attribute_2'\] and also has"):
+        display.from_predictions(y, other)
     row = int(np.flatnonzero(y["attribute_1"].notna())[0])
     scores[row, 1] = np.nan
     with pytest.raises(ValueError, match=f"row {row}, attribute 'attribute_1', is NaN"):

@@ -595,8 +595,8 @@ def test_rejects_invalid_parameters(rng):
     with pytest.raises(ValueError, match="row 0, attribute 'y0': .* is not a probability"):
         vaw_metrics(y, scores - 1)
     frame = pd.DataFrame(scores, columns=["a", "b", "c"])
-    with pytest.raises(ValueError, match="same in the same order"):
-        coco_metrics(pd.DataFrame(y, columns=["b", "a", "c"]), frame)
+    with pytest.raises(ValueError, match=r"y_score lacks \['d'\] and also has \['c'\]"):
+        coco_metrics(pd.DataFrame(y, columns=["b", "a", "d"]), frame)
     twice = pd.DataFrame(y, columns=["a", "a", "c"])
     for function in EVERY[:3]:
         with pytest.raises(ValueError, match="more than once"):

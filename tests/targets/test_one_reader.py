@@ -8,11 +8,16 @@ import pytest
 import scipy.sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from skattr import AttributeEncoder, metrics
+from skattr import AttributeClassifier, AttributeEncoder, ImageEmbedder, metrics
 from skattr.calibration import CalibratedMultiOutputCV
 from skattr.exceptions import SkattrWarning
-from skattr.inspection import suspected_label_errors
-from skattr.model_selection import MultilabelStratifiedKFold, cross_val_predict_proba
+from skattr.inspection import GalleryDisplay, suspected_label_errors
+from skattr.model_selection import (
+    MultilabelStratifiedGroupKFold,
+    MultilabelStratifiedKFold,
+    OfficialSplit,
+    cross_val_predict_proba,
+)
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 
 RNG = np.random.default_rng(0)
@@ -35,6 +40,7 @@ READERS = {
     "pedestrian_metrics": lambda y: [*metrics.pedestrian_metrics(y, SCORES[: len_of(y)]).values()],
     "suspected_label_errors": lambda y: suspects(y, SCORES[: len_of(y)]),
 }
+KFOLD = MultilabelStratifiedGroupKFold(2)
 ZERO_ONE_READERS = ["find_thresholds", "pedestrian_metrics"]
 
 
@@ -273,6 +279,54 @@ def test_masked_weights_are_rejected_alike(name):
     ):
         with pytest.raises(TypeError, match=f"{name} is a masked array"):
             read({name: weight})
+
+
+HIDDEN = np.ma.masked_array(np.arange(SHAPE[0]), np.arange(SHAPE[0]) % 2)
+IMAGES = np.zeros((SHAPE[0], 4, 4), dtype=np.uint8)
+BINARY = (CODES == 1).astype(int)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """Return a fitted classifier of features."""
+    return AttributeClassifier(max_epochs=1, random_state=0).fit(SCORES, BINARY)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("X", lambda c: AttributeClassifier(max_epochs=1).fit(masked(SCORES), BINARY)),
+        ("X", lambda c: AttributeClassifier(max_epochs=1).fit(list(masked(SCORES)), BINARY)),
+        ("X", lambda c: AttributeClassifier().fit(np.ma.masked_array(IMAGES), BINARY)),
+        ("X", lambda c: AttributeClassifier().fit(list(np.ma.masked_array(IMAGES)), BINARY)),
+        ("X", lambda c: AttributeClassifier().partial_fit(masked(SCORES), BINARY)),
+        ("X", lambda c: AttributeClassifier(cross_fit=2).fit_transform(masked(SCORES), BINARY)),
+        ("X", lambda c: c.predict(masked(SCORES))),
+        ("X", lambda c: c.predict_proba(masked(SCORES))),
+        ("X", lambda c: c.transform(masked(SCORES))),
+        ("X", lambda c: c.score(masked(SCORES), BINARY)),
+        ("X", lambda c: ImageEmbedder("resnet18").fit(np.ma.masked_array(IMAGES))),
+        ("X", lambda c: ThresholdCalibrator().fit(SCORES, BINARY).predict(masked(SCORES))),
+        ("X", lambda c: GalleryDisplay.from_predictions(BINARY, BINARY, X=np.ma.array(IMAGES))),
+        ("sample_weight", lambda c: c.score(SCORES, BINARY, HIDDEN)),
+        ("sample_weight", lambda c: find_thresholds(CODES, SCORES, sample_weight=HIDDEN)),
+        ("groups", lambda c: next(KFOLD.split(SCORES, BINARY, HIDDEN))),
+        ("groups", lambda c: attribute_report(groups=HIDDEN, confidence=0.9)),
+        ("slices", lambda c: attribute_report(slices=HIDDEN)),
+        ("thresholds", lambda c: attribute_report(thresholds=HIDDEN[:3])),
+        ("thresholds", lambda c: ThresholdCalibrator(thresholds=HIDDEN[:3]).fit(SCORES, BINARY)),
+        ("split", lambda c: OfficialSplit(HIDDEN)),
+    ],
+)
+def test_masks_are_rejected_where_nothing_may_be_missing(classifier, name, call):
+    """The data under a mask are never read, whichever function is given them."""
+    with pytest.raises(TypeError, match=f"^{name} is a masked array; pass a plain array"):
+        call(classifier)
+
+
+def attribute_report(**options):
+    """Return a report of labels and scores with options of its rows."""
+    return metrics.attribute_report(CODES, PREDICTED, SCORES, **options)
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

@@ -463,12 +463,22 @@ def test_failed_fit_changes_nothing():
     assert calibrator.predict(scores).shape == y.shape
 
 
-def test_rejects_columns_in_another_order_than_the_labels():
-    """Otherwise the threshold of one label would be found on the scores of another."""
+def test_columns_in_another_order_than_the_labels():
+    """Thresholds of a label are found on its own scores, whichever order the columns have."""
     scores, y = draw_sample()
-    frame = pd.DataFrame(scores, columns=list("abc"))
-    with pytest.raises(ValueError, match="must be in the same order"):
-        ThresholdCalibrator().fit(frame, pd.DataFrame(y, columns=list("bac")))
+    frame, labels = pd.DataFrame(scores, columns=list("abc")), pd.DataFrame(y, columns=list("abc"))
+    expected = ThresholdCalibrator().fit(frame, labels)
+    calibrator = ThresholdCalibrator().fit(frame, labels[list("bca")])
+    np.testing.assert_array_equal(calibrator.best_threshold_, expected.best_threshold_[[1, 2, 0]])
+    np.testing.assert_array_equal(calibrator.predict(frame), expected.predict(frame)[:, [1, 2, 0]])
+    np.testing.assert_array_equal(
+        calibrator.transform(frame), expected.transform(frame)[:, [1, 2, 0]]
+    )
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        predicted = calibrator.predict(frame.to_numpy())
+    np.testing.assert_array_equal(predicted, calibrator.predict(frame))
+    with pytest.raises(ValueError, match=r"X lacks \['c'\] and also has \['d'\]"):
+        ThresholdCalibrator().fit(frame.rename(columns={"c": "d"}), labels)
 
 
 def test_warning_points_at_the_callers_line():

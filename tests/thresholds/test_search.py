@@ -662,7 +662,7 @@ def test_weights_of_one_change_nothing(average, objective):
 
 
 def test_names_of_columns():
-    """Bounds in a dict or Series are matched by name; columns in another order are rejected."""
+    """Columns, and bounds in a dict or Series, are matched by name."""
     scores, labels = draw_sample(15, n_labels=2)
     frame, table = (pd.DataFrame(array, columns=["a", "b"]) for array in (scores, labels))
     params = {"objective": "precision"}
@@ -672,8 +672,8 @@ def test_names_of_columns():
         np.testing.assert_array_equal(found.thresholds, expected)
     by_number = find_thresholds(labels, scores, **params, constraint=("recall", {0: 0.5, 1: 0.9}))
     np.testing.assert_array_equal(by_number.thresholds, expected)
-    with pytest.raises(ValueError, match="must be in the same order"):
-        find_thresholds(table[["b", "a"]], frame, strategy="exact")
+    found = find_thresholds(table[["b", "a"]], frame, **params, constraint=("recall", [0.9, 0.5]))
+    np.testing.assert_array_equal(found.thresholds, expected[::-1])
 
 
 def test_weights_of_very_different_sizes():

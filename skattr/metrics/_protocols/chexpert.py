@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels, reject_masked
 from skattr.metrics._binary_inputs import (
     binary_table,
@@ -75,6 +76,7 @@ def chexpert_auc(
     """
     check_option("uncertain", uncertain, ("ignore", "zeros", "ones"))
     reject_masked(y_score, "y_score")
+    align_rows(y_true=y_true, y_score=y_score)
     is_frame = isinstance(y_true, pd.DataFrame)
     frame = read_labels(y_true, what="y_true").to_frame()
     if observations is None:
