@@ -213,7 +213,7 @@ def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
-    material = read_material(y, None, scores, None, {})
+    material = read_material(y, None, scores, None, None, {})
     draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
     limits = label_intervals(material.labels, draws, LABELS)
