@@ -102,7 +102,8 @@ def _predict(inputs: Inputs, thresholds: Array) -> Array:
     """Return class codes: thresholded scores of binary attributes, else the likeliest class."""
     assert inputs.scores is not None
     binary = inputs.binary
-    codes = np.empty(inputs.codes.shape, dtype=np.int64)
+    is_small = all(len(labels) <= np.iinfo(np.int8).max for labels in inputs.classes)
+    codes = np.empty(inputs.codes.shape, dtype=np.int8 if is_small else np.int64)
     codes[:, binary] = inputs.scores.binary >= thresholds[binary]
     for j, scores in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
         codes[:, j] = scores.argmax(axis=1)
