@@ -117,10 +117,12 @@ class MajorityClassifier(LabelPredictorMixin, ClassifierMixin, BaseEstimator):
         check_consistent_length(X, codes)
         names = encoder.output_names_
         weights = check_label_weights(codes, codes, sample_weight, label_weight, names)
-        priors, unknown = [], []
+        priors: list[Floats] = []
+        unknown = []
         for j, (name, classes) in enumerate(zip(names, encoder.classes_, strict=True)):
             known = codes[:, j] >= 0
-            counts = np.bincount(codes[known, j], weights[known, j], minlength=len(classes))
+            counted = np.bincount(codes[known, j], weights[known, j], len(classes))
+            counts = counted.astype(np.float64)
             if not counts.any():
                 unknown.append(name)
                 counts = np.ones(len(classes))

@@ -1,7 +1,7 @@
 """Tuned thresholds as the last step of a Pipeline."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -60,7 +60,9 @@ class ThresholdCalibrator(
     constraint : (name, bound), default=None
         Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
-        Probability with which a threshold must satisfy the constraint.
+        Probability with which a threshold must satisfy the constraint on new data. It holds if
+        scores are those of rows that the classifier has not seen, labels are missing at random,
+        and rows are independent, or else the `groups` given to `fit`.
     correction : {None, "bonferroni"}, default=None
         Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
@@ -77,6 +79,9 @@ class ThresholdCalibrator(
     attributes, missing_label : default=None
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
         classifier the scores come from: the order of ordinal levels is that of their columns.
+    cross_validate : bool, default=True
+        Whether to compute the cross-validated score, which takes most of the time of `fit`. If
+        False, `best_score_` is NaN.
     n_jobs : int, default=None
         Number of threads.
 
@@ -156,6 +161,7 @@ class ThresholdCalibrator(
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
         missing_label: Any = None,
+        cross_validate: bool = True,
         n_jobs: int | None = None,
     ) -> None:
         self.objective = objective
@@ -170,6 +176,7 @@ class ThresholdCalibrator(
         self.default_threshold = default_threshold
         self.attributes = attributes
         self.missing_label = missing_label
+        self.cross_validate = cross_validate
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
@@ -182,7 +189,14 @@ class ThresholdCalibrator(
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, label_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Find the thresholds.
 
         Parameters
@@ -198,6 +212,9 @@ class ThresholdCalibrator(
             Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
             Weight of each label, multiplied with `sample_weight`.
+        groups : array-like of shape (n,), default=None
+            Rows of one group, such as the images of one person, need not be independent: they are
+            in one fold of the cross-validated score, and `confidence` holds for groups.
 
         Returns
         -------
@@ -207,9 +224,16 @@ class ThresholdCalibrator(
         ------
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
+
+        Warns
+        -----
+        ThresholdNotTunedWarning
+            If a label cannot be tuned.
+        AssumptionWarning
+            If `confidence` is given without `groups`.
         """
-        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
-        codes = encoder.transform(y)
+        encoder = AttributeEncoder(self.attributes, self.missing_label)
+        codes = encoder.fit_small_codes(y)
         check_same_columns(X, y, "the scores", "y")
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
         probe = ThresholdCalibrator()
@@ -217,7 +241,7 @@ class ThresholdCalibrator(
         scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
         warn_class_order(scores, codes, encoder)
-        table = make_table(scores, codes, encoder, sample_weight, label_weight)
+        table = make_table(scores, codes, encoder, sample_weight, label_weight, groups)
         self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
         self._set_outputs(encoder, probe)
         self._is_proba = scores.is_proba
@@ -230,7 +254,7 @@ class ThresholdCalibrator(
         reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
-            parts: Sequence[Any] = [np.asarray(part) for part in X]
+            parts: Any = [np.asarray(part) for part in X]
             classes = classes_of_columns(parts, encoder)
         else:
             array = validate_data(
@@ -241,6 +265,8 @@ class ThresholdCalibrator(
                 ensure_all_finite=False,
             )
             parts = split_columns(array, encoder)
+            if len(parts) == array.shape[1] > 1 and is_binary(encoder).all():
+                parts = array  # spares a copy
             if array.shape[1] == 2 and is_binary(encoder).all():  # predict_proba of one output
                 classes = classes_of_columns(array, encoder)
         scores = align_scores(parts, True, encoder, classes)
