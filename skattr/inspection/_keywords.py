@@ -40,7 +40,7 @@ def artist_options(display: Any, kind: str, given: Mapping[str, Any]) -> dict[st
         )
     from matplotlib.cbook import normalize_kwargs
 
-    return dict(normalize_kwargs(given, _artist(kind)))
+    return dict(normalize_kwargs(dict(given), _artist(kind)))
 
 
 def artist_keywords(kind: str) -> set[str]:
