@@ -178,7 +178,7 @@ class BaseMultiOutputCV(
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
         to_split = MethodMapping().add(caller="fit", callee="split")
-        splitter = self.cv if hasattr(self.cv, "split") else None
+        splitter = self.cv if self._has_splitter() else None
         router = MetadataRouter(owner=self).add_self_request(self)
         router = router.add(estimator=self.estimator, method_mapping=to_fit)
         return router.add(splitter=splitter, method_mapping=to_split)
@@ -243,6 +243,10 @@ class BaseMultiOutputCV(
         self._response_method = self.response_method
         return self
 
+    def _has_splitter(self) -> bool:
+        """Whether `cv` is a splitter; the string "prefit" has a method `split`, too."""
+        return hasattr(self.cv, "split") and not isinstance(self.cv, str)
+
     def _is_prefit(self) -> bool:
         """Whether the classifier is taken as it was fitted before."""
         return isinstance(self.cv, str) or isinstance(self.estimator, FrozenEstimator)
@@ -258,7 +262,7 @@ class BaseMultiOutputCV(
             if weight is not None
         }
         split_params = {}
-        if "groups" in params and not (_routing_enabled() and hasattr(self.cv, "split")):
+        if "groups" in params and not (_routing_enabled() and self._has_splitter()):
             split_params = {"groups": params.pop("groups")}
         if _routing_enabled():
             routed = process_routing(self, "fit", **weights, **params)

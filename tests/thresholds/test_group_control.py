@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+import sklearn
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 
 from skattr import AttributeClassifier
 from skattr.exceptions import AssumptionWarning
+from skattr.model_selection import MultilabelStratifiedGroupKFold
 from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 from skattr.thresholds._group_control import log_evidence
 from tests.thresholds.test_risk_control import lower_bound
@@ -182,6 +184,25 @@ def test_groups_of_the_meta_estimators():
     np.testing.assert_array_equal(tuned.best_threshold_, expected.thresholds)
     with pytest.raises(ValueError, match=r"groups has shape \(3,\); expected one value for each"):
         ThresholdCalibrator(**params).fit(scores, labels, groups=[1, 2, 3])
+
+
+@pytest.mark.parametrize("cv", [None, 3, "prefit", MultilabelStratifiedGroupKFold(3)])
+@pytest.mark.parametrize("routing", [False, True])
+def test_groups_reach_folds_and_thresholds(cv, routing):
+    """With metadata routing or without; an int `cv` keeps groups together."""
+    labels, scores, groups = draw(10, 0.6, "recall", n=400, n_labels=2)
+    params = {"constraint": ("recall", 0.6), "confidence": 0.8, "store_cv_results": True}
+    classifier = MultiOutputClassifier(LogisticRegression()).fit(scores, labels)
+    with sklearn.config_context(enable_metadata_routing=routing):
+        tuned = TunedThresholdMultiOutputCV(classifier, cv=cv, refit=cv != "prefit", **params)
+        tuned.fit(scores, labels, groups=groups)
+    found = tuned.cv_results_
+    np.testing.assert_array_equal(found["groups"][:, 0], groups)
+    del params["store_cv_results"]
+    expected = find_thresholds(found["labels"] == 1, found["scores"], groups=groups, **params)
+    np.testing.assert_array_equal(tuned.best_threshold_, expected.thresholds)
+    if cv != "prefit":
+        assert all(len(np.unique(found["folds"][groups == group])) == 1 for group in range(40))
 
 
 def test_constraints_that_change_labels_are_named():
