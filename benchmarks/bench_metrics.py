@@ -6,8 +6,10 @@ Scores (float32 probabilities) and labels of n rows x L labels, all known or hal
 average precision and ROC AUC per label against scikit-learn's functions on the known labels of
 each column, which are timed on some of the labels and extrapolated. Log odds and float64 scores,
 which have no integer keys, and micro-F1 and macro-F1 of labels are also compared with
-scikit-learn. All are timed alternately in one run on one thread; medians of `--repeats`. Extra
-memory is the peak traced by `tracemalloc` during a call, relative to the size of the scores.
+scikit-learn. `attribute_report` is compared with the same metrics one by one. All are timed
+alternately in one run on one thread; medians of `--repeats`. Extra memory is the peak traced by
+`tracemalloc` during a call, relative to the size of the scores (of the report: of scores and
+labels).
 """
 
 import argparse
@@ -112,6 +114,60 @@ def compare_labels(labels, predicted, few, repeats):
     return ratios
 
 
+def report_of_sklearn(labels, scores):
+    """Compute the metrics of the report by scikit-learn's functions on whole tables."""
+    predicted = (scores >= 0.5).astype(int)
+    for average in (None, "macro", "weighted", "micro"):
+        for name in ("precision_score", "recall_score", "f1_score"):
+            getattr(sk, name)(labels, predicted, average=average, zero_division=0)
+        for name in NAMES:
+            getattr(sk, name)(labels, scores, average=average)
+    sk.multilabel_confusion_matrix(labels, predicted)
+    for y, guess in zip(labels.T, predicted.T, strict=True):
+        sk.accuracy_score(y, guess)
+        sk.balanced_accuracy_score(y, guess)
+
+
+def report_of_metrics(labels, scores):
+    """Compute the metrics of the report by the functions of this package, each reading y."""
+    predicted = scores >= 0.5
+    metrics.confusion_counts(labels, predicted)
+    for average in (None, "macro", "weighted", "micro"):
+        for name in (
+            "precision_score",
+            "recall_score",
+            "f1_score",
+            "accuracy_score",
+            "balanced_accuracy_score",
+        ):
+            getattr(metrics, name)(labels, predicted, average=average)
+        for name in (*NAMES, "calibration_error"):
+            getattr(metrics, name)(labels, scores, average=average)
+
+
+def compare_report(repeats, rng):
+    """Print and return the ratios of the report to the same metrics one by one."""
+    row = {}
+    for n, n_labels, theirs in (
+        (300, 620, report_of_sklearn),
+        (20_000, 300, report_of_metrics),
+    ):
+        scores, labels, _ = make_data(n, n_labels, rng)
+        labels[:2] = [[True], [False]]  # scikit-learn's ROC AUC needs both classes
+        ways = {
+            "report": lambda s=scores, y=labels: metrics.attribute_report(y, y_score=s),
+            "theirs": lambda s=scores, y=labels, f=theirs: f(y, s),
+        }
+        took, _ = medians(ways, repeats)
+        memory = extra_memory(ways["report"]) / (scores.nbytes + labels.nbytes)
+        row[theirs.__name__] = {**took, "extra_memory": memory}
+        print(
+            f"\nreport of {n:,} x {n_labels}: {took['report']:.3f} s, {theirs.__name__} "
+            f"{took['theirs']:.3f} s, extra memory {memory:.2f} of the data"
+        )
+    return row
+
+
 def compare(n, n_labels, repeats, rng):
     """Print and return the figures of one size."""
     scores, labels, half = make_data(n, n_labels, rng)
@@ -148,6 +204,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/metrics.json")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
+    report = compare_report(options.repeats, rng)
     rows = [compare(n, n_labels, options.repeats, rng) for n, n_labels in SIZES]
     machine = {
         "processor": platform.processor(),
@@ -156,7 +213,9 @@ def main():
         "scikit-learn": sklearn.__version__,
     }
     options.out.parent.mkdir(exist_ok=True)
-    options.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    options.out.write_text(
+        json.dumps({"machine": machine, "report": report, "rows": rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

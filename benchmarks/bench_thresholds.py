@@ -5,7 +5,8 @@
 `find_thresholds` finds the best F1 of each label for n rows x L labels of float32 probabilities,
 on one thread and on two. It is compared with a loop of `precision_recall_curve` (the fastest exact
 way in scikit-learn), with a grid of 99 thresholds and `f1_score`, and with the curve of
-`TunedThresholdClassifierCV` over 100 thresholds. The loops are timed on some of the labels and
+`TunedThresholdClassifierCV` over 100 thresholds. `ThresholdCalibrator.fit` also reads labels, and
+computes a cross-validated score or not. The loops are timed on some of the labels and
 extrapolated. The joint optimum of micro-F1, the best recall at a precision, log odds and float64
 scores are compared with the loop, too. All are timed in turn in one run; the results are medians
 of `--repeats`. Extra memory is the peak that `tracemalloc` traces during a call, divided by the
@@ -26,7 +27,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import f1_score, make_scorer, precision_recall_curve
 from sklearn.metrics._scorer import _CurveScorer
 
-from skattr.thresholds import find_thresholds
+from skattr.thresholds import ThresholdCalibrator, find_thresholds
 
 SIZES = ((10_000, 64), (50_000, 312), (200_000, 620))
 
@@ -147,6 +148,10 @@ def compare(n, n_labels, repeats, rng):
         "loop": lambda: loop_of_curves(scores[:, part], labels[:, part]),
         "one thread": lambda: find_thresholds(labels, scores, strategy="exact"),
         "two threads": lambda: find_thresholds(labels, scores, n_jobs=2, strategy="exact"),
+        "calibrator": lambda: ThresholdCalibrator(strategy="exact").fit(scores, labels),
+        "calibrator without score": lambda: ThresholdCalibrator(
+            strategy="exact", cross_validate=False
+        ).fit(scores, labels),
         "joint micro-F1": lambda: find_thresholds(
             labels, scores, average="micro", strategy="exact"
         ),
@@ -207,6 +212,8 @@ def compare(n, n_labels, repeats, rng):
         "seconds": took | slow,
         "one_thread": loop / took["one thread"],
         "two_threads": loop / took["two threads"],
+        "calibrator": loop / took["calibrator"],
+        "calibrator_without_score": loop / took["calibrator without score"],
         "grid_99": slow["grid"] / took["one thread"],
         "tuned_100": slow["tuned"] / took["one thread"],
         "joint_micro_f1": loop / took["joint micro-F1"],

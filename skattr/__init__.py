@@ -11,6 +11,7 @@ from skattr import thresholds as thresholds
 from skattr._estimators.augmentation import Augmentation as Augmentation
 from skattr._estimators.classifier import AttributeClassifier as AttributeClassifier
 from skattr._estimators.embedder import ImageEmbedder as ImageEmbedder
+from skattr._estimators.majority import MajorityClassifier as MajorityClassifier
 from skattr._estimators.options import Branches as Branches
 from skattr._estimators.options import FineTuning as FineTuning
 from skattr._estimators.options import ImageReading as ImageReading
@@ -31,6 +32,7 @@ __all__ = [
     "FineTuning",
     "ImageEmbedder",
     "ImageReading",
+    "MajorityClassifier",
     "ThresholdCalibrator",
     "TrainingOptions",
     "TunedThresholdMultiOutputCV",

@@ -41,6 +41,10 @@ class ThresholdNotTunedWarning(SkattrWarning):
     """The threshold of an attribute cannot be tuned, or not be guaranteed."""
 
 
+class AssumptionWarning(SkattrWarning):
+    """A guarantee holds only under assumptions that the data cannot confirm."""
+
+
 class ClassOrderWarning(SkattrWarning):
     """The scores of an attribute seem to have its classes in another order than its labels."""
 

@@ -92,6 +92,9 @@ def align_scores(
         If the shapes do not match the outputs.
     """
     given = encoder.classes_ if classes is None else classes
+    if _is_binary_matrix(response, encoder) and (classes is None or _are_same(given, encoder)):
+        kept = response if response.dtype.kind == "f" else response.astype(np.float64)
+        return Scores(kept, (), is_proba)
     parts = _parts(response, encoder, given)
     # A fold may lack a class: its probability is then 0, and its decision is never the largest.
     fill = 0.0 if is_proba else -np.inf
@@ -106,6 +109,19 @@ def align_scores(
     n = len(parts[0])
     matrix = np.stack(binary, axis=1) if binary else np.empty((n, 0))
     return Scores(matrix, tuple(others), is_proba)
+
+
+def _is_binary_matrix(response: Any, encoder: AttributeEncoder) -> bool:
+    """Whether a response has the scores of the positive class of several binary outputs."""
+    n_outputs = encoder.n_outputs_
+    is_matrix = isinstance(response, np.ndarray) and response.shape[1:] == (n_outputs,)
+    return is_matrix and n_outputs > 1 and bool(is_binary(encoder).all())
+
+
+def _are_same(classes: Sequence[NDArray[Any]], encoder: AttributeEncoder) -> bool:
+    """Whether the classes are those of an encoder, in its order."""
+    pairs = zip(classes, encoder.classes_, strict=True)
+    return all(np.array_equal(own, others) for own, others in pairs)
 
 
 def _parts(

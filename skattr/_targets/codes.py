@@ -43,7 +43,7 @@ def integer_block(
     return is_whole and np.count_nonzero(whole < 0) == np.count_nonzero(missing)
 
 
-def label_counts(codes: NDArray[np.int64]) -> NDArray[np.intp]:
+def label_counts(codes: NDArray[Any]) -> NDArray[np.intp]:
     """Return how often each value of :meth:`LabelTable.integer_codes` is in each column.
 
     Returns
@@ -52,6 +52,12 @@ def label_counts(codes: NDArray[np.int64]) -> NDArray[np.intp]:
         Missing labels are not counted.
     """
     n_values, n_outputs = int(codes.max()) + 2, codes.shape[1]
+    if n_values <= 3 and codes.dtype == np.int8:  # sums of bytes take a fifth of the time
+        sums = np.zeros((n_values - 1, n_outputs), dtype=np.intp)
+        for rows in row_blocks(len(codes), 127):
+            for value, total in enumerate(sums):
+                total += (codes[rows] == value).sum(axis=0, dtype=np.int8)
+        return sums.T
     counts = np.zeros(n_values * n_outputs, dtype=np.intp)
     for rows in row_blocks(len(codes)):
         places = codes[rows] + (1 + n_values * np.arange(n_outputs))
@@ -59,9 +65,7 @@ def label_counts(codes: NDArray[np.int64]) -> NDArray[np.intp]:
     return counts.reshape(-1, n_values)[:, 1:]
 
 
-def class_positions(
-    codes: NDArray[np.int64], classes: list[NDArray[Any]]
-) -> NDArray[np.int64] | None:
+def class_positions(codes: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray[Any] | None:
     """Return class positions of the values of :meth:`LabelTable.integer_codes`.
 
     Returns

@@ -20,6 +20,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from skattr._targets.elimination import Step, best_assignments, plan_elimination
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Limits = list[LinearConstraint]
@@ -50,6 +52,13 @@ class Constraint(NamedTuple):
             violated |= (part == 0).all(axis=1)
         return np.asarray(violated)
 
+    def states(self) -> Mask:
+        """Return the consistent values of the members."""
+        if self.kind == "implies":
+            return np.array([[0, 0], [0, 1], [1, 1]], dtype=bool)
+        one = np.eye(len(self.members), dtype=bool)
+        return one if self.kind == "exactly_one" else np.concatenate([one[:1] & False, one])
+
     def text(self, names: Sequence[Any]) -> str:
         """Return a description, such as "at most one of young, senior"."""
         members = [str(names[j]) for j in self.members]
@@ -63,12 +72,14 @@ class Component(NamedTuple):
 
     `members` are their positions. The members of its `constraints` are positions among these.
     `assignments` (n_assignments, n_members) are all consistent ones, those with the fewest
-    positives first, then in lexicographic order; None if there are too many.
+    positives first, then in lexicographic order; None if there are too many. `steps` eliminate
+    one member after the other instead; None if that is not needed or has too large tables.
     """
 
     members: NDArray[np.intp]
     constraints: tuple[Constraint, ...]
     assignments: Mask | None
+    steps: tuple[Step, ...] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,7 +267,11 @@ def _components(
             for item in items
             if label[item.members[0]] == component
         )
-        yield Component(members, inside, _assignments(inside, len(members), max_assignments))
+        listed = _assignments(inside, len(members), max_assignments)
+        steps = None
+        if listed is None:
+            steps = plan_elimination([(item.members, item.states()) for item in inside])
+        yield Component(members, inside, listed, steps)
 
 
 def _graph(items: Sequence[Constraint], width: int) -> Any:
@@ -330,8 +345,8 @@ def decode(log_odds: Any, constraints: LogicalConstraints) -> Mask:
     Of equally probable assignments, the one with the fewest positives is returned, and of those
     the first in lexicographic order, false before true. Sums that differ by less than 1e-9 of the
     largest log odds count as equal. Connected attributes with up to ``MAX_ASSIGNMENTS`` consistent
-    assignments are decided by comparing all of them; otherwise each inconsistent row needs
-    integer programs.
+    assignments are decided by comparing all of them. Others are eliminated one after the other.
+    Where many constraints are entangled, each inconsistent row needs integer programs instead.
     """
     log_odds = np.asarray(_table(log_odds, constraints, "log_odds"), dtype=np.float64)
     if np.isnan(log_odds).any():
@@ -361,6 +376,10 @@ def _most_probable(log_odds: Floats, component: Component) -> Mask:
     bound = 1 + np.abs(log_odds).sum(axis=1, keepdims=True, where=np.isfinite(log_odds))
     log_odds = np.clip(log_odds, -bound, bound)  # infinite ones exceed the sum of all finite ones
     listed = component.assignments
+    if listed is None and component.steps is not None:
+        # Members are compared one by one: what is ignored adds up to _TIE at most.
+        tolerance = _TIE * np.abs(log_odds).max(axis=1) / log_odds.shape[1]
+        return best_assignments(log_odds, component.steps, tolerance)
     if listed is None:
         limit = _linear(component.constraints, log_odds.shape[1])
         return np.array([_solved(row, limit) == 1 for row in log_odds])

@@ -37,27 +37,28 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
     """Multi-output classifier whose probabilities are calibrated for each attribute.
 
     Each attribute has one calibrator, fitted on its known labels and the scores of rows that the
-    classifier was not trained on. For one output this is
-    :class:`sklearn.calibration.CalibratedClassifierCV` with ``ensemble=False``.
+    classifier was not trained on. For one output this does what
+    :class:`sklearn.calibration.CalibratedClassifierCV` does with ``ensemble=False``.
 
     Parameters
     ----------
     estimator : classifier
         Classifier with one or several outputs and `predict_proba` or `decision_function`, fitted
         or not.
-    method : {"temperature", "sigmoid", "isotonic", "beta", "prior"}, default="sigmoid"
+    method : {"auto", "temperature", "sigmoid", "isotonic", "beta", "prior"}, default="auto"
         How binary attributes are calibrated, see Notes. The other attributes are calibrated by
-        "temperature", or not at all if the method is "prior".
+        "temperature", only if it is better than the identity if the method is "auto", or not at
+        all if it is "prior".
     pos_weight : number, array-like, dict by name or "balanced", default=None
         Weight of positives in training, for ``method="prior"``: one number, one per binary
         attribute or per output, or a dict (1 for attributes it does not name). "balanced" is the
         number of negatives divided by the number of positives among the known labels of y, and
         "balanced:20" is the same, but at most 20. None uses the estimator's own `pos_weight`.
     min_support : int, default=None
-        Number of known labels of weight above 0 that an attribute needs to be calibrated: of each
-        class if it is binary, else in total. An attribute with fewer is not calibrated, with a
-        warning. None means 10 for temperatures, 20 for "sigmoid", 30 for "beta" and 100 for
-        "isotonic".
+        Number of known labels that an attribute needs to be calibrated: of each class if it is
+        binary, else in total. With weights it is their effective number, (sum of weights)^2 /
+        (sum of squares). An attribute with fewer is not calibrated, with a warning. None means 5
+        for "auto", 10 for temperatures, 20 for "sigmoid", 30 for "beta" and 100 for "isotonic".
     response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
         Method of the classifier that gives the scores. "auto" is the first of the two that the
         classifier has.
@@ -101,19 +102,25 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
 
     Notes
     -----
+    Scores are transformed as log odds if they are probabilities, and as they are if they are
+    decisions. A probability of exactly 0, as of a small forest, has the log odds of half the
+    smallest probability above 0; likewise 1.
+
+    "auto"
+        The sigmoid of the log odds if it is better than no calibration, by a likelihood-ratio test
+        at a level of 5 %, and no calibration otherwise. The fit has a weak prior at the identity.
+        Probabilities that are calibrated already stay as they are but for one attribute in
+        twenty, and miscalibrated ones are mended from five positives on. Decisions get "sigmoid".
     "temperature"
         Divides log odds (or logits) by the number that minimizes the log loss [1]_. The most
         probable class never changes.
     "sigmoid"
-        Platt's sigmoid of the scores themselves, fitted to smoothed labels [2]_. It equals
-        scikit-learn's for ``response_method="decision_function"``, and for a classifier that has
-        probabilities only.
+        Platt's sigmoid ``a * log odds + b``, fitted to smoothed labels [2]_. It includes the
+        identity, unlike a sigmoid of the probabilities. Of decisions it is scikit-learn's.
     "isotonic"
         The best increasing function [3]_.
     "beta"
-        A sigmoid of ``a log(p) - b log(1 - p) + c`` with a and b at least 0 [4]_. Unlike
-        "sigmoid", it includes the identity, so that calibrated probabilities may stay as they
-        are.
+        A sigmoid of ``a log(p) - b log(1 - p) + c`` with a and b at least 0 [4]_.
     "prior"
         Undoes a known `pos_weight` w exactly: training with it multiplies the odds by w, so that
         ``p = p' / (p' + w (1 - p'))``. The classifier is fitted once, and `cv` is not used.
@@ -164,7 +171,7 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
         self,
         estimator: BaseEstimator,
         *,
-        method: str = "sigmoid",
+        method: str = "auto",
         pos_weight: Any = None,
         min_support: int | None = None,
         response_method: str = "auto",

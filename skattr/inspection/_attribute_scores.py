@@ -18,6 +18,7 @@ from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr._targets.alignment import align_rows
 from skattr._targets.declarations import as_attributes
 from skattr.inspection import _style as style
+from skattr.inspection._keywords import artist_options, check_params
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
 from skattr.inspection._predictions import attribute_positions, score_estimator
 from skattr.metrics._bootstrap import BootstrapDraws
@@ -192,6 +193,9 @@ class AttributeScoresDisplay:
         ValueError
             If the metric is unknown or does not return one value per attribute, or if
             `confidence`, `n_bootstrap` or `groups` is invalid.
+        TypeError
+            If a keyword, or a name in `metric_params`, is unknown; the message lists the valid
+            ones.
 
         Notes
         -----
@@ -201,6 +205,7 @@ class AttributeScoresDisplay:
         function = metric_of(metric)
         y_true, y_pred, groups = align_rows(y_true=y_true, y_pred=y_pred, groups=groups)
         params = {"average": None, **(metric_params or {})}
+        check_params(function, params, "metric_params")
         if confidence is not None and n_bootstrap < 2:
             raise ValueError(f"n_bootstrap must be at least 2; got {n_bootstrap!r}.")
         values = np.atleast_1d(np.asarray(function(y_true, y_pred, **params), dtype=np.float64))
@@ -291,6 +296,7 @@ class AttributeScoresDisplay:
         columns = 1 if ax is not None else min(4, math.ceil(n / _COLUMN))
         depth = math.ceil(n / columns)
         with style.plot_context("AttributeScoresDisplay") as plt:
+            kwargs = artist_options(self, "bars" if n <= _BARS else "lines", kwargs)
             if columns == 1:
                 self.ax_ = style.get_axes(plt, ax, (4.6, 1.0 + max(n * 0.17, 0.5)))
                 self.figure_ = self.ax_.figure
@@ -327,8 +333,8 @@ class AttributeScoresDisplay:
         else:
             grid = {"transform": ax.get_yaxis_transform(), "color": style.PALE, "linewidth": 0.4}
             ax.hlines(rows, 0, 1, **grid)
-            look = {"color": style.COLORS[0], "markersize": 3, "zorder": 4, **kwargs}
-            ax.plot(values, rows, "o", **look)
+            look = {"color": style.COLORS[0], "marker": "o", "markersize": 3, "zorder": 4}
+            ax.plot(values, rows, **{"linestyle": "none", **look, **kwargs})
             style.label_ticks(ax.yaxis, names)
         for row, value, end in zip(rows, values, ends, strict=True):
             if np.isnan(value):

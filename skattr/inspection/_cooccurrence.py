@@ -106,6 +106,8 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         ------
         ValueError
             If `kind` or `order` is invalid, or a name is unknown.
+        TypeError
+            If a keyword is unknown; the message lists the valid ones.
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
@@ -247,6 +249,8 @@ class ErrorCorrelationDisplay(SquareHeatmapDisplay):
         ------
         ValueError
             If shapes differ, the prediction of a known label is missing, or a name is unknown.
+        TypeError
+            If a keyword is unknown; the message lists the valid ones.
         """
         evaluated = evaluate_predictions(y_true, y_pred, missing_label)
         return cls._of(evaluated, order, select, ax, kwargs)

@@ -16,6 +16,7 @@ from skattr._targets.alignment import align_rows
 from skattr._targets.encoder import UNKNOWN, is_binary
 from skattr._utils.parameters import AT_LEAST_1
 from skattr.inspection import _style as style
+from skattr.inspection._keywords import artist_options, image_options
 from skattr.inspection._predictions import (
     EvaluatedLabels,
     attribute_positions,
@@ -155,6 +156,8 @@ class GalleryDisplay:
         ------
         ValueError
             If X is not images or has another length than y, or a parameter is invalid.
+        TypeError
+            If a keyword is unknown; the message lists the valid ones.
         """
         X, y_true, y_pred = align_rows(X=X, y_true=y_true, y_pred=y_pred)
         table = evaluate_predictions(y_true, y_pred, missing_label)
@@ -215,6 +218,8 @@ class GalleryDisplay:
         below = _PITCH * max(len(caption) for caption in self.captions) + 0.12
         size = (_CELL * columns, n_rows * (_CELL * 0.85 + below) + _TOP)
         with style.plot_context("GalleryDisplay") as plt:
+            look = artist_options(self, "image", kwargs)
+            look = image_options({"cmap": "gray", "vmin": 0, "vmax": 255}, look)
             figure = style.make_figure(plt, ax, size, layout=None)
             width, height = figure.bbox.size / figure.dpi
             cell = width / columns, (height - _TOP) / n_rows
@@ -226,7 +231,7 @@ class GalleryDisplay:
                 left, top = cell[0] * (i % columns), height - _TOP - cell[1] * (i // columns)
                 frame = (left + 0.06, top - tall, cell[0] - 0.12, tall)
                 panel = figure.add_axes(np.divide(frame, [width, height] * 2))
-                panel.imshow(image, **{"cmap": "gray", "vmin": 0, "vmax": 255, **kwargs})
+                panel.imshow(image, **look)
                 panel.set_anchor("SW")
                 panel.set_axis_off()
                 for line, (text, color) in enumerate(caption):

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr.inspection import _style as style
+from skattr.inspection._keywords import artist_options, image_options
 
 Array = NDArray[Any]
 ANNOTATED = 12  # rows up to which numbers fit into the cells
@@ -71,6 +72,7 @@ class SquareHeatmapDisplay(ABC):
         values = self._table.to_numpy(dtype=np.float64, na_value=np.nan)
         rows = cluster_order(values) if order == "cluster" else np.arange(len(values))
         with style.plot_context(type(self).__name__) as plt:
+            kwargs = artist_options(self, "image", kwargs)
             chosen = self._style(values[np.ix_(rows, rows)])
             self._draw(plt, ax, self._table.index[rows].tolist(), chosen, kwargs)
         return self
@@ -92,7 +94,8 @@ class SquareHeatmapDisplay(ABC):
         side = min(8.0, max(2.8, 1.6 + 0.34 * n if n <= ANNOTATED else 3.0 + 0.085 * n))
         # constrained layout clips labels of axes with a fixed aspect ratio
         ax = style.get_axes(plt, ax, (side + 0.8, side), "compressed")
-        options = {"interpolation": "nearest", "aspect": "equal", **chosen.options, **kwargs}
+        options = {"interpolation": "nearest", "aspect": "equal", **chosen.options}
+        options = image_options(options, kwargs)
         image = ax.imshow(chosen.values, **options)
         ax.set(xlabel=chosen.xlabel, ylabel=chosen.ylabel, facecolor=style.PALE)
         ax.spines[:].set_visible(False)
@@ -170,8 +173,8 @@ class SimilarityDisplay(SquareHeatmapDisplay):
         Raises
         ------
         TypeError, ValueError
-            If `similarity` is not a square DataFrame with the same labels on both sides, or
-            `order` is invalid.
+            If `similarity` is not a square DataFrame with the same labels on both sides,
+            `order` is invalid, or a keyword is unknown; the message lists the valid ones.
         """
         return cls(similarity, order=order, label=label).plot(ax, **kwargs)
 

@@ -10,6 +10,7 @@ from sklearn.calibration import calibration_curve
 from skattr._targets.encoder import is_binary
 from skattr.inspection import _style as style
 from skattr.inspection._heatmap import rounded_up
+from skattr.inspection._keywords import artist_options, image_options
 from skattr.inspection._predictions import (
     Declared,
     ScoredLabels,
@@ -157,6 +158,8 @@ class ReliabilityDisplay:
         ------
         ValueError
             If shapes differ, a name is unknown, or scores are not probabilities.
+        TypeError
+            If a keyword is unknown; the message lists the valid ones.
 
         Warns
         -----
@@ -207,6 +210,8 @@ class ReliabilityDisplay:
         """
         n = len(self.names)
         with style.plot_context("ReliabilityDisplay") as plt:
+            kind = "lines" if n <= style.MAX_PANELS else "image"
+            kwargs = artist_options(self, kind, kwargs)
             if n <= style.MAX_LINES:
                 self._plot_few(plt, ax, kwargs)
             elif n <= style.MAX_PANELS:
@@ -256,8 +261,8 @@ class ReliabilityDisplay:
             panel.stairs(0.35 * counts / counts.max(), _EDGES, **bars)
             panel.plot([0, 1], [0, 1], label="perfect", **style.REFERENCE)
             look = {"color": style.COLORS[0], "marker": "o", "markersize": 2.5, "linewidth": 1}
-            look["label"] = "curve; title: calibration error"
-            panel.plot(self.prob_pred[i], self.prob_true[i], clip_on=False, **{**look, **kwargs})
+            look |= {"label": "curve; title: calibration error", "clip_on": False, **kwargs}
+            panel.plot(self.prob_pred[i], self.prob_true[i], **look)
             title = f"{style.display_name(self.names[i], 11)}  {self.errors[i]:.2f}"
             panel.set_title(title, pad=3, fontsize=7)
         style.label_panels(self.figure_, self.ax_, _X, _Y)
@@ -273,7 +278,8 @@ class ReliabilityDisplay:
         limit = rounded_up(float(np.nanpercentile(abs(values), 95)))
         is_uniform = self.strategy == "uniform"
         span = (0.0, 1.0) if is_uniform else (0.5, self.n_bins + 0.5)
-        scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit, **kwargs}
+        scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        scale = image_options(scale, kwargs)
         image = style.draw_rows(left, values, [self.names[i] for i in order], span, scale)
         left.set_ylabel(f"{n} attributes, the worst calibrated first")
         left.set_xlabel("Predicted probability" if is_uniform else "Quantile of the probabilities")

@@ -46,7 +46,10 @@ _STEPS = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100)
 
 @contextmanager
 def plot_context(caller: str) -> Iterator[Any]:
-    """Yield pyplot with the settings of the displays; restore the caller's settings on exit.
+    """Yield pyplot with the settings of the displays, and restore these settings on exit.
+
+    Others are not touched: a notebook's backend sets `interactive` when the first figure is made,
+    and would show no further figure if that were undone.
 
     Raises
     ------
@@ -60,8 +63,12 @@ def plot_context(caller: str) -> Iterator[Any]:
         raise ImportError(
             f"{caller} needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
-    with plt.rc_context(_RC):
+    before = {name: plt.rcParams[name] for name in _RC}
+    try:
+        plt.rcParams.update(_RC)
         yield plt
+    finally:
+        plt.rcParams.update(before)
 
 
 def get_axes(plt: Any, ax: Any, size: tuple[float, float], layout: str = "constrained") -> Any:
@@ -192,7 +199,10 @@ def unit_scale(ax: Any, *, x: bool = True) -> None:
 def draw_rows(
     ax: Any, values: Array, names: list[Any], span: tuple[float, float], options: dict[str, Any]
 ) -> Any:
-    """Draw a heat map with a row for each name and columns that cover `span`; return the image."""
+    """Draw a heat map with a row for each name and columns that cover `span`; return the image.
+
+    `options` are arguments of ``imshow``.
+    """
     look = {"aspect": "auto", "interpolation": "nearest", **options}
     image = ax.imshow(values, extent=(*span, len(names) - 0.5, -0.5), **look)
     ax.set_facecolor(PALE)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from skattr.inspection import _style as style
+from skattr.inspection._keywords import artist_options, image_options
 from skattr.inspection._predictions import (
     Declared,
     ScoredLabels,
@@ -173,6 +174,8 @@ class ThresholdCurveDisplay:
         ------
         ValueError
             If shapes differ, no attribute is binary, or a name is unknown.
+        TypeError
+            If a keyword is unknown; the message lists the valid ones.
 
         Warns
         -----
@@ -244,6 +247,8 @@ class ThresholdCurveDisplay:
         drawn = _checked_metrics(self.metrics if metrics is None else metrics)
         n = len(self.names)
         with style.plot_context("ThresholdCurveDisplay") as plt:
+            kind = "lines" if n <= style.MAX_PANELS else "image"
+            kwargs = artist_options(self, kind, kwargs)
             if n == 1 or (n <= style.MAX_LINES and len(drawn) == 1):
                 self._plot_one_panel(style.get_axes(plt, ax, (5.0, 3.2)), drawn, kwargs)
             elif n <= style.MAX_PANELS:
@@ -266,7 +271,8 @@ class ThresholdCurveDisplay:
             thresholds, values = np.append(0.0, thresholds), np.append(values[0], values)
         n = len(thresholds)
         points = np.unique(np.linspace(0, n - 1, min(n, _MOST_POINTS)).round().astype(int))
-        [curve] = ax.plot(thresholds[points], values[points], drawstyle="steps-pre", **line)
+        line = {"drawstyle": "steps-pre", **line}
+        [curve] = ax.plot(thresholds[points], values[points], **line)
         look = {"color": curve.get_color(), "markersize": 4, "clip_on": False}
         ax.plot(self.chosen[i], self.at(metric, self.chosen)[i], marker, **look)
 
@@ -325,7 +331,7 @@ class ThresholdCurveDisplay:
         dots = {"color": "white", "markeredgecolor": "black", "markeredgewidth": 0.5}
         for panel, metric in zip(self.ax_, metrics, strict=True):
             values = self.at(metric, np.broadcast_to(grid, (n, len(grid))))[order]
-            scale = {"cmap": "viridis", "vmin": 0, "vmax": 1, **kwargs}
+            scale = image_options({"cmap": "viridis", "vmin": 0, "vmax": 1}, kwargs)
             image = style.draw_rows(panel, values, names, span, scale)
             panel.plot(self.chosen[order], np.arange(n), "o", markersize=2.6, clip_on=False, **dots)
             panel.set_title(_LINES[metric]["label"])

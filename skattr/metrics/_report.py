@@ -92,6 +92,7 @@ def attribute_report(
     y_score: Any = None,
     *,
     thresholds: Any = None,
+    baseline: Any = None,
     slices: Any = None,
     tail: Any = None,
     confidence: float | None = None,
@@ -119,13 +120,17 @@ def attribute_report(
         Thresholds shown in the report, and used if `y_pred` is None; NaN for attributes that are
         not binary. None shows 0.5 if `y_pred` is None, else NaN, as the thresholds of predicted
         labels are not known.
+    baseline : array-like of the shape of y_true, default=None
+        Predicted labels of another classifier, such as :class:`skattr.MajorityClassifier`. Its
+        metrics are added as "f1_baseline" and similar, for each attribute and average.
     slices : array-like of shape (n,) or Series, default=None
         A value per row. The report of all rows ("all") is followed by that of the rows of each
         value, with the index (value, attribute).
     tail : dict of {name: attributes} or sequence of int, default=None
         Groups of attributes to average over as well, such as head, medium and tail. Or the
         numbers of known positives that separate these, as ``(1000, 100)``: attributes with 1,000
-        and more are "head", with fewer than 100 "tail".
+        and more are "head", with fewer than 100 "tail". With weights these are effective numbers,
+        (sum of weights)^2 / (sum of squares).
     confidence : float, default=None
         Confidence of bootstrap intervals. Their limits are added as "f1_low" and "f1_high", for
         each attribute and the macro average. The calibration error has none, as resampling makes
@@ -135,7 +140,8 @@ def attribute_report(
     groups : array-like of shape (n,), default=None
         Rows of one group, such as the images of one person, are drawn together.
     sample_weight : array-like of shape (n,), default=None
-        Weight of each row, in counts as well as in metrics.
+        Weight of each row, in counts as well as in metrics: each rate is that of the counts in
+        its row of the report.
     attributes, missing_label : default=None
         How y_true is read; see :class:`skattr.AttributeEncoder`.
     random_state : int, RandomState or None, default=0
@@ -181,7 +187,7 @@ def attribute_report(
         "attributes": attributes,
         "missing_label": missing_label,
     }
-    material = read_material(y_true, y_pred, y_score, thresholds, options)
+    material = read_material(y_true, y_pred, y_score, thresholds, baseline, options)
     _check_names(material.names, tail, slices)
     draws = None
     if confidence is not None:

@@ -1,6 +1,6 @@
 """Tables of reports: the labels, predictions and scores of some rows, and their metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from skattr._multioutput.scores import Scores
 from skattr._targets.alignment import dict_if_named
 from skattr._targets.columns import reject_masked
+from skattr._targets.support import relative_weights
 from skattr.metrics._averages import UnitScores
 from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
 from skattr.metrics._counts import Confusion, confusion_of
-from skattr.metrics._inputs import Inputs, label_inputs, score_inputs
+from skattr.metrics._inputs import Inputs, label_inputs, row_blocks, score_inputs, weighted_sum
 from skattr.metrics._label_scores import (
     ACCURACY_METRIC,
     BALANCED_ACCURACY_METRIC,
@@ -26,6 +27,7 @@ from skattr.metrics._label_scores import (
 from skattr.metrics._options import Options
 from skattr.metrics._probabilistic import calibration_bins, calibration_units, gap
 from skattr.metrics._ranking import AVERAGE_PRECISION, ROC_AUC, ranked_pooled, ranked_units
+from skattr.metrics._rates import divide
 
 Array = NDArray[Any]
 COUNTS = ["known", "positives", "TP", "FN", "FP", "TN"]
@@ -54,11 +56,14 @@ class Material:
         True labels and scores. Its classes are those of the scores; `labels` may have more, as a
         label that is only predicted is a class too.
     thresholds : ndarray of shape (n_attributes,)
+    baseline : Inputs or None
+        True labels and those predicted by another classifier.
     """
 
     labels: Inputs
     scored: Inputs | None
     thresholds: NDArray[np.float64]
+    baseline: Inputs | None
 
     def __len__(self) -> int:
         return len(self.labels.codes)
@@ -70,12 +75,15 @@ class Material:
 
     def take(self, rows: Array) -> "Material":
         """Return some of the rows."""
-        scored = None if self.scored is None else _select_rows(self.scored, rows)
-        return Material(_select_rows(self.labels, rows), scored, self.thresholds)
+        scored, baseline = (
+            None if part is None else _select_rows(part, rows)
+            for part in (self.scored, self.baseline)
+        )
+        return Material(_select_rows(self.labels, rows), scored, self.thresholds, baseline)
 
 
 def read_material(
-    y_true: Any, y_pred: Any, y_score: Any, thresholds: Any, options: Options
+    y_true: Any, y_pred: Any, y_score: Any, thresholds: Any, baseline: Any, options: Options
 ) -> Material:
     """Read the arguments of a report, each once."""
     scored = labels = None
@@ -88,14 +96,16 @@ def read_material(
     values = _thresholds(thresholds, first, 0.5 if y_pred is None else np.nan)
     if labels is None:
         labels = replace(first, predicted=_predict(first, values))
-    return Material(labels, scored, values)
+    other = None if baseline is None else label_inputs(y_true, baseline, **options)
+    return Material(labels, scored, values, other)
 
 
 def _predict(inputs: Inputs, thresholds: Array) -> Array:
     """Return class codes: thresholded scores of binary attributes, else the likeliest class."""
     assert inputs.scores is not None
     binary = inputs.binary
-    codes = np.empty(inputs.codes.shape, dtype=np.int64)
+    is_small = all(len(labels) <= np.iinfo(np.int8).max for labels in inputs.classes)
+    codes = np.empty(inputs.codes.shape, dtype=np.int8 if is_small else np.int64)
     codes[:, binary] = inputs.scores.binary >= thresholds[binary]
     for j, scores in zip(np.flatnonzero(~binary), inputs.scores.others, strict=True):
         codes[:, j] = scores.argmax(axis=1)
@@ -154,6 +164,9 @@ def report_table(
     values = _label_values(confusion)
     if scored is not None:
         values |= _score_values(scored)
+    if material.baseline is not None:
+        others = _label_values(confusion_of(material.baseline))
+        values |= {f"{name}_baseline": row for name, row in others.items()}
     for name, row in values.items():
         table[name] = row["attributes"]
     averages = {
@@ -170,7 +183,7 @@ def report_table(
             for side, end in zip(("low", "high"), ends, strict=True):
                 table[f"{name}_{side}"] = end[:-1]
                 averages["macro"][f"{name}_{side}"] = end[-1]
-    for label, members in _tail_groups(tail, table, material.names).items():
+    for label, members in _tail_groups(tail, labels).items():
         part = table.loc[members]
         averages[label] = {
             name: float(part[name].mean()) for name in values if part[name].notna().any()
@@ -233,8 +246,9 @@ def _averaged(units: UnitScores, micro: float) -> dict[str, Any]:
     }
 
 
-def _tail_groups(tail: Any, table: pd.DataFrame, names: Sequence[Any]) -> dict[str, list[Any]]:
+def _tail_groups(tail: Any, labels: Inputs) -> dict[str, list[Any]]:
     """Return the attributes of each group to average over."""
+    names = labels.names
     if tail is None:
         return {}
     if isinstance(tail, Mapping):
@@ -248,8 +262,21 @@ def _tail_groups(tail: Any, table: pd.DataFrame, names: Sequence[Any]) -> dict[s
     bounds = sorted(map(float, tail), reverse=True)
     if not 1 <= len(bounds) <= 2:
         raise ValueError(f"tail must be a dict, or one or two numbers of positives; got {tail!r}.")
-    labels = ["head", "medium", "tail"] if len(bounds) == 2 else ["head", "tail"]
-    positives = table["positives"].fillna(table["known"])
-    group = sum((positives < bound).astype(int) for bound in bounds)
-    groups = {label: list(table.index[group == k]) for k, label in enumerate(labels)}
-    return {label: members for label, members in groups.items() if members}
+    titles = ["head", "medium", "tail"] if len(bounds) == 2 else ["head", "tail"]
+    group = sum((_n_positives(labels) < bound).astype(int) for bound in bounds)
+    groups = {
+        title: [names[j] for j in np.flatnonzero(group == k)] for k, title in enumerate(titles)
+    }
+    return {title: members for title, members in groups.items() if members}
+
+
+def _n_positives(labels: Inputs) -> Array:
+    """Return the effective number of known positives, of known labels if not binary."""
+    weights = None if labels.weights is None else relative_weights(labels.weights)
+    squares = None if weights is None else weights**2
+    sums = np.zeros((2, len(labels.names)))
+    for rows in row_blocks(*labels.codes.shape):
+        codes = labels.codes[rows]
+        counted = np.where(labels.binary, codes == 1, codes >= 0)
+        sums += [weighted_sum(counted, weights, rows), weighted_sum(counted, squares, rows)]
+    return np.asarray(divide(sums[0] ** 2, sums[1], 0.0))

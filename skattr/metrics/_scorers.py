@@ -86,10 +86,12 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         super().__init__(score_func, sign, kwargs, response_method=response_method)
         self.per_attribute = per_attribute
         self.name = name or getattr(score_func, "__name__", "score")
+        # scikit-learn's learning curves and displays take the name of a scorer from here.
+        self.__name__ = self.name
 
     def __repr__(self) -> str:
         """Show the metric and its response method."""
-        return f"AttributeScorer({self.name}, response_method={self._response_method!r})"
+        return f"AttributeScorer({self.__name__}, response_method={self._response_method!r})"
 
     def _score(
         self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any
@@ -369,4 +371,6 @@ def get_scorer(scoring: str, *, per_attribute: bool = False) -> AttributeScorer:
     kwargs = params.pop("kwargs")
     if per_attribute and (scoring in _OF_ROWS or scoring.startswith("instance_")):
         raise ValueError(f"{scoring!r} averages over rows; it has no value per attribute.")
-    return make_attribute_scorer(**params, per_attribute=per_attribute, **kwargs)
+    scorer = make_attribute_scorer(**params, per_attribute=per_attribute, **kwargs)
+    scorer.__name__ = scoring
+    return scorer

@@ -78,8 +78,10 @@ class HeldOutData:
     predictions : list of FoldPrediction
         One per fold; a single one over all rows for a prefitted classifier; empty if the
         subclass needs no scores.
-    sample_weight, label_weight : array-like or None
+    sample_weight, label_weight, groups : array-like or None
         As given to `fit`.
+    constraints : LogicalConstraints or None
+        Those of the estimator, which change predicted labels.
     """
 
     estimator: BaseEstimator
@@ -88,6 +90,8 @@ class HeldOutData:
     predictions: list[FoldPrediction]
     sample_weight: Any
     label_weight: Any
+    groups: Any
+    constraints: LogicalConstraints | None
 
 
 class BaseMultiOutputCV(
@@ -176,7 +180,7 @@ class BaseMultiOutputCV(
         """
         to_fit = MethodMapping().add(caller="fit", callee="fit")
         to_split = MethodMapping().add(caller="fit", callee="split")
-        splitter = self.cv if hasattr(self.cv, "split") else None
+        splitter = self.cv if self._has_splitter() else None
         router = MetadataRouter(owner=self).add_self_request(self)
         router = router.add(estimator=self.estimator, method_mapping=to_fit)
         return router.add(splitter=splitter, method_mapping=to_split)
@@ -201,7 +205,8 @@ class BaseMultiOutputCV(
             Weight of each label, multiplied with `sample_weight`, and passed on likewise.
         **params : dict
             ``groups`` for the splitter, and further arguments of the classifier's `fit`. With
-            metadata routing enabled, all that the classifier and the splitter request.
+            metadata routing enabled, all that the classifier and the splitter request. Groups are
+            rows that need not be independent; an int or float `cv` does not divide them.
 
         Returns
         -------
@@ -231,20 +236,26 @@ class BaseMultiOutputCV(
         y = fill_masked(y)
         check_label_weights(X, codes, sample_weight, label_weight, encoder.output_names_)
         self._check_parameters(encoder)
+        groups = params.get("groups")
         fit_params, split_params = self._route(sample_weight, label_weight, params)
         with explain_missing_label_error(self.estimator, codes, encoder.output_names_):
             estimator, predictions = self._fit_estimator(X, y, codes, fit_params, split_params)
         encoder = encoder_for(estimator, y, missing_label, strict=self._is_prefit())
         codes = encoder.transform(y)
         rules = get_constraints(estimator, encoder)
+        weights = (sample_weight, label_weight)
         self._fit_held_out(
-            HeldOutData(estimator, encoder, codes, predictions, sample_weight, label_weight)
+            HeldOutData(estimator, encoder, codes, predictions, *weights, groups, rules)
         )
         self.estimator_ = estimator
         self._set_outputs(encoder, estimator)
         self._rules = rules
         self._response_method = self.response_method
         return self
+
+    def _has_splitter(self) -> bool:
+        """Whether `cv` is a splitter; the string "prefit" has a method `split`, too."""
+        return hasattr(self.cv, "split") and not isinstance(self.cv, str)
 
     def _is_prefit(self) -> bool:
         """Whether the classifier is taken as it was fitted before."""
@@ -260,10 +271,12 @@ class BaseMultiOutputCV(
             for name, weight in (("sample_weight", sample_weight), ("label_weight", label_weight))
             if weight is not None
         }
+        split_params = {}
+        if "groups" in params and not (_routing_enabled() and self._has_splitter()):
+            split_params = {"groups": params.pop("groups")}
         if _routing_enabled():
             routed = process_routing(self, "fit", **weights, **params)
-            return dict(routed.estimator.fit), dict(routed.splitter.split)
-        split_params = {"groups": params.pop("groups")} if "groups" in params else {}
+            return dict(routed.estimator.fit), {**split_params, **routed.splitter.split}
         ignored = [name for name in weights if not has_fit_parameter(self.estimator, name)]
         if ignored and not self._is_prefit():
             warnings.warn(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import GroupShuffleSplit, check_cv
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
@@ -21,6 +21,7 @@ from skattr._targets.columns import fill_masked
 from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
+    MultilabelStratifiedGroupKFold,
     MultilabelStratifiedKFold,
     MultilabelStratifiedShuffleSplit,
 )
@@ -77,11 +78,11 @@ def cross_val_predict_proba(
     X : array-like, DataFrame or list of n rows
     y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
     groups : array-like of shape (n,), default=None
-        Group of each row, passed to the splitter.
+        Group of each row, passed to the splitter. Rows of one group are in one fold.
     cv : int, float, splitter or iterable of splits, default=None
-        None means 5. An int is the number of folds of a :class:`MultilabelStratifiedKFold`. A
-        float is the share of rows that a :class:`MultilabelStratifiedShuffleSplit` holds out
-        once.
+        None means 5. An int is the number of folds of a :class:`MultilabelStratifiedKFold`, or
+        of a :class:`MultilabelStratifiedGroupKFold` if there are `groups`. A float is the share
+        of rows that a :class:`MultilabelStratifiedShuffleSplit` holds out once, or of groups.
     n_jobs : int, default=None
         Number of folds that are fitted in parallel.
     params : dict, default=None
@@ -140,7 +141,8 @@ def make_splits(
     Parameters
     ----------
     cv : None, int, float, splitter or iterable of splits
-        None, an int and a float select a multilabel stratified splitter.
+        None, an int and a float select a multilabel stratified splitter. If there are `groups`,
+        an int selects one that keeps them together, and a float is a share of them.
     X, y
         Passed to a splitter given by the caller.
     codes : ndarray of shape (n, n_outputs), int
@@ -160,8 +162,12 @@ def make_splits(
         If `cv` has another type.
     """
     is_own = cv is None or isinstance(cv, Real)
+    is_grouped = params.get("groups") is not None
     if cv is None or isinstance(cv, Integral):
-        cv = MultilabelStratifiedKFold(5 if cv is None else int(cv))
+        folds = MultilabelStratifiedGroupKFold if is_grouped else MultilabelStratifiedKFold
+        cv = folds(5 if cv is None else int(cv))
+    elif isinstance(cv, Real) and is_grouped:
+        cv = GroupShuffleSplit(1, test_size=cv, random_state=random_state)
     elif isinstance(cv, Real):
         cv = MultilabelStratifiedShuffleSplit(1, test_size=cv, random_state=random_state)
     elif isinstance(cv, str) or not (hasattr(cv, "split") or isinstance(cv, Iterable)):

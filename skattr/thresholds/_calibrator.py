@@ -1,7 +1,7 @@
 """Tuned thresholds as the last step of a Pipeline."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -60,7 +60,9 @@ class ThresholdCalibrator(
     constraint : (name, bound), default=None
         Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
-        Probability with which a threshold must satisfy the constraint.
+        Probability with which a threshold must satisfy the constraint on new data. It holds if
+        scores are those of rows that the classifier has not seen, labels are missing at random,
+        and rows are independent, or else the `groups` given to `fit`.
     correction : {None, "bonferroni"}, default=None
         Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
@@ -78,6 +80,9 @@ class ThresholdCalibrator(
         Declaration of y, see :class:`skattr.AttributeEncoder`. They must be those of the
         classifier the scores come from: among several attributes, the order of ordinal levels is
         that of their columns if these have no names.
+    cross_validate : bool, default=True
+        Whether to compute the cross-validated score, which takes most of the time of `fit`. If
+        False, `best_score_` is NaN.
     n_jobs : int, default=None
         Number of threads.
 
@@ -160,6 +165,7 @@ class ThresholdCalibrator(
         default_threshold: float = 0.5,
         attributes: Mapping[Any, Any] | None = None,
         missing_label: Any = None,
+        cross_validate: bool = True,
         n_jobs: int | None = None,
     ) -> None:
         self.objective = objective
@@ -174,6 +180,7 @@ class ThresholdCalibrator(
         self.default_threshold = default_threshold
         self.attributes = attributes
         self.missing_label = missing_label
+        self.cross_validate = cross_validate
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
@@ -186,7 +193,14 @@ class ThresholdCalibrator(
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, label_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        label_weight: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Find the thresholds.
 
         Parameters
@@ -205,6 +219,9 @@ class ThresholdCalibrator(
             Weight of each row.
         label_weight : array-like of shape (n, n_outputs), default=None
             Weight of each label, multiplied with `sample_weight`.
+        groups : array-like of shape (n,), default=None
+            Rows of one group, such as the images of one person, need not be independent: they are
+            in one fold of the cross-validated score, and `confidence` holds for groups.
 
         Returns
         -------
@@ -214,19 +231,26 @@ class ThresholdCalibrator(
         ------
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
+
+        Warns
+        -----
+        ThresholdNotTunedWarning
+            If a label cannot be tuned.
+        AssumptionWarning
+            If `confidence` is given without `groups`.
         """
-        X, y, sample_weight, label_weight = align_rows(
-            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight
+        X, y, sample_weight, label_weight, groups = align_rows(
+            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, groups=groups
         )
         encoder = AttributeEncoder(self.attributes, self.missing_label)
-        codes = encoder.fit_transform(y)
+        codes = encoder.fit_small_codes(y)
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
         probe = ThresholdCalibrator()
         probe._order = _column_order(X, encoder)
         scores = self._read(X, encoder, probe)
         check_consistent_length(scores, codes)
         warn_class_order(scores, codes, encoder)
-        table = make_table(scores, codes, encoder, sample_weight, label_weight)
+        table = make_table(scores, codes, encoder, sample_weight, label_weight, groups)
         self._set_tuning_result(tune(self, table, encoder, scores.is_proba))
         self._set_outputs(encoder, probe)
         self._is_proba = scores.is_proba
@@ -240,7 +264,7 @@ class ThresholdCalibrator(
         reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
-            parts: Sequence[Any] = [np.asarray(part) for part in X]
+            parts: Any = [np.asarray(part) for part in X]
             classes = classes_of_columns(parts, encoder, X)
         else:
             owner: Any = self if probe is None else probe
@@ -255,6 +279,8 @@ class ThresholdCalibrator(
             array = array if owner._order is None else array[:, owner._order]
             parts = split_columns(array, encoder)
             classes = classes_of_columns(array, encoder, None)
+            if len(parts) == array.shape[1] > 1 and is_binary(encoder).all():
+                parts = array  # spares a copy
         scores = align_scores(parts, True, encoder, classes)
         is_proba = self._is_proba if probe is None else _are_probabilities(scores)
         return Scores(scores.binary, scores.others, is_proba)

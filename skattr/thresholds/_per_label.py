@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skattr.metrics._counts import count_cells
+from skattr._targets.codes import row_blocks
+from skattr.metrics._counts import count_cells, sums_of_cells
 from skattr.thresholds._curves import Curves, above
 from skattr.thresholds._objectives import WITHOUT_NEGATIVES, Constraint, Metric, Objective
 from skattr.thresholds._score_table import ScoreTable, map_blocks
@@ -143,6 +144,8 @@ def infeasible_reason(constraint: Constraint, bound: float, values: Array) -> st
 
 def counts_of(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
     """Return (4, n_labels) weights of TP, FP, P and N for predictions (n, n_labels)."""
+    if table.weights is None and table.soft is None:
+        return _counts_of_bools(table, predicted)
     result = np.zeros((4, table.n_labels))
     # One label at a time: the weights of all labels would be two float64 copies of the scores.
     for label in range(table.n_labels):
@@ -153,6 +156,17 @@ def counts_of(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
         counts = count_cells(positive, negative, predicted[:, label])
         result[:, label] = counts.tp, counts.fp, counts.P, counts.N
     return result
+
+
+def _counts_of_bools(table: ScoreTable, predicted: Array) -> NDArray[np.float64]:
+    """Return :func:`counts_of` of labels without weights, counted in blocks of rows."""
+    hits, guesses = np.zeros((2, table.n_labels))
+    known, positive = table.known(), table.is_positive()
+    for rows in row_blocks(len(predicted)):
+        guess = predicted[rows] if known is None else predicted[rows] & known[rows]
+        guesses += sums_of_cells(guess)
+        hits += sums_of_cells(guess & positive[rows])
+    return np.stack([hits, guesses - hits, *table.support()]).astype(np.float64)
 
 
 def counts_at(table: ScoreTable, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,12 +1,20 @@
 """Thresholds that satisfy a constraint with a given confidence."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
+from skattr._utils.warnings import find_stack_level
+from skattr.exceptions import AssumptionWarning
 from skattr.thresholds._curves import Curves, above
+from skattr.thresholds._group_control import (
+    best_precise_of_groups,
+    certify_rate_of_groups,
+    is_grouped,
+)
 from skattr.thresholds._objectives import CONSTRAINTS, Metric, Objective
 from skattr.thresholds._per_label import LabelResult, ThresholdSet, best_candidates, collect
 from skattr.thresholds._score_table import ScoreTable, map_blocks
@@ -38,7 +46,8 @@ def certified_thresholds(
     the first invalid one errs. Precision is not monotone, so that no such sequence exists. It is
     tested at numbers of predictions that are fixed beforehand and grow by half, and the level is
     shared among these tests. All tests are exact binomial tests (Clopper and Pearson, 1934); see
-    Angelopoulos et al., "Learn then test" (2021).
+    Angelopoulos et al., "Learn then test" (2021). If several rows are of one group, the tests of
+    `_group_control` replace them.
 
     Parameters
     ----------
@@ -62,7 +71,7 @@ def certified_thresholds(
     constraint = objective.constraint
     assert constraint is not None  # make_search_config has checked it
     if table.weights is not None:
-        raise ValueError("confidence requires unweighted samples; got weights.")
+        raise ValueError("confidence requires unweighted samples; got weights that differ.")
     level = 1 - confidence
     if correction == "bonferroni":
         level /= table.n_labels
@@ -72,12 +81,16 @@ def certified_thresholds(
         for label, curve in zip(labels.tolist(), curves.split(), strict=True):
             bound = float(constraint.bounds[label])
             metric = objective.metric(label)
+            column = table.columns([label])
+            grouped = is_grouped(column)
             if constraint.name == "precision":
-                column = table.columns([label])
-                results.append(_best_precise(column, curve, metric, bound, level))
+                best_precise = best_precise_of_groups if grouped else _best_precise
+                results.append(best_precise(column, curve, metric, bound, level))
                 continue
-            certified, may_predict_nothing, reason = _certify_rate(
-                curve, constraint.name, bound, level
+            certified, may_predict_nothing, reason = (
+                certify_rate_of_groups(column, curve, constraint.name, bound, level)
+                if grouped
+                else _certify_rate(curve, constraint.name, bound, level)
             )
             values = metric(curve.tp, curve.fp, curve.P[0], curve.N[0])
             values = np.where(certified, values, -np.inf)
@@ -89,6 +102,19 @@ def certified_thresholds(
     always = constraint.name == "recall"
     found.thresholds[list(found.failed)] = safest_threshold(always, is_proba)
     return found
+
+
+def warn_independence(confidence: float | None, groups: Any) -> None:
+    """Warn of what a confidence assumes if no groups are given."""
+    if confidence is not None and groups is None:
+        warnings.warn(
+            f"The confidence of {confidence:g} holds if rows are independent, labels are missing "
+            "at random, and predicted labels are those of the thresholds, not changed by "
+            "`constraints`. If several rows belong together, as images of one person do, pass "
+            "`groups`; groups=range(n_rows) says that rows are independent.",
+            AssumptionWarning,
+            stacklevel=find_stack_level(),
+        )
 
 
 def safest_threshold(always: bool, is_proba: bool) -> float:

@@ -26,13 +26,7 @@ def row_thresholds(
     sets each label in turn to its optimal threshold given those of the other labels, until no
     label improves. A row without true and predicted positives has the value 0.
 
-    Raises
-    ------
-    ValueError
-        If there is a weight per label.
     """
-    if table.weights is not None and table.weights.shape[1] > 1:
-        raise ValueError("average='samples' takes one weight per row, not one per label.")
     start = joint_thresholds(table, objective, n_jobs)
     tunable = np.setdiff1d(np.arange(table.n_labels), list(start.failed))
     if not len(tunable):
@@ -47,12 +41,19 @@ def row_thresholds(
     for _ in range(_MOST_ROUNDS):
         for label in range(len(tunable)):
             thresholds[label] = rows.improve(label, metric, thresholds[label])
+        rows.count()
         before, value = value, rows.value(metric)
         if value <= before + 1e-12:
             break
     all_thresholds, counts = np.full(table.n_labels, np.nan), np.full((4, table.n_labels), np.nan)
     all_thresholds[tunable], counts[:, tunable] = thresholds, counts_at(part, thresholds)
     return ThresholdSet(all_thresholds, counts, start.failed)
+
+
+def check_row_weights(table: ScoreTable) -> None:
+    """Raise if there is a weight per label."""
+    if table.weights is not None and table.weights.shape[1] > 1:
+        raise ValueError("average='samples' takes one weight per row, not one per label.")
 
 
 def check_row_objective(objective: Objective) -> None:
@@ -67,15 +68,28 @@ def check_row_objective(objective: Objective) -> None:
 
 def row_value(table: ScoreTable, predicted: Array, metric: Metric) -> float:
     """Return the mean over rows of a metric of their known labels."""
-    positive, negative = ScoreTable(table.scores, table.labels).label_weights_by_class()
-    none = np.full(table.n_labels, np.inf)
-    rows = _RowCounts(table.scores, positive, negative, table.weights, none)
-    rows.predicted = predicted
-    return rows.value(metric)
+    positive, negative = replace(table, weights=None, soft=None).label_weights_by_class()
+    weights = np.ones(len(positive)) if table.weights is None else table.weights[:, 0]
+    counts = [
+        part.sum(axis=1)
+        for part in (
+            np.where(predicted, positive, 0),
+            np.where(predicted, negative, 0),
+            positive,
+            negative,
+        )
+    ]
+    # A row without a known label does not count.
+    weights = weights * (counts[2] + counts[3] > 0)
+    return float(weights @ metric(*counts) / weights.sum())
 
 
 class _RowCounts:
-    """True and false positives of each row while thresholds change."""
+    """True and false positives of each row while thresholds change.
+
+    The counts are kept up to date label by label, so that a round takes a time linear in the
+    number of labels. All tables are transposed, as one label is read at a time.
+    """
 
     def __init__(
         self,
@@ -85,33 +99,45 @@ class _RowCounts:
         weights: Array | None,
         thresholds: Array,
     ) -> None:
-        self.scores, self.positive, self.negative = scores, positive, negative
-        self.predicted = scores >= thresholds
-        self.P, self.N = positive.sum(axis=1), negative.sum(axis=1)
+        self.scores = np.ascontiguousarray(scores.T)
+        self.positive, self.negative = (np.ascontiguousarray(a.T) for a in (positive, negative))
+        self.predicted = self.scores >= thresholds[:, np.newaxis]
+        self.order: dict[int, Array] = {}
+        self.P, self.N = self.positive.sum(axis=0), self.negative.sum(axis=0)
         weights = np.ones(len(scores)) if weights is None else weights[:, 0]
         # A row without a known label does not count.
         self.weights = weights * (self.P + self.N > 0)
         self.weights = self.weights / self.weights.sum()
+        self.count()
 
-    def counts(self, without: int | None = None) -> tuple[Array, Array]:
-        """Return each row's true and false positives, without those of one label."""
-        predicted = self.predicted
-        if without is not None:
-            predicted = predicted.copy()
-            predicted[:, without] = False
-        tp = np.where(predicted, self.positive, 0).sum(axis=1)
-        return tp, np.where(predicted, self.negative, 0).sum(axis=1)
+    def count(self) -> None:
+        """Count again, without the rounding errors of what was added and taken away."""
+        self.tp, self.fp = np.zeros((2, self.scores.shape[1]))
+        for label in range(len(self.scores)):
+            self._add(label, 1)
+
+    def _add(self, label: int, sign: int) -> None:
+        predicted = self.predicted[label]
+        self.tp += sign * np.where(predicted, self.positive[label], 0)
+        self.fp += sign * np.where(predicted, self.negative[label], 0)
 
     def value(self, metric: Metric) -> float:
         """Return the weighted mean of the metric over rows."""
-        return float(self.weights @ metric(*self.counts(), self.P, self.N))
+        return float(self.weights @ metric(self.tp, self.fp, self.P, self.N))
 
     def improve(self, label: int, metric: Metric, current: float) -> float:
         """Set one label to its best threshold and return it."""
-        tp, fp = self.counts(without=label)
-        y, not_y, scores = self.positive[:, label], self.negative[:, label], self.scores[:, label]
-        rows = np.flatnonzero(y + not_y > 0)
-        ranked = rows[np.argsort(-scores[rows], kind="stable")]
+        self._add(label, -1)
+        threshold = self._best_threshold(label, metric, current)
+        self.predicted[label] = self.scores[label] >= threshold
+        self._add(label, 1)
+        return threshold
+
+    def _best_threshold(self, label: int, metric: Metric, current: float) -> float:
+        """Return the best threshold of a label, given the counts of the others."""
+        tp, fp = self.tp, self.fp
+        y, not_y, scores = self.positive[label], self.negative[label], self.scores[label]
+        ranked = self._ranked(label)
         gain = metric(tp + y, fp + not_y, self.P, self.N) - metric(tp, fp, self.P, self.N)
         sums = np.concatenate([[0.0], np.cumsum((self.weights * gain)[ranked])])
         values = scores[ranked]
@@ -121,9 +147,15 @@ class _RowCounts:
         best = int(np.argmax(np.where(valid, sums, -np.inf)))
         if sums[best] <= sums[n_predicted] + 1e-15:
             return current
-        threshold = _threshold_for(values, best)
-        self.predicted[:, label] = scores >= threshold
-        return threshold
+        return _threshold_for(values, best)
+
+    def _ranked(self, label: int) -> Array:
+        """Return the rows with a known label, by descending score; they are sorted once."""
+        if label not in self.order:
+            rows = np.flatnonzero(self.positive[label] + self.negative[label] > 0)
+            order = np.argsort(-self.scores[label][rows], kind="stable")
+            self.order[label] = rows[order].astype(np.int32 if len(rows) < 2**31 else np.int64)
+        return self.order[label]
 
 
 def _threshold_for(ranked: Array, n_predicted: int) -> float:

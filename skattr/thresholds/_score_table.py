@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import match_scores, read_scores
 from skattr._targets.alignment import align_rows, column_names_of, match_columns
 from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.support import effective_number, relative_weights
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
@@ -35,12 +37,15 @@ class ScoreTable:
     weights : ndarray of shape (n, 1) or (n, n_labels), or None
     soft : ndarray of shape (n, n_labels), or None
         Probabilities that replace the known labels.
+    groups : ndarray of shape (n, 1), int, or None
+        Group of each row. None if it is not known which rows are independent.
     """
 
     scores: Array
     labels: Array
     weights: Array | None = None
     soft: Array | None = None
+    groups: Array | None = None
 
     @property
     def n_labels(self) -> int:
@@ -61,12 +66,9 @@ class ScoreTable:
         return self._map(lambda array: np.broadcast_to(array, shape).reshape(-1, 1))
 
     def _map(self, function: Callable[[Array], Array]) -> "ScoreTable":
-        return ScoreTable(
-            function(self.scores),
-            function(self.labels),
-            None if self.weights is None else function(self.weights),
-            None if self.soft is None else function(self.soft),
-        )
+        optional = (self.weights, self.soft, self.groups)
+        parts = [None if part is None else function(part) for part in optional]
+        return ScoreTable(function(self.scores), function(self.labels), *parts)
 
     def is_positive(self) -> Array:
         """Return a mask of the labels that are known to be positive."""
@@ -117,11 +119,33 @@ class ScoreTable:
             if curve is not None:
                 yield curve
 
+    def without_scale(self) -> "ScoreTable":
+        """Return a table with relative weights, or without weights if all are equal.
+
+        A label of weight 0 is missing in the latter.
+        """
+        if self.weights is None:
+            return self
+        weights = relative_weights(self.weights)
+        weighs = weights > 0
+        if (weights[weighs] < 1).any():
+            return replace(self, weights=weights)
+        labels = self.labels
+        if not weighs.all():
+            if labels.dtype.kind == "b":
+                labels = labels.view(np.int8)
+            missing = np.array(np.nan if labels.dtype.kind == "f" else -1, dtype=labels.dtype)
+            labels = np.where(weighs, labels, missing)
+        return replace(self, labels=labels, weights=None)
+
     def support(self) -> tuple[Array, Array]:
-        """Return the weight of the known positives and of the known negatives of each label."""
+        """Return the effective number of known positives and of known negatives of each label.
+
+        Without weights these are their numbers. The scale of weights has no influence.
+        """
         if self.weights is not None:
             positive, negative = replace(self, soft=None).label_weights_by_class()
-            return positive.sum(axis=0), negative.sum(axis=0)
+            return effective_number(positive), effective_number(negative)
         known, positive = self.known(), self.is_positive()
         if known is None:
             n_positive = np.count_nonzero(positive, axis=0)
@@ -191,7 +215,9 @@ def map_blocks(
     return results
 
 
-def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTable:
+def read_table(
+    labels: Any, scores: Any, sample_weight: Any = None, groups: Any = None
+) -> ScoreTable:
     """Check labels and scores given by the caller.
 
     Parameters
@@ -200,6 +226,7 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
         0 or 1, or booleans; NaN, None, pandas.NA or masked if missing.
     scores : array-like of the same shape
     sample_weight : array-like of shape (n,) or (n, n_labels), optional
+    groups : array-like of shape (n,), optional
 
     Returns
     -------
@@ -229,7 +256,9 @@ def read_table(labels: Any, scores: Any, sample_weight: Any = None) -> ScoreTabl
         )
     # Bools need no mask, which spares the search a comparison of every entry.
     label_array = codes.view(np.bool_) if codes.min() >= 0 else codes
-    return ScoreTable(score_array, label_array, read_weights(sample_weight, score_array.shape))
+    weights = read_weights(sample_weight, score_array.shape)
+    number = read_groups(groups, len(score_array))
+    return ScoreTable(score_array, label_array, weights, groups=number)
 
 
 def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
@@ -253,3 +282,21 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
             "finite and at least 0."
         )
     return array
+
+
+def read_groups(groups: Any, n: int) -> Array | None:
+    """Return a number per row, (n, 1), for its group; rows without a group are one group.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row.
+    """
+    if groups is None:
+        return None
+    array = np.asarray(groups, dtype=object)
+    if array.shape != (n,):
+        raise ValueError(
+            f"groups has shape {array.shape}; expected one value for each of the {n} rows."
+        )
+    return np.asarray(pd.factorize(pd.Series(array), use_na_sentinel=False)[0][:, np.newaxis])

@@ -12,8 +12,17 @@ from skattr.thresholds._joint import check_pooled, joint_thresholds
 from skattr.thresholds._metric_grid import grid_thresholds, metric_values
 from skattr.thresholds._objectives import OBJECTIVES, Objective, make_objective
 from skattr.thresholds._per_label import ThresholdSet, collect, counts_of, per_label_thresholds
-from skattr.thresholds._risk_control import CERTIFIABLE, certified_thresholds
-from skattr.thresholds._samples import check_row_objective, row_thresholds, row_value
+from skattr.thresholds._risk_control import (
+    CERTIFIABLE,
+    certified_thresholds,
+    warn_independence,
+)
+from skattr.thresholds._samples import (
+    check_row_objective,
+    check_row_weights,
+    row_thresholds,
+    row_value,
+)
 from skattr.thresholds._score_table import ScoreTable, read_table
 from skattr.thresholds._strategies import STRATEGIES, with_strategy
 
@@ -136,6 +145,9 @@ def _check_confidence(
 def search_thresholds(table: ScoreTable, config: SearchConfig) -> ThresholdSet:
     """Find the thresholds of a table."""
     objective = config.objective
+    if config.average == "samples":
+        check_row_weights(table)
+    table = table.without_scale()
     if config.average == "global":
         return _single_threshold(table, config)
     if not isinstance(objective, Objective):
@@ -268,6 +280,7 @@ def find_thresholds(
     beta: float = 1.0,
     costs: tuple[Any, Any] = (1.0, 1.0),
     sample_weight: Any = None,
+    groups: Any = None,
     n_jobs: int | None = None,
 ) -> Thresholds:
     """Find the thresholds of all labels that are best for an objective.
@@ -312,7 +325,9 @@ def find_thresholds(
           if there is a constraint or from a support of 2,000 on. It is the default because the
           exact threshold of a label with few positives follows their noise, and the plug-in
           threshold the error of the calibration; on new data, the average is at least as good as
-          the better of the two within .003 macro-F1.
+          the better of the two within .003 macro-F1. The support is the number of known
+          positives, or of known negatives if they are fewer; with weights, their effective
+          number.
         - "shrunk": the exact threshold, drawn towards one threshold for all labels.
 
         "plugin" and "shrunk" do not support a constraint.
@@ -323,7 +338,9 @@ def find_thresholds(
         or for the sums over labels ("micro", "global"). Joint thresholds are exact up to some
         thousand positives, and within one step of the optimum beyond.
     confidence : float, default=None
-        Probability with which a threshold must satisfy the constraint, by exact tests.
+        Probability with which a threshold must satisfy the constraint on new data. It holds if
+        scores are those of rows that the classifier has not seen, labels are missing at random,
+        and rows are independent, or else `groups`.
     correction : {None, "bonferroni"}, default=None
         Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
@@ -331,7 +348,11 @@ def find_thresholds(
     costs : pair of float or array-like of shape (n_labels,), default=(1.0, 1.0)
         Costs of a false positive and of a false negative, for "cost".
     sample_weight : array-like of shape (n,) or (n, n_labels), default=None
-        Weight of each row or of each label.
+        Weight of each row or of each label. Only their ratios matter; with a `confidence` all
+        that are not 0 must be equal.
+    groups : array-like of shape (n,), default=None
+        Rows of one group, such as the images of one person, need not be independent; groups are.
+        Used with a `confidence`.
     n_jobs : int, default=None
         Number of threads.
 
@@ -343,6 +364,17 @@ def find_thresholds(
     ------
     ValueError
         If a parameter, score, label or weight is invalid.
+
+    Warns
+    -----
+    AssumptionWarning
+        If `confidence` is given without `groups`.
+
+    Notes
+    -----
+    With a `confidence`, rows are counted by exact binomial tests if they are independent. If
+    several rows are of one group, each group is bet on as a whole: this holds for any dependence
+    within groups, for the mean over rows of groups of the given sizes, and needs more labels.
 
     Examples
     --------
@@ -356,7 +388,7 @@ def find_thresholds(
     >>> found.values
     array([0.8, 1. ])
     """
-    table = read_table(y_true, y_score, sample_weight)
+    table = read_table(y_true, y_score, sample_weight, groups)
     columns = getattr(y_true, "columns", None)
     config = make_search_config(
         objective,
@@ -372,14 +404,16 @@ def find_thresholds(
         n_jobs=n_jobs,
         names=None if columns is None else list(columns),
     )
+    warn_independence(confidence, groups)
     found = search_thresholds(table, config)
-    values, value = _evaluate_found(table, found, config)
+    values, value = evaluate_found(table, found, config)
     return Thresholds(found.thresholds, values, value, found.failed)
 
 
-def _evaluate_found(
+def evaluate_found(
     table: ScoreTable, found: ThresholdSet, config: SearchConfig
 ) -> tuple[Floats, float]:
+    """Return the objective at thresholds on the scores that they were found on."""
     tuned = np.ones(table.n_labels, dtype=bool)
     tuned[list(found.failed)] = False
     if config.average in ("macro", "micro") and isinstance(config.objective, Objective):

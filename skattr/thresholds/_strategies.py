@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from skattr._multioutput.logistic import logistic_fit
+from skattr._targets.support import effective_number
 from skattr.thresholds._objectives import Objective
 from skattr.thresholds._per_label import ThresholdSet, counts_at, per_label_thresholds
 from skattr.thresholds._score_table import ScoreTable
@@ -25,8 +27,6 @@ HALF_SHRUNK = 20.0
 # Support from which "auto" is "exact": the other threshold would weigh 5 % or less, and need a
 # second search.
 ENOUGH = 2000
-# Bins of log odds in the fit of a slope and an intercept, so that its time does not grow with n.
-_BINS = 4096
 _EDGE = 1e-6  # probabilities of 0 and 1 are replaced by this and 1 minus this, at most
 
 
@@ -65,8 +65,8 @@ def with_strategy(
         - "exact": the exact thresholds.
         - "plugin": the exact thresholds for calibrated probabilities instead of labels.
         - "auto": the average of these two on the scale of log odds. The exact threshold has the
-          weight s / (s + 100) for a label of support s (its number of known positives, or of
-          known negatives if they are fewer), and 1 from s = 2,000 on.
+          weight s / (s + 100) for a label of support s (its effective number of known
+          positives, or of known negatives if they are fewer), and 1 from s = 2,000 on.
         - "shrunk": the average of the exact threshold and the best single threshold of all
           labels. The exact one has the weight s / (s + 20).
     is_proba : bool
@@ -127,69 +127,12 @@ def with_calibrated_labels(table: ScoreTable, is_proba: bool) -> ScoreTable:
     for label, scores in enumerate(table.scores.T):
         used = np.isfinite(scores) & (positive[:, label] + negative[:, label] > 0)
         log_odds = log_odds_of(scores[used], is_proba)
-        slope, intercept = logistic_fit(log_odds, positive[used, label], negative[used, label])
+        # Weights whose sum is a number of rows: the prior of the fit must not depend on their
+        # scale.
+        sides = np.stack([positive[used, label], negative[used, label]])
+        weight = sides.sum(axis=0)
+        sides *= effective_number(weight) / weight.sum() if len(weight) else 1.0
+        slope, intercept = logistic_fit(log_odds, *sides)
         soft[:, label] = scores > 0  # for infinite scores, which the fit leaves out
         soft[used, label] = expit(slope * log_odds + intercept)
     return replace(table, soft=soft)
-
-
-def logistic_fit(z: Array, positive: Array, negative: Array) -> tuple[float, float]:
-    """Fit P(positive) = 1 / (1 + exp(-(a z + b))), a > 0, with a weak prior at a = 1, b = 0.
-
-    The fit is Newton's method on the log likelihood with the penalty
-    ((a - 1)^2 + b^2 / 10) / 4. With two or three positives the prior keeps it near the odds of
-    the scores.
-
-    Parameters
-    ----------
-    z : ndarray of shape (n,)
-        Finite log odds.
-    positive, negative : ndarray of shape (n,)
-        Weight of each row as a positive and as a negative.
-
-    Returns
-    -------
-    a, b : float
-    """
-    z, positive, negative = _binned(z, positive, negative)
-    weight = positive + negative
-    point = np.array([1.0, 0.0])
-    prior = np.array([0.5, 0.05])
-
-    def loss(at: Array) -> float:
-        t = at[0] * z + at[1]
-        fit = weight @ np.logaddexp(0, t) - positive @ t
-        return float(fit + 0.5 * prior @ (at - [1, 0]) ** 2)
-
-    current = loss(point)
-    for _ in range(100):
-        p = expit(point[0] * z + point[1])
-        residual, curvature = weight * p - positive, weight * p * (1 - p)
-        gradient = np.array([residual @ z, residual.sum()]) + prior * (point - [1, 0])
-        cross = curvature @ z
-        hessian = np.array([[curvature @ z**2, cross], [cross, curvature.sum()]]) + np.diag(prior)
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0  # halved until the loss falls: full steps diverge from a poor start
-        while (new := loss(point - size * step)) > current and size > 1e-8:
-            size /= 2
-        if size <= 1e-8:
-            break
-        point, gained, current = point - size * step, current - new, new
-        if gained < 1e-10 * max(1.0, current):
-            break
-    return max(float(point[0]), 1e-3), float(point[1])
-
-
-def _binned(z: Array, positive: Array, negative: Array) -> tuple[Array, Array, Array]:
-    """Replace many rows by bins of their log odds, each at its weighted mean."""
-    if len(z) <= _BINS:
-        return z, positive, negative
-    lowest, highest = z.min(), z.max()
-    width = (highest - lowest) / _BINS
-    bins = np.minimum((z - lowest) / width if width else np.zeros(len(z)), _BINS - 1).astype(int)
-    positive_sums = np.bincount(bins, positive, minlength=_BINS)
-    negative_sums = np.bincount(bins, negative, minlength=_BINS)
-    weight = positive_sums + negative_sums
-    means = np.bincount(bins, (positive + negative) * z, minlength=_BINS)
-    used = weight > 0
-    return means[used] / weight[used], positive_sums[used], negative_sums[used]

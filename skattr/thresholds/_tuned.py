@@ -1,6 +1,7 @@
 """Multi-output classifier with thresholds tuned on out-of-fold scores."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skattr._multioutput.scores import as_predict_proba
 from skattr._targets.encoder import AttributeEncoder
+from skattr._utils.warnings import find_stack_level
+from skattr.exceptions import AssumptionWarning
 from skattr.model_selection._meta_estimator import BaseMultiOutputCV, HeldOutData
 from skattr.model_selection._out_of_fold import collect_out_of_fold
 from skattr.thresholds._fixed import FixedThresholds, check_fixed_thresholds
@@ -64,13 +67,15 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
     constraint : (name, bound), default=None
         Constraint on the thresholds, such as ``("recall", 0.95)``.
     confidence : float, default=None
-        Probability with which a threshold must satisfy the constraint.
+        Probability with which a threshold must satisfy the constraint on new data.
 
         .. warning::
-            The probability is exact only for scores of the very classifier that predicts: with
-            ``cv="prefit"``, or with a float `cv` and ``refit=False``. With several folds, the
-            scores come from other classifiers than the refitted one, and the probability is
-            approximate.
+            It is assumed that rows are independent, or else the `groups` given to `fit`; that
+            labels are missing at random; and that no predicted label is changed by the
+            classifier's `constraints`. The probability is exact only for scores of the very
+            classifier that predicts: with ``cv="prefit"``, or with a float `cv` and
+            ``refit=False``. With several folds, the scores come from other classifiers than the
+            refitted one, and the probability is approximate.
     correction : {None, "bonferroni"}, default=None
         Whether `confidence` holds for each label, or for all labels at once.
     beta : float, default=1.0
@@ -105,6 +110,9 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
         Number of folds fitted in parallel, and of threads of the search.
     random_state : int, RandomState or None, default=None
         Seed of the split if `cv` is a float.
+    cross_validate : bool, default=True
+        Whether to compute the cross-validated score, which takes up to six searches. If
+        False, `best_score_` is NaN.
     store_cv_results : bool, default=False
         Whether to store the out-of-fold scores, which :meth:`retune` needs.
 
@@ -124,7 +132,7 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
         "std_threshold" of shape (n_outputs,); "cross_validated_scores" and "in_sample_scores"
         of shape (n_outputs,), the objective of each output. With `store_cv_results` also
         "scores" of shape (n, n_binary), "labels" of shape (n, n_binary), -1 if missing,
-        "weights", and "folds" of shape (n,), -1 for rows in no fold.
+        "weights", "groups" of shape (n, 1), and "folds" of shape (n,), -1 for rows in no fold.
     classes_ : ndarray, or list of ndarray if there are several outputs
         Class labels.
     n_outputs_ : int
@@ -186,6 +194,7 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
         refit: bool = True,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
+        cross_validate: bool = True,
         store_cv_results: bool = False,
     ) -> None:
         self.estimator = estimator
@@ -205,6 +214,7 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
         self.refit = refit
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.cross_validate = cross_validate
         self.store_cv_results = store_cv_results
 
     def _check_parameters(self, encoder: AttributeEncoder) -> None:
@@ -226,7 +236,16 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
             data.predictions, data.encoder, len(data.codes), need_both=not self._is_prefit()
         )
         check_fixed_thresholds(self.thresholds, data.encoder, scores.is_proba)
-        table = make_table(scores, data.codes, data.encoder, data.sample_weight, data.label_weight)
+        table = make_table(
+            scores, data.codes, data.encoder, data.sample_weight, data.label_weight, data.groups
+        )
+        if self.confidence is not None and data.constraints is not None:
+            warnings.warn(
+                "Predicted labels that violate the classifier's `constraints` are changed after "
+                f"the thresholds; the confidence of {self.confidence:g} does not hold for them.",
+                AssumptionWarning,
+                stacklevel=find_stack_level(),
+            )
         own_folds = folds if len(data.predictions) > 1 else None
         self._set_tuning_result(tune(self, table, data.encoder, scores.is_proba, own_folds))
         self._is_proba = scores.is_proba
@@ -235,6 +254,7 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
                 "scores": table.scores,
                 "labels": table.labels,
                 "weights": table.weights,
+                "groups": table.groups,
                 "folds": own_folds,
             }
 
@@ -265,12 +285,15 @@ class TunedThresholdMultiOutputCV(TuningResultMixin, BaseMultiOutputCV):
             )
         if "scores" not in self.cv_results_:
             raise ValueError("No out-of-fold scores are stored: fit with store_cv_results=True.")
-        stored = {name: self.cv_results_[name] for name in ("scores", "labels", "weights", "folds")}
+        names = ("scores", "labels", "weights", "groups", "folds")
+        stored = {name: self.cv_results_[name] for name in names}
         # Parameters are set on a copy first: a retune that fails must change nothing.
         candidate = copy.copy(self).set_params(**params)
         candidate._validate_params()
         check_fixed_thresholds(candidate.thresholds, self.encoder_, self._is_proba)
-        table = ScoreTable(stored["scores"], stored["labels"], stored["weights"])
+        table = ScoreTable(
+            stored["scores"], stored["labels"], stored["weights"], groups=stored["groups"]
+        )
         result = tune(candidate, table, self.encoder_, self._is_proba, stored["folds"])
         self.set_params(**params)
         self._set_tuning_result(result)

@@ -12,25 +12,29 @@ from scipy.special import logit
 from sklearn.utils._param_validation import StrOptions
 
 from skattr._multioutput.scores import Scores
+from skattr._targets.codes import row_blocks
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._targets.weights import check_label_weights
 from skattr._utils.parameters import Number
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import ThresholdNotTunedWarning
-from skattr.model_selection import MultilabelStratifiedKFold
+from skattr.model_selection import MultilabelStratifiedGroupKFold, MultilabelStratifiedKFold
 from skattr.thresholds._fixed import (
     FixedThresholds,
     check_fixed_thresholds,
     expand_to_outputs,
     read_fixed_thresholds,
 )
-from skattr.thresholds._objectives import OBJECTIVES
+from skattr.thresholds._fold_search import can_search_folds, search_folds
+from skattr.thresholds._objectives import OBJECTIVES, Objective
 from skattr.thresholds._per_label import ThresholdSet
-from skattr.thresholds._score_table import ScoreTable
+from skattr.thresholds._risk_control import warn_independence
+from skattr.thresholds._score_table import ScoreTable, read_groups
 from skattr.thresholds._search import (
     AVERAGES,
     SearchConfig,
     evaluate,
+    evaluate_found,
     make_search_config,
     search_thresholds,
 )
@@ -39,6 +43,9 @@ from skattr.thresholds._strategies import STRATEGIES
 Floats = NDArray[np.float64]
 Folds = NDArray[np.intp]
 _N_FOLDS = 5
+# Known labels of each class from which random folds are as even as stratified ones, which take
+# longer than the search.
+_ENOUGH_FOR_RANDOM_FOLDS = 50
 
 TUNING_CONSTRAINTS: dict[str, Any] = {
     "objective": [StrOptions(set(OBJECTIVES)), callable],
@@ -56,6 +63,7 @@ TUNING_CONSTRAINTS: dict[str, Any] = {
         Mapping,
     ],
     "default_threshold": [Number(Real, 0, 1, closed="both")],
+    "cross_validate": ["boolean"],
 }
 
 
@@ -73,6 +81,7 @@ class TuningParameters(Protocol):
     thresholds: FixedThresholds | str
     default_threshold: float
     n_jobs: int | None
+    cross_validate: bool
 
 
 @dataclass(frozen=True)
@@ -119,8 +128,13 @@ class TuningResultMixin:
         self.best_threshold_ = float(result.thresholds[0]) if is_single else result.thresholds
         self.best_score_ = result.score
         self.in_sample_score_ = result.in_sample_score
-        with np.errstate(invalid="ignore"):  # thresholds may be infinite
-            mean, spread = result.fold_thresholds.mean(axis=0), result.fold_thresholds.std(axis=0)
+        mean, spread = np.full((2, len(result.thresholds)), np.nan)
+        if len(result.fold_thresholds):
+            with np.errstate(invalid="ignore"):  # thresholds may be infinite
+                mean, spread = (
+                    result.fold_thresholds.mean(axis=0),
+                    result.fold_thresholds.std(axis=0),
+                )
         self.cv_results_ = {
             "fold_thresholds": result.fold_thresholds,
             "mean_threshold": mean,
@@ -136,6 +150,7 @@ def make_table(
     encoder: AttributeEncoder,
     sample_weight: Any,
     label_weight: Any,
+    groups: Any = None,
 ) -> ScoreTable:
     """Return the score table of the binary outputs; codes are -1 if missing."""
     binary = is_binary(encoder)
@@ -147,7 +162,12 @@ def make_table(
         # Row weights stay one column: average="samples" rejects weights per label.
         per_row = label_weight is None
         weights = weights.max(axis=1, keepdims=True) if per_row else weights[:, binary]
-    return ScoreTable(scores.binary, codes[:, binary].astype(np.int8), weights)
+    number = read_groups(groups, len(codes))
+    labels = codes if binary.all() else codes[:, binary]
+    labels = labels.astype(np.int8, copy=False)
+    if labels.size and labels.min() >= 0:  # bools spare a comparison of every entry
+        labels = labels.view(np.bool_)
+    return ScoreTable(scores.binary, labels, weights, groups=number)
 
 
 def tune(
@@ -183,12 +203,21 @@ def tune(
         return TuningResult(nan, nan, nan, np.nan, np.nan, nan[np.newaxis])
     config = _search_config(params, names, is_proba)
     if isinstance(params.thresholds, str):
-        found = search_thresholds(table, config)
+        warn_independence(params.confidence, table.groups)
+        at_once = None
+        if folds is None and params.cross_validate:
+            folds = _make_folds(table)
+            at_once = _search_folds_at_once(table, config, folds)
+        if at_once is None:
+            found = search_thresholds(table, config)
+        else:  # rows in no fold have no label
+            found = _as_threshold_set(at_once[-1], table)
         _report_untuned(found, names, config, default)
         thresholds = _fill_default(found, default)
-        if folds is None:
-            folds = _make_folds(table)
-        fold_thresholds, predicted = _predict_out_of_fold(table, config, folds, default)
+        if not params.cross_validate:
+            return _in_sample_result(table, found, thresholds, config, binary)
+        assert folds is not None
+        fold_thresholds, predicted = _predict_out_of_fold(table, config, folds, default, at_once)
         in_fold = folds >= 0
     else:
         thresholds = read_fixed_thresholds(params.thresholds, encoder)[binary]
@@ -199,7 +228,9 @@ def tune(
     has_label = np.add(*table.support()) > 0
     in_sample = evaluate(table, table.scores >= thresholds, config, has_label)
     # Counts are summed over folds first: the F1 of a fold without positives is undefined.
-    cross_validated = evaluate(table.rows(in_fold), predicted[in_fold], config, has_label)
+    if not in_fold.all():
+        table, predicted = table.rows(in_fold), predicted[in_fold]
+    cross_validated = evaluate(table, predicted, config, has_label)
     return TuningResult(
         expand_to_outputs(thresholds, binary),
         expand_to_outputs(cross_validated[0], binary),
@@ -207,6 +238,30 @@ def tune(
         cross_validated[1],
         in_sample[1],
         expand_to_outputs(fold_thresholds, binary),
+    )
+
+
+def _in_sample_result(
+    table: ScoreTable,
+    found: ThresholdSet,
+    thresholds: Floats,
+    config: SearchConfig,
+    binary: NDArray[np.bool_],
+) -> TuningResult:
+    """Return thresholds without a cross-validated score."""
+    if found.failed:
+        has_label = np.add(*table.support()) > 0
+        values, value = evaluate(table, table.scores >= thresholds, config, has_label)
+    else:
+        values, value = evaluate_found(table, found, config)
+    nothing = np.full(len(binary), np.nan)
+    return TuningResult(
+        expand_to_outputs(thresholds, binary),
+        nothing,
+        expand_to_outputs(values, binary),
+        float("nan"),
+        value,
+        np.empty((0, len(binary))),
     )
 
 
@@ -293,18 +348,45 @@ def _make_folds(table: ScoreTable) -> Folds:
     if len(rows) < _N_FOLDS:
         folds[rows] = np.arange(len(rows))
         return folds
+    n_positive, n_negative = table.support()
+    if table.groups is None and min(n_positive.min(), n_negative.min()) >= _ENOUGH_FOR_RANDOM_FOLDS:
+        folds[rows] = np.random.default_rng(0).permutation(len(rows)) % _N_FOLDS
+        return folds
     labels: NDArray[Any] = table.is_positive()[rows]
     if known is not None:
         labels = np.where(known[rows], labels, np.nan)
     # Fixed seed: the folds affect only the score, not the thresholds.
-    splitter = MultilabelStratifiedKFold(_N_FOLDS, shuffle=True, random_state=0)
-    for fold, (_, test) in enumerate(splitter.split(labels, labels)):
+    groups = None if table.groups is None else table.groups[rows, 0]
+    if groups is not None and len(np.unique(groups)) < _N_FOLDS:
+        raise ValueError(
+            f"The cross-validated score needs at least {_N_FOLDS} groups with a known label; got "
+            f"{len(np.unique(groups))}."
+        )
+    kind = MultilabelStratifiedKFold if groups is None else MultilabelStratifiedGroupKFold
+    splitter = kind(_N_FOLDS, shuffle=True, random_state=0)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups)):
         folds[rows[test]] = fold
     return folds
 
 
+def _search_folds_at_once(table: ScoreTable, config: SearchConfig, folds: Folds) -> Floats | None:
+    """Return the result of :func:`search_folds`, None if it is not one of its searches."""
+    table, objective = table.without_scale(), config.objective
+    if not isinstance(objective, Objective) or objective.constraint is not None:
+        return None
+    if (config.average, config.strategy) != ("macro", "exact"):
+        return None
+    return search_folds(table, objective, folds) if can_search_folds(table, folds) else None
+
+
+def _as_threshold_set(thresholds: Floats, table: ScoreTable) -> ThresholdSet:
+    failed = np.flatnonzero(np.isnan(thresholds)).tolist()
+    reasons = {label: table.untunable_reason(label) for label in failed}
+    return ThresholdSet(thresholds, np.full((4, len(thresholds)), np.nan), reasons)
+
+
 def _predict_out_of_fold(
-    table: ScoreTable, config: SearchConfig, folds: Folds, default: float
+    table: ScoreTable, config: SearchConfig, folds: Folds, default: float, at_once: Floats | None
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Predict the rows of each fold with thresholds found on the other folds.
 
@@ -314,13 +396,20 @@ def _predict_out_of_fold(
     predicted : ndarray of shape (n, n_labels), bool
         False for rows in no fold.
     """
+    if at_once is None:
+        at_once = _search_folds_at_once(table, config, folds)
+    if at_once is not None:
+        fold_thresholds = np.where(np.isnan(at_once[:-1]), default, at_once[:-1])
+    else:
+        fold_thresholds = np.full((int(folds.max()) + 1, table.n_labels), default)
+        for fold, thresholds in enumerate(fold_thresholds):
+            others = (folds >= 0) & (folds != fold)
+            if others.any():
+                found = search_thresholds(table.rows(others), config)
+                thresholds[:] = _fill_default(found, default)
     predicted = np.zeros(table.scores.shape, dtype=bool)
-    fold_thresholds = []
-    for fold in range(int(folds.max()) + 1):
-        others, rows = (folds >= 0) & (folds != fold), folds == fold
-        thresholds = np.full(table.n_labels, default)
-        if others.any():
-            thresholds = _fill_default(search_thresholds(table.rows(others), config), default)
-        predicted[rows] = table.scores[rows] >= thresholds
-        fold_thresholds.append(thresholds)
-    return np.array(fold_thresholds), predicted
+    for rows in row_blocks(len(folds)):
+        # A row in no fold gets any threshold here, and is not predicted.
+        np.greater_equal(table.scores[rows], fold_thresholds[folds[rows]], out=predicted[rows])
+    predicted[folds < 0] = False
+    return fold_thresholds, predicted

@@ -20,7 +20,15 @@ from skattr.calibration._calibrators import (
 )
 
 BINARY = sorted(MIN_SUPPORT)
-KINDS = {"temperature": Temperature, "sigmoid": Sigmoid, "isotonic": Isotonic, "beta": Beta}
+KINDS = {
+    "auto": Sigmoid,
+    "temperature": Temperature,
+    "sigmoid": Sigmoid,
+    "isotonic": Isotonic,
+    "beta": Beta,
+}
+# Platt's smoothing and the prior of "auto" count effective rows: weights 3 are not three rows.
+WITHOUT_PRIOR = ["beta", "isotonic", "temperature"]
 
 
 def draw(rng, n=400, slope=2.0, shift=0.5):
@@ -94,20 +102,97 @@ def test_extreme_temperatures(rng):
         assert np.isfinite(calibrator(scores)).all()
 
 
-def test_sigmoid_minimizes_platts_loss(rng):
-    """Slope and intercept minimize the log loss for Platt's smoothed labels."""
+@pytest.mark.parametrize("is_proba", [True, False])
+def test_sigmoid_minimizes_platts_loss(rng, is_proba):
+    """Slope and intercept, of log odds or decisions, are best for Platt's smoothed labels."""
     scores, codes, weights = draw(rng)
-    positives, negatives = weights[codes == 1].sum(), weights[codes == 0].sum()
+    decisions = logit(scores) if is_proba else scores
+    effective = weights * weights.sum() / (weights**2).sum()  # sums are numbers of rows
+    positives, negatives = effective[codes == 1].sum(), effective[codes == 0].sum()
     targets = np.where(codes == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
     def loss(parameters):
-        odds = parameters[0] * scores + parameters[1]
+        odds = parameters[0] * decisions + parameters[1]
         return np.average(np.logaddexp(0, odds) - targets * odds, weights=weights)
 
     best = minimize(loss, [0.0, 0.0], method="BFGS", options={"gtol": 1e-9}).x
-    calibrator, _ = fit_calibrator("sigmoid", scores, codes, weights, True)
+    calibrator, _ = fit_calibrator("sigmoid", scores, codes, weights, is_proba)
     np.testing.assert_allclose([calibrator.slope, calibrator.intercept], best, rtol=1e-4)
-    np.testing.assert_allclose(calibrator(scores), expit(best[0] * scores + best[1]), atol=1e-5)
+    np.testing.assert_allclose(calibrator(scores), expit(best[0] * decisions + best[1]), atol=1e-5)
+
+
+def expected_loss(probabilities, truth):
+    """Return the mean log loss over all labels that true probabilities make possible."""
+    truth, probabilities = (np.clip(p, 1e-12, 1 - 1e-12) for p in (truth, probabilities))
+    if truth.ndim == 2:
+        return -np.mean((truth * np.log(probabilities)).sum(axis=1))
+    return -np.mean(truth * np.log(probabilities) + (1 - truth) * np.log1p(-probabilities))
+
+
+@pytest.mark.parametrize("prevalence", [0.5, 0.1, 0.01])
+@pytest.mark.parametrize("n", [200, 1000, 5000])
+def test_auto_leaves_calibrated_scores_as_they_are(n, prevalence):
+    """The excess log loss is that of one in twenty fits, far below that of a fit: 1 / n."""
+    rng, losses, kept = np.random.default_rng(0), [], []
+    for _ in range(60):
+        truth = expit(rng.normal(logit(prevalence), 2, n))
+        calibrator, _ = fit_calibrator("auto", truth, rng.binomial(1, truth), np.ones(n), True)
+        losses.append(expected_loss(calibrator(truth), truth) - expected_loss(truth, truth))
+        kept.append(type(calibrator) is Identity)
+    assert np.mean(losses) < 0.75 / n
+    assert np.mean(kept) > 0.85
+
+
+@pytest.mark.parametrize("prevalence", [0.5, 0.1])
+@pytest.mark.parametrize(("slope", "shift"), [(2.0, 0.0), (0.5, 0.0), (1.0, 1.5), (1.5, -1.0)])
+def test_auto_mends_what_is_miscalibrated(slope, shift, prevalence):
+    """Over-confident, timid and shifted log odds end near the loss of the true probabilities."""
+    rng = np.random.default_rng(0)
+    odds = rng.normal(logit(prevalence), 2, 3000)
+    truth, codes = expit(odds), rng.binomial(1, expit(odds))
+    scores = expit(slope * odds + shift)
+    calibrator, _ = fit_calibrator("auto", scores, codes, np.ones(3000), True)
+    best = expected_loss(truth, truth)
+    assert expected_loss(scores, truth) > best + 0.01
+    assert expected_loss(calibrator(scores), truth) < best + 0.003
+
+
+@pytest.mark.parametrize("n", [200, 1000, 5000])
+def test_auto_of_several_classes(rng, n):
+    """A temperature of calibrated probabilities is 1, and of others what it would be anyway."""
+    losses = []
+    for _ in range(40):
+        logits = rng.normal(0, 2, (n, 4))
+        truth = softmax(logits, axis=1)
+        codes = (truth.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1).clip(0, 3)
+        calibrator, _ = fit_calibrator("auto", truth, codes, np.ones(n), True)
+        losses.append(expected_loss(calibrator(truth), truth) - expected_loss(truth, truth))
+    assert np.mean(losses) < 0.4 / n
+    sharp = softmax(2 * logits, axis=1)
+    auto, _ = fit_calibrator("auto", sharp, codes, np.ones(n), True)
+    assert auto == fit_calibrator("temperature", sharp, codes, np.ones(n), True)[0]
+
+
+def test_exact_zeros_are_half_the_smallest_probability(rng):
+    """A forest's 0 does not mean 1e-7: one positive among them does not flatten the whole curve."""
+    truth = expit(rng.normal(-1, 2, 4000))
+    codes = rng.binomial(1, truth)
+    votes = rng.binomial(20, truth) / 20  # of trees
+    assert (codes[votes == 0] == 1).any()
+    calibrator, _ = fit_calibrator("sigmoid", votes, codes, np.ones(4000), True)
+    assert calibrator.edges == (0.025, 0.975)
+    best = min(
+        expected_loss(expit(a * logit(np.clip(votes, 0.025, 0.975)) + b), truth)
+        for a in np.linspace(0.5, 1.5, 21)
+        for b in np.linspace(-0.5, 0.5, 21)
+    )
+    assert expected_loss(calibrator(votes), truth) < best + 0.002
+    np.testing.assert_array_equal(
+        calibrator(np.array([0.0, 0.01])), calibrator(np.array([0.01] * 2))
+    )
+    several = np.stack([votes / 2, votes / 2, 1 - votes], axis=1)
+    temperature, _ = fit_calibrator("auto", several, 2 * (1 - codes), np.ones(4000), True)
+    assert np.isfinite(np.log(temperature(several))).all()
 
 
 def test_isotonic_is_pool_adjacent_violators(rng):
@@ -180,7 +265,7 @@ def test_prior_undoes_the_weight(p, weight):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(0, 10_000), st.sampled_from(BINARY), st.booleans())
+@given(st.integers(0, 10_000), st.sampled_from(WITHOUT_PRIOR), st.booleans())
 def test_weights_equal_repetition(seed, method, is_proba):
     """A row of weight 3 is equivalent to three rows."""
     scores, codes, weights = draw(np.random.default_rng(seed), n=80)
@@ -235,7 +320,8 @@ def test_too_few_labels(rng, method):
         scores = expit(rng.normal(size=len(codes)) + codes)
         calibrator, reason = fit_calibrator(method, scores, codes, np.ones(len(codes)), True)
         if positives == least:
-            assert (type(calibrator), reason) == (KINDS[method], None)
+            assert reason is None
+            assert type(calibrator) in (KINDS[method], Identity if method == "auto" else None)
         else:
             assert type(calibrator) is Identity
             assert reason == f"{positives} positive and 300 negative labels, of each {least} needed"

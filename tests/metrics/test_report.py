@@ -213,7 +213,7 @@ def test_metrics_of_the_intervals_are_those_of_the_report(mixed):
 
     y, scores = mixed
     report = attribute_report(y, None, scores)
-    material = read_material(y, None, scores, None, {})
+    material = read_material(y, None, scores, None, None, {})
     draws = BootstrapDraws(len(y), 0.9, 2, None, 0)
     draws.times[:] = 1
     limits = label_intervals(material.labels, draws, LABELS)
@@ -310,8 +310,7 @@ def test_intervals_of_slices_keep_their_groups():
         rows = part == value
         times = BootstrapDraws(60, 0.8, 25, groups, 5).times[:, rows]
         drawn = [
-            reference.f1_score(y[rows, 0], guess[rows, 0], sample_weight=weight)
-            for weight in times
+            reference.f1_score(y[rows, 0], guess[rows, 0], sample_weight=weight) for weight in times
         ]
         limits = report.loc[(value, "y0"), ["f1_low", "f1_high"]].astype(float)
         np.testing.assert_allclose(limits, np.quantile(drawn, [0.1, 0.9]))

@@ -1,5 +1,6 @@
 """Scorers in scikit-learn's tools."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -11,7 +12,13 @@ from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    KFold,
+    LearningCurveDisplay,
+    ValidationCurveDisplay,
+    cross_validate,
+)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -335,3 +342,36 @@ def test_a_scorer_as_the_objective_of_thresholds(data):
     assert lossy.fit(X, y).in_sample_score_ <= 0
     with pytest.raises(ValueError, match="has no threshold"):
         TunedThresholdMultiOutputCV(forest, objective=get_scorer("mean_roc_auc")).fit(X, y)
+
+
+@pytest.mark.parametrize("per_attribute", [False, True])
+def test_scorers_have_the_name_they_are_chosen_by(per_attribute):
+    """Curves of scikit-learn, and whatever shows a scorer, read `__name__`; copies keep it."""
+    for scoring in get_scorer_names():
+        if per_attribute and ("instance" in scoring or "hamming" in scoring or "subset" in scoring):
+            continue
+        scorer = get_scorer(scoring, per_attribute=per_attribute)
+        for same in (scorer, pickle.loads(pickle.dumps(scorer)), copy.deepcopy(scorer)):
+            assert same.__name__ == scoring
+            assert repr(same).startswith(f"AttributeScorer({scoring}, response_method=")
+    assert make_attribute_scorer(f1_score).__name__ == "f1_score"
+    assert make_attribute_scorer(f1_score, name="mine").__name__ == "mine"
+
+
+@pytest.mark.parametrize("kind", ["learning", "validation"])
+def test_curves_of_scikit_learn_are_labeled(kind, data):
+    """A scorer is as good as the name of one of scikit-learn's."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    X, y = data
+    params = {"scoring": get_scorer("neg_log_loss"), "cv": 3}
+    forest = RandomForestClassifier(5, random_state=0)
+    if kind == "learning":
+        display = LearningCurveDisplay.from_estimator(
+            forest, X, y, train_sizes=[0.5, 1.0], **params
+        )
+    else:
+        display = ValidationCurveDisplay.from_estimator(
+            forest, X, y, param_name="max_depth", param_range=[1, 2], **params
+        )
+    assert display.ax_.get_ylabel() == "Negative log loss"
+    plt.close(display.figure_)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skattr._targets import constraints as _constraints
+from skattr._targets import elimination
 from skattr._targets.constraints import decode, parse_constraints, violations
 
 NAMES = list("abcdefgh")
@@ -390,3 +391,68 @@ def test_a_failing_solver_is_an_error(monkeypatch):
     monkeypatch.setattr(_constraints, "milp", lambda *args, **kwargs: Failed)
     with pytest.raises(RuntimeError, match="did not solve `constraints`: numerical trouble"):
         parsed({"implies": [("a", "b")]}, 2, max_assignments=0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), valid_constraints())
+def test_integer_programs_find_the_same(data, drawn):
+    """They decide where the tables of an elimination would be too large."""
+    constraints, width = drawn
+    table = consistent(constraints, width)
+    row = st.lists(QUARTERS, min_size=width, max_size=width)
+    log_odds = np.array(data.draw(st.lists(row, min_size=1, max_size=2)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_constraints, "plan_elimination", lambda _: None)
+        checked = parsed(constraints, width, max_assignments=0)
+    assert all(component.steps is None for component in checked.components)
+    assert decode(log_odds, checked).tolist() == [best_of_all(one, table) for one in log_odds]
+
+
+def parents(n, direction):
+    """Return constraints of one attribute and n others that imply it, or that it implies."""
+    names = ["p", *(f"c{i}" for i in range(n))]
+    pairs = [(name, "p") if direction == "up" else ("p", name) for name in names[1:]]
+    return parse_constraints({"implies": pairs}, names, ["binary"] * (n + 1))
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+@pytest.mark.parametrize("n", [13, 14, 40, 100])
+def test_many_children_of_one_parent(n, direction):
+    """With the parent false (or true), all children are; otherwise each is as its log odds say."""
+    checked = parents(n, direction)
+    log_odds = np.random.default_rng(0).normal(0, 2, (500, n + 1))
+    log_odds[::7] = np.round(log_odds[::7])  # ties
+    log_odds[3, 5], log_odds[4, 0], log_odds[5, :] = np.inf, -np.inf, 0
+    finite = np.clip(log_odds, -1e6, 1e6)
+    children = finite[:, 1:]
+    free = np.maximum(children, 0).sum(axis=1)
+    if direction == "up":  # of equal sums, nothing is the fewest positives
+        parent = finite[:, 0] + free > 1e-9
+        expected = np.column_stack([parent, (children > 0) & parent[:, np.newaxis]])
+    else:
+        parent = finite[:, 0] + children.sum(axis=1) > free + 1e-9
+        expected = np.column_stack([parent, (children > 0) | parent[:, np.newaxis]])
+    np.testing.assert_array_equal(decode(log_odds, checked), expected)
+    assert not violations(decode(log_odds, checked), checked).any()
+
+
+def test_trees_and_exclusive_children_of_many_attributes():
+    """Forty attributes in a tree of implications with exclusive leaves, as integer programs do."""
+    names = [f"a{i}" for i in range(40)]
+    pairs = [(names[i], names[(i - 1) // 3]) for i in range(1, 40)]
+    constraints = {"implies": pairs, "at_most_one": [names[31:34], names[34:37], names[5:8]]}
+    checked = parse_constraints(constraints, names, ["binary"] * 40)
+    [component] = checked.components
+    assert component.assignments is None
+    log_odds = np.random.default_rng(0).normal(0, 2, (20, 40)).round(1)
+    found = decode(log_odds, checked)
+    programs = component._replace(steps=None)
+    expected = _constraints._most_probable(log_odds[:, component.members], programs)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_tables_that_are_too_large_are_left_to_integer_programs(monkeypatch):
+    """An elimination is not planned if its tables would have more states than allowed."""
+    monkeypatch.setattr(elimination, "_MOST_STATES", 2)
+    [component] = parents(14, "up").components
+    assert component.steps is None

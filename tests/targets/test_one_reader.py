@@ -350,7 +350,7 @@ def test_classifiers_are_given_no_masks():
     assert len(cross_val_predict_proba(Recorder(), SCORES, y, cv=3)) == SHAPE[1]
     TunedThresholdMultiOutputCV(Recorder(), cv=3).fit(SCORES, y)
     with pytest.warns(SkattrWarning, match="too few known labels"):
-        CalibratedMultiOutputCV(Recorder(), cv=3).fit(SCORES, y)
+        CalibratedMultiOutputCV(Recorder(), method="sigmoid", cv=3).fit(SCORES, y)
 
 
 def test_names_and_rows_of_frames_are_kept():

@@ -398,6 +398,7 @@ def test_score_is_exact_match():
     assert calibrator.score(scores, labels) == pytest.approx(right[:, 1:].all(axis=1).mean())
 
 
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.AssumptionWarning")
 def test_confidence():
     """Labels with too few positives are always predicted, the others are certified."""
     rng = np.random.default_rng(0)

@@ -7,6 +7,9 @@ from scipy.stats import beta, binom, norm
 from skattr.thresholds import find_thresholds
 from skattr.thresholds._risk_control import fewest_hits, most_errors
 
+# Rows are independent here, which the warning asks to be said by `groups`.
+pytestmark = pytest.mark.filterwarnings("ignore::skattr.exceptions.AssumptionWarning")
+
 
 def lower_bound(hits, n, confidence):
     """Return the one-sided lower bound of Clopper and Pearson (1934)."""

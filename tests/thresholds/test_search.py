@@ -192,8 +192,7 @@ def test_micro_is_optimal_among_all_sums(objective, seed):
         best = {
             "f1": 2 * tp / (2 * tp + fp + fn),
             "jaccard": tp / (tp + fp + fn),
-            "mcc": (tp * tn - fp * fn)
-            / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
+            "mcc": (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
         }[objective]
     predicted = scores >= found.thresholds
     reference = {

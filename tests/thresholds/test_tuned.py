@@ -483,6 +483,7 @@ def test_predict_rejects_nan_scores(data):
         tuned.predict(rows)
 
 
+@pytest.mark.filterwarnings("ignore::skattr.exceptions.AssumptionWarning")
 def test_range_of_fixed_thresholds(data):
     """Thresholds of decisions may be any number, and every tuned threshold can be fixed."""
     X, y = data
