@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._targets.positive import positive_name
 
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
@@ -253,11 +254,11 @@ def exact_match(
 def column_names(
     names: Sequence[Any], classes: Sequence[NDArray[Any]], kinds: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return column names: "hat" for a binary output, else one such as "color=red" per class."""
+    """Return column names: "hat" or "gender=Women" for a binary output, else one per class."""
     result: list[str] = []
     for name, levels, kind in zip(names, classes, kinds, strict=True):
         if kind == "binary" and len(levels) == 2:
-            result.append(str(name))
+            result.append(str(positive_name(name, levels)))
         else:
             result.extend(f"{name}={level}" for level in levels)
     return np.array(result, dtype=object)

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._targets.positive import positive_name
 from skattr.inspection._heatmap import (
     HeatmapStyle,
     SquareHeatmapDisplay,
@@ -108,9 +110,10 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
-        encoder = AttributeEncoder(attributes, missing_label).fit(y)
+        encoder = AttributeEncoder(attributes, missing_label)
+        codes = encoder.fit_transform(read_labels(y, missing_label))
         chosen = attribute_positions(select, encoder.output_names_)
-        known, positive, names = _indicators(encoder, encoder.transform(y), chosen)
+        known, positive, names = _indicators(encoder, codes, chosen)
         values = _pairwise(known, positive, kind)
         frame = pd.DataFrame(values, index=names, columns=names)
         return cls(frame, kind=kind, order=order).plot(ax, **kwargs)
@@ -275,7 +278,8 @@ def _indicators(
 ) -> tuple[Array, Array, list[Any]]:
     """Return two (n, n_columns) indicator matrices, known and positive, and the column names.
 
-    A binary attribute has one column, any other attribute one column per class.
+    A binary attribute has one column, called "hat" or "gender=Women", any other attribute one
+    column per class.
     """
     binary = is_binary(encoder)
     pairs = [
@@ -284,7 +288,7 @@ def _indicators(
         for code in ([1] if binary[j] else range(len(encoder.classes_[j])))
     ]
     names = [
-        encoder.output_names_[j]
+        positive_name(encoder.output_names_[j], encoder.classes_[j])
         if binary[j]
         else f"{encoder.output_names_[j]}={encoder.classes_[j][code]}"
         for j, code in pairs

@@ -25,8 +25,8 @@ from skattr._multioutput.scores import (
     looks_like_proba,
 )
 from skattr._multioutput.unreadable import rows_of_nan
-from skattr._targets.columns import reject_masked
-from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary, warn_labels
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
 from skattr.thresholds._fixed import FixedThresholds
@@ -207,9 +207,15 @@ class ThresholdCalibrator(
         ------
         ValueError
             If a parameter, score or label is invalid, or no label can be tuned.
+
+        Warns
+        -----
+        LabelWarning, PositiveLevelWarning
+            As :meth:`skattr.AttributeEncoder.fit`.
         """
-        encoder = AttributeEncoder(self.attributes, self.missing_label).fit(y)
-        codes = encoder.transform(y)
+        encoder = AttributeEncoder(self.attributes, self.missing_label)
+        codes = encoder.fit_transform(read_labels(y, self.missing_label))
+        warn_labels(encoder, constant=False)  # ThresholdNotTunedWarning names constant columns
         check_same_columns(X, y, "the scores", "y")
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
         probe = ThresholdCalibrator()
@@ -317,7 +323,7 @@ class ThresholdCalibrator(
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the columns of `transform`, such as "hat" or "color=red".
+        """Return the names of the columns of `transform`: "hat", "gender=Women" or "color=red".
 
         Parameters
         ----------
