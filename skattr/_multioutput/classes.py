@@ -181,7 +181,9 @@ def encoder_for(
         added = np.setdiff1d(seen, learned[j]) if zero_one or not strict else seen[:0]
         classes = np.concatenate([learned[j], added]) if len(added) else learned[j]
         if fitted is None and len(classes) == 2:
-            classes = sort_classes(classes)  # other classifiers do not know of positive levels
+            # Sorted classes are those of a classifier that does not know of positive levels.
+            is_sorted = len(added) or np.array_equal(np.unique(classes), classes)
+            classes = sort_classes(classes) if is_sorted else classes
         own = declared.get(plain.output_names_[j])
         if own is not None:
             classes, kinds[j] = own.ordered(classes, plain.output_names_[j]), own.kind

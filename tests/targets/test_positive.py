@@ -292,6 +292,17 @@ def test_known_pairs_of_other_classifiers():
     assert metrics.f1_score(["no"] * 5, predicted, zero_division=0) == 0  # no true "Yes"
 
 
+def test_other_classifiers_with_an_order_of_their_own():
+    """Two classes that are not sorted were put in their order, which is kept."""
+    text = Y.astype(str)
+    forest = RandomForestClassifier(5, max_depth=1, random_state=0).fit(X, text)
+    forest.classes_[0] = forest.classes_[0][::-1]  # "no hat", "hat"
+    predicted = forest.predict(X)[:, 0].astype(str)
+    scorer = metrics.get_scorer("macro_f1", per_attribute=True)
+    expected = f1_score(HAT, predicted, pos_label="hat")
+    assert scorer(forest, X, text)["f1__hat"] == pytest.approx(expected)
+
+
 def test_a_class_that_a_classifier_has_not_seen_does_not_become_positive():
     """Of zeros and ones the ones are positive, whichever of them the classifier knows."""
     forest = RandomForestClassifier(5, random_state=0).fit(X, np.stack([Y["old"], [1] * 120], 1))
