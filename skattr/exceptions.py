@@ -33,6 +33,14 @@ class MissingLabelWarning(SkattrWarning):
     """All labels of an attribute are missing, so nothing can be learned for it."""
 
 
+class LabelWarning(SkattrWarning):
+    """Labels look like mistakes that became classes. The message lists columns and remedies."""
+
+
+class PositiveLevelWarning(SkattrWarning):
+    """The positive one of two strings was chosen by sorting. The message says how to declare it."""
+
+
 class InSampleWarning(SkattrWarning):
     """Scores are returned for rows that the network was trained on."""
 

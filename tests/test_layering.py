@@ -141,11 +141,14 @@ def test_public_modules_export_exactly_all(name):
 
 
 def test_datasets_import_only_exceptions():
-    """Data can be loaded without the rest; only the image checks read X and y like `fit`."""
-    readers = {"_inputs", "_targets", "_utils"}
+    """Data can be loaded without the rest; two files check X and y like `fit`."""
+    readers = {
+        "_image_checks": {"_inputs", "_targets", "_utils"},
+        "_attribute_table": {"_targets"},
+    }
     for path in FILES:
         if subpackage(path) == "datasets":
-            allowed = readers if path.stem == "_image_checks" else set()
+            allowed = readers.get(path.stem, set())
             assert imported_subpackages(path) <= {"datasets", "exceptions"} | allowed
 
 

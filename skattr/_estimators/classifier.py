@@ -32,7 +32,8 @@ from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.declarations import with_classes
-from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.encoder import AttributeEncoder, sorted_positives, warn_labels
+from skattr._targets.positive import warn_sorted_positives
 from skattr._training.net import AttributeNet
 
 
@@ -300,6 +301,11 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
 
         Warns
         -----
+        LabelWarning
+            If labels that are not declared look like mistakes of the table, such as "" or "nan",
+            -1 beside 0 and 1, "Yes" beside "yes", or "A|B".
+        PositiveLevelWarning
+            If the positive one of two strings was chosen by sorting.
         RowIndexWarning
             If the indexes of two pandas objects have different labels.
         """
@@ -309,7 +315,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         encoder, codes = self._encode(y)
         return self._fit(X, codes, tuple(metadata), encoder)
 
-    def _encode(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, Codes]:
+    def _encode(
+        self, y: Any, classes: Any = None, *, partial: bool = False
+    ) -> tuple[AttributeEncoder, Codes]:
         table = read_labels(y, self.missing_label)
         attributes = with_classes(self.attributes, classes, table.names)
         encoder = AttributeEncoder(attributes, self.missing_label)
@@ -317,6 +325,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         score_names(encoder)  # raises an error if two columns have one name
         details = "; their classes are predicted with equal probabilities."
         warn_no_label(encoder, encoder.known_ == 0, details)
+        # A first batch of a stream may well have a single label of a rare attribute.
+        warn_labels(encoder, constant=not partial, positive=False)
+        warn_sorted_positives(sorted_positives(encoder, self.attributes))
         return encoder, codes
 
     def _fit(self, X: Any, codes: Codes, metadata: Metadata, encoder: AttributeEncoder) -> Self:
@@ -416,7 +427,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             encoder, codes = self.encoder_, self.encoder_.transform(y)
             state = (self._kind, getattr(self, "categories_", None))
         else:
-            encoder, codes = self._encode(y, classes)
+            encoder, codes = self._encode(y, classes, partial=True)
         metadata = (sample_weight, label_weight, category)
         constraints = get_constraints(self, encoder)
         data = read_data(self, X, codes, metadata, encoder, *state)

@@ -164,7 +164,9 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns of `transform`: "hat", "color=red", or "feature0".
+        """Name the columns of `transform`: "hat", "gender=Women", "color=red", or "feature0".
+
+        The column of a binary attribute has the name of its positive level, unless that is 1.
 
         Parameters
         ----------

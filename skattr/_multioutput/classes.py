@@ -1,7 +1,8 @@
 """Classes of a multi-output classifier."""
 
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +15,10 @@ from sklearn.pipeline import Pipeline
 from skattr._multioutput.scores import column_names
 from skattr._targets.alignment import column_names_of, is_numbered
 from skattr._targets.columns import read_labels
-from skattr._targets.declarations import as_attributes, infer_kind
-from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._targets.declarations import Declared, as_attributes, infer_kind, parse_attributes
+from skattr._targets.encoder import AttributeEncoder, is_binary, warn_labels
+from skattr._targets.positive import sort_classes
+from skattr.exceptions import LabelWarning, PositiveLevelWarning
 
 # Errors of scikit-learn's classifiers, NumPy and pandas for a missing label in y.
 _MISSING_LABEL_ERRORS = re.compile(
@@ -70,8 +73,68 @@ def missing_label_of(estimator: Any) -> Any:
     return estimator.missing_label
 
 
+def attributes_of(estimator: Any) -> Mapping[Any, Any] | None:
+    """Return the `attributes` of a classifier, its inner estimator or last step, or None."""
+    while not isinstance(getattr(estimator, "attributes", None), Mapping):
+        if isinstance(estimator, Pipeline):
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "estimator"):
+            estimator = estimator.estimator
+        else:
+            return None
+    attributes: Mapping[Any, Any] = estimator.attributes
+    return attributes
+
+
+def warn_labels_of(
+    estimator: Any, y: Any, encoder: AttributeEncoder, *, positive: bool = True
+) -> None:
+    """Warn once about labels that are given to a classifier and its clones.
+
+    Parameters
+    ----------
+    estimator : classifier, not fitted
+        Its `attributes` say what is declared.
+    y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
+    encoder : AttributeEncoder
+        Fitted on y without declarations.
+    positive : bool
+        Whether to warn of positive levels that were chosen by sorting.
+
+    Warns
+    -----
+    LabelWarning, PositiveLevelWarning
+    """
+    attributes = attributes_of(estimator)
+    if attributes is not None:
+        table = read_labels(y, encoder.missing_label)
+        # The classifier may be given other columns by a wrapper: it checks the names itself.
+        own = {
+            name: declared
+            for name, declared in attributes.items()
+            if name in table.names or name in range(len(table.names))
+        }
+        encoder = AttributeEncoder(own, encoder.missing_label).fit(table)
+    # Callers that need two classes of a column warn of constant ones themselves.
+    warn_labels(encoder, constant=False, positive=positive)
+
+
+@contextmanager
+def ignore_label_warnings() -> Iterator[None]:
+    """Leave out warnings of clones, which see parts of the same labels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelWarning)
+        warnings.simplefilter("ignore", PositiveLevelWarning)
+        yield
+
+
 def encoder_for(
-    estimator: Any, y: Any, missing_label: Any = None, *, strict: bool = False
+    estimator: Any,
+    y: Any,
+    missing_label: Any = None,
+    *,
+    attributes: Declared = None,
+    strict: bool = False,
 ) -> AttributeEncoder:
     """Fit an encoder on y with the classes of a fitted classifier.
 
@@ -82,6 +145,8 @@ def encoder_for(
         Columns are matched with the outputs by name, if the classifier knows their names.
     missing_label : scalar, optional
         None uses the `missing_label` of the estimator.
+    attributes : dict, optional
+        Declarations of y that have priority over those of the estimator.
     strict : bool
         Whether a label that the classifier does not know is an error. Otherwise it becomes a
         class that is never predicted. A column of zeros and ones always has both classes.
@@ -115,10 +180,18 @@ def encoder_for(
             for own, public in zip(fitted.classes_, learned, strict=True)
         ]
     all_classes = []
+    declared = parse_attributes(attributes, plain.output_names_)
     for j, seen in enumerate(plain.classes_):
         zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
         added = np.setdiff1d(seen, learned[j]) if zero_one or not strict else seen[:0]
         classes = np.concatenate([learned[j], added]) if len(added) else learned[j]
+        if fitted is None and len(classes) == 2:
+            # Sorted classes are those of a classifier that does not know of positive levels.
+            is_sorted = len(added) or np.array_equal(np.unique(classes), classes)
+            classes = sort_classes(classes) if is_sorted else classes
+        own = declared.get(plain.output_names_[j])
+        if own is not None:
+            classes, kinds[j] = own.ordered(classes, plain.output_names_[j]), own.kind
         all_classes.append(classes)
         if kinds[j] is None or (kinds[j] == "binary" and len(classes) != 2):
             # Only declared levels have another order than the sorted one.

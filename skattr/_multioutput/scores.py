@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_consistent_length
 from skattr._targets.alignment import column_names_of, match_columns
 from skattr._targets.columns import LabelTable, reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._targets.positive import positive_name
 
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
@@ -276,7 +277,7 @@ def exact_match(
 def column_names(
     names: Sequence[Any], classes: Sequence[NDArray[Any]], kinds: Sequence[str]
 ) -> NDArray[np.object_]:
-    """Return column names: "hat" for a binary output, else one such as "color=red" per class.
+    """Return column names: "hat" or "gender=Women" for a binary output, else one per class.
 
     Raises
     ------
@@ -286,7 +287,7 @@ def column_names(
     sources: list[tuple[str, Any, Any]] = []  # column, attribute, level
     for name, levels, kind in zip(names, classes, kinds, strict=True):
         if kind == "binary" and len(levels) == 2:
-            sources.append((str(name), name, None))
+            sources.append((str(positive_name(name, levels)), name, None))
         else:
             labels = np.asarray(levels).tolist()
             sources.extend((f"{name}={label}", name, label) for label in labels)

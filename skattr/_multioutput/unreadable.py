@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
@@ -38,7 +39,9 @@ def unpredicted_rows(estimator: Any, response: Any) -> NDArray[np.bool_]:
         A row is unreadable if all of its values are NaN or None.
     """
     if not _skips_unreadable(estimator):
-        return np.zeros(len(response), dtype=bool)
+        # Classifiers that were fitted on sparse labels may predict such.
+        n = response.shape[0] if scipy.sparse.issparse(response) else len(response)
+        return np.zeros(n, dtype=bool)
     if isinstance(response, Scores):
         return rows_of_nan(response)
     is_missing = pd.isna(np.asarray(response, dtype=object)).reshape(len(response), -1)

@@ -19,6 +19,11 @@ from skattr._targets.codes import UNKNOWN, indicator_block, integer_block, row_b
 
 _LARGEST = 255
 _MISSING = "and NaN, None or pandas.NA where it is missing"
+_COLLECTIONS = (list, tuple, set, frozenset, np.ndarray, pd.Series, pd.Index)
+_TAGS = (
+    "if rows are collections of tags, skattr.datasets.tags_to_table makes a table of them, with "
+    "one column per tag"
+)
 
 
 @dataclass(frozen=True)
@@ -206,8 +211,8 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
     Raises
     ------
     ValueError
-        If y is None, empty, ragged, not 1-D or 2-D, has no column or a column name twice, or is
-        complex or of another dtype that holds no labels.
+        If y is None, empty, ragged, not 1-D or 2-D, has collections of tags as rows, has no column
+        or a column name twice, or is complex or of another dtype that holds no labels.
 
     Examples
     --------
@@ -290,13 +295,32 @@ def _from_nested(y: Any, what: str) -> NDArray[Any]:
         odd = next(row for row, length in enumerate(lengths) if length != lengths[0])
         raise ValueError(
             f"{what} is ragged: row 0 has {lengths[0]} label(s), row {odd} has {lengths[odd]}; "
-            f"every row needs one label per attribute, {_MISSING}."
+            f"every row needs one label per attribute, {_MISSING}; {_TAGS}."
+        )
+    if lengths and lengths[0] > 1 and _are_tags(rows):
+        raise ValueError(
+            f"The rows of {what} seem to be collections of tags, all of one length by chance: no "
+            f"row has a label twice, and labels change columns (row 0 is {list(rows[0])}). Pass "
+            f"labels of several attributes as a 2-D array or a DataFrame; {_TAGS}."
         )
     array = np.array(rows, dtype=object)
     for position, label in enumerate(array.flat):
         if label is np.ma.masked:
             array.flat[position] = None
     return array
+
+
+def _are_tags(rows: list[Any]) -> bool:
+    """Whether rows of strings are sets of tags rather than labels of one attribute per column."""
+    if not all(isinstance(label, str) for label in rows[0]):
+        return False
+    columns = [
+        {label for label in column if isinstance(label, str)} for column in zip(*rows, strict=True)
+    ]
+    labels = set().union(*columns)
+    # Two columns of yes and no may differ in every row: as many labels as columns are no tags.
+    changes_column = sum(map(len, columns)) > len(labels) > len(columns)
+    return changes_column and all(len(set(row)) == len(row) for row in rows)
 
 
 def _native_byteorder(column: pd.Series) -> pd.Series:
@@ -323,6 +347,7 @@ def _known_mask(column: pd.Series, missing_label: Any) -> NDArray[np.bool_]:
     known[known] = [  # pandas.NA, which is neither equal nor unequal, stays outside
         isinstance(value, bool | np.bool_) != is_bool
         or isinstance(value, str) != is_text
+        or isinstance(value, _COLLECTIONS)
         or bool(value != missing_label)
         for value in column[known].array
     ]
@@ -380,10 +405,17 @@ def label_array(
                 "labels must be whole numbers, bools or strings."
             )
         return array
-    types = [type(label).__name__ for label in array]
-    hint = "; decode bytes to str" if "bytes" in types else ""
     if all(isinstance(label, str) for label in array):
         return array.astype(np.str_)
+    is_collection = [isinstance(label, _COLLECTIONS) for label in array]
+    if any(is_collection):
+        first = int(np.argmax(is_collection))
+        raise ValueError(
+            f"Unknown label type: {what}, {place(is_collection)} holds a collection, "
+            f"{array[first]!r}; {_TAGS}."
+        )
+    types = [type(label).__name__ for label in array]
+    hint = "; decode bytes to str" if "bytes" in types else ""
     raise ValueError(
         f"Unknown label type: {what}, {place([name != types[0] for name in types])} holds values "
         f"of type {', '.join(sorted(set(types)))}; one attribute's labels must all be strings, "
@@ -411,8 +443,11 @@ def reject_masked(values: Any, what: str) -> None:
 def fill_masked(y: Any) -> Any:
     """Return a masked array as a plain one, NaN or None where it is masked; other y as it is.
 
-    For estimators of others: scikit-learn drops masks without a word.
+    For estimators of others: scikit-learn drops masks without a word, and few of its classifiers
+    take sparse labels, which become dense.
     """
+    if scipy.sparse.issparse(y):
+        return y.toarray()
     if not isinstance(y, np.ma.MaskedArray) or not np.ma.is_masked(y):
         return np.ma.getdata(y) if isinstance(y, np.ma.MaskedArray) else y
     if y.dtype.kind in "iuf":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from skattr._targets.codes import format_classes, positions
 from skattr._targets.columns import LabelTable, label_array, label_categories
+from skattr._targets.positive import sort_classes
 from skattr.exceptions import UnseenLabelError
 
 Kind = Literal["binary", "categorical", "ordinal"]
@@ -39,6 +40,15 @@ class Declaration:
     kind: Kind | None = None
     levels: NDArray[Any] | None = None
     positive: Any = None
+
+    def ordered(self, classes: NDArray[Any], name: Any) -> NDArray[Any]:
+        """Return classes in the declared order, those that are not declared last."""
+        if self.positive is not None:
+            return _with_positive(classes, classes, self.positive, name)
+        if self.levels is None:
+            return classes
+        others = classes[positions(pd.Series(classes), self.levels) < 0]
+        return np.concatenate([self.levels, others]) if len(others) else self.levels
 
 
 def parse_attributes(attributes: Declared, names: list[Any]) -> dict[Any, Declaration]:
@@ -141,7 +151,7 @@ def with_classes(attributes: Declared, classes: Any, names: list[Any]) -> Declar
         declared = result.get(name)
         if levels is None:
             continue
-        ordered = np.unique(label_array(pd.Series(list(levels)), "`classes`", name))
+        ordered = sort_classes(label_array(pd.Series(list(levels)), "`classes`", name))
         if declared is None or isinstance(declared, str):
             result[name] = (declared or infer_kind(ordered), ordered.tolist())
         elif (positive := _parse(declared, name).positive) is not None:
@@ -150,9 +160,26 @@ def with_classes(attributes: Declared, classes: Any, names: list[Any]) -> Declar
     return result
 
 
-def kind_and_classes(
-    table: LabelTable, j: int, known: pd.Series, declared: Declaration
-) -> tuple[Kind, NDArray[Any]]:
+class Learned(NamedTuple):
+    """What is declared of an attribute, or learned from its labels.
+
+    Attributes
+    ----------
+    kind : {"binary", "categorical", "ordinal"}
+    classes : ndarray
+    n_seen : int
+        Number of different labels.
+    is_ordered : bool
+        Whether the labels are an ordered pandas Categorical, which declares all classes.
+    """
+
+    kind: Kind
+    classes: NDArray[Any]
+    n_seen: int
+    is_ordered: bool
+
+
+def kind_and_classes(table: LabelTable, j: int, known: pd.Series, declared: Declaration) -> Learned:
     """Determine the kind and the classes of an attribute.
 
     Parameters
@@ -164,6 +191,10 @@ def kind_and_classes(
         Its labels that are not missing, indexed by row.
     declared : Declaration
         What is not declared is read from the labels.
+
+    Returns
+    -------
+    Learned
     """
     name, kind, classes = table.names[j], declared.kind, declared.levels
     dtype = label_categories(known, table.missing_label)
@@ -172,7 +203,7 @@ def kind_and_classes(
         if dtype.ordered and kind in (None, "ordinal"):
             kind = "ordinal"
         elif not (dtype.ordered and kind == "binary"):
-            classes = np.unique(classes)
+            classes = sort_classes(classes)
     if kind == "ordinal" and declared.levels is None and not (dtype is not None and dtype.ordered):
         raise ValueError(
             f"`attributes`: {name!r} is declared 'ordinal', but its column of {table.what} is "
@@ -183,7 +214,7 @@ def kind_and_classes(
     if classes is None:
         is_number = labels.dtype.kind in "biuf"
         zero_one = len(seen) == 0 or (is_number and np.isin(seen, (0, 1)).all())
-        classes = np.array([0, 1]).astype(labels.dtype) if zero_one else seen
+        classes = np.array([0, 1]).astype(labels.dtype) if zero_one else sort_classes(seen)
     if declared.positive is not None:
         classes = _with_positive(classes, seen, declared.positive, name)
     unseen = seen[positions(pd.Series(seen), classes) < 0]
@@ -196,7 +227,8 @@ def kind_and_classes(
         raise ValueError(
             f"Attribute {name!r} is declared binary but has the classes {format_classes(classes)}."
         )
-    return kind or infer_kind(classes), classes
+    is_ordered = dtype is not None and bool(dtype.ordered)
+    return Learned(kind or infer_kind(classes), classes, len(seen), is_ordered)
 
 
 def infer_kind(classes: Sequence[Any] | NDArray[Any]) -> Kind:

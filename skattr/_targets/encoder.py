@@ -14,11 +14,13 @@ from skattr._targets.codes import class_positions, format_classes, label_counts,
 from skattr._targets.columns import LabelTable, read_labels
 from skattr._targets.declarations import (
     Declaration,
-    Kind,
+    Declared,
     infer_kind,
     kind_and_classes,
     parse_attributes,
 )
+from skattr._targets.mistakes import FIT_REMEDIES, Column, warn_mistakes
+from skattr._targets.positive import is_known_pair, warn_sorted_positives
 from skattr.exceptions import UnseenLabelError
 
 _FIT = "the y of fit"
@@ -28,8 +30,9 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
     """Encode a table of attributes as integer codes, with -1 where a label is missing.
 
     A column is *binary* when it holds bools, numbers that are all 0 or 1, or two distinct
-    labels, the second in sorted order being the positive one; *ordinal* when it is an ordered
-    pandas Categorical; otherwise *categorical*. NaN, None, pandas.NA and what a masked array
+    labels; *ordinal* when it is an ordered pandas Categorical; otherwise *categorical*. The
+    positive level of two labels is the one declared in `attributes`, that of a known pair such as
+    no and yes, or the second in sorted order. NaN, None, pandas.NA and what a masked array
     hides are missing labels; what a sparse matrix does not store is 0.
 
     Parameters
@@ -99,11 +102,22 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If y is empty, no label at all is known, a column is continuous or mixes types, or
-            `attributes` or `missing_label` do not fit y.
+            If y is empty, no label at all is known, a column is continuous or mixes types, rows
+            are collections of tags, or `attributes` or `missing_label` do not fit y.
+
+        Warns
+        -----
+        LabelWarning
+            If labels that are not declared look like mistakes of the table: missing labels
+            written as text, -1 beside 0 and 1, levels that differ in case or blanks only, several
+            labels in one cell, about as many classes as rows, or a single label in all rows.
+        PositiveLevelWarning
+            If the positive one of two strings was chosen by sorting.
         """
         table = read_labels(y, self.missing_label)
         self._learn(table, table.integer_codes())
+        if table is not y:  # callers that have read y warn of it themselves, or need not
+            warn_labels(self, table.what)
         return self
 
     def _learn(self, table: LabelTable, codes: NDArray[Any] | None) -> None:
@@ -118,15 +132,17 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
     def _learn_columns(self, table: LabelTable) -> None:
         declared = parse_attributes(self.attributes, table.names)
         columns = [table.known_labels(j) for j in range(len(table.names))]
-        kinds: list[Kind] = []
-        classes: list[NDArray[Any]] = []
-        for j, (name, known) in enumerate(zip(table.names, columns, strict=True)):
-            kind, levels = kind_and_classes(table, j, known, declared.get(name, Declaration()))
-            kinds.append(kind)
-            classes.append(levels)
+        learned = [
+            kind_and_classes(table, j, known, declared.get(name, Declaration()))
+            for j, (name, known) in enumerate(zip(table.names, columns, strict=True))
+        ]
         counts = np.array([len(known) for known in columns])
         check_any_known(counts > 0, table.what)
-        self.kinds_, self.classes_, self.known_ = kinds, classes, counts
+        self.known_ = counts
+        self.kinds_ = [attribute.kind for attribute in learned]
+        self.classes_ = [attribute.classes for attribute in learned]
+        self._n_seen = [attribute.n_seen for attribute in learned]
+        self._is_ordered = [attribute.is_ordered for attribute in learned]
 
     def _learn_integers(self, table: LabelTable, codes: NDArray[Any]) -> None:
         """Learn from integer codes what `_learn_columns` would learn."""
@@ -142,6 +158,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             for levels, count in zip(seen, self.known_, strict=True)
         ]
         self.kinds_ = [infer_kind(levels) for levels in self.classes_]
+        self._n_seen = [len(levels) for levels in seen]
+        self._is_ordered = [False] * len(seen)
 
     def fit_transform(self, y: Any, _ignored: Any = None) -> NDArray[np.int64]:
         """Do what :meth:`fit` and :meth:`transform` do, and read y once."""
@@ -157,6 +175,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         if codes is None or self.attributes is not None:
             codes = table.integer_codes()
         self._learn(table, codes)
+        if table is not y:
+            warn_labels(self, table.what)
         return self._encode(table, codes)
 
     def match_names(self, table: LabelTable) -> LabelTable:
@@ -276,6 +296,64 @@ def is_binary(encoder: AttributeEncoder) -> NDArray[np.bool_]:
             for kind, classes in zip(encoder.kinds_, encoder.classes_, strict=True)
         ]
     )
+
+
+def warn_labels(
+    encoder: AttributeEncoder,
+    what: str = "y",
+    *,
+    constant: bool = True,
+    positive: bool = True,
+) -> None:
+    """Warn of labels that an encoder has learned.
+
+    Parameters
+    ----------
+    encoder : fitted AttributeEncoder
+    what : str
+        The name of the labels in the message.
+    constant : bool
+        Whether to warn of columns with a single label.
+    positive : bool
+        Whether to warn of positive levels that were chosen by sorting.
+
+    Warns
+    -----
+    LabelWarning, PositiveLevelWarning
+    """
+    declared = parse_attributes(encoder.attributes, encoder.output_names_)
+    columns = [
+        Column(name, encoder.classes_[j], int(encoder.known_[j]), encoder._n_seen[j])
+        for j, name in enumerate(encoder.output_names_)
+        if encoder.known_[j]
+        and not encoder._is_ordered[j]
+        and (name not in declared or declared[name].levels is None)
+    ]
+    remedies = {kind: text for kind, text in FIT_REMEDIES.items() if constant or kind != "constant"}
+    warn_mistakes(columns, what, remedies)
+    if positive:
+        warn_sorted_positives(sorted_positives(encoder, encoder.attributes))
+
+
+def sorted_positives(encoder: AttributeEncoder, attributes: Declared) -> dict[Any, NDArray[Any]]:
+    """Return the classes of binary attributes whose positive level was chosen by sorting strings.
+
+    Parameters
+    ----------
+    encoder : fitted AttributeEncoder
+    attributes : dict or None
+        Declarations of the user. Attributes whose positive level they contain are left out, as
+        are known pairs such as no and yes.
+    """
+    declared = parse_attributes(attributes, encoder.output_names_)
+    result = {}
+    for j in np.flatnonzero(is_binary(encoder)):
+        name, classes = encoder.output_names_[j], encoder.classes_[j]
+        own = declared.get(name, Declaration())
+        is_chosen = encoder._is_ordered[j] or own.levels is not None or own.positive is not None
+        if classes.dtype.kind == "U" and not is_known_pair(classes) and not is_chosen:
+            result[name] = classes
+    return result
 
 
 def check_any_known(known: NDArray[np.bool_], what: str) -> None:

@@ -197,6 +197,9 @@ class CalibratedMultiOutputCV(BaseMultiOutputCV):
     def _needs_scores(self) -> bool:
         return self.method != "prior"
 
+    def _needs_positive(self) -> bool:
+        return self.method == "prior"
+
     def _refits(self) -> bool:
         # The rows held out once serve the calibration only, as in CalibratedClassifierCV of a
         # classifier that was fitted on other rows.

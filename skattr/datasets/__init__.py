@@ -9,6 +9,7 @@ from skattr.datasets._chexpert import load_chexpert as load_chexpert
 from skattr.datasets._image_checks import check_images as check_images
 from skattr.datasets._maad_face import load_maad_face as load_maad_face
 from skattr.datasets._pedestrian import load_pedestrian as load_pedestrian
+from skattr.datasets._tags import tags_to_table as tags_to_table
 from skattr.datasets._vaw import load_vaw as load_vaw
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "load_vaw",
     "make_attribute_images",
     "make_category_images",
+    "tags_to_table",
 ]

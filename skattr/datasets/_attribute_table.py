@@ -1,9 +1,6 @@
-"""Loader of an attribute table in a CSV or parquet file."""
+"""Loader of an attribute table in a CSV or parquet file, or in a DataFrame."""
 
-import csv
-import io
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch
 
+from skattr._targets.mistakes import Column, warn_mistakes
 from skattr.datasets._annotation_files import (
     BOX_COLUMNS,
     NEGATIVE,
@@ -21,17 +19,27 @@ from skattr.datasets._annotation_files import (
     Place,
     check_choice,
     read_codes,
-    read_text,
     translate,
 )
 from skattr.datasets._bunch import boolean_table, describe_counts, existing_rows, join_paths
+from skattr.datasets._table_files import as_cells, read_table
+from skattr.datasets._tags import holds_collections, read_tags
 from skattr.exceptions import DatasetFormatError
 
+# What mends labels that look like mistakes.
+_REMEDIES = {
+    "missing": "list them in `unknown`",
+    "sentinel": "list it in `unknown` if it marks a missing label",
+    "spelling": "write each level in one way",
+    "tags": "name the column in `tags`, with its `tag_separator`",
+    "rows": "leave the column out of `attributes`",
+    "constant": "nothing can be learned for them; leave them out of `attributes`",
+}
 Cells = str | int | float | bool | Sequence[str | int | float | bool] | None
 
 
 def load_attribute_table(
-    file: Folder,
+    file: Folder | pd.DataFrame,
     *,
     attributes: Sequence[str] | Mapping[str, Any] | None = None,
     positive: Cells = None,
@@ -43,31 +51,37 @@ def load_attribute_table(
     category: str | None = None,
     split: str | None = None,
     boxes: Sequence[str] | None = None,
+    tags: str | Mapping[str, Sequence[str]] | None = None,
+    tag_separator: str = "|",
+    no_tag: str | None = None,
     separator: str = ",",
+    encoding: str | None = None,
     existing_only: bool = False,
     return_X_y: bool = False,
 ) -> Any:
-    r"""Load a table of images and their attributes from a CSV or parquet file.
+    r"""Load a table of images and their attributes from a CSV or parquet file, or a DataFrame.
 
     No value is guessed: a cell that is not in the coding is an error that names its line and
-    column. "NA", "None" and "nan" are ordinary levels, unless they are in `unknown`.
+    column. "NA", "None" and "nan" are levels, unless they are in `unknown`; a warning names them
+    if the levels are not declared.
 
     Parameters
     ----------
-    file : str or path-like
-        A file whose name ends in ``.parquet`` or ``.pq`` is read as parquet, any other as UTF-8
-        text whose first line names the columns. Fields may be quoted with ``"``.
+    file : str, path-like or DataFrame
+        A file whose name ends in ``.parquet`` or ``.pq`` is read as parquet, any other as text
+        whose first line names the columns. Fields may be quoted with ``"``.
     attributes : list of str, or dict, default=None
         The columns of attributes. A dict maps them to their kinds, ``"binary"``,
-        ``"categorical"`` or ``("ordinal", levels)``, the levels in rising order. In a list all
-        are binary if `positive` and `negative` are given, and categorical otherwise. None means
-        all columns that no other parameter names.
+        ``"categorical"``, ``("categorical", levels)`` or ``("ordinal", levels)``, these in
+        rising order. In a list all are binary if `positive` and `negative` are given, and
+        categorical otherwise. None means all columns that no other parameter names, but none if
+        `tags` is given.
     positive, negative : scalar or list of scalars, default=None
         The cells of binary attributes that mean true and false. They are required if there is a
         binary attribute. Numbers and bools are compared as Python formats them.
     unknown : scalar or list of scalars, default=("",)
-        The cells of any attribute, and of `category`, that mean that the value is missing. The
-        default is the empty cell only.
+        The cells of any attribute, of `category` and of `tags` that mean that the value is
+        missing. The default is the empty cell only.
     path : str, default="path"
         The column of the paths of the images.
     folder : str or path-like, default=None
@@ -78,8 +92,19 @@ def load_attribute_table(
     boxes : list of four str, default=None
         The columns of xmin, ymin, xmax and ymax: whole pixels, 0-based and half-open. Four empty
         cells mean the whole image.
+    tags : str, or dict of {str: list of str}, default=None
+        A column whose cells have any number of tags, such as "hat|tie", each of which becomes a
+        binary attribute, as of :func:`tags_to_table`. A dict lists all tags that may occur, in
+        the order of the attributes. A DataFrame or parquet file may have lists in its cells.
+    tag_separator : str, default="|"
+        What separates the tags of a cell.
+    no_tag : str, default=None
+        A tag that means that the row has none, such as "No Finding". It is no attribute.
     separator : str, default=","
         The character between the fields of a text file.
+    encoding : str, default=None
+        The encoding of a text file, such as "cp1252", "latin-1" or "utf-16". None means the one
+        that a byte order mark at its begin declares, and UTF-8 without such a mark.
     existing_only : bool, default=False
         Whether to drop rows whose image file does not exist.
     return_X_y : bool, default=False
@@ -94,10 +119,12 @@ def load_attribute_table(
             Column ``path`` and, if given, ``xmin``, ``ymin``, ``xmax``, ``ymax``, ``category``,
             ``group`` and ``split``.
         target : DataFrame
-            A column for each attribute: boolean where binary, str where categorical, and of its
-            levels' type (str or Int64) where ordinal. Missing labels are NA or NaN.
+            A column for each attribute: boolean where binary, a pandas Categorical where
+            categorical, and an ordered one where ordinal, so that `fit`, metrics, reports and
+            calibrators know the levels and their order. Missing labels are NA or NaN.
         attribute_kinds : dict
-            Maps attributes to their kinds.
+            Maps attributes to their kinds. It is a valid `attributes` of
+            :class:`skattr.AttributeClassifier`.
         category_names : list of str, or None
             The categories that occur, sorted.
         DESCR : str
@@ -117,10 +144,19 @@ def load_attribute_table(
     ValueError, TypeError
         If a parameter has an invalid value.
 
+    Warns
+    -----
+    LabelWarning
+        If levels of a categorical attribute that are not declared look like mistakes, such as
+        "nan" or "?", levels that differ in case or blanks only, several labels in one cell, or
+        about as many levels as rows.
+
     Notes
     -----
-    The cells of a parquet file are compared as Python formats them, such as ``True``, ``1`` or
-    ``1.0``. A null is the empty cell.
+    The cells of a parquet file or DataFrame are compared as Python formats them, such as
+    ``True``, ``1`` or ``1.0``. A null is the empty cell. Floats of a DataFrame that are all whole
+    numbers, as integers with missing values are, are read as integers. The index of a DataFrame
+    is not kept.
 
     Examples
     --------
@@ -132,7 +168,7 @@ def load_attribute_table(
     ...     _ = file.write_text("image,hat,color\na.jpg,1,red\nb.jpg,0,NA\nc.jpg,,red\n")
     ...     labels = load_attribute_table(
     ...         file,
-    ...         attributes={"hat": "binary", "color": "categorical"},
+    ...         attributes={"hat": "binary", "color": ("categorical", ["NA", "red"])},
     ...         positive=1,
     ...         negative=0,
     ...         path="image",
@@ -143,7 +179,8 @@ def load_attribute_table(
     1  False    NA
     2   <NA>   red
     """
-    name, table, place = _read(file, separator)
+    name, table, place = read_table(file, separator, encoding)
+    tag_column, tag_names = _tag_column(tags)
     roles = {"path": path, "category": category, "group": group, "split": split}
     if boxes is not None:
         if isinstance(boxes, str) or len(boxes) != 4:
@@ -153,21 +190,35 @@ def load_attribute_table(
     coding = _coding(positive, negative, unknown)
     is_coded = POSITIVE in coding.values()
     others = [column for column in table if column not in used.values()]
-    kinds = _kinds(others if attributes is None else attributes, is_coded)
+    kinds = {}
+    if attributes is not None or tag_column is None:
+        kinds = _kinds(others if attributes is None else attributes, is_coded)
     named = [*used.items(), *(("attributes", column) for column in kinds)]
+    if tag_column is not None:
+        named.append(("tags", tag_column))
     for parameter, column in named:
         if column not in table:
             raise ValueError(
                 f"{parameter} names the column {column!r}, but {name} has only {list(table)}."
             )
-    cells = {column: _cells(table[column]) for _, column in named}
+    cells = {column: as_cells(table[column]) for role, column in named if role != "tags"}
     missing = [cell for cell, code in coding.items() if code == UNKNOWN]
     data = _data({role: cells[column] for role, column in used.items()}, folder, missing, place)
     columns = {
         column: _attribute(cells[column], column, kind, coding, place)
         for column, kind in kinds.items()
     }
+    _warn_mistakes({c: columns[c] for c, kind in kinds.items() if kind == "categorical"}, name)
+    if tag_column is not None:
+        tag_table = _tags(table[tag_column], missing, tag_separator, tag_names, no_tag, place)
+        if repeated := [tag for tag in tag_table if tag in columns]:
+            raise ValueError(f"The tags {repeated} have the names of attributes.")
+        columns |= {tag: tag_table[tag] for tag in tag_table.columns}
+        kinds |= dict.fromkeys(tag_table.columns, "binary")
     data, target = existing_rows(data, pd.DataFrame(columns), existing_only)
+    for column, kind in kinds.items():
+        if kind == "categorical":  # levels of dropped rows only
+            target[column] = target[column].cat.remove_unused_categories()
     check_choice("return_X_y", return_X_y, (True, False))
     if return_X_y:
         return data, target
@@ -183,81 +234,6 @@ def load_attribute_table(
             [f"Attributes read from {name}", "", *meanings, "", describe_counts(target)]
         ),
     )
-
-
-def _read(file: Any, separator: str) -> tuple[str, pd.DataFrame, Place]:
-    """Return the name of a file, its columns, and a function that describes the place of a row."""
-    if not isinstance(file, str | os.PathLike):
-        raise TypeError(f"file must be a str or a path-like object, got {file!r}.")
-    name = os.fspath(file)
-    if not os.path.isfile(name):
-        raise FileNotFoundError(f"There is no file {name!r}; a table of attributes is expected.")
-    if name.lower().endswith((".parquet", ".pq")):
-        table = _read_parquet(name)
-        return name, table, lambda row: f"{name}, row {row} (from 0)"
-    # pandas' reader is not used: it would turn "NA" into a missing value and does not say in which
-    # line a row begins.
-    table, lines = _read_text(name, separator)
-    return name, table, lambda row: f"{name}, line {lines[row]}"
-
-
-def _read_text(name: str, separator: str) -> tuple[pd.DataFrame, list[int]]:
-    """Return the cells of a text file and the first line of each row."""
-    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-        raise ValueError(f"separator must be one character other than a quote, got {separator!r}.")
-    reader = csv.reader(io.StringIO(read_text(name), newline=""), delimiter=separator, strict=True)
-    rows, lines = [], []
-    line = 1
-    try:
-        for row in reader:
-            rows.append(row)
-            lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DatasetFormatError(
-            f"{name}: the row that begins in line {line} cannot be read ({error}); a quote may be "
-            "left open, or the file cut short."
-        ) from None
-    while rows and not rows[-1]:
-        rows.pop()
-    if len(rows) < 2:
-        raise DatasetFormatError(f"{name} contains no row; line 1 must name the columns.")
-    header = rows[0]
-    if len(set(header)) < len(header):
-        raise DatasetFormatError(
-            f"{name}, line 1: expected the distinct names of the columns, got {header}."
-        )
-    for row, start in zip(rows, lines, strict=False):
-        if len(row) != len(header):
-            raise DatasetFormatError(
-                f"{name}, line {start}: expected {len(header)} fields, as in line 1, got "
-                f"{len(row)}."
-            )
-    return pd.DataFrame(rows[1:], columns=header, dtype=object), lines[1:]
-
-
-def _read_parquet(name: str) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(name, dtype_backend="numpy_nullable")
-    except ImportError:
-        raise ImportError(f"To read {name!r}, install pyarrow or fastparquet.") from None
-    # pyarrow's errors are subclasses of the first two, fastparquet raises the others.
-    except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
-        raise DatasetFormatError(
-            f"{name} cannot be read as a parquet file ({error}); it may be cut short."
-        ) from None
-
-
-def _cells(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return a column as categories of text. A null becomes the empty text."""
-    try:
-        codes, levels = pd.factorize(column)
-    except TypeError:
-        raise DatasetFormatError(
-            f"The column {column.name!r} must contain text, numbers or bools, but has lists."
-        ) from None
-    texts = np.array([*map(str, levels), ""], dtype=object)
-    return pd.Series(pd.Categorical(texts[codes]))
 
 
 def _texts(name: str, cells: Any) -> list[str]:
@@ -313,14 +289,15 @@ def _kinds(attributes: Any, is_coded: bool) -> dict[str, Any]:
 def _kind(name: str, kind: Any) -> Any:
     if kind in ("binary", "categorical"):
         return kind
-    if isinstance(kind, tuple | list) and len(kind) == 2 and kind[0] == "ordinal":
+    if isinstance(kind, tuple | list) and len(kind) == 2 and kind[0] in ("ordinal", "categorical"):
         levels = list(kind[1]) if not isinstance(kind[1], str) else []
         of_one_type = any(all(type(level) is t for level in levels) for t in (str, int))
         if len(levels) > 1 and of_one_type and len(set(levels)) == len(levels):
-            return ("ordinal", levels)
+            return (kind[0], levels)
     raise ValueError(
-        f"The kind of the attribute {name!r} must be 'binary', 'categorical' or ('ordinal', "
-        f"levels), with at least two levels, all str or all int, got {kind!r}."
+        f"The kind of the attribute {name!r} must be 'binary', 'categorical', ('categorical', "
+        "levels) or ('ordinal', levels), with at least two levels, all str or all int, got "
+        f"{kind!r}."
     )
 
 
@@ -368,11 +345,55 @@ def _attribute(
         return boolean_table(codes, [name])[name]
     missing = [cell for cell, code in coding.items() if code == UNKNOWN]
     if kind == "categorical":
-        return cells.astype("str").mask(cells.isin(missing))
+        levels = [cell for cell in cells.cat.categories if cell not in missing]
+        return cells.cat.set_categories(levels)
     levels = kind[1]
     ranks = {str(level): rank for rank, level in enumerate(levels)}
     ranks |= dict.fromkeys(missing, UNKNOWN)  # last: a cell in `unknown` is never a level
     valid = f"one of {levels} or unknown ({missing})"
     found = translate(cells, f"attribute {name!r}", ranks.get, valid, place)
-    dtype = "str" if isinstance(levels[0], str) else "Int64"
-    return pd.Series([levels[rank] for rank in found.tolist()], dtype=dtype).mask(found < 0)
+    is_ordered = kind[0] == "ordinal"
+    return pd.Series(pd.Categorical.from_codes(found, levels, ordered=is_ordered))
+
+
+def _warn_mistakes(columns: Mapping[str, "pd.Series[Any]"], name: str) -> None:
+    """Warn of levels that are not declared and look like mistakes."""
+    learned = [
+        Column(
+            column,
+            np.array(labels.cat.categories.tolist(), dtype=np.str_),
+            int(labels.count()),
+            len(labels.cat.categories),
+        )
+        for column, labels in columns.items()
+    ]
+    declare = "declare them in `attributes`, such as ('categorical', [levels])"
+    warn_mistakes([column for column in learned if column.n_seen], name, _REMEDIES, declare)
+
+
+def _tag_column(tags: Any) -> tuple[str | None, list[str] | None]:
+    """Return the column of tags, and the names of all tags if they are given."""
+    if isinstance(tags, Mapping):
+        if len(tags) != 1:
+            raise ValueError(f"tags must name one column, got {list(tags)}.")
+        [(column, names)] = tags.items()
+        return column, list(names)
+    return tags, None
+
+
+def _tags(
+    column: "pd.Series[Any]",
+    missing: list[str],
+    separator: str,
+    names: list[str] | None,
+    no_tag: str | None,
+    place: Place,
+) -> pd.DataFrame:
+    """Return the table of the tags in a column of texts or collections."""
+    if not holds_collections(column):
+        cells = as_cells(column)
+        column = cells.astype(object).mask(cells.isin(missing), None)
+    try:
+        return read_tags(column, separator, names, no_tag, place)
+    except (TypeError, ValueError) as error:
+        raise DatasetFormatError(str(error)) from None

@@ -1,5 +1,6 @@
 """Attributes ranked by a metric, with bootstrap intervals."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Sequence
@@ -16,11 +17,13 @@ from skattr._multioutput.classes import encoder_for, match_outputs
 from skattr._multioutput.scores import as_predict_proba
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr._targets.alignment import align_rows
+from skattr._targets.columns import fill_masked, read_labels
 from skattr._targets.declarations import as_attributes
+from skattr._targets.encoder import AttributeEncoder
 from skattr.inspection import _style as style
 from skattr.inspection._keywords import artist_options, check_params
 from skattr.inspection._metric_names import Metric, metric_of, names_of, takes_scores, title_of
-from skattr.inspection._predictions import attribute_positions, score_estimator
+from skattr.inspection._predictions import attribute_positions, score_estimator, shown_names
 from skattr.metrics._bootstrap import BootstrapDraws
 
 Array = NDArray[Any]
@@ -41,6 +44,7 @@ class AttributeScoresDisplay:
     low, high : ndarray of shape (L,), float64, or None
         Limits of the intervals.
     names : list of length L
+        Of the attributes, such as "hat" or, with the positive one of two strings, "gender=Women".
     metric_name : str
         Label of the axis.
     confidence : float, default=None
@@ -121,11 +125,14 @@ class AttributeScoresDisplay:
         y, _ = match_outputs(estimator, y)
         encoder = encoder_for(estimator, y, missing_label)
         options: dict[str, Any] = {"missing_label": encoder.missing_label}
-        if takes_scores(metric_of(metric)):
+        function = metric_of(metric)
+        if "attributes" in inspect.signature(function).parameters:
+            names, classes = encoder.output_names_, encoder.classes_
+            options["attributes"] = as_attributes(names, encoder.kinds_, classes)
+        if takes_scores(function):
             scored = score_estimator(estimator, X, y, "auto", missing_label)
             unreadable = check_predicted_rows(estimator, scored.scores)
             predicted = as_predict_proba(scored.scores, encoder)
-            options["attributes"] = as_attributes(scored.names, encoder.kinds_, encoder.classes_)
         else:
             predicted = estimator.predict(X)
             unreadable = check_predicted_rows(estimator, predicted)
@@ -206,11 +213,17 @@ class AttributeScoresDisplay:
         y_true, y_pred, groups = align_rows(y_true=y_true, y_pred=y_pred, groups=groups)
         params = {"average": None, **(metric_params or {})}
         check_params(function, params, "metric_params")
+        y_true = fill_masked(y_true)
         if confidence is not None and n_bootstrap < 2:
             raise ValueError(f"n_bootstrap must be at least 2; got {n_bootstrap!r}.")
         values = np.atleast_1d(np.asarray(function(y_true, y_pred, **params), dtype=np.float64))
         names = names_of(y_true, len(values))
         drawn = attribute_positions(select, names)
+        shown = names
+        if "attributes" in inspect.signature(function).parameters:
+            missing_label = params.get("missing_label")
+            encoder = AttributeEncoder(params.get("attributes"), missing_label)
+            shown = shown_names(encoder.fit(read_labels(y_true, missing_label)))
         low = high = None
         if confidence is not None:
             draws = BootstrapDraws(len(y_true), confidence, n_bootstrap, groups, random_state)
@@ -226,7 +239,7 @@ class AttributeScoresDisplay:
             low, high = (limit[drawn] for limit in limits)
         title = title_of(metric)
         display = cls(
-            values[drawn], low, high, [names[j] for j in drawn],
+            values[drawn], low, high, [shown[j] for j in drawn],
             metric_name=title, confidence=confidence,
         )  # fmt: skip
         return display.plot(ax, **kwargs)

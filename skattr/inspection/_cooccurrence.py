@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import check_distinct_names
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._targets.positive import positive_name
 from skattr.inspection._heatmap import (
     HeatmapStyle,
     SquareHeatmapDisplay,
@@ -111,9 +113,10 @@ class CooccurrenceDisplay(SquareHeatmapDisplay):
         """
         if kind not in _KINDS:
             raise ValueError(f"`kind` must be one of {list(_KINDS)}; got {kind!r}.")
-        encoder = AttributeEncoder(attributes, missing_label).fit(y)
+        encoder = AttributeEncoder(attributes, missing_label)
+        codes = encoder.fit_transform(read_labels(y, missing_label))
         chosen = attribute_positions(select, encoder.output_names_)
-        known, positive, names = _indicators(encoder, encoder.transform(y), chosen)
+        known, positive, names = _indicators(encoder, codes, chosen)
         values = _pairwise(known, positive, kind)
         frame = pd.DataFrame(values, index=names, columns=names)
         return cls(frame, kind=kind, order=order).plot(ax, **kwargs)
@@ -280,7 +283,8 @@ def _indicators(
 ) -> tuple[Array, Array, list[Any]]:
     """Return two (n, n_columns) indicator matrices, known and positive, and the column names.
 
-    A binary attribute has one column, any other attribute one column per class.
+    A binary attribute has one column, called "hat" or "gender=Women", any other attribute one
+    column per class.
     """
     binary = is_binary(encoder)
     pairs = [
@@ -290,8 +294,12 @@ def _indicators(
     ]
     sources = []  # column, attribute, level
     for j, code in pairs:
-        name, level = encoder.output_names_[j], encoder.classes_[j][code].item()
-        sources.append((name, name, None) if binary[j] else (f"{name}={level}", name, level))
+        name, levels = encoder.output_names_[j], encoder.classes_[j]
+        column, level = positive_name(name, levels), None
+        if not binary[j]:
+            level = levels[code].item()
+            column = f"{name}={level}"
+        sources.append((column, name, level))
     check_distinct_names(sources)
     names = [column for column, _, _ in sources]
     columns, positive_codes = np.array(pairs, dtype=np.intp).reshape(-1, 2).T

@@ -29,7 +29,8 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import check_predicted_rows
 from skattr._targets.alignment import align_rows, dict_if_named
 from skattr._targets.columns import read_labels, reject_masked
-from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary, sorted_positives
+from skattr._targets.positive import positive_name, warn_sorted_positives
 from skattr._utils.warnings import find_stack_level
 from skattr.metrics import UndefinedAttributeWarning
 
@@ -48,6 +49,11 @@ class _TrueLabels:
     def names(self) -> list[Any]:
         """Names of the attributes."""
         return list(self.encoder.output_names_)
+
+    @property
+    def shown_names(self) -> list[Any]:
+        """Names to draw: "hat", or "gender=Women" with the positive level of two strings."""
+        return shown_names(self.encoder)
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,12 @@ class ScoredLabels(_TrueLabels):
         return self.codes[rows, attribute], self.part(attribute)[rows]
 
 
+def shown_names(encoder: AttributeEncoder) -> list[Any]:
+    """Return the names of attributes, with the positive level of a binary one unless it is 1."""
+    outputs = zip(encoder.output_names_, encoder.classes_, is_binary(encoder), strict=True)
+    return [positive_name(name, classes) if binary else name for name, classes, binary in outputs]
+
+
 def score_predictions(
     y_true: Any, y_score: Any, attributes: Declared, missing_label: Any
 ) -> ScoredLabels:
@@ -100,6 +112,7 @@ def score_predictions(
     if not all(looks_like_proba(part) for part in known):
         scored = _checked(encoder, codes, align_scores(response, False, encoder, classes))
     warn_class_order(scored.scores, scored.codes, encoder)
+    warn_sorted_positives(sorted_positives(encoder, attributes))
     return scored
 
 

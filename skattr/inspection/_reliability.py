@@ -38,6 +38,7 @@ class ReliabilityDisplay:
     Parameters
     ----------
     names : list of length L
+        Of the attributes, such as "hat" or, with the positive one of two strings, "gender=Women".
     prob_true, prob_pred : list of ndarray of shape (n_bins,), float64
         Observed frequency and mean predicted probability of the bins that are not empty.
     counts : list of ndarray of shape (n_bins,), int
@@ -190,7 +191,7 @@ class ReliabilityDisplay:
             bins, counts = _nonempty_bins(prob, n_bins, strategy)
             parts.append((true, pred, counts, bins, prob))
         values: list[list[Array]] = [list(part) for part in zip(*parts, strict=True)]
-        names = [scored.names[j] for j in drawn]
+        names = [scored.shown_names[j] for j in drawn]
         return cls(names, *values, n_bins=n_bins, strategy=strategy).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:

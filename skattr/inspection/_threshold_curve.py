@@ -45,6 +45,7 @@ class ThresholdCurveDisplay:
     Parameters
     ----------
     names : list of length L
+        Of the attributes, such as "hat" or, with the positive one of two strings, "gender=Women".
     thresholds, precision, recall : list of ndarray of shape (n_thresholds,), float64
         For each attribute its increasing thresholds, and the metrics of the prediction
         ``score >= threshold``.
@@ -196,7 +197,7 @@ class ThresholdCurveDisplay:
         chosen = chosen_thresholds(thresholds, scored, positions)
         curves = [precision_recall_curve(*scored.known(j)) for j in drawn]
         display = cls(
-            [scored.names[j] for j in drawn],
+            [scored.shown_names[j] for j in drawn],
             [values.astype(np.float64) for _, _, values in curves],
             [precision[:-1] for precision, _, _ in curves],  # the last point has no threshold
             [recall[:-1] for _, recall, _ in curves],

@@ -8,10 +8,11 @@ import pandas as pd
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import reject_masked
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.constraints import parse_constraints, violations
 from skattr._targets.declarations import Declared
-from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.encoder import AttributeEncoder, sorted_positives
+from skattr._targets.positive import warn_sorted_positives
 
 
 def consistency_score(
@@ -56,6 +57,11 @@ def consistency_score(
         If y cannot be read, the constraints are invalid or contradict each other, or lengths or
         weights are invalid.
 
+    Warns
+    -----
+    PositiveLevelWarning
+        If the positive one of two strings was chosen by sorting.
+
     Examples
     --------
     >>> import pandas as pd
@@ -71,9 +77,12 @@ def consistency_score(
     """
     y, sample_weight = align_rows(y=y, sample_weight=sample_weight)
     encoder = AttributeEncoder(attributes, missing_label)
-    codes = encoder.fit_transform(y)
+    codes = encoder.fit_transform(read_labels(y, missing_label))
     n_classes = [len(labels) for labels in encoder.classes_]
     parsed = parse_constraints(constraints, encoder.output_names_, encoder.kinds_, n_classes)
+    used = {parsed.names[j] for item in parsed.items for j in item.members}
+    chosen = sorted_positives(encoder, attributes)
+    warn_sorted_positives({name: chosen[name] for name in chosen if name in used})
     weights = np.ones(len(codes))
     if sample_weight is not None:
         reject_masked(sample_weight, "sample_weight")

@@ -1,7 +1,7 @@
 """Read the labels, scores and weights that metrics are given."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,14 @@ from skattr._targets.alignment import align_rows, column_names_of
 from skattr._targets.columns import LabelTable, read_labels, reject_masked
 from skattr._targets.declarations import Declared as Declared
 from skattr._targets.declarations import infer_kind, parse_attributes
-from skattr._targets.encoder import UNKNOWN, AttributeEncoder, check_any_known, is_binary
+from skattr._targets.encoder import (
+    UNKNOWN,
+    AttributeEncoder,
+    check_any_known,
+    is_binary,
+    sorted_positives,
+)
+from skattr._targets.positive import sort_classes, warn_sorted_positives
 from skattr._targets.weights import check_label_weights
 from skattr.exceptions import UnseenLabelError
 
@@ -47,6 +54,9 @@ class Inputs:
     weights : ndarray of shape (n, L) or (n, 1), float64, or None
         Weights of entries; undefined where `codes` is -1.
     row_weights : ndarray of shape (n,), float64, or None
+    sorted_positives : mapping
+        Names and classes of the binary attributes whose positive level was chosen by sorting, if
+        that was not warned of.
     """
 
     names: list[Any]
@@ -57,6 +67,7 @@ class Inputs:
     scores: Scores | None
     weights: Array | None
     row_weights: Array | None
+    sorted_positives: Mapping[Any, Array] = field(default_factory=dict)
 
     @property
     def binary(self) -> NDArray[np.bool_]:
@@ -130,8 +141,9 @@ def label_inputs(
     pred = read_labels(y_pred, missing_label, "y_pred").matched(true.names, "y_true")
     table = _indicators(true) if attributes is None else None
     predicted = pred.integer_codes(1) if table is not None else None
+    chosen: dict[Any, Array] = {}
     if table is None or predicted is None:
-        table, predicted = _encode_both(true, pred, attributes)
+        table, predicted, chosen = _encode_both(true, pred, attributes)
     else:
         _check_shapes(table.codes, predicted, "y_pred")
     _check_labels(table.codes)
@@ -143,7 +155,8 @@ def label_inputs(
                 f"y_pred of row {rows.start + row}, attribute {table.names[column]!r}, is "
                 "missing, but the label is known; predict a label for it."
             )
-    return _weighted(table, predicted, None, sample_weight, label_weight)
+    inputs = _weighted(table, predicted, None, sample_weight, label_weight)
+    return replace(inputs, sorted_positives=chosen)
 
 
 def score_inputs(
@@ -196,6 +209,10 @@ def score_inputs(
     _check_scores(inputs, is_proba)
     if encoder is not None:
         warn_class_order(found, table.codes, encoder)
+        chosen = sorted_positives(encoder, attributes)
+        if isinstance(scores, list):  # every class has a score: not all metrics ask which is meant
+            return replace(inputs, sorted_positives=chosen)
+        warn_sorted_positives(chosen)
     return inputs
 
 
@@ -222,7 +239,9 @@ def _indicators(true: LabelTable) -> _Table | None:
     return _Table(true.names, ["binary"] * n, [labels] * n, codes)
 
 
-def _encode_both(true: LabelTable, pred: LabelTable, attributes: Any) -> tuple[_Table, Array]:
+def _encode_both(
+    true: LabelTable, pred: LabelTable, attributes: Any
+) -> tuple[_Table, Array, dict[Any, Array]]:
     truth, guess = AttributeEncoder(attributes), AttributeEncoder()
     codes, predicted = truth.fit_transform(true), guess.fit_transform(pred)
     _check_shapes(codes, predicted, "y_pred")
@@ -242,7 +261,8 @@ def _encode_both(true: LabelTable, pred: LabelTable, attributes: Any) -> tuple[_
             table.kinds[j] = kind or infer_kind(labels)
             codes[:, j] = _recode(codes[:, j], have, labels)
         predicted[:, j] = _recode(predicted[:, j], guess.classes_[j], labels)
-    return table, predicted
+    truth.kinds_, truth.classes_ = table.kinds, table.classes
+    return table, predicted, sorted_positives(truth, attributes)
 
 
 def _joined(have: Array, seen: Array, name: Any, is_closed: bool) -> Array:
@@ -259,7 +279,7 @@ def _joined(have: Array, seen: Array, name: Any, is_closed: bool) -> Array:
             f"y_pred holds the label(s) {extra} in attribute {name!r}, which are not among its "
             f"declared classes {have.tolist()}."
         )
-    return np.unique(np.concatenate([have, seen])) if extra else have
+    return sort_classes(np.concatenate([have, seen])) if extra else have
 
 
 def _recode(codes: Array, old: Array, new: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skattr._targets.positive import warn_sorted_positives
 from skattr.metrics._averages import UnitScores, check_average, mean_per_attribute, warn
 from skattr.metrics._counts import Confusion, confusion_of, counts_of_rows
 from skattr.metrics._inputs import Array, Inputs
@@ -47,6 +48,7 @@ class ClassRateMetric:
 
     def score(self, inputs: Inputs, average: str | None, zero_division: Any = "warn") -> Any:
         """Return the average of read labels, as the public functions do."""
+        warn_sorted_positives(inputs.sorted_positives)
         check_average(average, "macro", "micro", "weighted", "samples")
         undefined = _check_zero_division(zero_division)
         if average == "samples":

@@ -20,7 +20,8 @@ class Options(TypedDict, total=False):
         Weight of each entry, multiplied by that of its row.
     attributes : dict of {name: declaration}, default=None
         Kinds, classes and positive levels that are not to be read from y_true, as for
-        :class:`skattr.AttributeEncoder`.
+        :class:`skattr.AttributeEncoder`. A metric that depends on the positive level warns
+        (``PositiveLevelWarning``) if that of two strings was chosen by sorting.
     missing_label : scalar, default=None
         A value that marks a missing label, besides NaN, None and pandas.NA.
     """

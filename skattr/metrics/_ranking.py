@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
+from skattr._targets.positive import warn_sorted_positives
 from skattr._utils.sorting import UNKNOWN_KEY, sort_keys
 from skattr.metrics._averages import UnitScores, check_average, warn
 from skattr.metrics._inputs import Array, Inputs, score_inputs
@@ -44,7 +45,9 @@ def average_precision_score(
     >>> average_precision_score(y, [[0.9, 0.3], [0.8, 0.6], [0.7, 0.2]], average=None)
     array([0.83333333, 1.        ])
     """
-    return AVERAGE_PRECISION.score(score_inputs(y_true, y_score, **options), average)
+    inputs = score_inputs(y_true, y_score, **options)
+    warn_sorted_positives(inputs.sorted_positives)
+    return AVERAGE_PRECISION.score(inputs, average)
 
 
 @documented

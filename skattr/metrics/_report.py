@@ -151,7 +151,8 @@ def attribute_report(
     -------
     AttributeReport
         A DataFrame with a row per attribute, followed by the averages "macro" (over attributes),
-        "weighted" (with the weights of each metric) and "micro". Columns: kind; known labels;
+        "weighted" (with the weights of each metric) and "micro". Columns: kind; the level
+        that is positive (only if it is not 1 or True in some attribute); known labels;
         positives, TP, FN, FP and TN (of binary attributes); precision, recall, f1, accuracy,
         balanced_accuracy (means over classes for other attributes, as in scikit-learn);
         average_precision, roc_auc, threshold and calibration_error. NaN where undefined.

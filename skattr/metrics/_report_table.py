@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from skattr._multioutput.scores import Scores
 from skattr._targets.alignment import dict_if_named
 from skattr._targets.columns import reject_masked
+from skattr._targets.positive import has_plain_levels, warn_sorted_positives
 from skattr._targets.support import relative_weights
 from skattr.metrics._averages import UnitScores
 from skattr.metrics._bootstrap import BootstrapDraws, label_intervals, ranking_intervals
@@ -41,7 +42,8 @@ LABELS: dict[str, LabelMetric] = {
 AVERAGES = ("macro", "weighted", "micro")
 _RANKINGS = {"average_precision": AVERAGE_PRECISION, "roc_auc": ROC_AUC}
 _SCORES = [*_RANKINGS, "calibration_error"]
-_COLUMNS = ["kind", *COUNTS, *LABELS, *_RANKINGS, "threshold", "calibration_error"]
+_TEXTS = ["kind", "positive_level"]
+_COLUMNS = [*_TEXTS, *COUNTS, *LABELS, *_RANKINGS, "threshold", "calibration_error"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def read_material(
         labels = label_inputs(y_true, y_pred, **options)
     first = scored or labels
     assert first is not None
+    warn_sorted_positives(first.sorted_positives)
     values = _thresholds(thresholds, first, 0.5 if y_pred is None else np.nan)
     if labels is None:
         labels = replace(first, predicted=_predict(first, values))
@@ -160,6 +163,9 @@ def report_table(
     confusion = confusion_of(labels)
     table = pd.DataFrame(index=pd.Index(material.names, name="attribute", dtype=object))
     table["kind"] = labels.kinds
+    levels = _positive_levels(labels)
+    if levels:
+        table["positive_level"] = levels
     table[COUNTS] = _counts(confusion)
     values = _label_values(confusion)
     if scored is not None:
@@ -189,15 +195,27 @@ def report_table(
             name: float(part[name].mean()) for name in values if part[name].notna().any()
         }
         averages[label]["known"] = float(part["known"].sum())
-    rows = pd.DataFrame(averages).T.reindex(columns=table.columns.drop("kind")).astype(float)
+    texts = table.columns.intersection(_TEXTS)
+    rows = pd.DataFrame(averages).T.reindex(columns=table.columns.drop(texts)).astype(float)
     for average in AVERAGES:
         rows.loc[average, "known"] = table["known"].sum()
     if confusion.is_binary.all():
         rows.loc["micro", COUNTS[1:]] = table[COUNTS[1:]].sum()
-    rows.insert(0, "kind", "")
+    rows[texts] = ""
     rows.index.name = "attribute"
     order = [name for name in _COLUMNS if name in table] + [c for c in table if c not in _COLUMNS]
     return pd.concat([table, rows])[order], averaged_over
+
+
+def _positive_levels(inputs: Inputs) -> list[str]:
+    """Return the positive levels, "" of attributes without one; none if all are 1 or True."""
+    pairs = zip(inputs.binary, inputs.classes, strict=True)
+    levels = ["" if not binary else str(classes[1]) for binary, classes in pairs]
+    is_named = [
+        binary and not has_plain_levels(classes)
+        for binary, classes in zip(inputs.binary, inputs.classes, strict=True)
+    ]
+    return levels if any(is_named) else []
 
 
 def _counts(confusion: Confusion) -> Array:

@@ -11,7 +11,12 @@ from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_method_params
 
-from skattr._multioutput.classes import classes_per_output, encoder_for, match_outputs
+from skattr._multioutput.classes import (
+    classes_per_output,
+    encoder_for,
+    fitted_encoder,
+    match_outputs,
+)
 from skattr._multioutput.scores import (
     align_scores,
     as_predict_proba,
@@ -21,10 +26,13 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import check_predicted_rows, select_response
 from skattr._targets.alignment import align_rows
 from skattr._targets.declarations import as_attributes
+from skattr._targets.encoder import sorted_positives
+from skattr._targets.positive import warn_sorted_positives
 from skattr.metrics._classification import (
     accuracy_score,
     balanced_accuracy_score,
     f1_score,
+    fbeta_score,
     hamming_accuracy,
     hamming_loss,
     jaccard_score,
@@ -101,7 +109,8 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
         y_true, label_weight = match_outputs(estimator, y_true, kwargs.get("label_weight"))
         if label_weight is not None:
             kwargs["label_weight"] = label_weight
-        encoder = encoder_for(estimator, y_true)
+        declared = self._kwargs.get("attributes")
+        encoder = encoder_for(estimator, y_true, attributes=declared)
         names = encoder.output_names_
         response, is_unpredicted = self._response(method_caller, estimator, X, encoder)
         if is_unpredicted.any():
@@ -109,11 +118,14 @@ class AttributeScorer(_BaseScorer):  # type: ignore[misc]
             kwargs = _check_method_params(is_unpredicted, kwargs, indices=rows)
             y_true, response = _safe_indexing(y_true, rows), select_response(response, rows)
         params = {
-            "attributes": as_attributes(names, encoder.kinds_, encoder.classes_),
             "missing_label": encoder.missing_label,
             **self._kwargs,
             **kwargs,
+            "attributes": as_attributes(names, encoder.kinds_, encoder.classes_),
         }
+        metric = getattr(self._score_func, "func", self._score_func)
+        if metric in _OF_POSITIVES and fitted_encoder(estimator) is None:
+            warn_sorted_positives(sorted_positives(encoder, declared))
         values = self._score_func(y_true, response, **params)
         if not self.per_attribute:
             return float(self._sign * values)
@@ -246,6 +258,7 @@ def instance_metric(y_true: Any, y_pred: Any, *, key: str, **options: Any) -> fl
     float
     """
     inputs = label_inputs(y_true, y_pred, **options)
+    warn_sorted_positives(inputs.sorted_positives)
     if not inputs.binary.all():
         other = [inputs.names[j] for j in np.flatnonzero(~inputs.binary)]
         raise ValueError(f"The protocol is defined for binary attributes; {other} are not.")
@@ -302,6 +315,7 @@ _SCORERS: dict[str, dict[str, Any]] = (
         for key in ("accuracy", "precision", "recall", "f1")
     }
 )
+_OF_POSITIVES = (*_AVERAGED.values(), fbeta_score, average_precision_score, instance_metric)
 _OF_ROWS = ("subset_accuracy", "hamming_accuracy", "neg_hamming_loss")  # no value per attribute
 
 

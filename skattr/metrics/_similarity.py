@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from skattr._multioutput.scores import check_distinct_names
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import reject_masked
+from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.positive import positive_name
 from skattr.exceptions import SkattrWarning
 from skattr.metrics._binary_inputs import Floats, check_option
 from skattr.metrics._rates import divide
@@ -42,8 +43,9 @@ def attribute_profiles(
     -------
     DataFrame of shape (n_categories, n_columns), float64
         One row per category, in sorted order or that of a pandas categorical. A binary attribute
-        has one column, the share of its positive class (the second of two) among the known
-        labels. Any other attribute has one column per level, such as "color=red". NaN without a
+        has one column, the share of its positive level among the known labels, which has the name
+        of the attribute, or one such as "gender=Women" if the level is not 1. Any other attribute
+        has one column per level, such as "color=red". NaN without a
         known label. ``attrs["n_rows"]`` holds the number of rows of each category,
         ``attrs["n_known"]`` the number of known labels of each attribute in each category.
 
@@ -72,8 +74,8 @@ def attribute_profiles(
     {'bus': 1, 'dog': 2}
     """
     y, category = align_rows(y=y, category=category)
-    encoder = AttributeEncoder(attributes=attributes, missing_label=missing_label).fit(y)
-    codes = encoder.transform(y)
+    encoder = AttributeEncoder(attributes=attributes, missing_label=missing_label)
+    codes = encoder.fit_transform(read_labels(y, missing_label))
     members, names = _members(category, len(codes))
     parts, n_known = [], {}
     columns: list[tuple[Any, Any, Any]] = []  # column, attribute, level
@@ -85,7 +87,8 @@ def attribute_profiles(
             share = members @ (codes[:, j] == level).astype(np.float64)
             parts.append(divide(share, known))
             label = None if is_binary else encoder.classes_[j][level].item()
-            columns.append((name if is_binary else f"{name}={label}", name, label))
+            column = positive_name(name, encoder.classes_[j]) if is_binary else f"{name}={label}"
+            columns.append((column, name, label))
         n_known[name] = dict(zip(names.tolist(), known.astype(int).tolist(), strict=True))
     check_distinct_names(columns)
     labels = [column for column, _, _ in columns]

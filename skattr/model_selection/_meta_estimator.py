@@ -36,8 +36,10 @@ from skattr._multioutput.classes import (
     classes_per_output,
     encoder_for,
     explain_missing_label_error,
+    ignore_label_warnings,
     match_outputs,
     missing_label_of,
+    warn_labels_of,
 )
 from skattr._multioutput.constraints import enforce_constraints, get_constraints
 from skattr._multioutput.predictor import LabelPredictorMixin
@@ -50,7 +52,7 @@ from skattr._multioutput.scores import (
 )
 from skattr._multioutput.unreadable import unpredicted_rows
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import fill_masked
+from skattr._targets.columns import fill_masked, read_labels
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._targets.weights import check_label_weights
@@ -153,6 +155,10 @@ class BaseMultiOutputCV(
         """Whether :meth:`_fit_held_out` reads scores."""
         return True
 
+    def _needs_positive(self) -> bool:
+        """Whether the result depends on which level of an attribute is positive."""
+        return True
+
     def _transform_scores(self, scores: Scores, unreadable: NDArray[np.bool_]) -> Scores:
         """Return the scores that thresholds are applied to."""
         return scores
@@ -232,13 +238,16 @@ class BaseMultiOutputCV(
         if missing_label is None:
             missing_label = missing_label_of(self.estimator)
         encoder = AttributeEncoder(missing_label=missing_label)
-        codes = encoder.fit_transform(y)
+        codes = encoder.fit_transform(read_labels(y, missing_label))
         y = fill_masked(y)
         check_label_weights(X, codes, sample_weight, label_weight, encoder.output_names_)
         self._check_parameters(encoder)
         groups = params.get("groups")
         fit_params, split_params = self._route(sample_weight, label_weight, params)
-        with explain_missing_label_error(self.estimator, codes, encoder.output_names_):
+        if not self._is_prefit():
+            warn_labels_of(self.estimator, y, encoder, positive=self._needs_positive())
+        names = encoder.output_names_
+        with ignore_label_warnings(), explain_missing_label_error(self.estimator, codes, names):
             estimator, predictions = self._fit_estimator(X, y, codes, fit_params, split_params)
         encoder = encoder_for(estimator, y, missing_label, strict=self._is_prefit())
         codes = encoder.transform(y)

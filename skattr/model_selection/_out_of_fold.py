@@ -14,10 +14,15 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params, _num_samples, indexable
 
-from skattr._multioutput.classes import classes_per_output, missing_label_of
+from skattr._multioutput.classes import (
+    classes_per_output,
+    ignore_label_warnings,
+    missing_label_of,
+    warn_labels_of,
+)
 from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import fill_masked
+from skattr._targets.columns import fill_masked, read_labels
 from skattr._targets.declarations import as_attributes, infer_kind
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr.model_selection._split import (
@@ -122,12 +127,14 @@ def cross_val_predict_proba(
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     encoder = AttributeEncoder(missing_label=missing_label)
-    codes = encoder.fit_transform(y)
+    codes = encoder.fit_transform(read_labels(y, missing_label))
     y = fill_masked(y)
+    warn_labels_of(estimator, y, encoder, positive=False)
     splits = make_splits(cv, X, y, codes, random_state=random_state, groups=groups)
-    predictions = predict_folds(
-        estimator, X, y, splits, response_method="predict_proba", n_jobs=n_jobs, params=params
-    )
+    with ignore_label_warnings():
+        predictions = predict_folds(
+            estimator, X, y, splits, response_method="predict_proba", n_jobs=n_jobs, params=params
+        )
     encoder = _encoder_of_folds(encoder, predictions, y)
     scores, _ = collect_out_of_fold(predictions, encoder, len(codes))
     return as_predict_proba(scores, encoder)
@@ -340,4 +347,5 @@ def _encoder_of_folds(
         is_ordinal = kind == "ordinal" and is_complete
         kinds.append(kind if is_ordinal else infer_kind(all_classes[-1]))
     attributes = as_attributes(encoder.output_names_, kinds, all_classes)
-    return AttributeEncoder(attributes, encoder.missing_label).fit(y)
+    labels = read_labels(y, encoder.missing_label)
+    return AttributeEncoder(attributes, encoder.missing_label).fit(labels)

@@ -24,8 +24,8 @@ from skattr._multioutput.scores import (
 )
 from skattr._multioutput.unreadable import rows_of_nan
 from skattr._targets.alignment import align_rows, column_names_of, column_order, is_numbered
-from skattr._targets.columns import reject_masked
-from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary, warn_labels
 from skattr._utils.parameters import N_JOBS
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
@@ -238,12 +238,15 @@ class ThresholdCalibrator(
             If a label cannot be tuned.
         AssumptionWarning
             If `confidence` is given without `groups`.
+        LabelWarning, PositiveLevelWarning
+            As :meth:`skattr.AttributeEncoder.fit`.
         """
         X, y, sample_weight, label_weight, groups = align_rows(
             X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, groups=groups
         )
         encoder = AttributeEncoder(self.attributes, self.missing_label)
-        codes = encoder.fit_small_codes(y)
+        codes = encoder.fit_small_codes(read_labels(y, self.missing_label))
+        warn_labels(encoder, constant=False)  # ThresholdNotTunedWarning names constant columns
         # validate_data sets n_features_in_ on this probe: a fit that fails must not change self.
         probe = ThresholdCalibrator()
         probe._order = _column_order(X, encoder)
@@ -356,7 +359,7 @@ class ThresholdCalibrator(
         return np.concatenate(parts, axis=1)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the columns of `transform`, such as "hat" or "color=red".
+        """Return the names of the columns of `transform`: "hat", "gender=Women" or "color=red".
 
         Parameters
         ----------

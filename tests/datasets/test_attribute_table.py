@@ -2,6 +2,7 @@
 
 import csv
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from sklearn.base import clone
+from sklearn.model_selection import KFold, cross_validate, train_test_split
 
+from skattr import AttributeClassifier, AttributeEncoder, ThresholdCalibrator
 from skattr.datasets import load_attribute_table
-from skattr.exceptions import DatasetFormatError
+from skattr.exceptions import DatasetFormatError, LabelWarning
+from skattr.metrics import attribute_report, get_scorer, mean_absolute_error
+from skattr.model_selection import multilabel_train_test_split
 from tests.datasets.formats import table_of
 
 REAL = Path(os.environ.get("SKATTR_DATA", "")) / "fashion"
@@ -43,12 +49,14 @@ def test_every_kind(file):
     labels = load_attribute_table(file, attributes=attributes, group="who", **CODING)
     expected = pd.DataFrame(
         {
-            "size": pd.array([2, 1, 3, 2], dtype="Int64"),
+            "size": pd.Categorical([2, 1, 3, 2], [1, 2, 3], ordered=True),
             "hat": pd.array([True, False, None, None], dtype="boolean"),
-            "color": pd.Series(["NA", np.nan, "nan", "None"], dtype="str"),
+            "color": pd.Categorical(["NA", np.nan, "nan", "None"], ["NA", "None", "nan"]),
         }
     )
-    pd.testing.assert_frame_equal(labels.target, expected)
+    pd.testing.assert_frame_equal(labels.target, expected, check_categorical=False)
+    assert labels.target["size"].cat.ordered and not labels.target["color"].cat.ordered
+    assert labels.target["size"].cat.categories.tolist() == [1, 2, 3]
     assert labels.attribute_kinds == attributes
     assert labels.category_names is None
     assert labels.data["group"].tolist() == ["anna", "bert", "anna", "anna"]
@@ -175,16 +183,46 @@ def test_faults_are_named(tmp_path, text, options, message):
 
 
 def test_bytes_that_are_not_utf8(tmp_path):
-    """Latin-1 and UTF-16 are errors with the line; a byte order mark and CRLF are accepted."""
+    """Latin-1 is an error with the line, and so is UTF-16 without a byte order mark."""
     path = tmp_path / "labels.csv"
     path.write_bytes(b"path,a\r\nx,1\r\nm\xfcll.jpg,1\r\n")
     with pytest.raises(DatasetFormatError, match="line 3: the byte 0xfc is not UTF-8"):
         load_attribute_table(path)
-    path.write_bytes(TEXT.encode("utf-16"))
-    with pytest.raises(DatasetFormatError, match="line 1: the byte 0xff is not UTF-8"):
+    path.write_bytes(TEXT.encode("utf-16-le"))
+    with pytest.raises(DatasetFormatError, match="line 1: the line contains a NUL; .* 'utf-16-le'"):
         load_attribute_table(path)
-    path.write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
-    assert load_attribute_table(path, attributes=["color"]).target["color"][3] == "None"
+    path.write_bytes("path,a\nä,1".encode("utf-16-be"))
+    with pytest.raises(DatasetFormatError, match="line 2: the byte 0xe4 is not UTF-8; .* 'utf-16-"):
+        load_attribute_table(path)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "cp1252", "latin-1", "utf-16", "utf-16-le", "utf-32"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_encodings(tmp_path, encoding, end):
+    """Any text encoding is read, with and without a byte order mark."""
+    path = tmp_path / "labels.csv"
+    text = "path,größe\nmüll.jpg,groß\nb.jpg,klein\n".replace("\n", end)
+    path.write_bytes(text.encode(encoding))
+    options = {"attributes": {"größe": ("ordinal", ["klein", "groß"])}}
+    named = load_attribute_table(path, encoding=encoding, **options)
+    assert named.data["path"].tolist() == ["müll.jpg", "b.jpg"]
+    assert named.target["größe"].cat.codes.tolist() == [1, 0]
+    marked = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "utf-32": "utf-32"}
+    if encoding in marked:  # the mark says which encoding it is
+        path.write_bytes(text.encode(marked[encoding]))
+        found = load_attribute_table(path, **options)
+        pd.testing.assert_frame_equal(found.target, named.target)
+        with pytest.raises(DatasetFormatError, match=f"byte order mark of {encoding.upper()}, but"):
+            load_attribute_table(path, encoding="cp1252", **options)
+
+
+@pytest.mark.parametrize("encoding", ["utf8000", "hex", 8])
+def test_encodings_that_do_not_exist(file, encoding):
+    """The error names the parameter."""
+    with pytest.raises(ValueError, match="encoding must be the name of a text encoding"):
+        load_attribute_table(file, encoding=encoding)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +277,7 @@ def test_bad_files(tmp_path):
         load_attribute_table(tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError, match="no file"):
         load_attribute_table(tmp_path)
-    with pytest.raises(TypeError, match="file must be a str or a path-like object, got None"):
+    with pytest.raises(TypeError, match="file must be a str, a path-like object or a DataFrame"):
         load_attribute_table(None)
 
 
@@ -285,11 +323,12 @@ def check_parquet(path):
     expected = pd.DataFrame(
         {
             "hat": pd.array([True, None, False], dtype="boolean"),
-            "size": pd.array([1, None, 2], dtype="Int64"),
-            "color": pd.Series(["NA", np.nan, "red"], dtype="str"),
+            "size": pd.Categorical([1, None, 2], [1, 2], ordered=True),
+            "color": pd.Categorical(["NA", np.nan, "red"], ["NA", "red"]),
         }
     )
-    pd.testing.assert_frame_equal(target, expected)
+    pd.testing.assert_frame_equal(target, expected, check_categorical=False)
+    assert target["size"].cat.ordered
     with pytest.raises(DatasetFormatError, match=r"row 2 \(from 0\): attribute 'hat' is 'False'"):
         load_attribute_table(path, attributes=["hat"], positive=True, negative=0)
     with pytest.raises(
@@ -328,6 +367,165 @@ def test_parquet_without_a_reader(tmp_path, monkeypatch):
     monkeypatch.setattr(pd, "read_parquet", fail)
     with pytest.raises(ImportError, match=r"To read '.*labels\.pq', install pyarrow or fastparque"):
         load_attribute_table(path)
+
+
+# --- DataFrames ---------------------------------------------------------------------------------
+
+
+def test_a_data_frame_is_read_as_a_file_is(file):
+    """As pandas reads the same file, whose integers with a missing value are floats."""
+    attributes = {"size": ("ordinal", [1, 2, 3]), "hat": "binary"}
+    expected = load_attribute_table(file, attributes=attributes, group="who", **CODING)
+    frame = pd.read_csv(file, keep_default_na=False)
+    found = load_attribute_table(
+        frame.set_index(pd.Index([7, 7, 1, 0])), attributes=attributes, group="who", **CODING
+    )
+    pd.testing.assert_frame_equal(found.data, expected.data)
+    pd.testing.assert_frame_equal(found.target, expected.target)
+    frame["hat"] = [1, 0, None, 1]
+    for positive, negative in ((1, 0), ("1", "0"), (True, False)):
+        frame["hat"] = frame["hat"].astype("boolean" if positive is True else float)
+        coding = {"positive": positive, "negative": negative}
+        target = load_attribute_table(frame, attributes=["hat"], **coding).target
+        assert target["hat"].tolist() == [True, False, pd.NA, True]
+    with pytest.raises(
+        DatasetFormatError, match=r"the DataFrame, row 1 \(from 0\): attribute 'hat'"
+    ):
+        wrong = frame.assign(hat=[1, 9, 0, 1])
+        load_attribute_table(wrong, attributes=["hat"], positive=1, negative=0)
+
+
+def test_data_frames_that_hold_no_table():
+    """Without rows, or with a name of two columns, there is nothing to read."""
+    with pytest.raises(DatasetFormatError, match="DataFrame contains no row"):
+        load_attribute_table(pd.DataFrame({"path": []}))
+    twice = pd.DataFrame([["a", 1, 2]], columns=["path", "a", "a"])
+    with pytest.raises(ValueError, match="names of the columns must be distinct"):
+        load_attribute_table(twice)
+
+
+# --- tags ---------------------------------------------------------------------------------------
+
+TAGS = "path,found,age\na.png,Mass|Edema,9\nb.png,No Finding,4\nc.png,,9\nd.png, Mass ,4\n"
+
+
+def test_a_column_of_tags(tmp_path):
+    """Each tag becomes a binary attribute; other attributes stay beside them."""
+    path = tmp_path / "tags.csv"
+    path.write_text(TAGS)
+    labels = load_attribute_table(path, tags="found", no_tag="No Finding")
+    expected = table_of([[1, 1], [0, 0], [-1, -1], [0, 1]], ["Edema", "Mass"])
+    pd.testing.assert_frame_equal(labels.target, expected)
+    assert labels.attribute_kinds == {"Edema": "binary", "Mass": "binary"}
+    names = ["Mass", "Edema", "Hernia"]
+    labels = load_attribute_table(
+        path,
+        tags={"found": names},
+        no_tag="No Finding",
+        attributes={"age": ("ordinal", [4, 9])},
+        existing_only=False,
+    )
+    assert list(labels.target) == ["age", *names]
+    assert labels.target["Hernia"].tolist() == [False, False, pd.NA, False]
+    path.write_text(TAGS.replace("|", " / "))
+    again = load_attribute_table(path, tags="found", tag_separator="/", no_tag="No Finding")
+    pd.testing.assert_frame_equal(again.target, expected)
+    frame = pd.DataFrame({"path": list("abcd"), "found": [["Mass", "Edema"], [], None, {"Mass"}]})
+    pd.testing.assert_frame_equal(load_attribute_table(frame, tags="found").target, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tags": {"found": ["Mass"]}}, "line 2: the tag 'Edema' is not one of"),
+        ({"tags": "found", "no_tag": "Mass"}, "line 2: 'Mass' means no tag, but the tags are"),
+        ({"tags": "tags"}, "tags names the column 'tags', but"),
+        ({"tags": {"found": ["a"], "age": ["b"]}}, "tags must name one column"),
+        ({"tags": "found", "tag_separator": ""}, "separator of tags must be a str that is not"),
+        ({"tags": {"found": []}}, "one tag or more"),
+        ({"tags": {"found": ["age", "Mass", "Edema", "No Finding"]}, "attributes": ["age"]},
+         r"tags \['age'\] have the names of attributes"),
+    ],
+)  # fmt: skip
+def test_tags_that_do_not_fit(tmp_path, options, message):
+    """The error names the line or the parameter."""
+    path = tmp_path / "tags.csv"
+    path.write_text(TAGS)
+    with pytest.raises(ValueError, match=message):
+        load_attribute_table(path, **options)
+
+
+# --- kinds and mistakes -------------------------------------------------------------------------
+
+
+def test_the_order_of_levels_travels_with_the_table(tmp_path):
+    """`fit`, scores, reports and calibrators of any part know kinds and levels without a word."""
+    rng = np.random.default_rng(0)
+    levels = ["young", "adult", "old"]  # not in alphabetical order
+    codes = rng.integers(3, size=90)
+    X = rng.normal(size=(90, 2)) + codes[:, np.newaxis]
+    path = tmp_path / "labels.csv"
+    rows = "".join(f"{j}.jpg,{levels[code]},{j % 2}\n" for j, code in enumerate(codes))
+    path.write_text("path,age,hat\n" + rows + "x.jpg,,1\n")
+    kinds = {"age": ("ordinal", levels), "hat": "binary"}
+    y = load_attribute_table(path, attributes=kinds, positive=1, negative=0).target.iloc[:90]
+    X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    classifier = AttributeClassifier(max_epochs=5, random_state=0)
+    parts = [
+        y_train, y_test, pd.concat([y_test, y_train]), y[y["age"] != "adult"], y.iloc[[0]],
+        multilabel_train_test_split(X, y, random_state=0)[3],
+    ]  # fmt: skip
+    for part in parts:
+        encoder = AttributeEncoder().fit(part)
+        assert encoder.kinds_ == ["ordinal", "binary"]
+        assert encoder.classes_[0].tolist() == levels
+    classifier.fit(X_train, y_train)
+    declared = clone(classifier).set_params(attributes={"age": ("ordinal", levels)})
+    declared.fit(X_train, y_train.astype({"age": object}))
+    assert classifier.attribute_kinds_ == declared.attribute_kinds_ == ["ordinal", "binary"]
+    for own, other in zip(
+        classifier.predict_proba(X_test), declared.predict_proba(X_test), strict=True
+    ):
+        np.testing.assert_array_equal(own, other)
+    calibrator = ThresholdCalibrator().fit(classifier.transform(X_test), y_test)
+    assert calibrator.classes_[0].tolist() == levels
+    report = attribute_report(y_test, classifier.predict(X_test))
+    assert report.loc["age", "kind"] == "ordinal"
+    error = mean_absolute_error(y_test[["age"]], classifier.predict(X_test)[:, :1])
+    ranks = {level: rank for rank, level in enumerate(levels)}
+    truth = y_test["age"].map(ranks).to_numpy(dtype=float)
+    guess = np.array([ranks[level] for level in classifier.predict(X_test)[:, 0]])
+    assert error == pytest.approx(np.abs(truth - guess).mean())
+    scores = cross_validate(
+        classifier, X, y, cv=KFold(3), scoring=get_scorer("accuracy"), error_score="raise"
+    )
+    assert np.isfinite(scores["test_score"]).all()
+
+
+def test_levels_that_look_like_mistakes(tmp_path):
+    """One warning lists columns, levels and parameters; declared levels are right."""
+    path = tmp_path / "labels.csv"
+    rows = "".join(
+        f"{j}.jpg,{'NA' if j else 'EU'},{'Red' if j % 2 else 'red'},{j}\n" for j in range(20)
+    )
+    path.write_text("path,region,color,number\n" + rows)
+    with pytest.warns(LabelWarning) as caught:
+        load_attribute_table(path)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    assert caught[0].filename == __file__
+    for part in (
+        "'region' ['NA']: list them in `unknown`",
+        "'color' ['Red', 'red']: write",
+        "'number' ['0', '1', '10', '11', '12', ... 20 in all]: leave the column out of",
+    ):
+        assert part in message  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attributes = {"region": ("categorical", ["NA", "EU"]), "color": ("ordinal", ["red", "Red"])}
+        labels = load_attribute_table(path, attributes=attributes)
+        assert labels.attribute_kinds == attributes
+        AttributeEncoder(labels.attribute_kinds).fit(labels.target)
 
 
 # --- a real table ------------------------------------------------------------------------------

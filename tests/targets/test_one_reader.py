@@ -52,7 +52,7 @@ def len_of(y):
 def report(y, predicted):
     """Return the numbers of a report."""
     table = metrics.attribute_report(y, predicted)
-    return pd.DataFrame(table).drop(columns="kind").to_numpy(float)
+    return pd.DataFrame(table).select_dtypes("number").to_numpy(float)
 
 
 def suspects(y, scores):

@@ -1,0 +1,149 @@
+"""Tables of tags."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from skattr import AttributeEncoder
+from skattr.datasets import tags_to_table
+from skattr.metrics import f1_score
+from skattr.thresholds import find_thresholds
+
+ROWS = st.lists(st.sets(st.sampled_from(["hat", "tie", "a b", "é"])), min_size=1)
+
+
+@given(ROWS.filter(any))
+def test_the_table_is_that_of_scikit_learn(rows):
+    """Of collections of any kind, and of texts, the table is that of MultiLabelBinarizer."""
+    binarizer = MultiLabelBinarizer()
+    expected = binarizer.fit_transform(rows)
+    forms = [
+        rows, [list(row) for row in rows], [tuple(row) for row in rows],
+        [np.array(list(row), dtype=object) for row in rows], pd.Series(rows),
+        [frozenset(row) for row in rows], (pd.Series(list(row), dtype=object) for row in rows),
+    ]  # fmt: skip
+    texts = [[sep.join(row) for row in rows] for sep in ("|", ", ", "||")]
+    tables = [tags_to_table(form) for form in forms]
+    tables += [tags_to_table(t, separator=s) for t, s in zip(texts, ("|", ",", "||"), strict=True)]
+    for table in tables:
+        assert list(table) == binarizer.classes_.tolist()
+        np.testing.assert_array_equal(table.to_numpy(dtype=int), expected)
+
+
+def test_missing_rows_and_rows_without_a_tag():
+    """None, NaN and pandas.NA are missing; an empty collection or text has no tag."""
+    for missing in (None, np.nan, pd.NA):
+        tags = pd.Series([["b", "a"], [], missing, ["a", "a"]], index=list("wxyz"))
+        table = tags_to_table(tags)
+        expected = {"a": [True, False, None, True], "b": [True, False, None, False]}
+        assert table.to_dict("list") == expected
+        assert table.index.tolist() == list("wxyz")
+        codes = AttributeEncoder().fit_transform(table)
+        assert codes.tolist() == [[1, 1], [0, 0], [-1, -1], [1, 0]]
+    texts = tags_to_table(["b | a", "", None, "a"], separator="|")
+    assert texts.to_dict("list") == expected
+
+
+def test_lists_as_text():
+    """A file holds lists of Python as text, which are read if the separator is given."""
+    rows = [["b", "a b"], [], ["a b"]]
+    expected = tags_to_table(rows)
+    for text in ([str(row) for row in rows], [str(tuple(row)) for row in rows]):
+        pd.testing.assert_frame_equal(tags_to_table(text, separator=","), expected)
+    assert list(tags_to_table(["(a) b, c"], separator=",")) == ["(a) b", "c"]
+
+
+def test_names_and_no_tag():
+    """`names` are the columns in their order, and `no_tag` is none."""
+    table = tags_to_table([[3], [1, 3], [0]], names=[3, 2, 1], no_tag=0)
+    assert list(table) == [3, 2, 1]
+    assert table.to_numpy(dtype=int).tolist() == [[1, 0, 0], [1, 0, 1], [0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("tags", "options", "error", "message"),
+    [
+        (["a|b"], {}, TypeError, "row 0 must be a collection .*'a|b'; pass the separator"),
+        ([["a"], 3], {}, TypeError, "row 1 must be a collection of tags, or missing; got 3"),
+        ([["a"], ["b", None]], {}, ValueError, "row 1: None is no tag"),
+        ([["a", ["b"]]], {}, ValueError, r"row 0: \['b'\] is no tag"),
+        ([["a", 1]], {}, ValueError, "Tags must be of one type"),
+        ([[], []], {}, ValueError, "one tag or more"),
+        ([["a"], ["b"]], {"names": ["a"]}, ValueError, "row 1: the tag 'b' is not one of"),
+        ([["a"]], {"names": ["a", "a"]}, ValueError, "each of them once"),
+        ([["a", "none"]], {"no_tag": "none"}, ValueError, "row 0: 'none' means no tag"),
+        (["a"], {"separator": 3}, ValueError, "separator of tags must be a str"),
+    ],
+)
+def test_invalid_tags(tags, options, error, message):
+    """The error names the row and the tag."""
+    with pytest.raises(error, match=message):
+        tags_to_table(tags, **options)
+
+
+TAGS = [["hat", "tie"], ["tie", "coat"], ["coat", "hat"]]
+REMEDY = "skattr.datasets.tags_to_table makes a table of them"
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [["hat", "tie"], ["tie"], []],
+        [["hat"], None, ["tie", "hat"]],
+        [("hat",), ("tie", "hat")],
+        [{"hat"}, {"tie", "hat"}],
+        [frozenset("ab"), frozenset("a")],
+        [np.array(["hat"]), np.array(["tie", "hat"])],
+        TAGS,
+        tuple(map(tuple, TAGS)),
+        pd.Series(TAGS),
+        pd.Series([["hat"], None, {"tie"}]),
+        pd.DataFrame({"tags": TAGS, "size": [0, 1, 0]}),
+        pd.DataFrame({"size": [0, 1, 0], "tags": [("a",), ("b", "a"), None]}),
+        np.array([["hat"], ["tie", "hat"]], dtype=object),
+        np.array([{"hat"}, {"tie"}], dtype=object),
+        np.array([{1}, {2, 1}], dtype=object),
+    ],
+)
+@pytest.mark.parametrize("missing_label", [None, -1, "?"])
+def test_readers_of_labels_name_the_remedy(y, missing_label):
+    """Tags given as y are an error that names the function, in every reader."""
+    readers = [
+        lambda: AttributeEncoder(missing_label=missing_label).fit(y),
+        lambda: f1_score(y, [0] * len(y), missing_label=missing_label),
+        lambda: find_thresholds(y, np.zeros(len(y))),
+    ]
+    for read in readers:
+        with pytest.raises(ValueError, match=REMEDY):
+            read()
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [["yes", "no"], ["no", "yes"], ["yes", "no"]],
+        [["hat", "red"], ["cap", "blue"]],
+        [["a", "b"], ["b", "c"], ["a", "a"]],
+        [["no", "yes", "no"], ["yes", "no", "yes"]],
+        np.array(TAGS),
+        pd.DataFrame(TAGS),
+        [[1, 2], [2, 3], [3, 1]],
+    ],
+)
+def test_tables_that_are_no_tags(y):
+    """Labels of several attributes are read as before, although they resemble tags."""
+    codes = AttributeEncoder().fit_transform(y)
+    assert codes.shape == np.shape(y)
+
+
+def test_a_sparse_table_is_no_collection():
+    """Indicators of tags, as MultiLabelBinarizer writes them, are labels."""
+    sparse = MultiLabelBinarizer(sparse_output=True).fit_transform(TAGS)
+    assert scipy.sparse.issparse(sparse)
+    np.testing.assert_array_equal(
+        AttributeEncoder().fit_transform(sparse), tags_to_table(TAGS).to_numpy(dtype=int)
+    )
