@@ -267,8 +267,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             binary file object, a dict ``{"bytes": ..., "path": ...}``); a DataFrame (also of
             polars or pyarrow) with a ``path`` column and, for crops, the columns ``xmin ymin xmax
             ymax`` (0-based, half-open, in pixels of the upright image, all NaN for the whole
-            image); or 2-D numeric features (n, n_features). A column ``category`` of a DataFrame is the
-            category of the object, for `category_prior`, and never a feature.
+            image); or 2-D numeric features (n, n_features). A column ``category`` of a DataFrame
+            is the category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels; NaN, None and pandas.NA are missing labels.
         sample_weight : array-like of shape (n,), default=None

@@ -53,6 +53,10 @@ def advise(X: Any) -> str | None:
         return "X is one image; pass a list, [X]"
     if isinstance(X, Mapping):
         return _advise_mapping(X)
+    if isinstance(X, list | tuple):
+        first = X[0] if len(X) else None
+        is_nested = isinstance(first, list | tuple) and any(map(is_image_object, first))
+        return "its rows are lists; pass one flat list of images" if is_nested else None
     if isinstance(X, Iterator):
         return "an iterator can be read only once; pass list(X)"
     if isinstance(X, Set):
@@ -105,6 +109,8 @@ def advise_missing_file(path: str) -> str:
     """Return the end of a sentence that says why there is no file of this name."""
     if os.path.isdir(path):
         return f"; it is a folder: {_FOLDER}."
+    if "://" in path:
+        return "; URLs are not read: download the files first."
     if path.startswith("data:") or len(path) > 1000:
         return "; the text is read as a path: decode base64 to bytes with base64.b64decode."
     return "."

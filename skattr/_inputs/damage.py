@@ -73,8 +73,12 @@ def find_missing_data(content: bytes) -> str | None:
     complaint, end, is_progressive = _read_scans(content)
     if complaint is not None or is_progressive:
         return complaint
-    # The decoder reads up to eight bytes ahead.
-    with Image.open(io.BytesIO(content[:end] + bytes(16))) as opened:
+    try:
+        # The decoder reads up to eight bytes ahead.
+        opened = Image.open(io.BytesIO(content[:end] + bytes(16)))
+    except Exception:  # a broken header, which is an error for the whole file too
+        return None
+    with opened:
         opened.draft(None, (1, 1))
         try:
             opened.load()

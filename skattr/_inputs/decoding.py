@@ -1,6 +1,6 @@
 """Decoding and resizing of images.
 
-Pillow validates each file and reports all errors. Plain JPEG files are decoded by simplejpeg if
+Pillow validates each file and reports all errors. JPEG files are decoded by simplejpeg if
 it is installed, to the same pixels in less time, falling back to Pillow. Files and images in
 memory are resized by the same function, so that equal pixels give equal predictions.
 """
@@ -43,7 +43,7 @@ _END_OF_JPEG = b"\xff\xd9"
 # libjpeg scales by eighths. In smaller images two scales may give the same size, so that
 # simplejpeg and Pillow could choose different ones.
 _MIN_SCALED_SIDE = 8
-# By EXIF orientation: how the stored image is turned upright, and the same for arrays.
+# By EXIF orientation: how the stored image is turned upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -260,7 +260,7 @@ def orientation_of(image: Image.Image) -> int:
 def _decode_jpeg(
     opened: ImageFile.ImageFile, content: bytes, scaled_to: tuple[int, int] | None
 ) -> tuple[NDArray[np.uint8] | None, str | None]:
-    """Decode a gray or YCbCr JPEG with simplejpeg, and find damage of any JPEG file.
+    """Decode a JPEG file with simplejpeg if it can, and find damage of any JPEG file.
 
     Parameters
     ----------
@@ -283,18 +283,15 @@ def _decode_jpeg(
         is_on_its_side = orientation in _SWAPS_SIDES
         opened.draft(None, (height, width) if is_on_its_side else (width, height))
     decode = None if simplejpeg is None else simplejpeg.decode_jpeg
-    is_plain = opened.mode == "L" or (
-        opened.mode == "RGB" and opened.info.get("adobe_transform", 1) == 1
-    )
+    colorspace = "CMYK" if opened.mode == "CMYK" else "RGB"
     is_scaled = opened.size != full_size
-    if decode is None or not is_plain or (is_scaled and max(full_size) < _MIN_SCALED_SIDE):
-        colorspace = "CMYK" if opened.mode == "CMYK" else "RGB"
+    if decode is None or (is_scaled and max(full_size) < _MIN_SCALED_SIDE):
         return None, find_jpeg_complaint(decode, content, colorspace)
     width, height = opened.size
     try:
         pixels: NDArray[np.uint8] = decode(
             content,
-            "RGB",
+            colorspace,
             fastdct=False,
             fastupsample=False,
             min_height=height if is_scaled else 0,
@@ -302,23 +299,16 @@ def _decode_jpeg(
             strict=True,  # raise what libjpeg warns about
         )
     except Exception as error:
-        return None, complaint_of(error, decode, content, "RGB")
-    if pixels.shape != (height, width, 3):
+        return None, complaint_of(error, decode, content, colorspace)
+    if pixels.shape[:2] != (height, width):
         return None, find_missing_scans(content)
-    return _turn_array(pixels, orientation), find_missing_scans(content)
-
-
-def _turn_array(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return an array turned upright, as Pillow turns an image by `_TURNS`."""
-    if orientation == 1:
-        return pixels
-    if orientation in _SWAPS_SIDES:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return np.ascontiguousarray(pixels)
+    if colorspace == "CMYK":
+        is_inverted = opened.tile[0][3][0] == "CMYK;I"  # as Adobe's programs write it
+        image = Image.fromarray(255 - pixels if is_inverted else pixels, "CMYK")
+        pixels = np.array(image.convert("RGB"))
+    if orientation != 1:  # Pillow copies pixels on their side faster than NumPy
+        pixels = np.array(Image.fromarray(pixels).transpose(_TURNS[orientation]))
+    return pixels, find_missing_scans(content)
 
 
 def _to_upright_rgb(

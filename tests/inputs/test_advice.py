@@ -70,6 +70,7 @@ CASES = [
     ),
     (lambda root: DataLoader(torchvision.datasets.ImageFolder(root)), "as a list, and its labels"),
     (lambda root: Subset(torchvision.datasets.ImageFolder(root), [0]), "as a list, and its labels"),
+    (lambda root: [["a.jpg"], ["b.jpg"]], "its rows are lists; pass one flat list"),
     (lambda root: [None, None], "2 rows of X are missing|type list with 2"),
     (lambda root: np.array([b"a", b"b"]), "type ndarray with 2"),
 ]
@@ -93,6 +94,8 @@ def test_a_row_that_is_a_folder(root):
     """The helper is named for a folder in a list, too."""
     with pytest.raises(OSError, match="row 0 of X: there is no file .*load_image_folder"):
         tiny().fit([str(root)], [0])
+    with pytest.raises(OSError, match="row 0 of X: there is no file .*URLs are not read"):
+        tiny().fit(["https://example.org/a.jpg"], [0])
 
 
 @pytest.mark.parametrize(
