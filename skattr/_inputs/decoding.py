@@ -303,7 +303,7 @@ def _decode_jpeg(
     if pixels.shape[:2] != (height, width):
         return None, find_missing_scans(content)
     if colorspace == "CMYK":
-        is_inverted = opened.tile[0][3][0] == "CMYK;I"  # as Adobe's programs write it
+        is_inverted = "CMYK;I" in str(opened.tile[0][3])  # as Adobe's programs write it
         image = Image.fromarray(255 - pixels if is_inverted else pixels, "CMYK")
         pixels = np.array(image.convert("RGB"))
     if orientation != 1:  # Pillow copies pixels on their side faster than NumPy
