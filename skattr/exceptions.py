@@ -62,7 +62,7 @@ class RowIndexWarning(SkattrWarning):
 
 
 class DatasetWarning(SkattrWarning):
-    """A dataset was read, but some of its rows are doubtful."""
+    """A dataset or an image was read, but it is doubtful. The message names the rows."""
 
 
 class UnseenCategoryWarning(SkattrWarning):

@@ -26,7 +26,15 @@ class CachedFileRows(FileRows):
     """
 
     def __init__(self, rows: FileRows) -> None:
-        super().__init__(rows.paths, rows.boxes, rows.size, rows.unreadable, rows.decoding)
+        super().__init__(
+            rows.sources,
+            rows.boxes,
+            rows.size,
+            rows.unreadable,
+            rows.decoding,
+            rows.value_range,
+            rows.keep_damaged,
+        )
         self._is_stored = np.zeros(len(rows), dtype=np.bool_)
         self._pixels = np.empty((0, *rows.size, 3), dtype=np.uint8)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._inputs.rows import FileRows, ImageRows
+from skattr._inputs.sources import Source, describe_source, digest_source
 from skattr._inputs.unreadable import raise_or_record
 from skattr._utils.parallel import thread_map
 from skattr.exceptions import ImageReadError
@@ -34,7 +35,7 @@ def image_keys(
     by : {"content", "stat"}
         If "content", a file is identified by its bytes. If "stat", it is identified by its
         absolute path, size and modification time in nanoseconds. Images in memory are always
-        identified by their pixels.
+        identified by their content.
     indices : iterable of int
         The rows whose keys are returned.
 
@@ -53,16 +54,19 @@ def image_keys(
     if isinstance(rows, ImageRows):
         array = rows.array
         return _chunked_map(lambda row: _digest(network, "pixels", *_content(array[row])), indices)
-    # An image may have many boxes, so each distinct file is read once.
-    paths = list(dict.fromkeys(rows.paths[row] for row in indices))
-    identify = _digest_stat if by == "stat" else _digest_content
-    identities = dict(zip(paths, _chunked_map(partial(_or_error, identify), paths), strict=True))
+    # An image may have many boxes, so each distinct file is read once. Objects are compared by
+    # identity, because arrays have no other equality.
+    names = [s if isinstance(s, str) else id(s) for s in rows.sources]
+    sources = {names[row]: rows.sources[row] for row in indices}
+    identify = partial(_or_error, _digest_stat if by == "stat" else digest_source)
+    found = _chunked_map(identify, list(sources.values()))
+    identities = dict(zip(sources, found, strict=True))
     keys = []
     for row in indices:
-        path = rows.paths[row]
-        identity = identities[path]
+        identity = identities[names[row]]
         if isinstance(identity, OSError):
-            error = ImageReadError(f"cannot read the image {path!r}: {identity}")
+            name = describe_source(rows.sources[row])
+            error = ImageReadError(f"cannot read the image {name}: {identity}")
             error.__cause__ = identity
             raise_or_record(rows.unreadable, row, error)
             keys.append(b"")
@@ -80,9 +84,9 @@ def _chunked_map(function: Callable[[_Item], _Result], items: Sequence[_Item]) -
     return [result for part in parts for result in part]
 
 
-def _or_error(identify: Callable[[str], bytes], path: str) -> bytes | OSError:
+def _or_error(identify: Callable[[Source], bytes], source: Source) -> bytes | OSError:
     try:
-        return identify(path)
+        return identify(source)
     except OSError as error:
         return error
 
@@ -105,12 +109,9 @@ def _content(image: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.ui
     return shape, np.ascontiguousarray(image)
 
 
-def _digest_content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
-def _digest_stat(path: str) -> bytes:
-    status = os.stat(path)
-    text = f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(os.path.abspath(path))
+def _digest_stat(source: Source) -> bytes:
+    if not isinstance(source, str):
+        return digest_source(source)
+    status = os.stat(source)
+    text = f"{status.st_size} {status.st_mtime_ns} ".encode() + os.fsencode(os.path.abspath(source))
     return hashlib.sha256(text).digest()

@@ -268,11 +268,13 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         Parameters
         ----------
         X : ndarray, list, Series or DataFrame of n rows
-            uint8 images (n, H, W, 3) or (n, H, W); paths of image files; a DataFrame with a
-            ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
-            half-open, in pixels of the upright image, all NaN for the whole image); or 2-D
-            numeric features (n, n_features). A column ``category`` of a DataFrame is the
-            category of the object, for `category_prior`, and never a feature.
+            uint8 images (n, H, W, 3) or (n, H, W); a sequence of images of any sizes, each a path,
+            a Pillow image of any mode, a uint8 array or tensor, or the content of a file (bytes, a
+            binary file object, a dict ``{"bytes": ..., "path": ...}``); a DataFrame (also of
+            polars or pyarrow) with a ``path`` column and, for crops, the columns ``xmin ymin xmax
+            ymax`` (0-based, half-open, in pixels of the upright image, all NaN for the whole
+            image); or 2-D numeric features (n, n_features). A column ``category`` of a DataFrame
+            is the category of the object, for `category_prior`, and never a feature.
         y : array-like of shape (n,) or (n, n_outputs), Series or DataFrame
             Labels; NaN, None and pandas.NA are missing labels. Rows belong to those of X by
             position; the indexes of pandas objects are compared.

@@ -40,6 +40,7 @@ from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
 from skattr._training.loader import find_unreadable
 from skattr._utils.parallel import sum_is_finite
+from skattr._utils.tables import as_pandas
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 
@@ -133,13 +134,14 @@ def check_X(
         If X is of another kind than in `fit`, or not valid at all.
     """
     images = resolve(ImageReading, classifier.images)
+    X = as_pandas(X)
     X, category = split_category(X)
     kind = infer_kind(X)
     if fitted is not None:
         check_same_kind(X, is_features=fitted.dtype is not None)
     if kind != "features":
         size = check_image_size(classifier.image_size)
-        rows = check_images(X, size, images.on_bad_image, images.decoding)
+        rows = check_images(X, size, images.on_bad_image, images.decoding, images.value_range)
         # The cache lives for one fit: a prediction decodes each file once anyway.
         if fitted is None and images.cache == "memory" and isinstance(rows, FileRows):
             rows = CachedFileRows(rows)

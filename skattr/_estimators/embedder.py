@@ -20,7 +20,7 @@ from skattr._cache.embeddings import EmbeddingStore
 from skattr._cache.keys import image_keys
 from skattr._estimators.options import ImageReading, TrainingOptions, as_object, resolve
 from skattr._estimators.parameters import NestedParameters, check_image_size, random_generator
-from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
+from skattr._inputs.checks import check_images, reject_features
 from skattr._inputs.decoding import PREPROCESSING
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
@@ -29,6 +29,7 @@ from skattr._training.devices import is_cuda, resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork
 from skattr._training.loader import BatchLoader
 from skattr._utils.parameters import AT_LEAST_1, RANDOM_STATE
+from skattr._utils.tables import as_pandas
 from skattr.exceptions import ImageReadError
 
 _NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
@@ -74,7 +75,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     cache_key : {"content", "stat"}, default="content"
         How an image file is identified in the cache: by the SHA-256 of its bytes, for which each
         call reads them; or by its absolute path, size and modification time, which is faster but
-        embeds a file again after it was moved. Images in memory are identified by their pixels.
+        embeds a file again after it was moved. Images in memory are identified by their content.
     random_state : int, RandomState or None, default=0
         Seed of random weights, so that the clones of a search agree. None draws new weights in
         each fit, which cannot be cached.
@@ -93,7 +94,8 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     Notes
     -----
     The cache is a SQLite file in the folder. The key of a row is a digest of the image, its box,
-    the backbone, its weights, `layer`, `image_size`, the decoding and the precision. If one of
+    the backbone, its weights, `layer`, `image_size`, `images` (its decoding, value range and
+    whether damaged images are kept) and the precision. If one of
     them changes, new rows are added and old ones stay. To remove them, delete the folder while no
     process uses it. After a process is killed, the next one continues with its cache. Processes
     that start together share the work: each claims batches that no other has claimed, so that
@@ -176,10 +178,12 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         Parameters
         ----------
         X : ndarray, list, Series or DataFrame of n rows
-            uint8 images (n, H, W, 3) or (n, H, W); paths of image files; or a DataFrame
-            with a ``path`` column and, for crops, the columns ``xmin ymin xmax ymax`` (0-based,
-            half-open, in pixels of the upright image, all NaN for the whole image). Further
-            columns are ignored.
+            uint8 images (n, H, W, 3) or (n, H, W); a sequence of images of any sizes, each a path,
+            a Pillow image of any mode, a uint8 array or tensor, or the content of a file (bytes, a
+            binary file object, a dict ``{"bytes": ..., "path": ...}``); a DataFrame (also of
+            polars or pyarrow) with a ``path`` column and, for crops, the columns ``xmin ymin xmax
+            ymax`` (0-based, half-open, in pixels of the upright image, all NaN for the whole
+            image). Further columns are ignored.
         y : ignored
 
         Returns
@@ -270,11 +274,9 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
                 "images has cache='memory', but ImageEmbedder reads each image once; use "
                 "`cache` of ImageEmbedder to store features."
             )
-        if infer_kind(X) == "features":
-            raise ValueError(
-                f"X contains no images, but is {describe(X)}; valid are {VALID_IMAGES}."
-            )
-        return check_images(X, size, images.on_bad_image, images.decoding)
+        X = as_pandas(X)
+        reject_features(X)
+        return check_images(X, size, images.on_bad_image, images.decoding, images.value_range)
 
     def _fill_store(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> dict[int, bytes]:
         """Compute and store the features that the store lacks; return the key of each row."""
@@ -356,6 +358,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
 
     def _description(self, network: FrozenNetwork) -> str:
         """Describe all that features depend on, except the image."""
+        images = as_object(ImageReading, self.images)
         parts = {
             "backbone": _name(network.backbone),
             "identity": network.identity,
@@ -363,7 +366,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             "image_size": network.image_size,
             "precision": resolve_precision(self.precision, resolve_device(self.device)),
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
-            "decoding": as_object(ImageReading, self.images).decoding,
+            "decoding": [images.decoding, images.value_range, images.on_bad_image == "keep"],
         }
         return json.dumps(parts, sort_keys=True)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import StrOptions
 
+from skattr._inputs.deep import check_value_range
 from skattr._utils.parameters import AT_LEAST_1, Number
 
 
@@ -130,14 +131,24 @@ class ImageReading(ParameterObject):
     cache : "memory", default=None
         With "memory", the decoded and resized images (uint8) are held in memory during one `fit`,
         so that each file is decoded once and not once per epoch. They take three bytes per pixel.
-    on_bad_image : {"raise", "warn"}, default="raise"
-        How to handle images that cannot be read, because the file is missing, truncated or not an
-        image, or the box exceeds the image. If "raise", the error names path and row. If "warn",
+    on_bad_image : {"raise", "warn", "keep"}, default="raise"
+        How to handle images that cannot be read, because the file is missing, truncated, damaged or
+        not an image, or the box exceeds the image. A JPEG file is damaged if libjpeg complains
+        about its data or its last scans are missing, a PNG file if a checksum is wrong; parts of
+        such an image are gray or shifted. If "raise", the error names path and row. If "warn",
         such rows are skipped with one :class:`~skattr.exceptions.BadImageWarning` per call, which
         counts and names them. `fit` reads every file once beforehand and treats all labels of
         these rows as missing. Predictions for them are missing: probabilities, features and
         `transform` outputs are NaN, labels are None. A row of 2-D features that is all NaN, as
-        :class:`ImageEmbedder` returns it for such an image, is handled in the same way.
+        :class:`ImageEmbedder` returns it for such an image, is handled in the same way. With
+        "keep", damaged images and truncated JPEG files are used as they are decoded; images that
+        cannot be decoded are errors as with "raise".
+    value_range : (float, float), default=None
+        Values of black and white in images of more than 8 bits per sample, such as ``(0, 4095)``
+        for files of 16 bits that contain 12-bit data; values outside the range are clipped. None
+        takes the range that a file declares (MaxSampleValue or BitsPerSample of TIFF, sBIT of
+        PNG), else 0 to 65535. Images of 8 bits do not change.
+        :func:`~skattr.datasets.check_images` reports the values that are used.
     num_workers : int, default=0
         Number of processes that decode image files. With 0, files are decoded between the steps
         on the threads that torch uses.
@@ -159,7 +170,8 @@ class ImageReading(ParameterObject):
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "decoding": [StrOptions({"exact", "scaled"})],
         "cache": [StrOptions({"memory"}), None],
-        "on_bad_image": [StrOptions({"raise", "warn"})],
+        "on_bad_image": [StrOptions({"raise", "warn", "keep"})],
+        "value_range": [tuple, list, None],
         "num_workers": [Number(Integral, 0, None, closed="left")],
     }
 
@@ -167,7 +179,12 @@ class ImageReading(ParameterObject):
     _: KW_ONLY
     cache: str | None = None
     on_bad_image: str = "raise"
+    value_range: tuple[float, float] | None = None
     num_workers: int = 0
+
+    def _validate_params(self) -> None:
+        super()._validate_params()
+        check_value_range(self.value_range)
 
 
 @dataclass(eq=False, repr=False)

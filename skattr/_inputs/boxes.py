@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._inputs.sources import Source, describe_source
 from skattr._inputs.unreadable import Unreadable, raise_or_record
 from skattr.exceptions import InvalidBoxError
 
@@ -14,15 +15,15 @@ BOX_COLUMNS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_boxes(
-    X: pd.DataFrame, paths: Sequence[str], unreadable: Unreadable
+    X: pd.DataFrame, sources: Sequence[Source], unreadable: Unreadable
 ) -> NDArray[np.float64] | None:
     """Return the boxes of all rows, None if X has no box columns.
 
     Parameters
     ----------
     X : DataFrame
-    paths : sequence of str
-        Paths of the rows, for error messages.
+    sources : sequence of Source
+        Images of the rows, for error messages.
     unreadable : dict of {int: str}, or None
         Rows with an invalid box are recorded here. None raises an error instead.
 
@@ -58,13 +59,15 @@ def read_boxes(
         is_text = np.isnan(boxes) & columns.notna().to_numpy()
         for row in np.flatnonzero(is_text.any(axis=1)).tolist():
             edges = columns.iloc[row].tolist()
-            message = f"the box xmin, ymin, xmax, ymax = {edges} of {paths[row]!r} is not numeric"
+            name = describe_source(sources[row])
+            message = f"the box xmin, ymin, xmax, ymax = {edges} of {name} is not numeric"
             raise_or_record(unreadable, row, InvalidBoxError(message))
     for reason, is_invalid in box_faults(boxes).items():
         for row in np.flatnonzero(is_invalid).tolist():
+            name = describe_source(sources[row])
             message = (
-                f"the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of {paths[row]!r} "
-                f"{reason}; boxes are 0-based and half-open, with 0 <= xmin < xmax <= width and "
+                f"the box xmin, ymin, xmax, ymax = {boxes[row].tolist()} of {name} {reason}; "
+                "boxes are 0-based and half-open, with 0 <= xmin < xmax <= width and "
                 "0 <= ymin < ymax <= height, or all NaN for the whole image."
             )
             raise_or_record(unreadable, row, InvalidBoxError(message))

@@ -9,16 +9,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from skattr._inputs.advice import advise, advise_missing_file
 from skattr._inputs.boxes import BOX_COLUMNS, read_boxes
-from skattr._inputs.decoding import Decoding
+from skattr._inputs.decoding import Decoding, warn_without_simplejpeg
+from skattr._inputs.deep import ValueRange
 from skattr._inputs.rows import FileRows, ImageRows
+from skattr._inputs.sources import (
+    VALID_OBJECTS,
+    Source,
+    as_array,
+    as_source,
+    hint,
+    is_array_like,
+    is_image_object,
+)
 from skattr._inputs.unreadable import Unreadable, raise_or_record
 from skattr._targets.columns import reject_masked
 from skattr.exceptions import ImageReadError
 
 _ARRAYS = (
-    "uint8 images of one size (n, H, W, 3) or (n, H, W), a list or 1-D array of file paths (str "
-    "or path-like) of images of any sizes"
+    "uint8 images of one size (n, H, W, 3) or (n, H, W), a list or 1-D array of images of any "
+    f"sizes: {VALID_OBJECTS}"
 )
 _TABLES = "a DataFrame with a 'path' column (and optional box columns xmin ymin xmax ymax)"
 VALID_IMAGES = f"{_ARRAYS}, or {_TABLES}"
@@ -29,11 +40,16 @@ _N_COLUMNS_SHOWN = 10
 def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
     """Infer the kind of X from its container, dtype and number of dimensions.
 
+    Parameters
+    ----------
+    X : object
+        Tables are those of pandas, see :func:`~skattr._utils.tables.as_pandas`.
+
     Returns
     -------
     "pixels", "files" or "features"
-        Invalid X is also reported as "features", so that scikit-learn's validation raises the
-        error.
+        "pixels" is an array of images of one size, "files" any sequence of images. Invalid X is
+        also reported as "features", so that scikit-learn's validation raises the error.
 
     Raises
     ------
@@ -41,27 +57,39 @@ def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
         If X is masked or sparse.
     """
     reject_masked(X, "X")
-    if isinstance(X, pd.DataFrame):
-        return "files" if "path" in X.columns else "features"
-    if isinstance(X, pd.Series):
-        return "files" if _has_paths(X.tolist()) else "features"
-    if isinstance(X, list | tuple):
-        if len(X) and _has_paths(X):
-            return "files"
+    values = _row_values(X)
+    if values is None:
+        return "pixels" if getattr(X, "ndim", 0) in (3, 4) else "features"
+    if isinstance(X, pd.DataFrame) or any(map(is_image_object, values)):
+        return "files"
+    if not isinstance(X, list | tuple):
+        return "files" if any(map(is_array_like, values)) else "features"
+    if not any(map(is_array_like, values)):  # lists of numbers
         return "pixels" if np.ndim(X[0] if len(X) else 0) in (2, 3) else "features"
-    ndim = getattr(X, "ndim", 0)
-    if isinstance(X, np.ndarray) and X.dtype.kind in "OUT" and (ndim == 1 or X.shape[1:] == (1,)):
-        return "files" if _has_paths(X.ravel().tolist()) else "features"
-    return "pixels" if ndim in (3, 4) else "features"
+    shapes = {value.shape if is_array_like(value) else None for value in values}
+    return "pixels" if len(shapes) == 1 else "files"
 
 
-def _has_paths(values: Sequence[Any]) -> bool:
-    """Whether some of the first values are paths; the others may be missing."""
-    return any(isinstance(value, str | os.PathLike) for value in values[:100])
+def _row_values(X: Any) -> list[Any] | None:
+    """Return the rows of a sequence or of the column ``path``; None if X has none of them."""
+    if isinstance(X, pd.DataFrame):
+        return X["path"].tolist() if list(X.columns).count("path") == 1 else None
+    if isinstance(X, pd.Series):
+        return X.tolist()
+    if isinstance(X, np.ndarray):
+        is_column = X.ndim == 1 or X.shape[1:] == (1,)
+        return X.ravel().tolist() if X.dtype.kind in "OUT" and is_column else None
+    # Other sequences are, for example, the columns of datasets of Hugging Face.
+    is_text = isinstance(X, str | bytes | bytearray | memoryview | range)
+    return list(X) if isinstance(X, Sequence) and not is_text else None
 
 
 def check_images(
-    X: Any, size: tuple[int, int], on_bad_image: str = "raise", decoding: Decoding = "exact"
+    X: Any,
+    size: tuple[int, int],
+    on_bad_image: str = "raise",
+    decoding: Decoding = "exact",
+    value_range: ValueRange | None = None,
 ) -> ImageRows | FileRows:
     """Check X that is not of kind "features" and return its rows, without opening a file.
 
@@ -70,7 +98,7 @@ def check_images(
     """
     if infer_kind(X) == "pixels":
         return check_image_array(X, size)
-    return check_image_paths(X, size, on_bad_image, decoding)
+    return check_image_paths(X, size, on_bad_image, decoding, value_range)
 
 
 def check_image_array(X: Any, size: tuple[int, int]) -> ImageRows:
@@ -78,25 +106,33 @@ def check_image_array(X: Any, size: tuple[int, int]) -> ImageRows:
 
     Parameters
     ----------
-    X : array-like of shape (n, H, W, 3) or (n, H, W), uint8
+    X : array-like of shape (n, H, W, 3), (n, H, W, 1) or (n, H, W), uint8
     size : (height, width)
         The size to which images are resized.
 
     Raises
     ------
     ValueError
-        If X has another shape, images of different sizes, or no image.
+        If X has another shape or no image.
     TypeError
         If the dtype is not uint8.
     """
-    array = _stack(X)
+    is_tensor = hasattr(X, "detach")
+    if isinstance(X, list | tuple) and len(X) and is_array_like(X[0]):
+        array = np.stack([as_array(image) for image in X])
+    else:
+        array = as_array(X)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] != 3):
-        raise ValueError(f"X has shape {array.shape}; valid are {VALID_X}.")
-    # Read as a batch of gray images it would silently have a few rows of three or four pixels.
-    if array.ndim == 3 and array.shape[2] in (3, 4):
+        raise ValueError(f"X has shape {array.shape}; valid are {VALID_X}{hint(array)}")
+    # Read as a batch of gray images it would silently have a few rows of three or four pixels,
+    # or a tensor with its channels first three rows.
+    is_single = array.ndim == 3 and (array.shape[2] in (3, 4) or (is_tensor and len(array) == 3))
+    if is_single:
         raise ValueError(
             f"X has shape {array.shape}, which looks like one color image; pass a batch, such as "
-            "X[np.newaxis]."
+            f"X[np.newaxis]{hint(array)}"
         )
     # Floats may be in [0, 1] or [0, 255], which is not guessed.
     if array.dtype != np.uint8:
@@ -108,36 +144,25 @@ def check_image_array(X: Any, size: tuple[int, int]) -> ImageRows:
     return ImageRows(array, size)
 
 
-def _stack(X: Any) -> NDArray[Any]:
-    """Return X as an array. Raise a ValueError that names a row if shapes differ."""
-    try:
-        return np.asarray(X)
-    except ValueError as error:
-        expected = np.shape(X[0])
-        row = next((row for row, image in enumerate(X) if np.shape(image) != expected), None)
-        if row is None:
-            raise
-        shape = np.shape(X[row])
-        found = f"of shape {shape}" if shape else f"of type {type(X[row]).__name__}"
-        raise ValueError(
-            f"row {row} of X is {found}, row 0 of shape {expected}; valid are {VALID_IMAGES}."
-        ) from error
-
-
 def check_image_paths(
-    X: Any, size: tuple[int, int], on_bad_image: str = "raise", decoding: Decoding = "exact"
+    X: Any,
+    size: tuple[int, int],
+    on_bad_image: str = "raise",
+    decoding: Decoding = "exact",
+    value_range: ValueRange | None = None,
 ) -> FileRows:
-    """Check paths and boxes, without opening a file.
+    """Check paths, images given as objects, and boxes, without opening a file.
 
     Parameters
     ----------
-    X : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
+    X : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths or image objects
         Further columns of a DataFrame are ignored.
     size : (height, width)
-    on_bad_image : {"raise", "warn"}
+    on_bad_image : {"raise", "warn", "keep"}
         With "warn", errors of single rows are recorded in the `unreadable` of the result.
     decoding : {"exact", "scaled"}
-        How files are decoded; see :func:`~skattr._inputs.decoding.read_image`.
+    value_range : (float, float), optional
+        How images are decoded; see :func:`~skattr._inputs.decoding.read_image`.
 
     Raises
     ------
@@ -146,36 +171,42 @@ def check_image_paths(
     InvalidBoxError
         If a box is not made of whole numbers, holds no pixel or starts left of or above the
         image; the row is named.
-    ValueError
-        If X is empty, has a column twice, or only some of the four box columns.
+    TypeError, ValueError
+        If X is empty, has a column twice, or only some of the four box columns; or if an array
+        among the rows is not an image.
     """
     if isinstance(X, pd.DataFrame):
         repeated = X.columns[X.columns.duplicated()].intersection(["path", *BOX_COLUMNS]).tolist()
         if repeated:
             raise ValueError(f"X has the columns {repeated} more than once.")
-    column = X["path"] if isinstance(X, pd.DataFrame) else np.ravel(np.asarray(X, dtype=object))
-    values = column.tolist()
+    values = _row_values(X)
     if not values:
         raise ValueError("X holds no path: found array with 0 sample(s), a minimum of 1 is needed.")
     unreadable: Unreadable = {} if on_bad_image == "warn" else None
-    paths = [_check_path(value, row, unreadable) for row, value in enumerate(values)]
-    boxes = read_boxes(X, paths, unreadable) if isinstance(X, pd.DataFrame) else None
-    return FileRows(paths, boxes, size, unreadable, decoding)
+    sources = [_check_source(value, row, unreadable) for row, value in enumerate(values)]
+    boxes = None
+    if isinstance(X, pd.DataFrame):
+        boxes = read_boxes(X, sources, unreadable)
+    keep_damaged = on_bad_image == "keep"
+    if not keep_damaged:
+        warn_without_simplejpeg(sources)
+    return FileRows(sources, boxes, size, unreadable, decoding, value_range, keep_damaged)
 
 
-def _check_path(value: Any, row: int, unreadable: Unreadable) -> str:
-    """Return a path, or "" for an unreadable row whose value is not a path."""
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(path, str):
-        # reprlib shortens a long bytes object, but not an array or an image.
-        is_scalar = pd.api.types.is_scalar(value)
-        shown = reprlib.repr(value) if is_scalar else f"a value of type {type(value).__name__}"
-        error = ImageReadError(f"{shown} is not a path (a str or path-like).")
+def _check_source(value: Any, row: int, unreadable: Unreadable) -> Source:
+    """Return the source of a row, "" if the row is unreadable and its value is not a path."""
+    try:
+        source = as_source(value)
+    except ImageReadError as error:
         raise_or_record(unreadable, row, error)
         return ""
-    if not os.path.isfile(path):  # Path.is_file raises if the name is too long
-        raise_or_record(unreadable, row, ImageReadError(f"there is no file {path!r}."))
-    return path
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"row {row} of X: {error}") from None
+    if isinstance(source, str) and not os.path.isfile(source):  # Path.is_file: long names raise
+        shown = reprlib.repr(source) if source.startswith("data:") else repr(source)
+        message = f"there is no file {shown}{advise_missing_file(source)}"
+        raise_or_record(unreadable, row, ImageReadError(message))
+    return source
 
 
 def describe(X: Any) -> str:
@@ -203,8 +234,24 @@ def check_same_kind(X: Any, *, is_features: bool) -> None:
     if is_features:
         raise ValueError("X contains images, but the estimator was fitted on 2-D features.")
     raise ValueError(
-        f"The estimator was fitted on images, but X is {describe(X)}; valid are {VALID_IMAGES}."
+        f"The estimator was fitted on images, but X is {describe(X)}{_advice(X)}; valid are "
+        f"{VALID_IMAGES}."
     )
+
+
+def reject_features(X: Any, name: str = "X") -> None:
+    """Raise a ValueError that says how to pass images, if X is of kind "features"."""
+    if infer_kind(X) == "features":
+        raise ValueError(
+            f"{name} contains no images, but is {describe(X)}{_advice(X)}; valid are "
+            f"{VALID_IMAGES}."
+        )
+
+
+def _advice(X: Any) -> str:
+    """Return how to pass X, to follow its description."""
+    advice = advise(X)
+    return "" if advice is None else f": {advice}"
 
 
 def check_features(X: Any) -> None:
@@ -213,10 +260,16 @@ def check_features(X: Any) -> None:
     Only such X is rejected for which scikit-learn's error would be unclear: a single path, image
     or number, bytes, a set, an array of images, or a DataFrame with columns that are not numeric.
     """
-    if isinstance(X, pd.DataFrame):
+    advice = None if isinstance(X, pd.DataFrame) else advise(X)
+    values = _row_values(X)
+    if advice is not None:
+        is_valid = False
+    elif isinstance(X, pd.DataFrame):
         is_valid = X.shape[1] > 0
+    elif values is not None and len(values) and all(value is None for value in values):
+        raise ValueError(f"All {len(values)} rows of X are missing; at least one must be known.")
     elif isinstance(X, list | tuple):
-        is_valid = not (len(X) and isinstance(X[0], bytes))
+        is_valid = True
     elif _is_sequence(X):
         first: Any = next(iter(X), None)
         is_valid = np.ndim(first) == 0 and not isinstance(first, str | bytes)
@@ -224,13 +277,13 @@ def check_features(X: Any) -> None:
         ndim = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         is_valid = isinstance(X, np.ndarray) or ndim == 2
     if not is_valid:
-        raise ValueError(f"X is {describe(X)}; valid are {VALID_X}.")
+        raise ValueError(f"X is {describe(X)}{_advice(X)}; valid are {VALID_X}.")
     if isinstance(X, pd.DataFrame):
         is_numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in X.dtypes]
         text = X.columns[np.logical_not(is_numeric)].tolist()
         if text:
             raise ValueError(
-                f"X has the columns {text}, which are not numeric; valid X: {VALID_X}."
+                f"X has the columns {text}, which are not numeric{_advice(X)}; valid X: {VALID_X}."
             )
 
 

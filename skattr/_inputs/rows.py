@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._inputs.decoding import Box, Decoding, read_image, resize
+from skattr._inputs.deep import ValueRange
+from skattr._inputs.sources import Source, describe_source
 from skattr._inputs.unreadable import Unreadable, raise_or_record
 from skattr._utils.parallel import thread_map
 from skattr.exceptions import ImageReadError, InvalidBoxError
@@ -27,10 +29,14 @@ class Rows(Protocol):
     unreadable : dict of {int: str}, or None
         The reason of each unreadable row found so far. None if X has no such rows, or if they
         are errors.
+    doubtful : dict of {int: str}, or None
+        What is doubtful about rows that could be read: warnings of Pillow, few levels. None once
+        it was reported, or if X is an array.
     """
 
     kind: Kind
     unreadable: Unreadable
+    doubtful: dict[int, str] | None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -52,6 +58,7 @@ class FeatureRows:
     """
 
     kind: Kind = "features"
+    doubtful: dict[int, str] | None = None
 
     def __init__(self, array: NDArray[np.floating[Any]], unreadable: Unreadable = None) -> None:
         self.array = array
@@ -78,6 +85,7 @@ class ImageRows:
 
     kind: Kind = "images"
     unreadable: Unreadable = None
+    doubtful: dict[int, str] | None = None
 
     def __init__(self, array: NDArray[np.uint8], size: tuple[int, int]) -> None:
         self.array = array
@@ -96,11 +104,13 @@ class ImageRows:
 
 
 class FileRows:
-    """Image files, decoded when a batch is taken, on as many threads as torch uses.
+    """Image files and objects, decoded when a batch is taken, on as many threads as torch uses.
 
     Parameters
     ----------
-    paths : list of str, length n
+    sources : list of length n
+        Paths, contents of files, Pillow images and arrays, as
+        :func:`~skattr._inputs.sources.as_source` returns them.
     boxes : ndarray of shape (n, 4), float64, or None
         Crop ``(xmin, ymin, xmax, ymax)`` of each row in pixels of the upright image, 0-based
         and half-open. A row of four NaN means the whole image.
@@ -109,6 +119,8 @@ class FileRows:
         Rows that are known to be unreadable, and the reasons. Callers of :meth:`take_readable`
         add those found later. None means that unreadable rows are errors.
     decoding : {"exact", "scaled"}
+    value_range : (float, float), optional
+    keep_damaged : bool
         See :func:`~skattr._inputs.decoding.read_image`.
     """
 
@@ -116,21 +128,26 @@ class FileRows:
 
     def __init__(
         self,
-        paths: Sequence[str],
+        sources: Sequence[Source],
         boxes: NDArray[np.float64] | None,
         size: tuple[int, int],
         unreadable: Unreadable = None,
         decoding: Decoding = "exact",
+        value_range: ValueRange | None = None,
+        keep_damaged: bool = False,
     ) -> None:
-        self.paths = paths
+        self.sources = sources
         self.boxes = boxes
         self.size = size
         self.unreadable = unreadable
         self.decoding: Decoding = decoding
+        self.value_range = value_range
+        self.keep_damaged = keep_damaged
+        self.doubtful: dict[int, str] | None = {}
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.paths)
+        return len(self.sources)
 
     def take(self, indices: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Decode the images at `indices`: uint8 (len(indices), height, width, 3)."""
@@ -172,18 +189,28 @@ class FileRows:
         rows = indices.tolist()
 
         def decode(position: int) -> ImageReadError | InvalidBoxError | None:
-            row = rows[position]
+            row, messages = rows[position], list[str]()
             try:
                 batch[position] = read_image(
-                    self.paths[row], self.size, self._box(row), self.decoding
+                    self.sources[row],
+                    self.size,
+                    self.box(row),
+                    self.decoding,
+                    value_range=self.value_range,
+                    keep_damaged=self.keep_damaged,
+                    messages=messages,
                 )
             except (ImageReadError, InvalidBoxError) as error:
                 return error
+            if messages and self.doubtful is not None:
+                name = describe_source(self.sources[row])
+                self.doubtful[row] = f"the image {name}: {' '.join(dict.fromkeys(messages))}"
             return None
 
         return batch, thread_map(decode, len(rows))
 
-    def _box(self, row: int) -> Box | None:
+    def box(self, row: int) -> Box | None:
+        """Return the box of a row, None if it has none."""
         if self.boxes is None or np.isnan(self.boxes[row, 0]):
             return None
         xmin, ymin, xmax, ymax = (int(edge) for edge in self.boxes[row])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._utils.warnings import find_stack_level
-from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError
+from skattr.exceptions import BadImageWarning, DatasetWarning, ImageReadError, InvalidBoxError
 
 # The reason of each unreadable row found so far. None means that errors are raised instead.
 Unreadable = dict[int, str] | None
@@ -16,6 +16,7 @@ _N_SHOWN = 3
 
 class _Rows(Protocol):
     unreadable: Unreadable
+    doubtful: dict[int, str] | None
 
     def __len__(self) -> int: ...
 
@@ -56,6 +57,8 @@ def check_any_readable(rows: _Rows) -> None:
 def warn_unreadable(rows: _Rows, consequence: str, n_reported: int = 0) -> None:
     """Warn once, at the caller outside this package, of the unreadable rows.
 
+    A second warning names the rows that could be read, but of which Pillow warned.
+
     Parameters
     ----------
     rows : Rows
@@ -71,6 +74,20 @@ def warn_unreadable(rows: _Rows, consequence: str, n_reported: int = 0) -> None:
             f"{len(new)} of {len(rows)} rows of X are unreadable; {consequence}. "
             f"{_list_reasons(new)}",
             BadImageWarning,
+            stacklevel=find_stack_level(),
+        )
+    _warn_doubtful(rows)
+
+
+def _warn_doubtful(rows: _Rows) -> None:
+    """Warn of the rows that are read but doubtful, once per object `rows`."""
+    doubtful = rows.doubtful
+    if doubtful:
+        rows.doubtful = None  # a fit may read all rows before training, and then again
+        warnings.warn(
+            f"{len(doubtful)} of {len(rows)} rows of X are doubtful, but used. "
+            f"{_list_reasons(doubtful)}",
+            DatasetWarning,
             stacklevel=find_stack_level(),
         )
 

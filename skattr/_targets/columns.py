@@ -16,6 +16,7 @@ from skattr._targets.alignment import (
     take_columns,
 )
 from skattr._targets.codes import UNKNOWN, indicator_block, integer_block, row_blocks
+from skattr._utils.tables import as_pandas
 
 _LARGEST = 255
 _MISSING = "and NaN, None or pandas.NA where it is missing"
@@ -226,6 +227,7 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
         raise ValueError(f"This call requires {what} to be passed, but the target {what} is None.")
     if not pd.api.types.is_scalar(missing_label):
         raise ValueError(f"`missing_label` must be one value, got {missing_label!r}.")
+    y = as_pandas(y)
     if isinstance(y, pd.api.extensions.ExtensionArray | pd.Index):
         y = pd.Series(y)
     is_named = isinstance(y, pd.DataFrame)

@@ -28,11 +28,14 @@ class LoadedBatch(NamedTuple):
         The rows of X in the batch.
     unreadable : dict of {int: str}
         The requested rows that could not be read, with the reason for each.
+    doubtful : dict of {int: str}
+        What is doubtful about some of the rows.
     """
 
     batch: Any
     indices: NDArray[np.intp]
     unreadable: dict[int, str]
+    doubtful: dict[int, str]
 
 
 @dataclass(eq=False)
@@ -89,14 +92,16 @@ class AttributeDataset(Dataset[Any]):
                 values = self._take(indices)
         except (ImageReadError, InvalidBoxError) as error:
             return error
+        known = self.rows.doubtful or {}
+        doubtful = {row: known[row] for row in indices.tolist() if row in known} if known else {}
         tensor = torch.from_numpy(values)
         inputs: Inputs = tensor
         if self.category is not None:
             inputs = tensor, _copy_rows(self.category, indices)
         if self.codes is None or self.weights is None:
-            return LoadedBatch(inputs, indices, unreadable)
+            return LoadedBatch(inputs, indices, unreadable, doubtful)
         targets = _copy_rows(self.codes, indices), _copy_rows(self.weights, indices)
-        return LoadedBatch((inputs, targets), indices, unreadable)
+        return LoadedBatch((inputs, targets), indices, unreadable, doubtful)
 
     def _take(self, indices: NDArray[np.intp]) -> NDArray[Any]:
         if not (self.share_features and isinstance(self.rows, FeatureRows)):

@@ -95,6 +95,8 @@ class BatchLoader:
             for part in batches:
                 if isinstance(part, Exception):
                     raise part
+                if part.doubtful and rows.doubtful is not None:
+                    rows.doubtful.update(part.doubtful)  # from a worker process
                 if isinstance(rows, CachedFileRows):
                     rows.store(part.indices, _images_of(part.batch))
                 if part.unreadable:

@@ -1,1 +1,1 @@
-"""Threads, sorting and warnings, independent of images and labels."""
+"""Threads, sorting, tables and warnings, independent of images and labels."""

@@ -7,6 +7,7 @@ from skattr.datasets._category_images import make_category_images as make_catego
 from skattr.datasets._celeba import load_celeba as load_celeba
 from skattr.datasets._chexpert import load_chexpert as load_chexpert
 from skattr.datasets._image_checks import check_images as check_images
+from skattr.datasets._image_folder import load_image_folder as load_image_folder
 from skattr.datasets._maad_face import load_maad_face as load_maad_face
 from skattr.datasets._pedestrian import load_pedestrian as load_pedestrian
 from skattr.datasets._tags import tags_to_table as tags_to_table
@@ -18,6 +19,7 @@ __all__ = [
     "load_attribute_table",
     "load_celeba",
     "load_chexpert",
+    "load_image_folder",
     "load_maad_face",
     "load_pedestrian",
     "load_vaw",

@@ -1,7 +1,6 @@
 """Find unusable and doubtful images of a dataset before training."""
 
 import contextlib
-import hashlib
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,27 +12,35 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from skattr._inputs.boxes import box_faults
-from skattr._inputs.checks import check_image_paths, infer_kind
-from skattr._inputs.decoding import read_image
+from skattr._inputs.checks import check_image_paths, infer_kind, reject_features
+from skattr._inputs.damage import DamagedImageError
+from skattr._inputs.decoding import open_source, orientation_of, read_image
+from skattr._inputs.deep import FEW, ValueRange, check_value_range, is_deep, levels_used
+from skattr._inputs.pillow_warnings import record_pillow_warnings
 from skattr._inputs.rows import FileRows
+from skattr._inputs.sources import Source, digest_source
 from skattr._targets.alignment import align_rows
 from skattr._targets.columns import read_labels
+from skattr._utils.tables import as_pandas
 from skattr.exceptions import ImageReadError
 
 COLUMNS = ("row", "path", "problem", "severity", "detail")
 SEVERITIES = {
     "missing": "error",
     "truncated": "error",
+    "damaged": "error",
     "not an image": "error",
     "bomb": "error",
     "unreadable": "error",
     "malformed box": "error",
     "zero-area box": "error",
     "outside box": "error",
+    "few levels": "warning",
+    "doubtful": "warning",
     "tiny": "warning",
     "conflicting duplicate": "warning",
     "duplicate": "warning",
@@ -58,7 +65,13 @@ class _Inspection:
 
 
 def check_images(
-    data: Any, *, target: Any = None, min_side: int = 8, n_jobs: int | None = None, verbose: int = 0
+    data: Any,
+    *,
+    target: Any = None,
+    min_side: int = 8,
+    value_range: ValueRange | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
 ) -> pd.DataFrame:
     """Find images of a dataset that are unusable or should be inspected.
 
@@ -67,12 +80,16 @@ def check_images(
 
     Parameters
     ----------
-    data : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths
-        If there are columns ``xmin ymin xmax ymax``, the boxes are checked, too.
+    data : DataFrame with a ``path`` column, Series, sequence or 1-D array of paths or images
+        Images may be given in all forms that the classifier takes. If there are columns
+        ``xmin ymin xmax ymax``, the boxes are checked, too.
     target : array-like of shape (n,) or (n, n_outputs), Series or DataFrame, default=None
         Labels, to find duplicates with conflicting labels.
     min_side : int, default=8
         Images, or crops, with fewer pixels on a side are "tiny".
+    value_range : (float, float), default=None
+        Values of black and white in images of more than 8 bits per sample, as in
+        :class:`~skattr.ImageReading`.
     n_jobs : int, default=None
         Number of threads. None means 1 unless joblib is configured otherwise, -1 all cores.
     verbose : int, default=0
@@ -82,13 +99,17 @@ def check_images(
     -------
     DataFrame
         One row per problem, in the order of `data`, with the columns ``row`` (position in `data`),
-        ``path`` (None if it is missing), ``problem``, ``severity`` and ``detail`` (a sentence).
+        ``path`` (None if it is missing or the image is an object), ``problem``, ``severity`` and
+        ``detail`` (a sentence).
         The problems of each severity are
 
-        - "error": "missing", "truncated", "not an image", "bomb" (more pixels than Pillow
-          decodes), "unreadable" (for another reason), "zero-area box", "outside box" (it exceeds
-          the bounds of its image), "malformed box";
-        - "warning": "tiny"; "duplicate" (file contents and box equal those of an earlier row);
+        - "error": "missing", "truncated", "damaged" (it can be decoded, but not without a complaint
+          of the decoder), "not an image", "bomb" (more pixels than Pillow decodes), "unreadable"
+          (for another reason), "zero-area box", "outside box" (it exceeds the bounds of its image),
+          "malformed box";
+        - "warning": "few levels" (an image of more than 8 bits per sample that uses less than a
+          quarter of its range); "doubtful" (Pillow warned of the file, for example of its EXIF
+          data); "tiny"; "duplicate" (file contents and box equal those of an earlier row);
           "conflicting duplicate" (all rows with equal contents and box, if their known labels
           differ);
         - "note": "converted" (the mode is not RGB), "animated" (the first frame is used), "turned"
@@ -118,18 +139,18 @@ def check_images(
     2    2           not an image    error
     3    3                missing    error
     """
+    data = as_pandas(data)
     data, target = align_rows(data=data, target=target)
-    if infer_kind(data) != "files":
-        raise ValueError(
-            "data has no paths of images; valid are a DataFrame with a 'path' column and "
-            "optional box columns xmin ymin xmax ymax, or a sequence of paths."
-        )
+    reject_features(data, "data")
+    if infer_kind(data) == "pixels":
+        data = list(data)
     _check_side(min_side)
+    check_value_range(value_range)
     # A size of one pixel makes the resize cheap; decoding finds all problems.
-    rows = check_image_paths(data, (1, 1), "warn")
+    rows = check_image_paths(data, (1, 1), "warn", value_range=value_range)
     labels = None if target is None else _labels(target, len(rows))
-    inspections = _inspect_all(rows.paths, n_jobs, verbose)
-    sizes = np.array([inspections[path].size for path in rows.paths])
+    inspections = _inspect_all(rows.sources, value_range, n_jobs, verbose)
+    sizes = np.array([inspection.size for inspection in inspections])
     file_findings = list(_check_files(rows, inspections))
     box_findings = list(_check_boxes(rows, sizes))
     box_findings += _other_unreadable(rows, file_findings + box_findings)
@@ -137,7 +158,8 @@ def check_images(
     is_bad[[row for row, _, _ in box_findings]] = True
     tiny = _tiny(rows, sizes, is_bad, min_side)
     duplicates = _duplicates(rows, inspections, is_bad, labels)
-    return _table([*file_findings, *box_findings, *tiny, *duplicates], rows.paths)
+    paths = [source if isinstance(source, str) else "" for source in rows.sources]
+    return _table([*file_findings, *box_findings, *tiny, *duplicates], paths)
 
 
 def _check_side(min_side: Any) -> None:
@@ -152,35 +174,38 @@ def _labels(target: Any, n_rows: int) -> pd.DataFrame:
     return table.to_frame()
 
 
-def _inspect_all(paths: Sequence[str], n_jobs: int | None, verbose: int) -> dict[str, _Inspection]:
-    """Inspect each distinct file once."""
-    distinct = list(dict.fromkeys(paths))
+def _inspect_all(
+    sources: Sequence[Source], value_range: ValueRange | None, n_jobs: int | None, verbose: int
+) -> list[_Inspection]:
+    """Inspect each distinct file or object once; return one inspection per row."""
+    names = [source if isinstance(source, str) else id(source) for source in sources]
+    distinct = dict(zip(names, sources, strict=True))
     # Not scikit-learn's Parallel: it sets the warning filters, which threads share.
     inspections = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-        delayed(_inspect)(path) for path in distinct
+        delayed(_inspect)(source, value_range) for source in distinct.values()
     )
     bar = tqdm(inspections, total=len(distinct), disable=verbose < 1, unit="image")
-    return dict(zip(distinct, bar, strict=True))
+    by_name = dict(zip(distinct, bar, strict=True))
+    return [by_name[name] for name in names]
 
 
-def _inspect(path: str) -> _Inspection:
-    if not os.path.isfile(path):
-        return _Inspection((("missing", _describe_missing(path)),))
+def _inspect(source: Source, value_range: ValueRange | None) -> _Inspection:
+    if isinstance(source, str) and not os.path.isfile(source):
+        return _Inspection((("missing", _describe_missing(source)),))
+    messages: list[str] = []
     try:
-        read_image(path, (1, 1))
+        with record_pillow_warnings(messages):
+            pixels = read_image(source, None, value_range=value_range)
     except ImageReadError as error:
         return _Inspection(((_problem_of(error), str(error)),))
+    height, width, _ = pixels.shape
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-            orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
-            notes = tuple(_notes(opened, orientation))
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
+        with record_pillow_warnings([]):
+            notes = _notes(source, value_range)
+            notes += [("doubtful", message) for message in dict.fromkeys(messages)]
+            return _Inspection(tuple(notes), (width, height), digest_source(source))
     except Exception as error:  # the file changed since it was decoded
-        return _Inspection((("unreadable", f"cannot read the image {path!r} again: {error}"),))
-    size = (height, width) if orientation in (5, 6, 7, 8) else (width, height)
-    return _Inspection(notes, size, digest)
+        return _Inspection((("unreadable", f"cannot read the image {source!r} again: {error}"),))
 
 
 def _describe_missing(path: str) -> str:
@@ -195,6 +220,8 @@ def _describe_missing(path: str) -> str:
 
 def _problem_of(error: ImageReadError) -> str:
     cause = error.__cause__
+    if isinstance(cause, DamagedImageError):
+        return "damaged"
     if isinstance(cause, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return "bomb"
     if isinstance(cause, UnidentifiedImageError):
@@ -204,27 +231,58 @@ def _problem_of(error: ImageReadError) -> str:
     return "missing" if isinstance(cause, FileNotFoundError) else "unreadable"
 
 
-def _notes(image: Image.Image, orientation: int) -> Iterator[tuple[str, str]]:
+def _notes(source: Source, value_range: ValueRange | None) -> list[tuple[str, str]]:
+    notes: list[tuple[str, str]] = []
+    if isinstance(source, np.ndarray):
+        return notes
+    content, image = open_source(source)
     mode = image.mode
-    if image.has_transparency_data:
-        yield "converted", f"its transparency (mode {mode!r}) is composited on white."
-    elif mode.startswith("I"):
-        yield "converted", f"its gray levels of 16 bits (mode {mode!r}) are scaled to 8."
+    if is_deep(image):
+        notes += _deep_notes(image, content, value_range)
+    elif image.has_transparency_data:
+        notes.append(("converted", f"its transparency (mode {mode!r}) is composited on white."))
     elif mode in ("1", "L"):
-        yield "converted", f"it is gray (mode {mode!r})."
+        notes.append(("converted", f"it is gray (mode {mode!r})."))
     elif mode != "RGB":
-        yield "converted", f"its mode {mode!r} is converted to RGB."
-    if orientation in range(2, 9):
-        yield "turned", f"it is turned upright, by its EXIF orientation {orientation}."
+        notes.append(("converted", f"its mode {mode!r} is converted to RGB."))
+    if isinstance(image, ImageFile.ImageFile) and image.tile and content is not None:
+        image.load()  # the EXIF data may follow the pixels
+    orientation = orientation_of(image)
+    if orientation != 1:
+        turned = f"it is turned upright, by its EXIF orientation {orientation}."
+        notes.append(("turned", turned))
     with contextlib.suppress(Exception):  # further frames, which are not read, may be broken
         if getattr(image, "is_animated", False):
-            yield "animated", "its first frame is used."
+            notes.append(("animated", "its first frame is used."))
+    return notes
 
 
-def _check_files(rows: FileRows, inspections: dict[str, _Inspection]) -> Iterator[Finding]:
-    for row, path in enumerate(rows.paths):
-        for problem, detail in inspections[path].findings:
-            if not path and rows.unreadable:  # the value of the row is not a path
+def _deep_notes(
+    image: Image.Image, content: bytes | None, value_range: ValueRange | None
+) -> Iterator[tuple[str, str]]:
+    used = levels_used(image, content, value_range)
+    (lowest, highest), (low, high), n_levels = used.values, used.scale, used.n_levels
+    scaled = (
+        f"its samples (mode {image.mode!r}) have more than 8 bits: values from {low:g} to {high:g} "
+        f"are scaled to 0 to 255; {lowest:g} to {highest:g} are used, {n_levels} of 256 levels."
+    )
+    if used.is_transparent:
+        scaled = f"{scaled[:-1]}; its transparency is composited on white."
+    yield "converted", scaled
+    if highest - lowest < FEW * (high - low):
+        yield (
+            "few levels",
+            f"its values from {lowest:g} to {highest:g} become {n_levels} of 256 levels; if they "
+            "are the range of the dataset, set value_range of ImageReading.",
+        )
+
+
+def _check_files(rows: FileRows, inspections: Sequence[_Inspection]) -> Iterator[Finding]:
+    for row, (source, inspection) in enumerate(zip(rows.sources, inspections, strict=True)):
+        for problem, detail in inspection.findings:
+            if (
+                isinstance(source, str) and not source and rows.unreadable
+            ):  # the value of the row is not a path
                 detail = rows.unreadable[row]
             yield row, problem, detail
 
@@ -269,14 +327,14 @@ def _tiny(
 
 def _duplicates(
     rows: FileRows,
-    inspections: dict[str, _Inspection],
+    inspections: Sequence[_Inspection],
     is_bad: NDArray[np.bool_],
     labels: pd.DataFrame | None,
 ) -> Iterator[Finding]:
     # Two crops of a file are not duplicates, so the box is part of the key.
     groups: dict[tuple[bytes, bytes], list[int]] = {}
-    for row, path in enumerate(rows.paths):
-        digest = inspections[path].digest
+    for row, inspection in enumerate(inspections):
+        digest = inspection.digest
         if digest is not None and not is_bad[row]:
             is_whole = rows.boxes is None or np.isnan(rows.boxes[row, 0])
             box = b"" if is_whole or rows.boxes is None else rows.boxes[row].tobytes()

@@ -6,15 +6,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 from sklearn.utils import _safe_indexing, check_random_state
 
 from skattr._inputs.checks import check_image_array, check_image_paths, infer_kind
-from skattr._inputs.decoding import read_image
+from skattr._inputs.decoding import read_image, resize
 from skattr._inputs.rows import FileRows
 from skattr._targets.alignment import align_rows
 from skattr._targets.encoder import UNKNOWN, is_binary
 from skattr._utils.parameters import AT_LEAST_1
+from skattr._utils.tables import as_pandas
 from skattr.inspection import _style as style
 from skattr.inspection._keywords import artist_options, image_options
 from skattr.inspection._predictions import (
@@ -31,7 +31,6 @@ _SIDE = 320  # pixels to which the longer side of an image file is reduced; the 
 _CELL, _TOP, _PITCH = 1.7, 0.35, 0.125  # inches: an image, the legend, a line of a caption
 _MARK: dict[str, Any] = {"linestyle": "none", "markersize": 6}
 _MARKS = (("correct", "$✓$", style.RIGHT), ("wrong: predicted (true)", "$✗$", style.WRONG))
-_ROTATED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
 @dataclass(eq=False, repr=False)
@@ -129,8 +128,9 @@ class GalleryDisplay:
         y_true, y_pred : array-like of shape (n,) or (n, L), Series or DataFrame
             True and predicted labels. Rows without a known label are left out.
         X : array-like of shape (n, height, width) or (n, height, width, 3), uint8; or paths
-            Paths are a sequence, or a DataFrame with a "path" column and optional box columns.
-            Only the images that are drawn are opened.
+            Paths, or images in any other form that AttributeClassifier takes, are a sequence, or
+            a DataFrame with a "path" column and optional box columns. Only the images that are
+            drawn are opened. Damaged images are shown as they are decoded.
         order : {"worst", "best", "random"}, default="worst"
             "worst" and "best" sort by the share of known labels that are predicted wrongly.
         n_images : int, default=12
@@ -290,6 +290,7 @@ def _label_text(label: Any, is_yes_no: bool) -> str:
 
 def _images(X: Any, rows: Array) -> list[Array]:
     """Return the images in some rows of X."""
+    X = as_pandas(X)
     kind = infer_kind(X)
     if kind == "pixels":
         array = check_image_array(X, (1, 1)).array
@@ -302,24 +303,7 @@ def _images(X: Any, rows: Array) -> list[Array]:
 
 def _read(files: FileRows, row: int) -> Array:
     """Read an image or its crop, keeping the aspect ratio."""
-    box = None
-    if files.boxes is not None and not np.isnan(files.boxes[row, 0]):
-        xmin, ymin, xmax, ymax = (int(edge) for edge in files.boxes[row])
-        box = (xmin, ymin, xmax, ymax)
-        width, height = xmax - xmin, ymax - ymin
-    else:
-        width, height = _size_of(files.paths[row])
+    image = read_image(files.sources[row], None, files.box(row), keep_damaged=True)
+    height, width, _ = image.shape
     scale = min(1.0, _SIDE / max(width, height))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    return read_image(files.paths[row], size, box)
-
-
-def _size_of(path: str) -> tuple[int, int]:
-    """Return the width and the height of the upright image; (1, 1) if it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            is_rotated = image.getexif().get(ExifTags.Base.Orientation, 1) in _ROTATED
-    except Exception:  # `read_image` raises for this file, with an error that names the path
-        return 1, 1
-    return (height, width) if is_rotated else (width, height)
+    return resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))

@@ -37,7 +37,7 @@ def written(name, folder, rng):
 def test_every_loader_is_here():
     """Every loader of a folder is in these tests."""
     loaders = {name for name in datasets.__all__ if name.startswith("load_")}
-    assert loaders == {*LOADERS, "load_attribute_table"}
+    assert loaders == {*LOADERS, "load_attribute_table", "load_image_folder"}
 
 
 @each_loader

@@ -77,7 +77,7 @@ def test_odd_files_have_notes(hostile, report):
     assert found["gray.png"] == {"converted": "it is gray (mode 'L')."}
     assert "transparency (mode 'RGBA')" in found["rgba.png"]["converted"]
     assert found["one pixel.png"] == {"tiny": "the image is 1 pixels wide and 1 high."}
-    assert "16 bits" in found["16 bit.png"]["converted"]
+    assert "65535 are scaled to 0 to 255; 0 to 65535 are used" in found["16 bit.png"]["converted"]
     assert "mode 'CMYK'" in found["cmyk.jpg"]["converted"]
     assert "transparency (mode 'P')" in found["palette.png"]["converted"]
     assert "first" in found["animated.gif"]["animated"]
@@ -251,12 +251,10 @@ def test_one_attribute(files, kind):
 # --- what a user may do wrong, and what must not happen ---------------------------------------
 
 
-@pytest.mark.parametrize(
-    "data", [np.zeros((2, 3)), np.zeros((2, 4, 4, 3), np.uint8), None, [], pd.DataFrame({"a": [1]})]
-)
-def test_data_without_paths(data):
-    """Arrays and tables without a column of paths are errors that name what is valid."""
-    with pytest.raises(ValueError, match="data has no paths.*'path' column"):
+@pytest.mark.parametrize("data", [np.zeros((2, 3)), None, [], pd.DataFrame({"a": [1]})])
+def test_data_without_images(data):
+    """Features and tables without a column of paths are errors that name what is valid."""
+    with pytest.raises(ValueError, match="data contains no images.*'path' column"):
         check_images(data)
 
 

@@ -15,11 +15,13 @@ from skattr._inputs.unreadable import (
     unreadable_rows,
     warn_unreadable,
 )
-from skattr.exceptions import BadImageWarning, ImageReadError, InvalidBoxError
+from skattr.exceptions import BadImageWarning, DatasetWarning, ImageReadError, InvalidBoxError
 
 
 class Rows(SimpleNamespace):
     """Some rows of X."""
+
+    doubtful = None
 
     def __len__(self):
         return self.n
@@ -81,3 +83,17 @@ def test_rejects_x_without_a_readable_row():
     with pytest.raises(ImageReadError, match=r"All 2 rows .* row 0 of X: a; row 1"):
         check_any_readable(rows)
     check_any_readable(Rows(n=3, unreadable=rows.unreadable))
+
+
+def test_doubtful_rows_are_named_once():
+    """Rows that are used although they are doubtful have a warning of their own, and only one."""
+    rows = Rows(n=4, unreadable={3: "gone"}, doubtful={2: "the image 'b': odd EXIF data."})
+    with pytest.warns() as caught:
+        warn_unreadable(rows, "they are skipped")
+    assert [one.category for one in caught] == [BadImageWarning, DatasetWarning]
+    assert str(caught[1].message) == (
+        "1 of 4 rows of X are doubtful, but used. row 2 of X: the image 'b': odd EXIF data."
+    )
+    with pytest.warns(BadImageWarning) as caught:
+        warn_unreadable(rows, "they are skipped")
+    assert len(caught) == 1

@@ -20,7 +20,7 @@ def test_a_batch_holds_the_requested_rows(images, labels):
     rows = ImageRows(images, (12, 10))
     dataset = AttributeDataset(rows, np.arange(1, 24, 2), *labels)
     assert len(dataset) == 12
-    (inputs, (codes, weights)), indices, _ = dataset[np.array([3, 0, 3])]
+    (inputs, (codes, weights)), indices, *_ = dataset[np.array([3, 0, 3])]
     expected = [7, 1, 7]
     assert indices.tolist() == expected
     np.testing.assert_array_equal(inputs, images[expected])
@@ -50,7 +50,7 @@ def test_the_category_is_an_input(images, labels):
     """With a category, the inputs are pairs of images and categories of the same rows."""
     category = np.arange(24) % 5
     dataset = AttributeDataset(ImageRows(images, (12, 10)), np.arange(24), *labels, category)
-    (inputs, (codes, _)), indices, _ = dataset[np.array([4, 20])]
+    (inputs, (codes, _)), indices, *_ = dataset[np.array([4, 20])]
     np.testing.assert_array_equal(inputs[0], images[indices])
     np.testing.assert_array_equal(inputs[1], category[indices])
     np.testing.assert_array_equal(codes, labels[0][indices])
@@ -61,7 +61,7 @@ def test_every_batch_has_its_own_memory(images, labels):
     dataset = AttributeDataset(ImageRows(images, (12, 10)), np.arange(24), *labels)
     parts = list(BatchLoader(dataset, 5, torch.Generator().manual_seed(0)).read())
     assert len(parts) == 5
-    for (inputs, (codes, weights)), indices, _ in parts:
+    for (inputs, (codes, weights)), indices, *_ in parts:
         np.testing.assert_array_equal(inputs, images[indices])
         np.testing.assert_array_equal(codes, labels[0][indices])
         np.testing.assert_array_equal(weights, labels[1][indices])

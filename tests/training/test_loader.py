@@ -144,7 +144,7 @@ def test_unreadable_files_are_skipped(files, images, labels, num_workers, is_shu
     dataset = AttributeDataset(rows, np.arange(24), *labels)
     generator = seeded(3) if is_shuffled else None
     parts = list(BatchLoader(dataset, 4, generator, num_workers=num_workers).read())
-    for (inputs, (codes, _)), indices, _ in parts:
+    for (inputs, (codes, _)), indices, *_ in parts:
         np.testing.assert_array_equal(inputs, images[indices])
         np.testing.assert_array_equal(codes, labels[0][indices])
         assert len(indices) > int(is_shuffled)
