@@ -62,7 +62,8 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         "auto" (CUDA if available, else the CPU) or a torch device such as "cuda:1".
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         Type that the network computes in; "auto" is float32 on the CPU, with bfloat16 products on
-        CUDA. Features are always float32.
+        GPUs that have bfloat16. Features are always float32; those that the network computed in
+        bfloat16 have its eight significant bits, unless they are means of a map.
     images : ImageReading or {"exact", "scaled"}, default=None
         Decoding of image files; a string is the `decoding` of :class:`ImageReading`. With
         ``ImageReading(on_bad_image="warn")`` the features of images that cannot be read are NaN,

@@ -177,7 +177,9 @@ class TrainingOptions(ParameterObject):
         that compare the rows of a batch.
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         Type to compute in. "auto" computes 2-D features in their own type, and images in float32
-        on the CPU and with bfloat16 products on CUDA.
+        on the CPU and with bfloat16 products on GPUs that have bfloat16 (not those that emulate
+        it). With bfloat16 the backbone computes in it; weights, branches, loss and outputs are
+        float32. Prediction follows the device it runs on, not that of training.
     compile : bool, default=False
         Compile the network with `torch.compile`.
 

@@ -141,7 +141,7 @@ def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) 
         _check_options_for_features(config, backbone)
     device = resolve_device(config.device)
     feature_type = None if features is None else features.dtype
-    dtype, autocast = resolve_dtypes(resolve_precision(config.precision, device, feature_type))
+    dtype, _ = resolve_dtypes(resolve_precision(config.precision, device, feature_type))
     name = config.optimizer
     optimizer = OPTIMIZERS[name] if isinstance(name, str) else name
     return {
@@ -169,7 +169,6 @@ def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) 
         "verbose": int(config.verbose > 1),
         "callbacks": _callbacks(config, optimizer, n_train),
         "config": config,
-        "autocast": autocast,
     }
 
 

@@ -38,6 +38,8 @@ def resolve_precision(
 ) -> str:
     """Return the precision for "auto": that of 2-D features, else bfloat16 on CUDA.
 
+    A GPU that only emulates bfloat16, which is slower than float32, computes in float32.
+
     Parameters
     ----------
     precision : {"auto", "float32", "float64", "bfloat16"}
@@ -47,14 +49,22 @@ def resolve_precision(
 
     Examples
     --------
-    >>> resolve_precision("auto", "cpu"), resolve_precision("auto", "cuda:1")
+    >>> resolve_precision("auto", "cpu"), resolve_precision("bfloat16", "cpu")
     ('float32', 'bfloat16')
     """
     if precision != "auto":
         return precision
     if feature_type is not None:
         return str(feature_type)
-    return "bfloat16" if is_cuda(device) else "float32"
+    return "bfloat16" if is_cuda(device) and _has_bfloat16(device) else "float32"
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether a CUDA device computes in bfloat16 itself."""
+    # torch asks the current device, so `device` is made current.
+    is_there = torch.cuda.is_available()
+    with torch.cuda.device(device) if is_there else contextlib.nullcontext():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def resolve_dtypes(precision: str) -> tuple[torch.dtype, torch.dtype | None]:

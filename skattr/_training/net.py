@@ -36,8 +36,6 @@ class AttributeNet(TrainStepNet):
         The settings that skorch has no parameter for: `augment`, `ema_decay`, `clip_norm`,
         `accumulate`, `freeze`, `unfreeze_every`, `layer_decay`, `num_workers` and `seed`. The
         others are read from skorch's parameters (`lr`, `batch_size`, `module__backbone`, ...).
-    autocast : torch.dtype, optional
-        Type of matrix products and convolutions, if not that of the parameters.
     batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
         the device.
@@ -53,13 +51,11 @@ class AttributeNet(TrainStepNet):
         self,
         *args: Any,
         config: TrainingConfig,
-        autocast: torch.dtype | None = None,
         batch_history: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"train_split": None, **kwargs})
         self.config = config
-        self.autocast = autocast
         self.batch_history = batch_history
 
     @property

@@ -133,7 +133,11 @@ class _LayerFeatures(nn.Module):
             self.model(x)
         except _LayerReached as reached:
             values = reached.args[0]
-            return values.mean(self.axes) if self.axes else values
+            if not self.axes:
+                return values
+            # A mean that is rounded to bfloat16 would be the same for many images.
+            half = values.dtype in (torch.bfloat16, torch.float16)
+            return values.mean(self.axes, dtype=torch.float32 if half else None)
         return None
 
 

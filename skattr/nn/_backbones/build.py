@@ -36,7 +36,12 @@ class GlobalPooling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features (n, C)."""
-        return features.mean(dim=tuple(range(2, features.ndim))) if features.ndim > 2 else features
+        if features.ndim <= 2:
+            return features
+        # A mean that is rounded to bfloat16 would be the same for many images.
+        half = features.dtype in (torch.bfloat16, torch.float16)
+        dtype = torch.float32 if half else None
+        return features.mean(dim=tuple(range(2, features.ndim)), dtype=dtype)
 
 
 def build_image_backbone(
