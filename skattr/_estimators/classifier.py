@@ -23,6 +23,7 @@ from skattr._estimators.data import (
     warn_no_label,
 )
 from skattr._estimators.fitting import fit_net, partial_fit_net
+from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.prediction import AttributePredictor
 from skattr._multioutput.constraints import get_constraints
@@ -213,9 +214,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     of an :class:`ImageEmbedder`, with one pass through the backbone.
 
     Prediction uses the batch size that is fastest, and halves it where memory runs out.
-    Predictions of a row do not depend on the other rows, up to rounding. `image_size`, `images`,
-    `batch_size`, `verbose`, `transform_output` and the `ordinal_predict` of `branches` are read
-    in prediction, and may be changed after `fit`.
+    Predictions of a row do not depend on the other rows, up to rounding. Parameters that are
+    changed after `fit` do not change predictions. `transform_output`, `verbose` and, of `images`,
+    `on_bad_image` and `num_workers` take effect without another `fit`.
 
     References
     ----------
@@ -314,36 +315,45 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
 
         It is called last and cannot fail, so that a fit that fails leaves the last one whole.
         """
-        self._kind = data.kind
-        self.net_ = net
-        self.history_ = [
+        history = [
             {key: row[key] for key in ("epoch", "train_loss", "valid_loss", "dur") if key in row}
             for row in net.history
         ]
-        self.n_iter_ = len(self.history_)
-        optional = {
+        fitted = {
+            "_kind": data.kind,
+            "_ordinal_predict": resolve(Branches, self.branches).ordinal_predict,
+            "history_": history,
+            "n_iter_": len(history),
             "n_features_in_": data.kind.n_features,
             "feature_names_in_": data.kind.feature_names,
             "categories_": data.categories,
         }
-        for name, value in optional.items():
-            self.__dict__.pop(name, None)
-            if value is not None:
-                setattr(self, name, value)
-        return self._store_outputs(data.encoder, constraints)
+        return self._store_outputs(net, data.encoder, constraints, fitted)
 
     def _store_outputs(
-        self, encoder: AttributeEncoder, constraints: LogicalConstraints | None
+        self,
+        net: AttributeNet,
+        encoder: AttributeEncoder,
+        constraints: LogicalConstraints | None,
+        others: Mapping[str, Any],
     ) -> Self:
-        self._constraints = constraints
-        self.encoder_ = encoder
-        self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = encoder.output_names_
-        self.attribute_kinds_ = encoder.kinds_
         # scikit-learn's scorers assume that the classes of a single output are sorted; with
         # several outputs the classes of an ordinal attribute are in the order of its levels.
         is_single = encoder.n_outputs_ == 1
-        self.classes_ = np.sort(encoder.classes_[0]) if is_single else encoder.classes_
+        state = {
+            **self.__dict__,
+            **others,
+            "net_": net,
+            "_constraints": constraints,
+            "encoder_": encoder,
+            "n_outputs_": encoder.n_outputs_,
+            "output_names_": encoder.output_names_,
+            "attribute_kinds_": encoder.kinds_,
+            "classes_": np.sort(encoder.classes_[0]) if is_single else encoder.classes_,
+        }
+        absent = [name for name in others if state[name] is None]
+        # One assignment: Ctrl-C cannot leave the attributes of two fits.
+        self.__dict__ = {name: value for name, value in state.items() if name not in absent}
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -444,8 +454,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         new = type(self)(**params).fit(features, y, sample_weight, label_weight)
         encoder = merge_encoders(self.encoder_, new.encoder_)
         constraints = get_constraints(self, encoder)
-        self._network.grow(new._network.branches)
-        return self._store_outputs(encoder, constraints)
+        net = self.net_.with_branches(new._network.branches)
+        return self._store_outputs(net, encoder, constraints, {})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(

@@ -31,6 +31,7 @@ from skattr._inputs.checks import (
     find_nan_rows,
     infer_kind,
 )
+from skattr._inputs.decoding import Decoding
 from skattr._inputs.rows import FeatureRows, FileRows, Rows
 from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
 from skattr._targets.encoder import AttributeEncoder
@@ -47,19 +48,25 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class InputKind:
-    """Kind of X that a classifier is fitted on; the defaults are those of images.
+    """Kind of X that a classifier is fitted on, and how it is read.
 
     Attributes
     ----------
     dtype : dtype or None
-        Type that 2-D features are computed in.
+        Type that 2-D features are computed in; None for images.
     n_features : int or None
     feature_names : ndarray of shape (n_features,), object, or None
+    image_size : (height, width) or None
+        Size of images; None for 2-D features.
+    decoding : {"exact", "scaled"}
+        Decoding of image files.
     """
 
     dtype: np.dtype[Any] | None = None
     n_features: int | None = None
     feature_names: NDArray[np.object_] | None = None
+    image_size: tuple[int, int] | None = None
+    decoding: Decoding = "exact"
 
 
 @dataclass(frozen=True)
@@ -135,12 +142,16 @@ def check_X(
     if fitted is not None:
         check_same_kind(X, is_features=fitted.dtype is not None)
     if kind != "features":
-        size = check_image_size(classifier.image_size)
-        rows = check_images(X, size, images.on_bad_image, images.decoding)
+        used = fitted
+        if used is None:
+            size = check_image_size(classifier.image_size)
+            used = InputKind(image_size=size, decoding=images.decoding)
+        assert used.image_size is not None
+        rows = check_images(X, used.image_size, images.on_bad_image, used.decoding)
         # The cache lives for one fit: a prediction decodes each file once anyway.
         if fitted is None and images.cache == "memory" and isinstance(rows, FileRows):
             rows = CachedFileRows(rows)
-        return rows, category, InputKind()
+        return rows, category, used
     check_features(X)
     # validate_data writes n_features_in_ and feature_names_in_ to the estimator. In `fit` it gets
     # a copy, so that a fit that fails later leaves the last fitted state whole.

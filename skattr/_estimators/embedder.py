@@ -21,7 +21,7 @@ from skattr._cache.keys import image_keys
 from skattr._estimators.options import AT_LEAST_1, ImageReading, TrainingOptions, as_object, resolve
 from skattr._estimators.parameters import NestedParameters, check_image_size, random_generator
 from skattr._inputs.checks import VALID_IMAGES, check_images, describe, infer_kind
-from skattr._inputs.decoding import PREPROCESSING
+from skattr._inputs.decoding import PREPROCESSING, Decoding
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
 from skattr._training.dataset import AttributeDataset
@@ -112,6 +112,10 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     features that were computed first; they are bit-identical to those without a cache if the
     cache was empty and X has no image twice.
 
+    Parameters that are changed after `fit` do not change the features. `batch_size`, `device`,
+    `cache`, `cache_key`, `verbose` and, of `images`, `on_bad_image` and `num_workers` take effect
+    without another `fit`.
+
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
@@ -194,7 +198,13 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             If weights can be neither found nor downloaded, or the cache cannot be used.
         """
         size = check_image_size(self.image_size)
-        self._rows(X, size)
+        images = resolve(ImageReading, self.images)
+        self._rows(X, size, images.decoding)
+        if self.cache is not None and self.weights is None and self.random_state is None:
+            raise ValueError(
+                "cache needs features that can be computed again: set random_state to an int, or "
+                "set weights. (For a callable that brings its own weights, any int will do.)"
+            )
         store = self._store()
         network = FrozenNetwork(
             self.backbone,
@@ -203,14 +213,19 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             image_size=size,
             seed=int(random_generator(self.random_state).integers(2**31)),
         )
-        description = self._description(network)
+        description = self._description(network, images.decoding, self.precision)
         n_features = None if store is None else store.n_features(_digest(description))
         if n_features is None:
             n_features = network.build().n_features
             if store is not None:
                 store.register(_digest(description), description, n_features)
-        self._network = network
-        self.n_features_out_ = n_features
+        # One assignment: Ctrl-C cannot leave the attributes of two fits.
+        self.__dict__ |= {
+            "_network": network,
+            "_decoding": images.decoding,
+            "_precision": self.precision,
+            "n_features_out_": n_features,
+        }
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -232,7 +247,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             were computed before it stay in the cache.
         """
         check_is_fitted(self)
-        rows = self._rows(X, self._network.image_size)
+        rows = self._rows(X, self._network.image_size, self._decoding)
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
         store = self._store()
         if store is None:
@@ -262,7 +277,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         stem = f"{_name(self._network.backbone)}_{self._network.layer}"
         return np.array([f"{stem}_{j}" for j in range(self.n_features_out_)], dtype=object)
 
-    def _rows(self, X: Any, size: tuple[int, int]) -> ImageRows | FileRows:
+    def _rows(self, X: Any, size: tuple[int, int], decoding: Decoding) -> ImageRows | FileRows:
         """Check X, without opening a file."""
         images = resolve(ImageReading, self.images)
         if images.cache is not None:
@@ -274,11 +289,12 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             raise ValueError(
                 f"X contains no images, but is {describe(X)}; valid are {VALID_IMAGES}."
             )
-        return check_images(X, size, images.on_bad_image, images.decoding)
+        return check_images(X, size, images.on_bad_image, decoding)
 
     def _fill_store(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> dict[int, bytes]:
         """Compute and store the features that the store lacks; return the key of each row."""
-        network = _digest(self._description(self._network))
+        description = self._description(self._network, self._decoding, self._precision)
+        network = _digest(description)
         get_keys = partial(image_keys, rows, network, self.cache_key)
         readable = readable_rows(rows).tolist()
         keys = dict(zip(readable, get_keys(readable), strict=True))
@@ -327,7 +343,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     ) -> Generator[tuple[NDArray[np.intp], Callable[[Any], NDArray[np.float32]]], None, None]:
         """Yield the rows of each batch, and a function that embeds the images at some positions."""
         device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
+        precision = resolve_precision(self._precision, device)
         if not len(indices):
             return
         self._network.build()
@@ -345,25 +361,18 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
                 bar.update(len(part.indices))
 
     def _store(self) -> EmbeddingStore | None:
-        if self.cache is None:
-            return None
-        if self.weights is None and self.random_state is None:
-            raise ValueError(
-                "cache needs features that can be computed again: set random_state to an int, or "
-                "set weights. (For a callable that brings its own weights, any int will do.)"
-            )
-        return EmbeddingStore(self.cache)
+        return None if self.cache is None else EmbeddingStore(self.cache)
 
-    def _description(self, network: FrozenNetwork) -> str:
+    def _description(self, network: FrozenNetwork, decoding: str, precision: str) -> str:
         """Describe all that features depend on, except the image."""
         parts = {
             "backbone": _name(network.backbone),
             "identity": network.identity,
             "layer": network.layer,
             "image_size": network.image_size,
-            "precision": resolve_precision(self.precision, resolve_device(self.device)),
+            "precision": resolve_precision(precision, resolve_device(self.device)),
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
-            "decoding": as_object(ImageReading, self.images).decoding,
+            "decoding": decoding,
         }
         return json.dumps(parts, sort_keys=True)
 

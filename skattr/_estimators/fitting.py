@@ -24,11 +24,12 @@ from skattr._estimators.parameters import (
 )
 from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
-from skattr._inputs.rows import FeatureRows, Rows
+from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import warn_unreadable
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
+from skattr._training.integrity import restoring
 from skattr._training.net import AttributeNet
 from skattr.nn import BranchLayout
 
@@ -41,7 +42,7 @@ def fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
     """Train a network, which starts from that of the previous fit with ``warm_start=True``."""
     usable = _usable_rows(classifier, data)
     rng = random_generator(classifier.random_state)
-    config = _config(classifier, data.rows, seed=int(rng.integers(2**31)))
+    config = _config(classifier, data, seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
     train, validation = _split(usable, data.weights, share, rng)
     problem = make_problem(classifier, data, train)
@@ -65,14 +66,17 @@ def partial_fit_net(classifier: AttributePredictor, data: TrainingData) -> Attri
     net = _start(classifier, data, problem, "partial_fit")
     # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
     # weights. Later calls keep the net, and with it the momentum.
-    if net is None or not net.streams:
+    continued = net if net is not None and net.streams else None
+    if continued is None:
         seed = int(random_generator(classifier.random_state).integers(2**31))
-        config = _config(classifier, data.rows, seed)
+        config = _config(classifier, data, seed)
         config = replace(config, lr_schedule=None, max_epochs=1, patience=None)
         net = build_net(config, problem, len(usable), net)
         net.streams = True
-    train_net(net, problem, usable)
-    warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
+    assert net is not None
+    with restoring(continued):
+        train_net(net, problem, usable)
+        warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
     return net
 
 
@@ -128,7 +132,7 @@ def _split(
     return np.delete(usable, held_out), usable[np.sort(held_out)]
 
 
-def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingConfig:
+def _config(classifier: AttributePredictor, data: TrainingData, seed: int) -> TrainingConfig:
     """Return the parameters that decide how the network is built and trained."""
     branches = resolve(Branches, classifier.branches)
     augment = augmentation_settings(classifier.augment)
@@ -140,10 +144,10 @@ def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingCo
         backbone=classifier.backbone,
         weights=classifier.weights,
         branch_hidden=branches.hidden,
-        image_size=check_image_size(classifier.image_size),
+        image_size=data.kind.image_size or check_image_size(classifier.image_size),
         augment=ImageAugmenter(**augment) if isinstance(augment, dict) else augment,
         optimizer=classifier.optimizer,
-        lr=_AUTO_LR[rows.kind] if classifier.lr == "auto" else float(classifier.lr),
+        lr=_AUTO_LR[data.rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
         batch_size=classifier.batch_size,
         max_epochs=classifier.max_epochs,

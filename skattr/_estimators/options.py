@@ -104,8 +104,8 @@ class Branches(ParameterObject):
 class ImageReading(ParameterObject):
     """How image files are read.
 
-    The parameters are also read in prediction, and may be changed after `fit`, for example to use
-    other `num_workers` on another machine.
+    Prediction decodes files as `fit` did. `on_bad_image` and `num_workers` may be changed after
+    `fit`, for example on another machine.
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from skattr._training.augmentation import ImageAugmenter
 from skattr._training.callbacks import ProgressBar
 from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr._training.devices import resolve_device, resolve_dtypes, resolve_precision
+from skattr._training.integrity import check_converged
 from skattr._training.loader import BatchIndexSampler
 from skattr._training.net import AttributeNet
 from skattr.nn import MultiBranchNetwork
@@ -69,12 +70,20 @@ def train_net(net: AttributeNet, problem: TrainingProblem, rows: NDArray[np.intp
         Its branches have the problem's layout.
     problem : TrainingProblem
     rows : ndarray of int
+
+    Raises
+    ------
+    DivergedError
+        If a loss, a weight or an output is not finite.
     """
     branches: Any = net.module_.branches
     size = getattr(problem.rows, "size", None)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
-    with naming_size, branches.preserve_attributes(problem.untrained):
-        net.partial_fit(problem.dataset(rows))
+    with naming_size:
+        with branches.preserve_attributes(problem.untrained):
+            net.partial_fit(problem.dataset(rows))
+        check_converged(net, net.first_rows_)
+    del net.first_rows_
 
 
 def build_net(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skattr._training.devices import resolve_dtypes
 from skattr._training.inference import BatchHalver, make_forward, max_images_at_once
 from skattr._training.seeds import seed_of
+from skattr.exceptions import DivergedError
 from skattr.nn._backbones.torchvision import check_names, naming_image_size
 from skattr.nn._batchnorm_folding import with_folded_batchnorm
 from skattr.nn._embedding import (
@@ -109,6 +110,11 @@ class FrozenNetwork:
         Returns
         -------
         ndarray of shape (n, n_features), float32
+
+        Raises
+        ------
+        DivergedError
+            If a feature is not finite.
         """
         dtype, autocast = resolve_dtypes(precision)
         target = torch.device(device)
@@ -118,6 +124,12 @@ class FrozenNetwork:
         with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
             features = BatchHalver(forward, max_images_at_once(size, target))(images)
         result: NDArray[np.float32] = features.float().cpu().numpy()
+        is_finite = np.isfinite(result).all(axis=1)
+        if not is_finite.all():
+            raise DivergedError(
+                f"The features of {int((~is_finite).sum())} image(s) are not finite: the weights "
+                f"of backbone={self.backbone!r} are not, or their products overflow."
+            )
         return result
 
     def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:

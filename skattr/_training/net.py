@@ -1,5 +1,6 @@
 """The skorch net and its training loop."""
 
+import copy
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +20,10 @@ from skattr._training.loader import BatchLoader
 from skattr._training.seeds import seed_of
 from skattr._training.steps import TrainingGenerators, TrainStepNet
 from skattr.exceptions import DivergedError, ImageReadError
+from skattr.nn._branches import FusedBranches
 from skattr.nn._random import make_generators, use_generators
+
+_N_ROWS_CHECKED = 8  # rows whose outputs are checked after a training
 
 
 class AttributeNet(TrainStepNet):
@@ -44,6 +48,7 @@ class AttributeNet(TrainStepNet):
     module_: Any
     freezing_: Freezing
     epochs_before_ = 0
+    first_rows_: tuple[torch.Tensor, ...]
     streams = False  # whether it was built for partial_fit
     cuda_dependent_attributes_ = ["average_"]
 
@@ -138,6 +143,8 @@ class AttributeNet(TrainStepNet):
         self.epoch_sums_ = 0
         n_batches = 0
         for batch in iterator:
+            if training and not n_batches:
+                self.first_rows_ = _first_rows(batch)
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
             if self.batch_history:
@@ -216,6 +223,16 @@ class AttributeNet(TrainStepNet):
             network=make_generators(self.device, self._seed_of("dropout")) if draws else (),
         )
 
+    def with_branches(self, branches: FusedBranches) -> "AttributeNet":
+        """Return a net that has further branches, and shares all else with this one."""
+        net = type(self).__new__(type(self))
+        net.__dict__.update(self.__dict__)
+        module = copy.copy(self.module_)
+        module._modules = dict(module._modules)
+        module.grow(branches)
+        net.__dict__["module_"] = module
+        return net
+
     def release_training_state(self) -> None:
         """Drop the state that only training needs, so that pickles are as large as the weights.
 
@@ -230,6 +247,12 @@ class AttributeNet(TrainStepNet):
                 callback.lr_scheduler_ = None
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
+
+
+def _first_rows(batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Return copies of the inputs of a batch's first rows."""
+    inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
+    return tuple(tensor[:_N_ROWS_CHECKED].clone() for tensor in inputs)
 
 
 def _stopped_early(error: KeyboardInterrupt) -> bool:
