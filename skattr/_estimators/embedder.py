@@ -200,12 +200,8 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         size = check_image_size(self.image_size)
         images = resolve(ImageReading, self.images)
         self._rows(X, size, images.decoding)
-        if self.cache is not None and self.weights is None and self.random_state is None:
-            raise ValueError(
-                "cache needs features that can be computed again: set random_state to an int, or "
-                "set weights. (For a callable that brings its own weights, any int will do.)"
-            )
-        store = self._store()
+        is_repeatable = self.weights is not None or self.random_state is not None
+        store = self._store(is_repeatable)
         network = FrozenNetwork(
             self.backbone,
             weights=self.weights,
@@ -224,6 +220,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             "_network": network,
             "_decoding": images.decoding,
             "_precision": self.precision,
+            "_is_repeatable": is_repeatable,
             "n_features_out_": n_features,
         }
         return self
@@ -249,7 +246,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         check_is_fitted(self)
         rows = self._rows(X, self._network.image_size, self._decoding)
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        store = self._store()
+        store = self._store(self._is_repeatable)
         if store is None:
             with closing(self._batches(rows, readable_rows(rows))) as batches:
                 for indices, embed in batches:
@@ -360,8 +357,15 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
                 yield part.indices, partial(self._network.embed, part.batch, device, precision)
                 bar.update(len(part.indices))
 
-    def _store(self) -> EmbeddingStore | None:
-        return None if self.cache is None else EmbeddingStore(self.cache)
+    def _store(self, is_repeatable: bool) -> EmbeddingStore | None:
+        if self.cache is None:
+            return None
+        if not is_repeatable:
+            raise ValueError(
+                "cache needs features that can be computed again: set random_state to an int, or "
+                "set weights. (For a callable that brings its own weights, any int will do.)"
+            )
+        return EmbeddingStore(self.cache)
 
     def _description(self, network: FrozenNetwork, decoding: str, precision: str) -> str:
         """Describe all that features depend on, except the image."""
