@@ -63,7 +63,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         256 ReLU units), or a callable that takes the number of columns.
     weights : str, default=None
         Pretrained weights of a torchvision backbone: None (random), "DEFAULT", the name of
-        torchvision weights, or the path of a state dict.
+        torchvision weights, or the path of a state dict (of `torch.save` or safetensors), whose
+        entries must be those of the backbone; a classifier in it is ignored. Pixels are
+        normalized as named weights expect it, otherwise by ImageNet's mean and deviation.
     image_size : int or (height, width), default=224
         Size that images are resized to, without regard to their aspect ratio.
     augment : str, Augmentation or callable, default=None

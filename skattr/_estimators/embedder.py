@@ -30,7 +30,7 @@ from skattr._training.embedding import FrozenNetwork
 from skattr._training.loader import BatchLoader
 from skattr.exceptions import ImageReadError
 
-_NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
+_NORMALIZATION = 2  # part of every cache key: increase it when the normalization changes
 
 
 @dataclass(eq=False, repr=False)
@@ -48,8 +48,9 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         mapping (n, 3, H, W) to features (n, F) or maps (n, F, h, w).
     weights : str, default=None
         Pretrained weights of a torchvision backbone: "DEFAULT", the name of torchvision
-        weights, or the path of a state dict. With None the weights are random, or those that a
-        callable brings.
+        weights, or the path of a state dict (of `torch.save` or safetensors). With None the
+        weights are random, or those that a callable brings. Pixels are normalized as named
+        weights expect it, otherwise by ImageNet's mean and deviation.
     layer : str, default="pool"
         "pool" is the input of the backbone's classifier. Otherwise the name of one of the
         backbone's modules (``named_modules``), such as "layer3" or "layer3.0.conv1": its map is

@@ -1,5 +1,6 @@
 """Build and train a skorch net from a configuration and a problem."""
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -130,6 +131,8 @@ def build_net(
     if start is not None:
         try:
             net.module_.load_state_dict(start.module_.state_dict())
+            # Weights go with their normalization, whatever `weights` is by now.
+            net.module_.normalization = copy.deepcopy(start.module_.normalization)
         except RuntimeError as error:
             raise ValueError(
                 "The previous network has other layers than the requested one; keep `backbone` and "

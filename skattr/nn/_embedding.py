@@ -55,7 +55,7 @@ class EmbeddingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         model, self.n_features = build_image_backbone(backbone, weights, image_size)
-        self.normalization = PixelNormalization()
+        self.normalization = PixelNormalization(backbone, weights)
         self.features: nn.Module = model
         if layer != POOL:
             own = model.get_submodule("0") if callable(backbone) else model

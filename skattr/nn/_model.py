@@ -74,7 +74,7 @@ class MultiBranchNetwork(nn.Module):
         self.n_conditions = n_conditions
         self.normalization: nn.Module
         if n_inputs is None:
-            self.normalization = PixelNormalization()
+            self.normalization = PixelNormalization(backbone, weights)
             self.backbone, self.n_features = build_image_backbone(backbone, weights, image_size)
         else:
             if weights is not None:

@@ -628,7 +628,7 @@ def test_weights_that_cannot_be_fetched(images, cache, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
-    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere and give"):
+    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere, and put"):
         ImageEmbedder("resnet18", weights="DEFAULT", image_size=32, cache=cache).fit(images)
     assert len(EmbeddingStore(cache)) == 0
 
