@@ -71,8 +71,10 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     augment : str, Augmentation or callable, default=None
         Random changes of training images: "flip", "shift", "flip_shift", "light", "geometry",
         "strong", or an :class:`Augmentation` with strengths, mixup and flips in prediction; its
-        documentation says which attributes each may destroy. A callable maps a uint8 tensor
-        (n, H, W, 3) and a `torch.Generator` to a tensor of the same shape and type.
+        documentation says which attributes each may destroy. Or a transform of torchvision that
+        changes uint8 tensors, such as ``v2.Compose([v2.RandomRotation(10)])``, which is called
+        with each image. Or a callable that maps a uint8 tensor (n, H, W, 3), and a
+        `torch.Generator` if it takes two arguments, to one of the same shape, dtype and scale.
     max_epochs : int, default=12
         Passes over the training rows.
     random_state : int, RandomState or None, default=None

@@ -31,6 +31,7 @@ from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr._training.integrity import restoring
 from skattr._training.net import AttributeNet
+from skattr._training.user_augmentation import UserAugmentation
 from skattr.nn import BranchLayout
 
 _PATIENCE = 5  # epochs without improvement, for early_stopping=True
@@ -145,7 +146,7 @@ def _config(classifier: AttributePredictor, data: TrainingData, seed: int) -> Tr
         weights=classifier.weights,
         branch_hidden=branches.hidden,
         image_size=data.kind.image_size or check_image_size(classifier.image_size),
-        augment=ImageAugmenter(**augment) if isinstance(augment, dict) else augment,
+        augment=ImageAugmenter(**augment) if isinstance(augment, dict) else _of_user(augment),
         optimizer=classifier.optimizer,
         lr=_AUTO_LR[data.rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
@@ -162,6 +163,10 @@ def _config(classifier: AttributePredictor, data: TrainingData, seed: int) -> Tr
         **as_object(TrainingOptions, classifier.training).settings(),
         **as_object(FineTuning, classifier.fine_tuning).settings(),
     )
+
+
+def _of_user(augment: Any) -> UserAugmentation | None:
+    return None if augment is None else UserAugmentation(augment)
 
 
 def _start(

@@ -220,6 +220,7 @@ class AttributeNet(TrainStepNet):
         return TrainingGenerators(
             augmentation=self.generator("augmentation", str(self.device)),
             mixup=np.random.default_rng(self._seed_of("mixup")),
+            transforms=np.random.default_rng(self._seed_of("transforms")),
             network=make_generators(self.device, self._seed_of("dropout")) if draws else (),
         )
 

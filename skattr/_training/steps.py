@@ -21,6 +21,7 @@ from skattr._training.devices import (
     to_device,
 )
 from skattr._training.ema import EMAWeights
+from skattr._training.user_augmentation import UserAugmentation
 from skattr.nn._random import use_generators
 
 
@@ -33,12 +34,15 @@ class TrainingGenerators:
     augmentation : torch.Generator
         On the device of the net.
     mixup : numpy.random.Generator
+    transforms : numpy.random.Generator
+        Draws the seed of each call of an augmentation of the user.
     network : sequence of torch.Generator
         Those that the network draws from; none if it draws no random numbers.
     """
 
     augmentation: torch.Generator
     mixup: np.random.Generator
+    transforms: np.random.Generator
     network: Sequence[torch.Generator]
 
 
@@ -214,7 +218,12 @@ class TrainStepNet(NeuralNet):
         generators: Any = self.generators_
         if self.config.augment is not None:
             x, *category = batch.inputs
-            changed = self.config.augment(x, generators.augmentation)
+            augment: Any = self.config.augment
+            if isinstance(augment, UserAugmentation):
+                seed = int(generators.transforms.integers(2**62))
+                changed = augment(x, generators.augmentation, seed)
+            else:
+                changed = augment(x, generators.augmentation)
             batch = DeviceBatch((changed, *category), batch.labels)
         mixup = self.config.mixup
         if mixup:
