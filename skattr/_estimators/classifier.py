@@ -131,8 +131,10 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     batch_size : int, default=64
         Rows per training step.
     validation_fraction : float, default=None
-        Share of rows held out of training to compute a validation loss after each epoch; rows
-        with a label and rows without are divided separately. None holds out 0.1 with
+        Share of rows held out of training to compute a validation loss after each epoch. They
+        are stratified: each label has about this share of its rows held out, and a label that one
+        row alone has stays in training where possible, else a warning names it. Rows without any
+        label are divided separately. `groups` of `fit` are not divided. None holds out 0.1 with
         `early_stopping`, and nothing without.
     early_stopping : bool or int, default=False
         Stop when the validation loss has not improved for 5 epochs (True) or for the given number
@@ -160,7 +162,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     cross_fit : int, float or splitter, default=None
         What `fit_transform` returns: out-of-fold outputs (int: number of shuffled folds), outputs
         of a held-out share of rows with NaN elsewhere (float), or outputs for the rows trained on
-        (None).
+        (None). Folds and shares are stratified, like `validation_fraction`.
     device : str, default="auto"
         "auto" (CUDA if available, else the CPU) or a torch device such as "cuda:1".
     verbose : int, default=0
@@ -261,6 +263,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         sample_weight: Any = None,
         label_weight: Any = None,
         category: Any = None,
+        groups: Any = None,
     ) -> Self:
         """Train a new network.
 
@@ -282,6 +285,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         category : array-like of shape (n,), default=None
             Category of the object in each row, None if unknown; for `category_prior`, if X has
             no such column.
+        groups : array-like of shape (n,), default=None
+            Group of each row, such as a person. The rows of a group are held out together where
+            `validation_fraction` or `early_stopping` holds out rows.
 
         Returns
         -------
@@ -296,7 +302,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             ``on_bad_image="warn"`` only if no image can be read.
         """
         encoder, codes = self._encode(y)
-        return self._fit(X, codes, (sample_weight, label_weight, category), encoder)
+        return self._fit(X, codes, (sample_weight, label_weight, category, groups), encoder)
 
     def _encode(self, y: Any, classes: Any = None) -> tuple[AttributeEncoder, Codes]:
         table = read_labels(y, self.missing_label)
@@ -402,7 +408,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             state = (self._kind, getattr(self, "categories_", None))
         else:
             encoder, codes = self._encode(y, classes)
-        metadata = (sample_weight, label_weight, category)
+        metadata = (sample_weight, label_weight, category, None)
         constraints = get_constraints(self, encoder)
         data = read_data(self, X, codes, metadata, encoder, *state)
         return self._store(partial_fit_net(self, data), data, constraints)
@@ -470,13 +476,14 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         sample_weight: Any = None,
         label_weight: Any = None,
         category: Any = None,
+        groups: Any = None,
     ) -> NDArray[Any]:
         """Fit, and return outputs for the rows of X that depend on `cross_fit`.
 
         Parameters
         ----------
-        X, y, sample_weight, label_weight, category
-            As for :meth:`fit`.
+        X, y, sample_weight, label_weight, category, groups
+            As for :meth:`fit`. `cross_fit` holds out whole groups too.
 
         Returns
         -------
@@ -487,5 +494,5 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             share of rows, held out from the only network that is trained, and NaN elsewhere.
         """
         encoder, codes = self._encode(y)
-        metadata = (sample_weight, label_weight, category)
+        metadata = (sample_weight, label_weight, category, groups)
         return cross_fit_transform(self, X, y, codes, metadata, encoder)

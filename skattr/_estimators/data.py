@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skattr._cache.decoded_images import CachedFileRows
@@ -41,7 +41,7 @@ from skattr._utils.parallel import sum_is_finite
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 
-Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
+Metadata = tuple[Any, Any, Any, Any]  # sample_weight, label_weight, category, groups
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -88,6 +88,8 @@ class TrainingData:
     category : ndarray of shape (n,), int64, or None
         -1 for an unknown category; None if categories are not used.
     categories : ndarray of shape (n_categories,), or None
+    groups : ndarray of shape (n,), intp, or None
+        Number of each row's group.
     """
 
     rows: Rows
@@ -99,6 +101,7 @@ class TrainingData:
     unknown_weights: Floats
     category: Codes | None = None
     categories: NDArray[Any] | None = None
+    groups: NDArray[np.intp] | None = None
 
     @property
     def n_categories(self) -> int:
@@ -247,7 +250,7 @@ def read_data(
     X : rows
     codes : ndarray of shape (n, n_outputs), int64
         Labels of the rows, encoded by `encoder`.
-    metadata : (sample_weight, label_weight, category)
+    metadata : (sample_weight, label_weight, category, groups)
     encoder : AttributeEncoder
     fitted : InputKind, optional
         Kind of X that an earlier call was fitted on, if this one continues from it.
@@ -258,7 +261,7 @@ def read_data(
     -------
     TrainingData
     """
-    sample_weight, label_weight, category = metadata
+    sample_weight, label_weight, category, groups = metadata
     rows, column, kind = check_X(classifier, X, fitted)
     weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
@@ -270,12 +273,41 @@ def read_data(
     if classifier.category_prior is None and isinstance(rows, FeatureRows) and fitted is None:
         warn_numeric_category(column)
     category = category_for_fit(classifier.category_prior, column, category)
-    data = TrainingData(rows, kind, encoder, codes, weights, row_weights, unknown_weights)
+    data = TrainingData(
+        rows,
+        kind,
+        encoder,
+        codes,
+        weights,
+        row_weights,
+        unknown_weights,
+        groups=None if groups is None else read_groups(groups, len(rows)),
+    )
     if category is None:
         return data
     category = category_series(category, len(rows))
     categories = read_categories(category) if categories is None else categories
     return replace(data, category=category_codes(category, categories), categories=categories)
+
+
+def read_groups(groups: Any, n_rows: int) -> NDArray[np.intp]:
+    """Return the number of each row's group.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row.
+    """
+    values = column_or_1d(groups)
+    if len(values) != n_rows:
+        raise ValueError(f"groups has {len(values)} value(s), but X has {n_rows} row(s).")
+    numbers = pd.factorize(values)[0].astype(np.intp)
+    if (numbers < 0).any():
+        raise ValueError(
+            f"groups is missing in row {int(np.argmax(numbers < 0))}; a row without a group of its "
+            "own needs a name that no other has."
+        )
+    return numbers
 
 
 def select_rows(rows: Any, *parts: Any) -> list[Any]:

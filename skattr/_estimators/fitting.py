@@ -24,6 +24,7 @@ from skattr._estimators.parameters import (
 )
 from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
+from skattr._estimators.validation import split_validation
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import warn_unreadable
 from skattr._training.augmentation import ImageAugmenter
@@ -45,7 +46,7 @@ def fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
     rng = random_generator(classifier.random_state)
     config = _config(classifier, data, seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(usable, data.weights, share, rng)
+    train, validation = split_validation(data, usable, share, rng)
     problem = make_problem(classifier, data, train)
     start = _start(classifier, data, problem, "warm_start=True") if classifier.warm_start else None
     net = build_and_train(config, problem, train, validation, start)
@@ -104,33 +105,6 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
             f"batch_size={classifier.batch_size} and {len(usable)} row(s)."
         )
     return usable
-
-
-def _split(
-    usable: NDArray[np.intp],
-    weights: NDArray[np.float64],
-    share: float | None,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """Return the rows to train on and, if a share is held out, those to validate on.
-
-    Rows with a label and rows without are divided separately: without the former there is no
-    validation loss.
-    """
-    if share is None:
-        return usable, None
-    has_label: NDArray[np.bool_] = np.any(weights[usable] > 0, axis=1)
-    n = int(has_label.sum())
-    n_validation = max(1, round(share * n))
-    if n_validation >= n:
-        raise ValueError(
-            f"validation_fraction={share} of {n} row(s) with a label leaves none to train on."
-        )
-    # Rows without a label are held out too: losses may count missing labels as negatives.
-    order = rng.permutation(len(usable))
-    labelled, others = order[has_label[order]], order[~has_label[order]]
-    held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
-    return np.delete(usable, held_out), usable[np.sort(held_out)]
 
 
 def _config(classifier: AttributePredictor, data: TrainingData, seed: int) -> TrainingConfig:
