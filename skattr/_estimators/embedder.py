@@ -27,7 +27,7 @@ from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unrea
 from skattr._training.dataset import AttributeDataset
 from skattr._training.devices import is_cuda, resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork
-from skattr._training.loader import BatchLoader
+from skattr._training.loader import BatchLoader, warn_no_processes
 from skattr.exceptions import ImageReadError
 
 _NORMALIZATION = 2  # part of every cache key: increase it when the normalization changes
@@ -247,6 +247,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         check_is_fitted(self)
         rows = self._rows(X, self._network.image_size, self._decoding)
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
+        warn_no_processes(rows, as_object(ImageReading, self.images).num_workers)
         store = self._store(self._is_repeatable)
         if store is None:
             with closing(self._batches(rows, readable_rows(rows))) as batches:

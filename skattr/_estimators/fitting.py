@@ -31,6 +31,7 @@ from skattr._training.augmentation import ImageAugmenter
 from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
 from skattr._training.integrity import restoring
+from skattr._training.loader import warn_no_processes
 from skattr._training.net import AttributeNet
 from skattr._training.user_augmentation import UserAugmentation
 from skattr.nn import BranchLayout
@@ -90,6 +91,7 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
     ValueError
         If these rows have no label, or are too few for a batch.
     """
+    warn_no_processes(data.rows, resolve(ImageReading, classifier.images).num_workers)
     usable = find_readable(classifier, data.rows)
     if data.rows.unreadable:
         is_known: NDArray[np.bool_] = np.any(data.codes >= 0, axis=0)

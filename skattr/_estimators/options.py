@@ -127,7 +127,8 @@ class ImageReading(ParameterObject):
         :class:`ImageEmbedder` returns it for such an image, is handled in the same way.
     num_workers : int, default=0
         Number of processes that decode image files. With 0, files are decoded between the steps
-        on the threads that torch uses.
+        on the threads that torch uses; so they are, with a warning, in the worker processes and
+        threads of joblib (``n_jobs``), which start no processes of their own.
 
     See Also
     --------

@@ -22,6 +22,7 @@ from skattr._multioutput.scores import column_names, exact_match
 from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._training.inference import predict_rows
+from skattr._training.loader import warn_no_processes
 from skattr._training.net import AttributeNet
 from skattr._utils.parallel import sum_is_finite
 from skattr.exceptions import DivergedError
@@ -66,13 +67,15 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         category = None
         if self._network.n_conditions:
             category = category_for_prediction(column, self.categories_)
+        num_workers = as_object(ImageReading, self.images).num_workers
+        warn_no_processes(rows, num_workers)
         values = predict_rows(
             self.net_,
             rows,
             output,
             category=category,
             batch_size=self.net_.batch_size,
-            num_workers=as_object(ImageReading, self.images).num_workers,
+            num_workers=num_workers,
             verbose=int(self.verbose),
         )
         if isinstance(rows, FeatureRows) and rows.unreadable is None:
