@@ -150,7 +150,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     net_params : dict, default=None
         Further parameters of the skorch net, in its notation, other than those that the
         classifier sets itself: ``{"callbacks": [...]}``, ``{"optimizer__betas": (0.9, 0.99)}``,
-        ``{"batch_history": True}``.
+        ``{"batch_history": True}``. Scoring callbacks need held-out rows (`validation_fraction`),
+        or ``on_train=True``; a callback that raises KeyboardInterrupt ends the training. With an
+        LRScheduler, set ``training=TrainingOptions(None)``.
     warm_start : bool, default=False
         Start from the network of the previous fit; the classes must be the same.
     images : ImageReading or {"exact", "scaled"}, default=None

@@ -1,13 +1,13 @@
 """The skorch net and its training loop."""
 
 import copy
-import traceback
+import dis
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, EpochTimer
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from torch.nn.modules.dropout import _DropoutNd
 
 from skattr._training.callbacks import ProgressBar
@@ -17,8 +17,9 @@ from skattr._training.devices import is_cuda
 from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
+from skattr._training.net_predictions import PredictingNet
 from skattr._training.seeds import seed_of
-from skattr._training.steps import TrainingGenerators, TrainStepNet
+from skattr._training.steps import TrainingGenerators
 from skattr.exceptions import DivergedError, ImageReadError
 from skattr.nn._branches import FusedBranches
 from skattr.nn._random import make_generators, use_generators
@@ -26,7 +27,7 @@ from skattr.nn._random import make_generators, use_generators
 _N_ROWS_CHECKED = 8  # rows whose outputs are checked after a training
 
 
-class AttributeNet(TrainStepNet):
+class AttributeNet(PredictingNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
     It differs from :class:`skorch.NeuralNet` in that it is fitted on an :class:`AttributeDataset`;
@@ -42,7 +43,9 @@ class AttributeNet(TrainStepNet):
         others are read from skorch's parameters (`lr`, `batch_size`, `module__backbone`, ...).
     batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
-        the device.
+        the device. A callback that scores batches turns it on.
+    interface : NetInterface, optional
+        Reads X and y, and decodes logits. Without one the net takes datasets only.
     """
 
     module_: Any
@@ -57,9 +60,12 @@ class AttributeNet(TrainStepNet):
         *args: Any,
         config: TrainingConfig,
         batch_history: bool = False,
+        interface: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **{"train_split": None, **kwargs})
+        # Scoring callbacks cannot take labels from a dataset of this package, only from batches.
+        super().__init__(*args, **{"train_split": None, "use_caching": True, **kwargs})
+        self.interface = interface
         self.config = config
         self.batch_history = batch_history
 
@@ -138,18 +144,20 @@ class AttributeNet(TrainStepNet):
             self.freezing_.start_epoch(len(self.history) - 1)
             if self.average_ is not None and self.average_.network_holds_averages:
                 self.average_.exchange(self.module_)
-            if not self.batch_history:
+            if not self._keeps_batches():
                 self.history.new_batch()
         self.epoch_sums_ = 0
         n_batches = 0
         for batch in iterator:
             if training and not n_batches:
                 self.first_rows_ = _first_rows(batch)
-            self.notify("on_batch_begin", batch=batch, training=training)
+            shown = self._for_callbacks(batch)
+            self.notify("on_batch_begin", batch=shown, training=training)
             step = step_fn(batch)
-            if self.batch_history:
+            if self._keeps_batches():
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+                self.history.record_batch(f"{prefix}_batch_size", len(batch[1][0]))
+            self.notify("on_batch_end", batch=shown, training=training, **step)
             n_batches += 1
         if not n_batches:
             rows = "training" if training else "validation"
@@ -167,7 +175,7 @@ class AttributeNet(TrainStepNet):
 
         Callbacks may record in it.
         """
-        if self.batch_history:
+        if self._keeps_batches():
             super().on_batch_begin(net, **params)
 
     def _record(self, prefix: str, loss: float, n_batches: int) -> None:
@@ -239,6 +247,13 @@ class AttributeNet(TrainStepNet):
 
         This is: gradients, momenta, averages, validation rows, schedules, saved weights.
         """
+        # The schedule has ended: further training by the net's own methods is at a constant rate.
+        # Without validation rows, there is nothing to stop early by.
+        if "lr_schedule" in dict(self.callbacks_):
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group.pop("max_lr", group.pop("initial_lr", group["lr"]))
+        ended = ("lr_schedule", "early_stopping")
+        self.callbacks_ = [(name, one) for name, one in self.callbacks_ if name not in ended]
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.train_split = None  # holds the validation rows
@@ -257,8 +272,12 @@ def _first_rows(batch: Batch) -> tuple[torch.Tensor, ...]:
 
 
 def _stopped_early(error: KeyboardInterrupt) -> bool:
-    """Whether skorch's EarlyStopping raised the error."""
-    # It raises KeyboardInterrupt, as Ctrl-C does, and the error says nothing of its origin. Only
-    # the innermost frame tells them apart.
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(frame.f_locals.get("self"), EarlyStopping)
+    """Whether a method of a callback raised the error to end the training, as in skorch."""
+    # Ctrl-C raises the same error, which says nothing of its origin. It may strike inside of a
+    # callback, but not at a raise statement: the innermost frame and its instruction tell.
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not isinstance(last.tb_frame.f_locals.get("self"), Callback):
+        return False
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
