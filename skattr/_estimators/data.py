@@ -38,6 +38,7 @@ from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
 from skattr._training.loader import find_unreadable
 from skattr._utils.parallel import sum_is_finite
+from skattr._utils.tensors import detached
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 
@@ -140,7 +141,7 @@ def check_X(
         If X is of another kind than in `fit`, or not valid at all.
     """
     images = resolve(ImageReading, classifier.images)
-    X, category = split_category(X)
+    X, category = split_category(detached(X))
     kind = infer_kind(X)
     if fitted is not None:
         check_same_kind(X, is_features=fitted.dtype is not None)
@@ -261,7 +262,7 @@ def read_data(
     -------
     TrainingData
     """
-    sample_weight, label_weight, category, groups = metadata
+    sample_weight, label_weight, category, groups = map(detached, metadata)
     rows, column, kind = check_X(classifier, X, fitted)
     weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)

@@ -89,7 +89,7 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
     Raises
     ------
     ValueError
-        If these rows have no label, or are too few for a batch.
+        If these rows have no label.
     """
     warn_no_processes(data.rows, resolve(ImageReading, classifier.images).num_workers)
     usable = find_readable(classifier, data.rows)
@@ -100,12 +100,6 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
             raise ValueError("No label is known in the rows of X that can be read.")
         where = " in the rows of X that can be read."
         warn_no_label(data.encoder, is_known & ~is_usable, where)
-    # BatchNorm has no statistics of a single row; torch rejects it in training.
-    if data.rows.kind == "images" and min(classifier.batch_size, len(usable)) < 2:
-        raise ValueError(
-            "A network for images needs two rows or more per batch to train on, got "
-            f"batch_size={classifier.batch_size} and {len(usable)} row(s)."
-        )
     return usable
 
 

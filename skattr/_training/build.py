@@ -11,13 +11,19 @@ import torch
 from numpy.typing import NDArray
 from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler, PrintLog
 from skorch.helper import predefined_split
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._inputs.rows import FeatureRows
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.callbacks import ProgressBar
 from skattr._training.config import TrainingConfig, TrainingProblem
-from skattr._training.devices import resolve_device, resolve_dtypes, resolve_precision
+from skattr._training.devices import (
+    resolve_device,
+    resolve_dtypes,
+    resolve_precision,
+    torch_defaults,
+)
 from skattr._training.integrity import check_converged
 from skattr._training.loader import BatchIndexSampler
 from skattr._training.net import AttributeNet
@@ -83,11 +89,25 @@ def train_net(net: AttributeNet, problem: TrainingProblem, rows: NDArray[np.intp
     branches: Any = net.module_.branches
     size = getattr(problem.rows, "size", None)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
-    with naming_size:
+    _check_batch_size(net, len(rows))
+    with torch_defaults(), naming_size:
         with branches.preserve_attributes(problem.untrained):
             net.partial_fit(problem.dataset(rows))
         check_converged(net, net.first_rows_)
     del net.first_rows_
+
+
+def _check_batch_size(net: AttributeNet, n_rows: int) -> None:
+    """Raise a ValueError for batches of one row if the network has batch normalization."""
+    # It has no statistics of a single row; torch rejects it.
+    if net.config.freeze == "backbone" and net.config.unfreeze_every is None:
+        return  # it stays in evaluation mode
+    layers = (layer for layer in net.module_.modules() if isinstance(layer, _BatchNorm))
+    if min(net.batch_size, n_rows) < 2 and next(layers, None) is not None:
+        raise ValueError(
+            "A network with batch normalization needs two rows or more per batch to train on; got "
+            f"batch_size={net.batch_size} and {n_rows} row(s) that are read and not held out."
+        )
 
 
 def build_net(
@@ -120,7 +140,8 @@ def build_net(
     params = _net_params(config, problem, n_train)
     _check_net_params(config, params.keys())
     defaults = _optimizer_defaults(params["optimizer"], params["device"], config.net_params)
-    net = _initialized({**params, **defaults}, config.net_params)
+    with torch_defaults():
+        net = _initialized({**params, **defaults}, config.net_params)
     if start is not None:
         try:
             net.module_.load_state_dict(start.module_.state_dict())

@@ -1,6 +1,7 @@
 """Devices, precision and transfer of batches."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,29 @@ def autocast_context(
     if dtype is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+@contextlib.contextmanager
+def torch_defaults() -> Iterator[None]:
+    """Compute with the defaults of torch, whatever contexts and settings the caller has.
+
+    These are gradients, no inference mode, no autocast, and float32 and the CPU for new tensors.
+    """
+    with contextlib.ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        dtype = torch.get_default_dtype()
+        if dtype is not torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, dtype)
+        yield
 
 
 def to_device(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ...]:

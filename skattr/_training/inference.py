@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import autocast_context, is_cuda, to_device
+from skattr._training.devices import autocast_context, is_cuda, to_device, torch_defaults
 from skattr._training.loader import BatchLoader
 from skattr._training.net import AttributeNet
 from skattr.nn._backbones.torchvision import naming_image_size
@@ -69,11 +69,13 @@ def predict_rows(
     n_rows = _load_size(net, rows, batch_size)
     loader = BatchLoader(dataset, n_rows, num_workers=num_workers, pin_memory=is_cuda(device))
     net.module_.eval()
-    network = _for_inference(net, rows, len(indices))
+    with torch_defaults():
+        network = _for_inference(net, rows, len(indices))
     if output == "features":
         compute, n_columns = network.forward_features, network.n_features
     else:
-        compute, n_columns = network, network.layout.n_logits
+        # The compiled code would be compiled again for evaluation, and for one and two rows.
+        compute, n_columns = network.forward, network.layout.n_logits
     dtype = np.float64 if network.branches.bias.dtype == torch.float64 else np.float32
     result = np.zeros((len(rows), n_columns), dtype)
     size = None if isinstance(rows, FeatureRows) else rows.size
@@ -83,7 +85,7 @@ def predict_rows(
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
     bar = tqdm(total=len(indices), disable=verbose < 1, unit="row")
     pending: tuple[NDArray[np.intp], Tensor] | None = None
-    with naming_size, torch.inference_mode(), bar:
+    with torch_defaults(), naming_size, torch.inference_mode(), bar:
         for part in loader.read():
             inputs = (part.batch,) if isinstance(part.batch, Tensor) else part.batch
             values = halver(*inputs)

@@ -18,6 +18,7 @@ from skattr._cache.decoded_images import CachedFileRows
 from skattr._inputs.rows import FileRows, Rows
 from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset, Batch, Inputs, LoadedBatch
+from skattr._training.devices import torch_defaults
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import SkattrWarning
 
@@ -96,7 +97,8 @@ class BatchLoader:
         """
         rows: Any = self.dataset.rows
         min_rows = 1 if self.generator is None else 2
-        batches = iter(self._data_loader())
+        with torch_defaults():  # torch draws a seed, on its default device
+            batches = iter(self._data_loader())
         try:
             for part in batches:
                 if isinstance(part, Exception):

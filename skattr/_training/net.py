@@ -252,8 +252,6 @@ class AttributeNet(PredictingNet):
         if "lr_schedule" in dict(self.callbacks_):
             for group in self.optimizer_.param_groups:
                 group["lr"] = group.pop("max_lr", group.pop("initial_lr", group["lr"]))
-        ended = ("lr_schedule", "early_stopping")
-        self.callbacks_ = [(name, one) for name, one in self.callbacks_ if name not in ended]
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.train_split = None  # holds the validation rows
@@ -263,6 +261,8 @@ class AttributeNet(PredictingNet):
                 callback.lr_scheduler_ = None
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
+        ended = ("lr_schedule", "early_stopping")
+        self.callbacks_ = [(name, one) for name, one in self.callbacks_ if name not in ended]
 
 
 def _first_rows(batch: Batch) -> tuple[torch.Tensor, ...]:

@@ -27,6 +27,7 @@ from skattr._multioutput.scores import (
 from skattr._multioutput.unreadable import rows_of_nan
 from skattr._targets.columns import reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary
+from skattr._utils.tensors import detached
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
 from skattr.thresholds._fixed import FixedThresholds
@@ -227,6 +228,7 @@ class ThresholdCalibrator(
         self, X: Any, encoder: AttributeEncoder, probe: "ThresholdCalibrator | None" = None
     ) -> Scores:
         """Read X as scores; in `fit`, `probe` stores its number and names of columns."""
+        X = detached(X)
         reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):
