@@ -219,7 +219,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
 
     Use ``n_jobs=1`` to search over networks that are trained whole on one GPU: several processes
     would share its time and memory. Branches, losses and thresholds are searched on the features
-    of an :class:`ImageEmbedder`, with one pass through the backbone.
+    of an :class:`ImageEmbedder`, with one pass through the backbone. scikit-learn's
+    `HalvingGridSearchCV` tries many candidates on few rows or epochs, and fewer on more:
+    ``HalvingGridSearchCV(classifier, grid, resource="max_epochs", max_resources=16)``.
 
     Prediction uses the batch size that is fastest, and halves it where memory runs out.
     Predictions of a row do not depend on the other rows, up to rounding. Parameters that are

@@ -302,7 +302,7 @@ def read_groups(groups: Any, n_rows: int) -> NDArray[np.intp]:
     values = column_or_1d(groups)
     if len(values) != n_rows:
         raise ValueError(f"groups has {len(values)} value(s), but X has {n_rows} row(s).")
-    numbers = pd.factorize(values)[0].astype(np.intp)
+    numbers: NDArray[np.intp] = pd.factorize(values)[0].astype(np.intp)
     if (numbers < 0).any():
         raise ValueError(
             f"groups is missing in row {int(np.argmax(numbers < 0))}; a row without a group of its "

@@ -75,7 +75,7 @@ class NestedParameters(BaseEstimator):
         without = self._without_transform()
         result: Self = _clone_parametrized(self if without is None else without)
         if without is not None:
-            vars(result)["augment"] = copy.deepcopy(vars(self)["augment"])
+            result.__dict__["augment"] = copy.deepcopy(self.__dict__["augment"])
         return result
 
     def _without_transform(self) -> Self | None:
@@ -83,7 +83,7 @@ class NestedParameters(BaseEstimator):
         if not is_torchvision_transform(vars(self).get("augment")):
             return None
         result = copy.copy(self)
-        vars(result)["augment"] = None
+        result.__dict__["augment"] = None
         return result
 
     def set_params(self, **params: Any) -> Self:

@@ -65,7 +65,7 @@ def _has_bfloat16(device: str) -> bool:
     # torch asks the current device, so `device` is made current.
     is_there = torch.cuda.is_available()
     with torch.cuda.device(device) if is_there else contextlib.nullcontext():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def resolve_dtypes(precision: str) -> tuple[torch.dtype, torch.dtype | None]:

@@ -74,12 +74,13 @@ def predict_rows(
     if output == "features":
         compute, n_columns = network.forward_features, network.n_features
     else:
-        # The compiled code would be compiled again for evaluation, and for one and two rows.
-        compute, n_columns = network.forward, network.layout.n_logits
+        compute, n_columns = network, network.layout.n_logits
     dtype = np.float64 if network.branches.bias.dtype == torch.float64 else np.float32
     result = np.zeros((len(rows), n_columns), dtype)
     size = None if isinstance(rows, FeatureRows) else rows.size
     max_rows = None if size is None else max_images_at_once(size, device)
+    if net.compile and output == "logits":
+        compute = _compiled_for(network, min(max_rows or n_rows, n_rows))
     forward = make_forward(compute, device, net.autocast, net.config.test_flip)
     halver = BatchHalver(forward, max_rows)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
@@ -97,6 +98,19 @@ def predict_rows(
         if pending is not None:
             _store_rows(result, *pending)
     return result
+
+
+def _compiled_for(network: nn.Module, n_rows: int) -> Callable[..., Tensor]:
+    """Return a network that runs its compiled code on batches of `n_rows` only.
+
+    It would be compiled again for other numbers of rows: one, two, and any.
+    """
+
+    def compute(x: Tensor, *others: Tensor) -> Tensor:
+        values: Tensor = (network if len(x) == n_rows else network.forward)(x, *others)
+        return values
+
+    return compute
 
 
 def make_forward(

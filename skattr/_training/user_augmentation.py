@@ -134,7 +134,7 @@ def _checked(changed: Any, given: Tensor) -> Tensor:
         raise ValueError(
             f"augment returned a {type(changed).__name__}; it must return a tensor {expected}."
         )
-    changed = changed.as_subclass(Tensor)
+    changed = torch.Tensor.as_subclass(changed, Tensor)
     if (changed.dtype, changed.shape, changed.device) != (given.dtype, given.shape, given.device):
         hint = ""
         if is_image and changed.is_floating_point():

@@ -57,3 +57,17 @@ def test_one_warning_per_call_in_a_thread(files, table):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         tiny(max_epochs=1, images=TWO).fit(files, y)
+
+
+def test_halving_search(files, table):
+    """scikit-learn's HalvingGridSearchCV narrows candidates down, over rows or over epochs."""
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingGridSearchCV
+
+    y = table["hat"].fillna(False).astype(int).to_numpy()
+    for options in ({"min_resources": 8}, {"resource": "max_epochs", "max_resources": 4}):
+        grid = {"lr": [1e-3, 1e-2, 1e-1, 1.0]}
+        search = HalvingGridSearchCV(tiny(), grid, cv=2, factor=2, **options).fit(files, y)
+        assert search.n_iterations_ > 1
+        assert search.n_candidates_[0] == 4 > search.n_candidates_[-1]
+        assert search.predict(files).shape == (24,)
