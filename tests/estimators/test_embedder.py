@@ -30,7 +30,7 @@ from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._cache.embeddings import FILE_NAME, EmbeddingStore
 from skattr._inputs.decoding import read_image
 from skattr.exceptions import ImageReadError, InvalidBoxError
-from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
 

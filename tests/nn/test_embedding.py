@@ -12,8 +12,7 @@ from torchvision.models.swin_transformer import SwinTransformer
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.transforms import v2
 
-from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
-from skattr.nn._backbones.torchvision import check_names
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD, check_names
 from skattr.nn._embedding import (
     EmbeddingNetwork,
     identity_of_module,
