@@ -491,7 +491,7 @@ INVALID = {
     ],
     "net_params": [
         (3, "Mapping.* or None"),
-        ({"nope": 3}, r"sets \['nope'\].*unexpected argument.* nope"),
+        ({"nope": 3}, r"sets \['nope'\].*no effect; valid are"),
         ({"callback": []}, r"sets \['callback'\]"),
         ({"module__dropuot": 0.3}, r"sets \['module__dropuot'\], .* keyword argument 'dropuot'"),
         ({"module__dropout": 2}, r"sets 'module__dropout', .*branches=Branches\(dropout=\.\.\.\)"),

@@ -61,6 +61,7 @@ def normalization_of(
     """
     if not isinstance(backbone, str) or weights is None or Path(weights).is_file():
         return IMAGENET_MEAN, IMAGENET_STD
+    check_names(backbone, weights)
     transform: Any = torchvision.models.get_model_weights(backbone)[weights].transforms()
     return tuple(transform.mean), tuple(transform.std)
 
