@@ -143,7 +143,8 @@ def _checked(changed: Any, given: Tensor) -> Tensor:
             f"augment returned {str(changed.dtype).removeprefix('torch.')} of shape "
             f"{tuple(changed.shape)} on {changed.device}; it must return {expected}.{hint}"
         )
-    return changed
+    result: Tensor = changed
+    return result
 
 
 @contextlib.contextmanager
