@@ -469,7 +469,8 @@ def memory(sizes, options):
         torch.cuda.set_per_process_memory_fraction(sizes.megabytes * 1e6 / total)
     row = {"batch": n, "MB allowed": sizes.megabytes if sizes.device == "cuda" else None}
     try:
-        found = np.hstack(classifier.set_params(batch_size=n).predict_proba(X))
+        classifier.net_.set_params(batch_size=n)
+        found = np.hstack(classifier.predict_proba(X))
         difference = float(np.abs(found - expected).max())
         return [{**row, "result": "given", "difference": difference}]
     except torch.OutOfMemoryError:

@@ -33,7 +33,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from skattr import AttributeClassifier
-from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD
 
 N_IMAGES = {64: 1024, 224: 192}
 N_FEATURE_ROWS = 20_000

@@ -41,7 +41,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from skattr import AttributeClassifier
 from skattr.nn import BranchLayout, SummedCrossEntropy
-from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD
 from skattr.nn._model import MultiBranchNetwork
 
 # Classes per attribute, in ascending order: that of the logits in a BranchLayout.

@@ -22,7 +22,7 @@ class DatasetFormatError(SkattrError, ValueError):
 
 
 class DivergedError(SkattrError, ArithmeticError):
-    """The training loss is no longer finite."""
+    """A loss, weight, feature or output of a network is not finite."""
 
 
 class SkattrWarning(UserWarning):

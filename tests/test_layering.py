@@ -155,7 +155,7 @@ def test_datasets_import_only_exceptions():
 def test_nn_is_plain_torch():
     """The subpackage nn imports neither scikit-learn nor skorch nor pandas."""
     packages = set().union(*(imported_packages(path) for path in FILES if subpackage(path) == "nn"))
-    allowed = {*sys.stdlib_module_names, "numpy", "torch", "torchvision", "skattr"}
+    allowed = {*sys.stdlib_module_names, "numpy", "safetensors", "torch", "torchvision", "skattr"}
     assert packages <= allowed
 
 

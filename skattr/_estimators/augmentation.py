@@ -186,5 +186,6 @@ def augmentation_settings(augment: Any) -> Any:
         return augment
     names = ", ".join(map(repr, AUGMENTATION_PRESETS))
     raise ValueError(
-        f"augment must be one of {names}, an Augmentation, a callable or None; got {augment!r}."
+        f"augment must be one of {names}, an Augmentation, a transform of torchvision, a callable "
+        f"or None; got {augment!r}."
     )

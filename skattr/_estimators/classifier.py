@@ -24,6 +24,7 @@ from skattr._estimators.data import (
     warn_no_label,
 )
 from skattr._estimators.fitting import fit_net, partial_fit_net
+from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.prediction import AttributePredictor
 from skattr._multioutput.classes import class_orders, score_names
@@ -66,14 +67,18 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         256 ReLU units), or a callable that takes the number of columns.
     weights : str, default=None
         Pretrained weights of a torchvision backbone: None (random), "DEFAULT", the name of
-        torchvision weights, or the path of a state dict.
+        torchvision weights, or the path of a state dict (of `torch.save` or safetensors), whose
+        entries must be those of the backbone; a classifier in it is ignored. Pixels are
+        normalized as named weights expect it, otherwise by ImageNet's mean and deviation.
     image_size : int or (height, width), default=224
         Size that images are resized to, without regard to their aspect ratio.
     augment : str, Augmentation or callable, default=None
         Random changes of training images: "flip", "shift", "flip_shift", "light", "geometry",
         "strong", or an :class:`Augmentation` with strengths, mixup and flips in prediction; its
-        documentation says which attributes each may destroy. A callable maps a uint8 tensor
-        (n, H, W, 3) and a `torch.Generator` to a tensor of the same shape and type.
+        documentation says which attributes each may destroy. Or a transform of torchvision that
+        changes uint8 tensors, such as ``v2.Compose([v2.RandomRotation(10)])``, which is called
+        with each image. Or a callable that maps a uint8 tensor (n, H, W, 3), and a
+        `torch.Generator` if it takes two arguments, to one of the same shape, dtype and scale.
     max_epochs : int, default=12
         Passes over the training rows.
     random_state : int, RandomState or None, default=None
@@ -130,8 +135,10 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     batch_size : int, default=64
         Rows per training step.
     validation_fraction : float, default=None
-        Share of rows held out of training to compute a validation loss after each epoch; rows
-        with a label and rows without are divided separately. None holds out 0.1 with
+        Share of rows held out of training to compute a validation loss after each epoch. They
+        are stratified: each label has about this share of its rows held out, and a label that one
+        row alone has stays in training where possible, else a warning names it. Rows without any
+        label are divided separately. `groups` of `fit` are not divided. None holds out 0.1 with
         `early_stopping`, and nothing without.
     early_stopping : bool or int, default=False
         Stop when the validation loss has not improved for 5 epochs (True) or for the given number
@@ -147,7 +154,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     net_params : dict, default=None
         Further parameters of the skorch net, in its notation, other than those that the
         classifier sets itself: ``{"callbacks": [...]}``, ``{"optimizer__betas": (0.9, 0.99)}``,
-        ``{"batch_history": True}``.
+        ``{"batch_history": True}``. Scoring callbacks need held-out rows (`validation_fraction`),
+        or ``on_train=True``; a callback that raises KeyboardInterrupt ends the training. With an
+        LRScheduler, set ``training=TrainingOptions(None)``.
     warm_start : bool, default=False
         Start from the network of the previous fit; the classes must be the same.
     images : ImageReading or {"exact", "scaled"}, default=None
@@ -159,7 +168,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
     cross_fit : int, float or splitter, default=None
         What `fit_transform` returns: out-of-fold outputs (int: number of shuffled folds), outputs
         of a held-out share of rows with NaN elsewhere (float), or outputs for the rows trained on
-        (None).
+        (None). Folds and shares are stratified, like `validation_fraction`.
     device : str, default="auto"
         "auto" (CUDA if available, else the CPU) or a torch device such as "cuda:1".
     verbose : int, default=0
@@ -216,12 +225,14 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
 
     Use ``n_jobs=1`` to search over networks that are trained whole on one GPU: several processes
     would share its time and memory. Branches, losses and thresholds are searched on the features
-    of an :class:`ImageEmbedder`, with one pass through the backbone.
+    of an :class:`ImageEmbedder`, with one pass through the backbone. scikit-learn's
+    `HalvingGridSearchCV` tries many candidates on few rows or epochs, and fewer on more:
+    ``HalvingGridSearchCV(classifier, grid, resource="max_epochs", max_resources=16)``.
 
     Prediction uses the batch size that is fastest, and halves it where memory runs out.
-    Predictions of a row do not depend on the other rows, up to rounding. `image_size`, `images`,
-    `batch_size`, `verbose`, `transform_output` and the `ordinal_predict` of `branches` are read
-    in prediction, and may be changed after `fit`.
+    Predictions of a row do not depend on the other rows, up to rounding. Parameters that are
+    changed after `fit` do not change predictions. `transform_output`, `verbose` and, of `images`,
+    `on_bad_image` and `num_workers` take effect without another `fit`.
 
     References
     ----------
@@ -262,6 +273,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         sample_weight: Any = None,
         label_weight: Any = None,
         category: Any = None,
+        groups: Any = None,
     ) -> Self:
         """Train a new network.
 
@@ -287,6 +299,9 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         category : array-like of shape (n,), default=None
             Category of the object in each row, None if unknown; for `category_prior`, if X has
             no such column.
+        groups : array-like of shape (n,), default=None
+            Group of each row, such as a person. The rows of a group are held out together where
+            `validation_fraction` or `early_stopping` holds out rows.
 
         Returns
         -------
@@ -312,7 +327,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             If the indexes of two pandas objects have different labels.
         """
         X, y, *metadata = align_rows(
-            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            label_weight=label_weight,
+            category=category,
+            groups=groups,
         )
         encoder, codes = self._encode(y)
         return self._fit(X, codes, tuple(metadata), encoder)
@@ -338,47 +358,57 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         return self._store(fit_net(self, data), data, constraints)
 
     def _store(
-        self, net: AttributeNet, data: TrainingData, constraints: LogicalConstraints | None
+        self,
+        net: AttributeNet,
+        data: TrainingData,
+        constraints: LogicalConstraints | None,
+        orders: list[NDArray[np.intp] | None] | None = None,
     ) -> Self:
         """Set all fitted attributes.
 
         It is called last and cannot fail, so that a fit that fails leaves the last one whole.
         """
-        self._kind = data.kind
-        self.net_ = net
-        self.history_ = [
+        history = [
             {key: row[key] for key in ("epoch", "train_loss", "valid_loss", "dur") if key in row}
             for row in net.history
         ]
-        self.n_iter_ = len(self.history_)
-        optional = {
+        fitted = {
+            "_kind": data.kind,
+            "_ordinal_predict": resolve(Branches, self.branches).ordinal_predict,
+            "history_": history,
+            "n_iter_": len(history),
             "n_features_in_": data.kind.n_features,
             "feature_names_in_": data.kind.feature_names,
             "categories_": data.categories,
         }
-        for name, value in optional.items():
-            self.__dict__.pop(name, None)
-            if value is not None:
-                setattr(self, name, value)
-        return self._store_outputs(data.encoder, constraints, class_orders(data.encoder))
+        fitted["_class_orders"] = class_orders(data.encoder) if orders is None else orders
+        return self._store_outputs(net, data.encoder, constraints, fitted)
 
     def _store_outputs(
         self,
+        net: AttributeNet,
         encoder: AttributeEncoder,
         constraints: LogicalConstraints | None,
-        orders: list[NDArray[np.intp] | None],
+        others: Mapping[str, Any],
     ) -> Self:
-        self._constraints = constraints
-        self._class_orders = orders
-        self.encoder_ = encoder
-        self.n_outputs_ = encoder.n_outputs_
-        self.output_names_ = encoder.output_names_
-        self.attribute_kinds_ = encoder.kinds_
         classes = [
             levels if order is None else levels[order]
-            for levels, order in zip(encoder.classes_, orders, strict=True)
+            for levels, order in zip(encoder.classes_, others["_class_orders"], strict=True)
         ]
-        self.classes_ = classes[0] if encoder.n_outputs_ == 1 else classes
+        state = {
+            **self.__dict__,
+            **others,
+            "net_": net,
+            "_constraints": constraints,
+            "encoder_": encoder,
+            "n_outputs_": encoder.n_outputs_,
+            "output_names_": encoder.output_names_,
+            "attribute_kinds_": encoder.kinds_,
+            "classes_": classes[0] if encoder.n_outputs_ == 1 else classes,
+        }
+        absent = [name for name in others if state[name] is None]
+        # One assignment: Ctrl-C cannot leave the attributes of two fits.
+        self.__dict__ = {name: value for name, value in state.items() if name not in absent}
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -420,6 +450,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             "balanced", which needs all labels at once.
         """
         state: tuple[Any, ...] = ()
+        orders = None
         X, y, sample_weight, label_weight, category = align_rows(
             X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
         )
@@ -428,12 +459,13 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             y, label_weight = self.encoder_.match_columns(y, label_weight)
             encoder, codes = self.encoder_, self.encoder_.transform(y)
             state = (self._kind, getattr(self, "categories_", None))
+            orders = self._class_orders  # of added attributes, those of `fit` differ
         else:
             encoder, codes = self._encode(y, classes, partial=True)
-        metadata = (sample_weight, label_weight, category)
+        metadata = (sample_weight, label_weight, category, None)
         constraints = get_constraints(self, encoder)
         data = read_data(self, X, codes, metadata, encoder, *state)
-        return self._store(partial_fit_net(self, data), data, constraints)
+        return self._store(partial_fit_net(self, data), data, constraints, orders)
 
     def add_attributes(
         self,
@@ -490,10 +522,10 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         encoder = merge_encoders(self.encoder_, new.encoder_)
         score_names(encoder)  # raises an error if two columns have one name
         constraints = get_constraints(self, encoder)
-        self._network.grow(new._network.branches)
+        net = self.net_.with_branches(new._network.branches)
         # The columns of the old attributes stay as they are, those of a single one sorted.
         orders = self._class_orders + [None] * new.n_outputs_
-        return self._store_outputs(encoder, constraints, orders)
+        return self._store_outputs(net, encoder, constraints, {"_class_orders": orders})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(
@@ -504,13 +536,14 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         sample_weight: Any = None,
         label_weight: Any = None,
         category: Any = None,
+        groups: Any = None,
     ) -> NDArray[Any]:
         """Fit, and return outputs for the rows of X that depend on `cross_fit`.
 
         Parameters
         ----------
-        X, y, sample_weight, label_weight, category
-            As for :meth:`fit`.
+        X, y, sample_weight, label_weight, category, groups
+            As for :meth:`fit`. `cross_fit` holds out whole groups too.
 
         Returns
         -------
@@ -521,7 +554,12 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
             share of rows, held out from the only network that is trained, and NaN elsewhere.
         """
         X, y, *metadata = align_rows(
-            X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
+            X=X,
+            y=y,
+            sample_weight=sample_weight,
+            label_weight=label_weight,
+            category=category,
+            groups=groups,
         )
         encoder, codes = self._encode(y)
         return cross_fit_transform(self, X, y, codes, tuple(metadata), encoder)

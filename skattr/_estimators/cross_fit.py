@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import indexable
 
-from skattr._estimators.data import Codes, Metadata, check_X, find_readable, select_rows
+from skattr._estimators.data import (
+    Codes,
+    Metadata,
+    check_X,
+    find_readable,
+    read_groups,
+    select_rows,
+)
 from skattr._estimators.options import ImageReading, resolve
 from skattr._estimators.parameters import random_generator
+from skattr._estimators.validation import hold_out
 from skattr._targets.encoder import AttributeEncoder
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import InSampleWarning
+from skattr.model_selection import MultilabelStratifiedGroupKFold, MultilabelStratifiedKFold
 
 if TYPE_CHECKING:
     from skattr._estimators.classifier import AttributeClassifier
@@ -39,7 +47,7 @@ def cross_fit_transform(
     X, y : rows and labels
     codes : ndarray of shape (n, n_outputs), int64
         Labels encoded by `encoder`.
-    metadata : (sample_weight, label_weight, category)
+    metadata : (sample_weight, label_weight, category, groups)
         As for `fit`.
     encoder : AttributeEncoder
         Fitted on all of y, so that all folds have the same classes. It learns nothing but the
@@ -77,7 +85,7 @@ def cross_fit_transform(
         # With a share a single network is trained, which is the fitted one: it has not seen the
         # rows that are held out.
         is_share = isinstance(cross_fit, Real) and not isinstance(cross_fit, Integral)
-        for split in _splits(classifier, X, y, codes):
+        for split in _splits(classifier, X, y, codes, metadata_parts[-1], encoder):
             train, test = (np.asarray(rows)[is_readable[rows]] for rows in split)
             model = classifier if is_share else clone(classifier)
             fit(model, train)
@@ -102,20 +110,27 @@ def _is_readable(classifier: "AttributeClassifier", X: Any, n_rows: int) -> NDAr
 
 
 def _splits(
-    classifier: "AttributeClassifier", X: Any, y: Any, codes: Codes
+    classifier: "AttributeClassifier",
+    X: Any,
+    y: Any,
+    codes: Codes,
+    groups: Any,
+    encoder: AttributeEncoder,
 ) -> Iterable[tuple[Any, Any]]:
     cross_fit: Any = classifier.cross_fit
     seed = int(random_generator(classifier.random_state).integers(2**31))
-    splits: Iterable[tuple[Any, Any]]
+    numbers = None if groups is None else read_groups(groups, len(codes))
     if not isinstance(cross_fit, Real):
-        splits = cross_fit.split(X, y)
-    elif not isinstance(cross_fit, Integral):
-        splits = ShuffleSplit(1, test_size=cross_fit, random_state=seed).split(codes)
-    else:
-        # Several outputs have no common strata; a class with fewer rows than folds cannot be
-        # spread.
-        counts = np.unique(codes[:, 0], return_counts=True)[1]
-        stratify = codes.shape[1] == 1 and counts.min() >= cross_fit
-        kind = StratifiedKFold if stratify else KFold
-        splits = kind(int(cross_fit), shuffle=True, random_state=seed).split(codes, codes[:, 0])
-    return splits
+        params = {} if groups is None else {"groups": groups}
+        splits: Iterable[tuple[Any, Any]] = cross_fit.split(X, y, **params)
+        return splits
+    if not isinstance(cross_fit, Integral):
+        is_held_out = hold_out(
+            codes, numbers, float(cross_fit), np.random.default_rng(seed), encoder
+        )
+        return [(np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out))]
+    options: dict[str, Any] = {"shuffle": True, "random_state": seed}
+    labels = np.where(codes < 0, np.nan, codes)
+    if numbers is None:
+        return MultilabelStratifiedKFold(int(cross_fit), **options).split(codes, labels)
+    return MultilabelStratifiedGroupKFold(int(cross_fit), **options).split(codes, labels, numbers)

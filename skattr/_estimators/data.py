@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skattr._cache.decoded_images import CachedFileRows
@@ -31,6 +31,8 @@ from skattr._inputs.checks import (
     find_nan_rows,
     infer_kind,
 )
+from skattr._inputs.decoding import Decoding
+from skattr._inputs.deep import ValueRange
 from skattr._inputs.rows import FeatureRows, FileRows, Rows
 from skattr._inputs.unreadable import check_any_readable, readable_rows, warn_unreadable
 from skattr._targets.alignment import match_columns
@@ -41,29 +43,39 @@ from skattr._targets.weights import check_label_weights
 from skattr._training.loader import find_unreadable
 from skattr._utils.parallel import sum_is_finite
 from skattr._utils.tables import as_pandas
+from skattr._utils.tensors import detached
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import MissingLabelWarning
 
-Metadata = tuple[Any, Any, Any]  # sample_weight, label_weight, category
+Metadata = tuple[Any, Any, Any, Any]  # sample_weight, label_weight, category, groups
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class InputKind:
-    """Kind of X that a classifier is fitted on; the defaults are those of images.
+    """Kind of X that a classifier is fitted on, and how it is read.
 
     Attributes
     ----------
     dtype : dtype or None
-        Type that 2-D features are computed in.
+        Type that 2-D features are computed in; None for images.
     n_features : int or None
     feature_names : ndarray of shape (n_features,), object, or None
+    image_size : (height, width) or None
+        Size of images; None for 2-D features.
+    decoding : {"exact", "scaled"}
+        Decoding of image files.
+    value_range : (float, float) or None
+        Range that samples of deep images are scaled from.
     """
 
     dtype: np.dtype[Any] | None = None
     n_features: int | None = None
     feature_names: NDArray[np.object_] | None = None
+    image_size: tuple[int, int] | None = None
+    decoding: Decoding = "exact"
+    value_range: ValueRange | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ class TrainingData:
     category : ndarray of shape (n,), int64, or None
         -1 for an unknown category; None if categories are not used.
     categories : ndarray of shape (n_categories,), or None
+    groups : ndarray of shape (n,), intp, or None
+        Number of each row's group.
     """
 
     rows: Rows
@@ -96,6 +110,7 @@ class TrainingData:
     unknown_weights: Floats
     category: Codes | None = None
     categories: NDArray[Any] | None = None
+    groups: NDArray[np.intp] | None = None
 
     @property
     def n_categories(self) -> int:
@@ -134,18 +149,25 @@ def check_X(
         If X is of another kind than in `fit`, or not valid at all.
     """
     images = resolve(ImageReading, classifier.images)
-    X = as_pandas(X)
-    X, category = split_category(X)
+    X, category = split_category(as_pandas(detached(X)))
     kind = infer_kind(X)
     if fitted is not None:
         check_same_kind(X, is_features=fitted.dtype is not None)
     if kind != "features":
-        size = check_image_size(classifier.image_size)
-        rows = check_images(X, size, images.on_bad_image, images.decoding, images.value_range)
+        used = fitted
+        if used is None:
+            size = check_image_size(classifier.image_size)
+            used = InputKind(
+                image_size=size, decoding=images.decoding, value_range=images.value_range
+            )
+        assert used.image_size is not None
+        rows = check_images(
+            X, used.image_size, images.on_bad_image, used.decoding, used.value_range
+        )
         # The cache lives for one fit: a prediction decodes each file once anyway.
         if fitted is None and images.cache == "memory" and isinstance(rows, FileRows):
             rows = CachedFileRows(rows)
-        return rows, category, InputKind()
+        return rows, category, used
     check_features(X)
     # validate_data writes n_features_in_ and feature_names_in_ to the estimator. In `fit` it gets
     # a copy, so that a fit that fails later leaves the last fitted state whole.
@@ -241,7 +263,7 @@ def read_data(
     X : rows
     codes : ndarray of shape (n, n_outputs), int64
         Labels of the rows, encoded by `encoder`.
-    metadata : (sample_weight, label_weight, category)
+    metadata : (sample_weight, label_weight, category, groups)
     encoder : AttributeEncoder
     fitted : InputKind, optional
         Kind of X that an earlier call was fitted on, if this one continues from it.
@@ -252,7 +274,7 @@ def read_data(
     -------
     TrainingData
     """
-    sample_weight, label_weight, category = metadata
+    sample_weight, label_weight, category, groups = map(detached, metadata)
     label_weight = match_columns(label_weight, encoder.output_names_, "label_weight", "y")
     rows, column, kind = check_X(classifier, X, fitted)
     weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
@@ -265,7 +287,16 @@ def read_data(
     if classifier.category_prior is None and isinstance(rows, FeatureRows) and fitted is None:
         warn_numeric_category(column)
     category = category_for_fit(classifier.category_prior, column, category)
-    data = TrainingData(rows, kind, encoder, codes, weights, row_weights, unknown_weights)
+    data = TrainingData(
+        rows,
+        kind,
+        encoder,
+        codes,
+        weights,
+        row_weights,
+        unknown_weights,
+        groups=None if groups is None else read_groups(groups, len(rows)),
+    )
     if category is None:
         return data
     category = category_series(category, len(rows))
@@ -288,6 +319,26 @@ def check_same_classes(classes: Any, y: Any, encoder: AttributeEncoder) -> None:
                 f"`classes` lists {given} for {name!r}, but the first call of partial_fit (or fit) "
                 f"had {levels.tolist()}; pass the same classes, or None."
             )
+
+
+def read_groups(groups: Any, n_rows: int) -> NDArray[np.intp]:
+    """Return the number of each row's group.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each row.
+    """
+    values = column_or_1d(groups)
+    if len(values) != n_rows:
+        raise ValueError(f"groups has {len(values)} value(s), but X has {n_rows} row(s).")
+    numbers: NDArray[np.intp] = pd.factorize(values)[0].astype(np.intp)
+    if (numbers < 0).any():
+        raise ValueError(
+            f"groups is missing in row {int(np.argmax(numbers < 0))}; a row without a group of its "
+            "own needs a name that no other has."
+        )
+    return numbers
 
 
 def select_rows(rows: Any, *parts: Any) -> list[Any]:

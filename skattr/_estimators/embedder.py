@@ -21,18 +21,20 @@ from skattr._cache.keys import image_keys
 from skattr._estimators.options import ImageReading, TrainingOptions, as_object, resolve
 from skattr._estimators.parameters import NestedParameters, check_image_size, random_generator
 from skattr._inputs.checks import check_images, reject_features
-from skattr._inputs.decoding import PREPROCESSING
+from skattr._inputs.decoding import PREPROCESSING, Decoding
+from skattr._inputs.deep import ValueRange
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._inputs.unreadable import raise_or_record, readable_rows, warn_unreadable
 from skattr._training.dataset import AttributeDataset
 from skattr._training.devices import is_cuda, resolve_device, resolve_precision
 from skattr._training.embedding import FrozenNetwork
-from skattr._training.loader import BatchLoader
+from skattr._training.loader import BatchLoader, warn_no_processes
 from skattr._utils.parameters import AT_LEAST_1, RANDOM_STATE
 from skattr._utils.tables import as_pandas
 from skattr.exceptions import ImageReadError
 
-_NORMALIZATION = 1  # part of every cache key: increase it when the normalization changes
+_Reading = tuple[Decoding, ValueRange | None]
+_NORMALIZATION = 2  # part of every cache key: increase it when the normalization changes
 
 
 @dataclass(eq=False, repr=False)
@@ -50,8 +52,9 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         mapping (n, 3, H, W) to features (n, F) or maps (n, F, h, w).
     weights : str, default=None
         Pretrained weights of a torchvision backbone: "DEFAULT", the name of torchvision
-        weights, or the path of a state dict. With None the weights are random, or those that a
-        callable brings.
+        weights, or the path of a state dict (of `torch.save` or safetensors). With None the
+        weights are random, or those that a callable brings. Pixels are normalized as named
+        weights expect it, otherwise by ImageNet's mean and deviation.
     layer : str, default="pool"
         "pool" is the input of the backbone's classifier. Otherwise the name of one of the
         backbone's modules (``named_modules``), such as "layer3" or "layer3.0.conv1": its map is
@@ -64,7 +67,8 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         "auto" (CUDA if available, else the CPU) or a torch device such as "cuda:1".
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         Type that the network computes in; "auto" is float32 on the CPU, with bfloat16 products on
-        CUDA. Features are always float32.
+        GPUs that have bfloat16. Features are always float32; those that the network computed in
+        bfloat16 have its eight significant bits, unless they are means of a map.
     images : ImageReading or {"exact", "scaled"}, default=None
         Decoding of image files; a string is the `decoding` of :class:`ImageReading`. With
         ``ImageReading(on_bad_image="warn")`` the features of images that cannot be read are NaN,
@@ -113,6 +117,10 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     of its batch, on `batch_size`, threads and device only up to rounding. A cache returns the
     features that were computed first; they are bit-identical to those without a cache if the
     cache was empty and X has no image twice.
+
+    Parameters that are changed after `fit` do not change the features. `batch_size`, `device`,
+    `cache`, `cache_key`, `verbose` and, of `images`, `on_bad_image` and `num_workers` take effect
+    without another `fit`.
 
     Examples
     --------
@@ -198,8 +206,11 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             If weights can be neither found nor downloaded, or the cache cannot be used.
         """
         size = check_image_size(self.image_size)
-        self._rows(X, size)
-        store = self._store()
+        images = resolve(ImageReading, self.images)
+        reading = images.decoding, images.value_range
+        self._rows(X, size, reading)
+        is_repeatable = self.weights is not None or self.random_state is not None
+        store = self._store(is_repeatable)
         network = FrozenNetwork(
             self.backbone,
             weights=self.weights,
@@ -207,14 +218,20 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             image_size=size,
             seed=int(random_generator(self.random_state).integers(2**31)),
         )
-        description = self._description(network)
+        description = self._description(network, reading, self.precision)
         n_features = None if store is None else store.n_features(_digest(description))
         if n_features is None:
             n_features = network.build().n_features
             if store is not None:
                 store.register(_digest(description), description, n_features)
-        self._network = network
-        self.n_features_out_ = n_features
+        # One assignment: Ctrl-C cannot leave the attributes of two fits.
+        self.__dict__ |= {
+            "_network": network,
+            "_reading": reading,
+            "_precision": self.precision,
+            "_is_repeatable": is_repeatable,
+            "n_features_out_": n_features,
+        }
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -236,9 +253,10 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             were computed before it stay in the cache.
         """
         check_is_fitted(self)
-        rows = self._rows(X, self._network.image_size)
+        rows = self._rows(X, self._network.image_size, self._reading)
         features = np.full((len(rows), self.n_features_out_), np.nan, dtype=np.float32)
-        store = self._store()
+        warn_no_processes(rows, as_object(ImageReading, self.images).num_workers)
+        store = self._store(self._is_repeatable)
         if store is None:
             with closing(self._batches(rows, readable_rows(rows))) as batches:
                 for indices, embed in batches:
@@ -266,7 +284,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
         stem = f"{_name(self._network.backbone)}_{self._network.layer}"
         return np.array([f"{stem}_{j}" for j in range(self.n_features_out_)], dtype=object)
 
-    def _rows(self, X: Any, size: tuple[int, int]) -> ImageRows | FileRows:
+    def _rows(self, X: Any, size: tuple[int, int], reading: _Reading) -> ImageRows | FileRows:
         """Check X, without opening a file."""
         images = resolve(ImageReading, self.images)
         if images.cache is not None:
@@ -276,11 +294,13 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             )
         X = as_pandas(X)
         reject_features(X)
-        return check_images(X, size, images.on_bad_image, images.decoding, images.value_range)
+        decoding, value_range = reading
+        return check_images(X, size, images.on_bad_image, decoding, value_range)
 
     def _fill_store(self, store: EmbeddingStore, rows: ImageRows | FileRows) -> dict[int, bytes]:
         """Compute and store the features that the store lacks; return the key of each row."""
-        network = _digest(self._description(self._network))
+        description = self._description(self._network, self._reading, self._precision)
+        network = _digest(description)
         get_keys = partial(image_keys, rows, network, self.cache_key)
         readable = readable_rows(rows).tolist()
         keys = dict(zip(readable, get_keys(readable), strict=True))
@@ -329,7 +349,7 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
     ) -> Generator[tuple[NDArray[np.intp], Callable[[Any], NDArray[np.float32]]], None, None]:
         """Yield the rows of each batch, and a function that embeds the images at some positions."""
         device = resolve_device(self.device)
-        precision = resolve_precision(self.precision, device)
+        precision = resolve_precision(self._precision, device)
         if not len(indices):
             return
         self._network.build()
@@ -346,17 +366,17 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
                 yield part.indices, partial(self._network.embed, part.batch, device, precision)
                 bar.update(len(part.indices))
 
-    def _store(self) -> EmbeddingStore | None:
+    def _store(self, is_repeatable: bool) -> EmbeddingStore | None:
         if self.cache is None:
             return None
-        if self.weights is None and self.random_state is None:
+        if not is_repeatable:
             raise ValueError(
                 "cache needs features that can be computed again: set random_state to an int, or "
                 "set weights. (For a callable that brings its own weights, any int will do.)"
             )
         return EmbeddingStore(self.cache)
 
-    def _description(self, network: FrozenNetwork) -> str:
+    def _description(self, network: FrozenNetwork, reading: _Reading, precision: str) -> str:
         """Describe all that features depend on, except the image."""
         images = as_object(ImageReading, self.images)
         parts = {
@@ -364,9 +384,9 @@ class ImageEmbedder(TransformerMixin, NestedParameters):
             "identity": network.identity,
             "layer": network.layer,
             "image_size": network.image_size,
-            "precision": resolve_precision(self.precision, resolve_device(self.device)),
+            "precision": resolve_precision(precision, resolve_device(self.device)),
             "preprocessing": [PREPROCESSING, _NORMALIZATION],
-            "decoding": [images.decoding, images.value_range, images.on_bad_image == "keep"],
+            "decoding": [*reading, images.on_bad_image == "keep"],
         }
         return json.dumps(parts, sort_keys=True)
 

@@ -24,14 +24,18 @@ from skattr._estimators.parameters import (
 )
 from skattr._estimators.prediction import AttributePredictor
 from skattr._estimators.problem import make_problem
-from skattr._inputs.rows import FeatureRows, Rows
+from skattr._estimators.validation import split_validation
+from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import warn_unreadable
 from skattr._targets.alignment import is_numbered
 from skattr._targets.codes import format_classes
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.build import build_and_train, build_net, train_net
 from skattr._training.config import TrainingConfig, TrainingProblem
+from skattr._training.integrity import restoring
+from skattr._training.loader import warn_no_processes
 from skattr._training.net import AttributeNet
+from skattr._training.user_augmentation import UserAugmentation
 from skattr.nn import BranchLayout
 
 _PATIENCE = 5  # epochs without improvement, for early_stopping=True
@@ -43,9 +47,9 @@ def fit_net(classifier: AttributePredictor, data: TrainingData) -> AttributeNet:
     """Train a network, which starts from that of the previous fit with ``warm_start=True``."""
     usable = _usable_rows(classifier, data)
     rng = random_generator(classifier.random_state)
-    config = _config(classifier, data.rows, seed=int(rng.integers(2**31)))
+    config = _config(classifier, data, seed=int(rng.integers(2**31)))
     share = classifier.validation_fraction or (0.1 if classifier.early_stopping else None)
-    train, validation = _split(usable, data.weights, share, rng)
+    train, validation = split_validation(data, usable, share, rng)
     problem = make_problem(classifier, data, train)
     start = _start(classifier, data, problem, "warm_start=True") if classifier.warm_start else None
     net = build_and_train(config, problem, train, validation, start)
@@ -67,14 +71,17 @@ def partial_fit_net(classifier: AttributePredictor, data: TrainingData) -> Attri
     net = _start(classifier, data, problem, "partial_fit")
     # A net of `fit` has no optimizer state and a schedule that has ended: a new net starts from its
     # weights. Later calls keep the net, and with it the momentum.
-    if net is None or not net.streams:
+    continued = net if net is not None and net.streams else None
+    if continued is None:
         seed = int(random_generator(classifier.random_state).integers(2**31))
-        config = _config(classifier, data.rows, seed)
+        config = _config(classifier, data, seed)
         config = replace(config, lr_schedule=None, max_epochs=1, patience=None)
         net = build_net(config, problem, len(usable), net)
         net.streams = True
-    train_net(net, problem, usable)
-    warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
+    assert net is not None
+    with restoring(continued):
+        train_net(net, problem, usable)
+        warn_unreadable(data.rows, _UNREADABLE_SINCE, n_reported=len(data.rows) - len(usable))
     return net
 
 
@@ -84,8 +91,9 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
     Raises
     ------
     ValueError
-        If these rows have no label, or are too few for a batch.
+        If these rows have no label.
     """
+    warn_no_processes(data.rows, resolve(ImageReading, classifier.images).num_workers)
     usable = find_readable(classifier, data.rows)
     if data.rows.unreadable:
         is_known: NDArray[np.bool_] = np.any(data.codes >= 0, axis=0)
@@ -94,43 +102,10 @@ def _usable_rows(classifier: AttributePredictor, data: TrainingData) -> NDArray[
             raise ValueError("No label is known in the rows of X that can be read.")
         where = " in the rows of X that can be read."
         warn_no_label(data.encoder, is_known & ~is_usable, where)
-    # BatchNorm has no statistics of a single row; torch rejects it in training.
-    if data.rows.kind == "images" and min(classifier.batch_size, len(usable)) < 2:
-        raise ValueError(
-            "A network for images needs two rows or more per batch to train on, got "
-            f"batch_size={classifier.batch_size} and {len(usable)} row(s)."
-        )
     return usable
 
 
-def _split(
-    usable: NDArray[np.intp],
-    weights: NDArray[np.float64],
-    share: float | None,
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """Return the rows to train on and, if a share is held out, those to validate on.
-
-    Rows with a label and rows without are divided separately: without the former there is no
-    validation loss.
-    """
-    if share is None:
-        return usable, None
-    has_label: NDArray[np.bool_] = np.any(weights[usable] > 0, axis=1)
-    n = int(has_label.sum())
-    n_validation = max(1, round(share * n))
-    if n_validation >= n:
-        raise ValueError(
-            f"validation_fraction={share} of {n} row(s) with a label leaves none to train on."
-        )
-    # Rows without a label are held out too: losses may count missing labels as negatives.
-    order = rng.permutation(len(usable))
-    labelled, others = order[has_label[order]], order[~has_label[order]]
-    held_out = np.append(labelled[:n_validation], others[: round(share * len(others))])
-    return np.delete(usable, held_out), usable[np.sort(held_out)]
-
-
-def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingConfig:
+def _config(classifier: AttributePredictor, data: TrainingData, seed: int) -> TrainingConfig:
     """Return the parameters that decide how the network is built and trained."""
     branches = resolve(Branches, classifier.branches)
     augment = augmentation_settings(classifier.augment)
@@ -142,10 +117,10 @@ def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingCo
         backbone=classifier.backbone,
         weights=classifier.weights,
         branch_hidden=branches.hidden,
-        image_size=check_image_size(classifier.image_size),
-        augment=ImageAugmenter(**augment) if isinstance(augment, dict) else augment,
+        image_size=data.kind.image_size or check_image_size(classifier.image_size),
+        augment=ImageAugmenter(**augment) if isinstance(augment, dict) else _of_user(augment),
         optimizer=classifier.optimizer,
-        lr=_AUTO_LR[rows.kind] if classifier.lr == "auto" else float(classifier.lr),
+        lr=_AUTO_LR[data.rows.kind] if classifier.lr == "auto" else float(classifier.lr),
         weight_decay=classifier.weight_decay,
         batch_size=classifier.batch_size,
         max_epochs=classifier.max_epochs,
@@ -160,6 +135,10 @@ def _config(classifier: AttributePredictor, rows: Rows, seed: int) -> TrainingCo
         **as_object(TrainingOptions, classifier.training).settings(),
         **as_object(FineTuning, classifier.fine_tuning).settings(),
     )
+
+
+def _of_user(augment: Any) -> UserAugmentation | None:
+    return None if augment is None else UserAugmentation(augment)
 
 
 def _start(

@@ -118,8 +118,8 @@ class Branches(ParameterObject):
 class ImageReading(ParameterObject):
     """How image files are read.
 
-    The parameters are also read in prediction, and may be changed after `fit`, for example to use
-    other `num_workers` on another machine.
+    Prediction decodes files as `fit` did. `on_bad_image` and `num_workers` may be changed after
+    `fit`, for example on another machine.
 
     Parameters
     ----------
@@ -151,7 +151,8 @@ class ImageReading(ParameterObject):
         :func:`~skattr.datasets.check_images` reports the values that are used.
     num_workers : int, default=0
         Number of processes that decode image files. With 0, files are decoded between the steps
-        on the threads that torch uses.
+        on the threads that torch uses; so they are, with a warning, in the worker processes and
+        threads of joblib (``n_jobs``), which start no processes of their own.
 
     See Also
     --------
@@ -208,7 +209,9 @@ class TrainingOptions(ParameterObject):
         that compare the rows of a batch.
     precision : {"auto", "float32", "float64", "bfloat16"}, default="auto"
         Type to compute in. "auto" computes 2-D features in their own type, and images in float32
-        on the CPU and with bfloat16 products on CUDA.
+        on the CPU and with bfloat16 products on GPUs that have bfloat16 (not those that emulate
+        it). With bfloat16 the backbone computes in it; weights, branches, loss and outputs are
+        float32. Prediction follows the device it runs on, not that of training.
     compile : bool, default=False
         Compile the network with `torch.compile`.
 

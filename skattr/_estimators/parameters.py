@@ -1,12 +1,13 @@
 """Validation and resolution of constructor parameters."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _clone_parametrized
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
@@ -20,6 +21,7 @@ from skattr._estimators.options import (
     as_object,
     resolve,
 )
+from skattr._training.user_augmentation import is_torchvision_transform
 from skattr._utils.parameters import AT_LEAST_1, RANDOM_STATE, Number
 from skattr.losses import as_loss
 
@@ -49,6 +51,41 @@ class NestedParameters(BaseEstimator):
                 resolve(_OBJECTS[name], value)
             elif name == "augment":
                 augmentation_settings(value)
+
+    # Some transforms of torchvision have a static method get_params with another meaning, which
+    # scikit-learn would call.
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to return the parameters of parameter objects as well.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        without = self._without_transform() if deep else None
+        if without is None:
+            return dict(super().get_params(deep=deep))
+        return {**without.get_params(deep=True), "augment": vars(self)["augment"]}
+
+    def __sklearn_clone__(self) -> Self:
+        without = self._without_transform()
+        result: Self = _clone_parametrized(self if without is None else without)
+        if without is not None:
+            result.__dict__["augment"] = copy.deepcopy(self.__dict__["augment"])
+        return result
+
+    def _without_transform(self) -> Self | None:
+        """Return a shallow copy without `augment` if that is a transform of torchvision."""
+        if not is_torchvision_transform(vars(self).get("augment")):
+            return None
+        result = copy.copy(self)
+        result.__dict__["augment"] = None
+        return result
 
     def set_params(self, **params: Any) -> Self:
         """Set the parameters of this estimator.

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skattr._estimators.data import InputKind, category_for_prediction, check_finite, check_X
-from skattr._estimators.options import Branches, ImageReading, as_object, resolve
+from skattr._estimators.options import ImageReading, as_object
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._estimators.probabilities import (
     binary_log_odds,
@@ -23,7 +24,10 @@ from skattr._targets.alignment import align_rows
 from skattr._targets.constraints import LogicalConstraints, decode
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._training.inference import predict_rows
+from skattr._training.loader import warn_no_processes
 from skattr._training.net import AttributeNet
+from skattr._utils.parallel import sum_is_finite
+from skattr.exceptions import DivergedError
 
 
 # TransformerMixin is a base here because scikit-learn wraps `transform` for `set_output` only in
@@ -31,9 +35,8 @@ from skattr._training.net import AttributeNet
 class AttributePredictor(TransformerMixin, ClassifierParameters):
     """Prediction methods, which read what `fit` stored.
 
-    Of the parameters they read only those that change how rows are read or what is returned
-    (`image_size`, `images`, `batch_size`, `verbose`, `transform_output`, and `ordinal_predict` of
-    `branches`), so that these may be changed without fitting again.
+    Of the parameters they read only those that change no prediction: `verbose`,
+    `transform_output`, and `on_bad_image` and `num_workers` of `images`.
     """
 
     net_: AttributeNet
@@ -47,6 +50,7 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
     # transform, None if it is that of the encoder.
     _class_orders: list[NDArray[np.intp] | None]
     _constraints: LogicalConstraints | None
+    _ordinal_predict: str
 
     @property
     def _network(self) -> Any:
@@ -68,26 +72,30 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         category = None
         if self._network.n_conditions:
             category = category_for_prediction(column, self.categories_)
+        num_workers = as_object(ImageReading, self.images).num_workers
+        warn_no_processes(rows, num_workers)
         values = predict_rows(
             self.net_,
             rows,
             output,
             category=category,
-            batch_size=self.batch_size,
-            num_workers=as_object(ImageReading, self.images).num_workers,
+            batch_size=self.net_.batch_size,
+            num_workers=num_workers,
             verbose=int(self.verbose),
         )
         if isinstance(rows, FeatureRows) and rows.unreadable is None:
             check_finite(rows.array, values, self._kind)
+        _check_outputs(values)
         if needs_some:
             check_any_readable(rows)
         warn_unreadable(rows, "their outputs are NaN, their labels are missing")
         return values, unreadable_rows(rows)
 
     def _predicted_codes(self, X: Any, *, needs_some: bool = False) -> NDArray[np.int64]:
-        rule = resolve(Branches, self.branches).ordinal_predict
         (logits, unreadable), layout = self._outputs(X, needs_some=needs_some), self._network.layout
-        codes = predicted_codes(probabilities(logits, layout), self.attribute_kinds_, rule)
+        codes = predicted_codes(
+            probabilities(logits, layout), self.attribute_kinds_, self._ordinal_predict
+        )
         if self._constraints is not None:
             columns = self._constraints.columns
             odds = binary_log_odds(logits, layout, columns)
@@ -219,3 +227,15 @@ class AttributePredictor(TransformerMixin, ClassifierParameters):
         codes = self.encoder_.transform(y)
         predicted = self._predicted_codes(X, needs_some=True)
         return exact_match(codes, predicted, sample_weight)
+
+
+def _check_outputs(values: NDArray[Any]) -> None:
+    """Raise a DivergedError if a finite row of X has outputs that are not finite."""
+    if sum_is_finite(values) or get_config()["assume_finite"]:  # then X may not be finite
+        return
+    is_bad = ~np.isfinite(values).all(axis=1)
+    if is_bad.any():
+        raise DivergedError(
+            f"The network's outputs for row {int(is_bad.argmax())} of X and {int(is_bad.sum()) - 1}"
+            " other row(s) are not finite, although X is: its values or the weights are too large."
+        )

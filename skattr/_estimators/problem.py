@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr._estimators.data import Codes, Floats, TrainingData
+from skattr._estimators.net_interface import NetInterface
 from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
 from skattr._targets.codes import ROWS_AT_ONCE
@@ -78,6 +79,7 @@ def make_problem(
         untrained=tuple(np.flatnonzero(~has_label).tolist()),
         category=data.category if prior == "condition" else None,
         n_conditions=data.n_categories if prior == "condition" else 0,
+        interface=NetInterface.of(classifier, data, layout),
     )
 
 

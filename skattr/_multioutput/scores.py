@@ -18,6 +18,7 @@ from skattr._targets.alignment import column_names_of, match_columns
 from skattr._targets.columns import LabelTable, reject_masked
 from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._targets.positive import positive_name
+from skattr._utils.tensors import detached
 
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
@@ -131,10 +132,10 @@ def _parts(
     """Split a response into one 2-D array per output."""
     n_outputs = encoder.n_outputs_
     if isinstance(response, list | tuple):
-        parts = [np.asarray(part) for part in response]
+        parts = [np.asarray(detached(part)) for part in response]
         parts = [part[:, np.newaxis] if part.ndim == 1 else part for part in parts]
     else:
-        array = np.asarray(response)
+        array = np.asarray(detached(response))
         if n_outputs == 1:
             parts = [array[:, np.newaxis] if array.ndim == 1 else array]
         elif array.ndim != 2 or array.shape[1] != n_outputs:
@@ -270,7 +271,7 @@ def exact_match(
         raise ValueError("Input y contains NaN. None of its labels is known.")
     # Missing labels count as correct: a row is right if all known labels are.
     correct = ((predicted == codes) | ~known).all(axis=1)[is_labeled]
-    weights = None if sample_weight is None else np.asarray(sample_weight)[is_labeled]
+    weights = None if sample_weight is None else np.asarray(detached(sample_weight))[is_labeled]
     return float(np.average(correct, weights=weights))
 
 
@@ -365,7 +366,7 @@ def read_scores(scores: Any, what: str = "y_score") -> Floats:
         isinstance(dtype, np.dtype) for dtype in scores.dtypes
     ):
         scores = scores.astype(object)  # NumPy does not convert pandas.NA to a float
-    array = np.asarray(scores)
+    array = np.asarray(detached(scores))
     if array.dtype in (np.float32, np.float64):
         return array
     if array.dtype.kind == "O" and not any(isinstance(score, str) for score in array.flat):

@@ -17,6 +17,7 @@ from skattr._targets.alignment import (
 )
 from skattr._targets.codes import UNKNOWN, indicator_block, integer_block, row_blocks
 from skattr._utils.tables import as_pandas
+from skattr._utils.tensors import detached
 
 _LARGEST = 255
 _MISSING = "and NaN, None or pandas.NA where it is missing"
@@ -223,6 +224,7 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
     """
     if isinstance(y, LabelTable):
         return y
+    y = detached(y)
     if y is None:
         raise ValueError(f"This call requires {what} to be passed, but the target {what} is None.")
     if not pd.api.types.is_scalar(missing_label):

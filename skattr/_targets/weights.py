@@ -14,6 +14,7 @@ from skattr._targets.codes import positions
 from skattr._targets.columns import reject_masked
 from skattr._targets.declarations import by_attribute_name
 from skattr._targets.encoder import AttributeEncoder, is_binary
+from skattr._utils.tensors import detached
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -75,7 +76,7 @@ def _per_binary_output(
                 f"pos_weight names {invalid[0]!r}, which is no binary attribute; those are {names}."
             )
         return [given.get(name, 1.0) for name in names]
-    values = np.asarray(pos_weight, dtype=object)
+    values = np.asarray(detached(pos_weight), dtype=object)
     values = values[binary] if values.shape == binary.shape else values
     if values.shape != (len(names),):
         raise ValueError(
@@ -292,6 +293,7 @@ def check_label_weights(
     """
     weights = (codes >= 0).astype(np.float64)
     check_consistent_length(X, codes)
+    sample_weight, label_weight = detached(sample_weight), detached(label_weight)
     reject_masked(sample_weight, "sample_weight")
     reject_masked(label_weight, "label_weight")
     if sample_weight is not None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skattr.nn._backbones.build import IMAGENET_MEAN
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN
 
 Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 _LUMA = (0.299, 0.587, 0.114)

@@ -1,22 +1,30 @@
 """Build and train a skorch net from a configuration and a problem."""
 
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
+from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler, PrintLog
 from skorch.helper import predefined_split
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skattr._inputs.rows import FeatureRows
 from skattr._training.augmentation import ImageAugmenter
 from skattr._training.callbacks import ProgressBar
 from skattr._training.config import TrainingConfig, TrainingProblem
-from skattr._training.devices import resolve_device, resolve_dtypes, resolve_precision
+from skattr._training.devices import (
+    resolve_device,
+    resolve_dtypes,
+    resolve_precision,
+    torch_defaults,
+)
+from skattr._training.integrity import check_converged
 from skattr._training.loader import BatchIndexSampler
 from skattr._training.net import AttributeNet
 from skattr.nn import MultiBranchNetwork
@@ -27,6 +35,9 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
 }
+# Further parameters of skorch that have an effect here.
+_READ = ("batch_history", "torch_load_kwargs")
+_READ_PREFIXES = ("optimizer__", "module__", "criterion__", "compile__", "callbacks__")
 
 
 def build_and_train(
@@ -69,12 +80,34 @@ def train_net(net: AttributeNet, problem: TrainingProblem, rows: NDArray[np.intp
         Its branches have the problem's layout.
     problem : TrainingProblem
     rows : ndarray of int
+
+    Raises
+    ------
+    DivergedError
+        If a loss, a weight or an output is not finite.
     """
     branches: Any = net.module_.branches
     size = getattr(problem.rows, "size", None)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
-    with naming_size, branches.preserve_attributes(problem.untrained):
-        net.partial_fit(problem.dataset(rows))
+    _check_batch_size(net, len(rows))
+    with torch_defaults(), naming_size:
+        with branches.preserve_attributes(problem.untrained):
+            net.partial_fit(problem.dataset(rows))
+        check_converged(net, net.first_rows_)
+    del net.first_rows_
+
+
+def _check_batch_size(net: AttributeNet, n_rows: int) -> None:
+    """Raise a ValueError for batches of one row if the network has batch normalization."""
+    # It has no statistics of a single row; torch rejects it.
+    if net.config.freeze == "backbone" and net.config.unfreeze_every is None:
+        return  # it stays in evaluation mode
+    layers = (layer for layer in net.module_.modules() if isinstance(layer, _BatchNorm))
+    if min(net.batch_size, n_rows) < 2 and next(layers, None) is not None:
+        raise ValueError(
+            "A network with batch normalization needs two rows or more per batch to train on; got "
+            f"batch_size={net.batch_size} and {n_rows} row(s) that are read and not held out."
+        )
 
 
 def build_net(
@@ -105,22 +138,15 @@ def build_net(
         If a parameter of `config` does not fit the others, the rows or `start`.
     """
     params = _net_params(config, problem, n_train)
-    reserved = params.keys() | {field.name for field in fields(TrainingConfig)}
-    invalid = [
-        key
-        for key in config.net_params
-        if key in reserved or key.startswith(("iterator_", "train_split"))
-    ]
-    if invalid:
-        raise ValueError(
-            f"net_params sets {invalid}, which the classifier sets itself; use its own parameters "
-            "(lr, batch_size, max_epochs, ...) for that."
-        )
+    _check_net_params(config, params.keys())
     defaults = _optimizer_defaults(params["optimizer"], params["device"], config.net_params)
-    net = _initialized({**params, **defaults}, config.net_params)
+    with torch_defaults():
+        net = _initialized({**params, **defaults}, config.net_params)
     if start is not None:
         try:
             net.module_.load_state_dict(start.module_.state_dict())
+            # Weights go with their normalization, whatever `weights` is by now.
+            net.module_.normalization = copy.deepcopy(start.module_.normalization)
         except RuntimeError as error:
             raise ValueError(
                 "The previous network has other layers than the requested one; keep `backbone` and "
@@ -128,6 +154,27 @@ def build_net(
                 f"{error}"
             ) from error
     return net
+
+
+def _check_net_params(config: TrainingConfig, own: Collection[str]) -> None:
+    """Raise a ValueError for a key of `net_params` that another parameter sets, or none reads."""
+    reserved = {*own, *(field.name for field in fields(TrainingConfig))}
+    reserved |= {"train_split", "warm_start"}
+    keys = config.net_params
+    invalid = [key for key in keys if key in reserved or key.startswith(("iterator_", "train_sp"))]
+    if invalid:
+        raise ValueError(
+            f"net_params sets {invalid}, which the classifier sets itself; use its own parameters "
+            "(lr, batch_size, max_epochs, validation_fraction, ...) for that."
+        )
+    unread = [key for key in keys if key not in _READ and not key.startswith(_READ_PREFIXES)]
+    if unread:
+        raise ValueError(
+            f"net_params sets {unread}, which have no effect; valid are 'callbacks', "
+            f"{', '.join(map(repr, _READ))}, and names that begin with "
+            f"{', '.join(map(repr, _READ_PREFIXES))}. Rows to validate on are chosen by "
+            "validation_fraction."
+        )
 
 
 def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) -> dict[str, Any]:
@@ -141,7 +188,7 @@ def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) 
         _check_options_for_features(config, backbone)
     device = resolve_device(config.device)
     feature_type = None if features is None else features.dtype
-    dtype, autocast = resolve_dtypes(resolve_precision(config.precision, device, feature_type))
+    dtype, _ = resolve_dtypes(resolve_precision(config.precision, device, feature_type))
     name = config.optimizer
     optimizer = OPTIMIZERS[name] if isinstance(name, str) else name
     return {
@@ -169,7 +216,7 @@ def _net_params(config: TrainingConfig, problem: TrainingProblem, n_train: int) 
         "verbose": int(config.verbose > 1),
         "callbacks": _callbacks(config, optimizer, n_train),
         "config": config,
-        "autocast": autocast,
+        "interface": problem.interface,
     }
 
 
@@ -231,7 +278,13 @@ def _callbacks(config: TrainingConfig, optimizer: Any, n_train: int) -> list[Any
         schedule["cycle_momentum"] = cycles_momentum
     elif config.lr_schedule == "cosine":
         schedule = {"policy": CosineAnnealingLR, "T_max": n_steps}
+    given = _given_callbacks(config)
     callbacks: list[Any] = []
+    if schedule and any(isinstance(callback, LRScheduler) for callback in given):
+        raise ValueError(
+            f"training has lr_schedule={config.lr_schedule!r}, and callbacks of net_params an "
+            "LRScheduler: only one can set the learning rate. Use TrainingOptions(None) with it."
+        )
     if schedule:
         # event_name=None: skorch would record the learning rate in each batch's history.
         scheduler = LRScheduler(step_every="batch", event_name=None, **schedule)
@@ -244,6 +297,29 @@ def _callbacks(config: TrainingConfig, optimizer: Any, n_train: int) -> list[Any
     elif config.verbose > 1:
         callbacks.append(("print_log", PrintLog()))
     return callbacks + list(config.callbacks or [])
+
+
+def _given_callbacks(config: TrainingConfig) -> list[Any]:
+    """Return the callbacks of the caller, without their names.
+
+    Raises
+    ------
+    ValueError
+        If there is one that cannot work with a network of this package.
+    """
+    given = config.callbacks or []
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ValueError(
+            f"callbacks of net_params must be a list of skorch callbacks; got {given!r}."
+        )
+    callbacks = [one[1] if isinstance(one, tuple) else one for one in given]
+    callbacks = [one() if isinstance(one, type) else one for one in callbacks]
+    if any(isinstance(callback, InputShapeSetter) for callback in callbacks):
+        raise ValueError(
+            "callbacks of net_params has an InputShapeSetter, but the network takes its input "
+            "shape from X."
+        )
+    return callbacks
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:

@@ -121,6 +121,8 @@ class TrainingProblem:
         The object's category, an input of the network; -1 where it is missing.
     n_conditions : int
         Number of these categories; 0 if they are not an input.
+    interface : NetInterface, optional
+        Lets the net take X and y.
     """
 
     rows: Rows
@@ -133,6 +135,7 @@ class TrainingProblem:
     untrained: tuple[int, ...] = ()
     category: NDArray[np.int64] | None = None
     n_conditions: int = 0
+    interface: Any = None
 
     def dataset(self, indices: NDArray[np.intp]) -> AttributeDataset:
         """Return some of the rows, to train or validate on."""

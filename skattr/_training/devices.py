@@ -1,6 +1,7 @@
 """Devices, precision and transfer of batches."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ def resolve_precision(
 ) -> str:
     """Return the precision for "auto": that of 2-D features, else bfloat16 on CUDA.
 
+    A GPU that only emulates bfloat16, which is slower than float32, computes in float32.
+
     Parameters
     ----------
     precision : {"auto", "float32", "float64", "bfloat16"}
@@ -47,14 +50,22 @@ def resolve_precision(
 
     Examples
     --------
-    >>> resolve_precision("auto", "cpu"), resolve_precision("auto", "cuda:1")
+    >>> resolve_precision("auto", "cpu"), resolve_precision("bfloat16", "cpu")
     ('float32', 'bfloat16')
     """
     if precision != "auto":
         return precision
     if feature_type is not None:
         return str(feature_type)
-    return "bfloat16" if is_cuda(device) else "float32"
+    return "bfloat16" if is_cuda(device) and _has_bfloat16(device) else "float32"
+
+
+def _has_bfloat16(device: str) -> bool:
+    """Whether a CUDA device computes in bfloat16 itself."""
+    # torch asks the current device, so `device` is made current.
+    is_there = torch.cuda.is_available()
+    with torch.cuda.device(device) if is_there else contextlib.nullcontext():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def resolve_dtypes(precision: str) -> tuple[torch.dtype, torch.dtype | None]:
@@ -78,6 +89,29 @@ def autocast_context(
     if dtype is None:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+@contextlib.contextmanager
+def torch_defaults() -> Iterator[None]:
+    """Compute with the defaults of torch, whatever contexts and settings the caller has.
+
+    These are gradients, no inference mode, no autocast, and float32 and the CPU for new tensors.
+    """
+    with contextlib.ExitStack() as stack:
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for device in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        dtype = torch.get_default_dtype()
+        if dtype is not torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, dtype)
+        yield
 
 
 def to_device(tensors: Tensor | tuple[Tensor, ...], device: Any) -> tuple[Tensor, ...]:

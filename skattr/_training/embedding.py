@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skattr._training.devices import resolve_dtypes
+from skattr._training.devices import resolve_dtypes, torch_defaults
 from skattr._training.inference import BatchHalver, make_forward, max_images_at_once
 from skattr._training.seeds import seed_of
+from skattr.exceptions import DivergedError
 from skattr.nn._backbones.torchvision import check_names, naming_image_size
 from skattr.nn._batchnorm_folding import with_folded_batchnorm
 from skattr.nn._embedding import (
@@ -80,7 +81,7 @@ class FrozenNetwork:
         if self._module is None:
             generators = make_generators("cpu", seed_of("initialization", self.seed))
             naming_size = naming_image_size(self.backbone, None, self.image_size)
-            with use_generators(*generators), naming_size:
+            with torch_defaults(), use_generators(*generators), naming_size:
                 module = EmbeddingNetwork(
                     self.backbone,
                     weights=self.weights,
@@ -109,15 +110,28 @@ class FrozenNetwork:
         Returns
         -------
         ndarray of shape (n, n_features), float32
+
+        Raises
+        ------
+        DivergedError
+            If a feature is not finite.
         """
         dtype, autocast = resolve_dtypes(precision)
         target = torch.device(device)
-        forward = make_forward(self._ready(target, dtype), target, autocast)
+        with torch_defaults():
+            forward = make_forward(self._ready(target, dtype), target, autocast)
         images = pixels[positions]
         size = (images.shape[1], images.shape[2])
-        with naming_image_size(self.backbone, self.build().features, size), torch.inference_mode():
+        naming_size = naming_image_size(self.backbone, self.build().features, size)
+        with torch_defaults(), naming_size, torch.inference_mode():
             features = BatchHalver(forward, max_images_at_once(size, target))(images)
         result: NDArray[np.float32] = features.float().cpu().numpy()
+        is_finite = np.isfinite(result).all(axis=1)
+        if not is_finite.all():
+            raise DivergedError(
+                f"The features of {int((~is_finite).sum())} image(s) are not finite: the weights "
+                f"of backbone={self.backbone!r} are not, or their products overflow."
+            )
         return result
 
     def _ready(self, device: torch.device, dtype: torch.dtype) -> nn.Module:

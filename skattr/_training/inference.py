@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from skattr._inputs.rows import FeatureRows
 from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset
-from skattr._training.devices import autocast_context, is_cuda, to_device
+from skattr._training.devices import autocast_context, is_cuda, to_device, torch_defaults
 from skattr._training.loader import BatchLoader
 from skattr._training.net import AttributeNet
 from skattr.nn._backbones.torchvision import naming_image_size
@@ -69,7 +69,8 @@ def predict_rows(
     n_rows = _load_size(net, rows, batch_size)
     loader = BatchLoader(dataset, n_rows, num_workers=num_workers, pin_memory=is_cuda(device))
     net.module_.eval()
-    network = _for_inference(net, rows, len(indices))
+    with torch_defaults():
+        network = _for_inference(net, rows, len(indices))
     if output == "features":
         compute, n_columns = network.forward_features, network.n_features
     else:
@@ -78,12 +79,14 @@ def predict_rows(
     result = np.zeros((len(rows), n_columns), dtype)
     size = None if isinstance(rows, FeatureRows) else rows.size
     max_rows = None if size is None else max_images_at_once(size, device)
+    if net.compile and output == "logits":
+        compute = _compiled_for(network, min(max_rows or n_rows, n_rows))
     forward = make_forward(compute, device, net.autocast, net.config.test_flip)
     halver = BatchHalver(forward, max_rows)
     naming_size = naming_image_size(net.module__backbone, net.module_.backbone, size)
     bar = tqdm(total=len(indices), disable=verbose < 1, unit="row")
     pending: tuple[NDArray[np.intp], Tensor] | None = None
-    with naming_size, torch.inference_mode(), bar:
+    with torch_defaults(), naming_size, torch.inference_mode(), bar:
         for part in loader.read():
             inputs = (part.batch,) if isinstance(part.batch, Tensor) else part.batch
             values = halver(*inputs)
@@ -95,6 +98,19 @@ def predict_rows(
         if pending is not None:
             _store_rows(result, *pending)
     return result
+
+
+def _compiled_for(network: nn.Module, n_rows: int) -> Callable[..., Tensor]:
+    """Return a network that runs its compiled code on batches of `n_rows` only.
+
+    It would be compiled again for other numbers of rows: one, two, and any.
+    """
+
+    def compute(x: Tensor, *others: Tensor) -> Tensor:
+        values: Tensor = (network if len(x) == n_rows else network.forward)(x, *others)
+        return values
+
+    return compute
 
 
 def make_forward(

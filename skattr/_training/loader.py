@@ -1,5 +1,8 @@
 """Batch sampler and batch loader."""
 
+import multiprocessing
+import threading
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +18,9 @@ from skattr._cache.decoded_images import CachedFileRows
 from skattr._inputs.rows import FileRows, Rows
 from skattr._inputs.unreadable import readable_rows
 from skattr._training.dataset import AttributeDataset, Batch, Inputs, LoadedBatch
+from skattr._training.devices import torch_defaults
+from skattr._utils.warnings import find_stack_level
+from skattr.exceptions import SkattrWarning
 
 
 @dataclass(eq=False)
@@ -60,7 +66,8 @@ class BatchLoader:
     generator : torch.Generator, optional
         Shuffles the rows. None keeps their order.
     num_workers : int, default=0
-        Worker processes that decode files. No process is started for rows in memory.
+        Worker processes that decode files. No process is started for rows in memory, nor where
+        :func:`can_start_processes` is false.
     pin_memory : bool, default=False
         Whether batches are put in page-locked memory, from which a GPU copies asynchronously.
     """
@@ -90,7 +97,8 @@ class BatchLoader:
         """
         rows: Any = self.dataset.rows
         min_rows = 1 if self.generator is None else 2
-        batches = iter(self._data_loader())
+        with torch_defaults():  # torch draws a seed, on its default device
+            batches = iter(self._data_loader())
         try:
             for part in batches:
                 if isinstance(part, Exception):
@@ -113,7 +121,8 @@ class BatchLoader:
     def _data_loader(self) -> DataLoader[Any]:
         # Workers are four to seven times slower than none for rows in memory. They are also
         # stopped once the cache is full, so the number is computed again each epoch.
-        num_workers = 0 if self.dataset.is_in_memory else self.num_workers
+        is_in_memory = self.dataset.is_in_memory
+        num_workers = 0 if is_in_memory or not can_start_processes() else self.num_workers
         if self._loader is None or self._loader.num_workers != num_workers:
             self._loader = DataLoader(
                 self.dataset,
@@ -127,6 +136,30 @@ class BatchLoader:
                 generator=torch.Generator().manual_seed(0),
             )
         return self._loader
+
+
+def can_start_processes() -> bool:
+    """Whether worker processes can be started from here."""
+    process = multiprocessing.current_process()
+    # joblib's multiprocessing workers are daemons, which may have no children, and in loky's the
+    # start method is loky, which knows none of torch's processes. A process that is forked from a
+    # thread may inherit a lock that another thread holds.
+    return (
+        not process.daemon
+        and multiprocessing.get_start_method(allow_none=True) != "loky"
+        and threading.current_thread() is threading.main_thread()
+    )
+
+
+def warn_no_processes(rows: Any, num_workers: int) -> None:
+    """Warn if `num_workers` are requested where they cannot be started."""
+    if num_workers and isinstance(rows, FileRows) and not can_start_processes():
+        warnings.warn(
+            f"images has num_workers={num_workers}, but a worker process or thread, such as those "
+            "of joblib's n_jobs, starts no processes of its own: its files are decoded on threads.",
+            SkattrWarning,
+            stacklevel=find_stack_level(),
+        )
 
 
 def _images_of(batch: Batch | Inputs) -> NDArray[np.uint8]:

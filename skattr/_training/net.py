@@ -1,12 +1,13 @@
 """The skorch net and its training loop."""
 
-import traceback
+import copy
+import dis
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, EpochTimer
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from torch.nn.modules.dropout import _DropoutNd
 
 from skattr._training.callbacks import ProgressBar
@@ -16,13 +17,17 @@ from skattr._training.devices import is_cuda
 from skattr._training.ema import EMAWeights
 from skattr._training.freezing import Freezing, parameter_groups
 from skattr._training.loader import BatchLoader
+from skattr._training.net_predictions import PredictingNet
 from skattr._training.seeds import seed_of
-from skattr._training.steps import TrainingGenerators, TrainStepNet
+from skattr._training.steps import TrainingGenerators
 from skattr.exceptions import DivergedError, ImageReadError
+from skattr.nn._branches import FusedBranches
 from skattr.nn._random import make_generators, use_generators
 
+_N_ROWS_CHECKED = 8  # rows whose outputs are checked after a training
 
-class AttributeNet(TrainStepNet):
+
+class AttributeNet(PredictingNet):
     """skorch's training loop for :class:`~skattr.nn.MultiBranchNetwork`.
 
     It differs from :class:`skorch.NeuralNet` in that it is fitted on an :class:`AttributeDataset`;
@@ -36,16 +41,17 @@ class AttributeNet(TrainStepNet):
         The settings that skorch has no parameter for: `augment`, `ema_decay`, `clip_norm`,
         `accumulate`, `freeze`, `unfreeze_every`, `layer_decay`, `num_workers` and `seed`. The
         others are read from skorch's parameters (`lr`, `batch_size`, `module__backbone`, ...).
-    autocast : torch.dtype, optional
-        Type of matrix products and convolutions, if not that of the parameters.
     batch_history : bool, default=False
         Whether ``history[:, "batches"]`` has a row for each batch, with its loss. Each waits for
-        the device.
+        the device. A callback that scores batches turns it on.
+    interface : NetInterface, optional
+        Reads X and y, and decodes logits. Without one the net takes datasets only.
     """
 
     module_: Any
     freezing_: Freezing
     epochs_before_ = 0
+    first_rows_: tuple[torch.Tensor, ...]
     streams = False  # whether it was built for partial_fit
     cuda_dependent_attributes_ = ["average_"]
 
@@ -53,13 +59,14 @@ class AttributeNet(TrainStepNet):
         self,
         *args: Any,
         config: TrainingConfig,
-        autocast: torch.dtype | None = None,
         batch_history: bool = False,
+        interface: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **{"train_split": None, **kwargs})
+        # Scoring callbacks cannot take labels from a dataset of this package, only from batches.
+        super().__init__(*args, **{"train_split": None, "use_caching": True, **kwargs})
+        self.interface = interface
         self.config = config
-        self.autocast = autocast
         self.batch_history = batch_history
 
     @property
@@ -137,16 +144,20 @@ class AttributeNet(TrainStepNet):
             self.freezing_.start_epoch(len(self.history) - 1)
             if self.average_ is not None and self.average_.network_holds_averages:
                 self.average_.exchange(self.module_)
-            if not self.batch_history:
+            if not self._keeps_batches():
                 self.history.new_batch()
         self.epoch_sums_ = 0
         n_batches = 0
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            if training and not n_batches:
+                self.first_rows_ = _first_rows(batch)
+            shown = self._for_callbacks(batch)
+            self.notify("on_batch_begin", batch=shown, training=training)
             step = step_fn(batch)
-            if self.batch_history:
+            if self._keeps_batches():
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-            self.notify("on_batch_end", batch=batch, training=training, **step)
+                self.history.record_batch(f"{prefix}_batch_size", len(batch[1][0]))
+            self.notify("on_batch_end", batch=shown, training=training, **step)
             n_batches += 1
         if not n_batches:
             rows = "training" if training else "validation"
@@ -164,7 +175,7 @@ class AttributeNet(TrainStepNet):
 
         Callbacks may record in it.
         """
-        if self.batch_history:
+        if self._keeps_batches():
             super().on_batch_begin(net, **params)
 
     def _record(self, prefix: str, loss: float, n_batches: int) -> None:
@@ -217,14 +228,30 @@ class AttributeNet(TrainStepNet):
         return TrainingGenerators(
             augmentation=self.generator("augmentation", str(self.device)),
             mixup=np.random.default_rng(self._seed_of("mixup")),
+            transforms=np.random.default_rng(self._seed_of("transforms")),
             network=make_generators(self.device, self._seed_of("dropout")) if draws else (),
         )
+
+    def with_branches(self, branches: FusedBranches) -> "AttributeNet":
+        """Return a net that has further branches, and shares all else with this one."""
+        net = type(self).__new__(type(self))
+        net.__dict__.update(self.__dict__)
+        module = copy.copy(self.module_)
+        module._modules = dict(module._modules)
+        module.grow(branches)
+        net.__dict__["module_"] = module
+        return net
 
     def release_training_state(self) -> None:
         """Drop the state that only training needs, so that pickles are as large as the weights.
 
         This is: gradients, momenta, averages, validation rows, schedules, saved weights.
         """
+        # The schedule has ended: further training by the net's own methods is at a constant rate.
+        # Without validation rows, there is nothing to stop early by.
+        if "lr_schedule" in dict(self.callbacks_):
+            for group in self.optimizer_.param_groups:
+                group["lr"] = group.pop("max_lr", group.pop("initial_lr", group["lr"]))
         self.optimizer_.zero_grad(set_to_none=True)
         self.optimizer_.state.clear()
         self.train_split = None  # holds the validation rows
@@ -234,11 +261,23 @@ class AttributeNet(TrainStepNet):
                 callback.lr_scheduler_ = None
             if isinstance(callback, EarlyStopping):
                 callback.best_model_weights_ = None
+        ended = ("lr_schedule", "early_stopping")
+        self.callbacks_ = [(name, one) for name, one in self.callbacks_ if name not in ended]
+
+
+def _first_rows(batch: Batch) -> tuple[torch.Tensor, ...]:
+    """Return copies of the inputs of a batch's first rows."""
+    inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
+    return tuple(tensor[:_N_ROWS_CHECKED].clone() for tensor in inputs)
 
 
 def _stopped_early(error: KeyboardInterrupt) -> bool:
-    """Whether skorch's EarlyStopping raised the error."""
-    # It raises KeyboardInterrupt, as Ctrl-C does, and the error says nothing of its origin. Only
-    # the innermost frame tells them apart.
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return isinstance(frame.f_locals.get("self"), EarlyStopping)
+    """Whether a method of a callback raised the error to end the training, as in skorch."""
+    # Ctrl-C raises the same error, which says nothing of its origin. It may strike inside of a
+    # callback, but not at a raise statement: the innermost frame and its instruction tell.
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not isinstance(last.tb_frame.f_locals.get("self"), Callback):
+        return False
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"

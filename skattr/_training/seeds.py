@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup")
+_PURPOSES = ("initialization", "shuffling", "augmentation", "dropout", "mixup", "transforms")
 
 
 def seed_of(purpose: str, seed: int, epochs_before: int = 0) -> int:
@@ -10,7 +10,7 @@ def seed_of(purpose: str, seed: int, epochs_before: int = 0) -> int:
 
     Parameters
     ----------
-    purpose : {"initialization", "shuffling", "augmentation", "dropout", "mixup"}
+    purpose : {"initialization", "shuffling", "augmentation", "dropout", "mixup", "transforms"}
     seed : int
         Seed of all randomness.
     epochs_before : int

@@ -14,8 +14,14 @@ from torch.nn.utils import clip_grad_norm_
 
 from skattr._training.config import TrainingConfig
 from skattr._training.dataset import Batch, Targets
-from skattr._training.devices import autocast_context, to_device
+from skattr._training.devices import (
+    autocast_context,
+    resolve_dtypes,
+    resolve_precision,
+    to_device,
+)
 from skattr._training.ema import EMAWeights
+from skattr._training.user_augmentation import UserAugmentation
 from skattr.nn._random import use_generators
 
 
@@ -28,12 +34,15 @@ class TrainingGenerators:
     augmentation : torch.Generator
         On the device of the net.
     mixup : numpy.random.Generator
+    transforms : numpy.random.Generator
+        Draws the seed of each call of an augmentation of the user.
     network : sequence of torch.Generator
         Those that the network draws from; none if it draws no random numbers.
     """
 
     augmentation: torch.Generator
     mixup: np.random.Generator
+    transforms: np.random.Generator
     network: Sequence[torch.Generator]
 
 
@@ -106,13 +115,24 @@ class TrainStepNet(NeuralNet):
     """
 
     config: TrainingConfig
-    autocast: torch.dtype | None
     epoch_sums_: Any
     generators_: TrainingGenerators | None = None
     average_: EMAWeights | None = None
 
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """Type of products in the backbone, if not that of the parameters.
+
+        It follows from the device in use, so that a network that was trained on a GPU computes in
+        float32 where it is loaded on a CPU.
+        """
+        precision = self.config.precision
+        if precision == "auto" and self.module_.n_inputs is not None:  # 2-D features
+            return None
+        return resolve_dtypes(resolve_precision(precision, str(self.device)))[1]
+
     def infer(self, x: Tensor | tuple[Tensor, ...], **_: Any) -> Tensor:
-        """Compute the logits of a batch in full precision."""
+        """Compute the logits of a batch."""
         return self._logits(to_device(x, self.device))
 
     def _logits(self, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -126,7 +146,7 @@ class TrainStepNet(NeuralNet):
         drawing = use_generators(*generators) if generators else contextlib.nullcontext()
         with autocast_context(self.autocast, inputs[0].device), drawing:
             logits: Tensor = network(*inputs)
-        return logits.float() if self.autocast is not None else logits
+        return logits
 
     def get_loss(
         self, y_pred: Tensor, y_true: Targets, X: Any = None, training: bool = False
@@ -198,7 +218,12 @@ class TrainStepNet(NeuralNet):
         generators: Any = self.generators_
         if self.config.augment is not None:
             x, *category = batch.inputs
-            changed = self.config.augment(x, generators.augmentation)
+            augment: Any = self.config.augment
+            if isinstance(augment, UserAugmentation):
+                seed = int(generators.transforms.integers(2**62))
+                changed = augment(x, generators.augmentation, seed)
+            else:
+                changed = augment(x, generators.augmentation)
             batch = DeviceBatch((changed, *category), batch.labels)
         mixup = self.config.mixup
         if mixup:

@@ -5,9 +5,10 @@ import warnings
 from typing import Any
 
 import pandas as pd
+from sklearn.utils import Bunch
 
-from skattr.datasets._annotation_files import Folder
-from skattr.datasets._bunch import About, make_bunch
+from skattr.datasets._annotation_files import Folder, check_choice
+from skattr.datasets._bunch import About, describe_counts
 from skattr.exceptions import DatasetWarning
 
 # fmt: off
@@ -112,13 +113,16 @@ def load_image_folder(folder: Folder, *, return_X_y: bool = False) -> Any:
         license="that of the images",
         layout=_LAYOUT,
     )
-    return make_bunch(
-        about,
-        pd.DataFrame({"path": pd.Series(paths, dtype="str")}),
-        target,
-        kinds={"category": "binary" if len(names) == 2 else "categorical"},
+    check_choice("return_X_y", return_X_y, (True, False))
+    data = pd.DataFrame({"path": pd.Series(paths, dtype="str")})
+    if return_X_y:
+        return data, target
+    return Bunch(
+        data=data,
+        target=target,
+        attribute_kinds={"category": "binary" if len(names) == 2 else "categorical"},
         category_names=names,
-        return_X_y=return_X_y,
+        DESCR=f"{about}\n{describe_counts(target)}",
     )
 
 

@@ -13,6 +13,7 @@ from skattr._targets.constraints import parse_constraints, violations
 from skattr._targets.declarations import Declared
 from skattr._targets.encoder import AttributeEncoder, sorted_positives
 from skattr._targets.positive import warn_sorted_positives
+from skattr._utils.tensors import detached
 
 
 def consistency_score(
@@ -87,7 +88,7 @@ def consistency_score(
     if sample_weight is not None:
         reject_masked(sample_weight, "sample_weight")
         check_consistent_length(codes, sample_weight)
-        weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
+        weights = _check_sample_weight(detached(sample_weight), codes, ensure_non_negative=True)
     satisfied = ~violations(codes[:, parsed.columns], parsed)
     if per_constraint:
         return pd.Series(weights @ satisfied / weights.sum(), index=parsed.descriptions)

@@ -25,6 +25,7 @@ from skattr._targets.encoder import (
 )
 from skattr._targets.positive import sort_classes, warn_sorted_positives
 from skattr._targets.weights import check_label_weights
+from skattr._utils.tensors import detached
 from skattr.exceptions import UnseenLabelError
 
 Array = NDArray[Any]
@@ -301,7 +302,7 @@ def _weighted(
     codes, weights, row_weights = table.codes, None, None
     if sample_weight is not None:
         check_consistent_length(codes, sample_weight)
-        row_weights = _check_sample_weight(sample_weight, codes, ensure_non_negative=True)
+        row_weights = _check_sample_weight(detached(sample_weight), codes, ensure_non_negative=True)
         row_weights = row_weights.astype(np.float64, copy=False)
         weights = row_weights[:, np.newaxis]
     if label_weight is not None:

@@ -1,5 +1,6 @@
 """Base class of the meta-estimators that fit something on a classifier's out-of-fold scores."""
 
+import copy
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
@@ -252,14 +253,18 @@ class BaseMultiOutputCV(
         encoder = encoder_for(estimator, y, missing_label, strict=self._is_prefit())
         codes = encoder.transform(y)
         rules = get_constraints(estimator, encoder)
+        # A copy is fitted, and its attributes are taken over in one assignment: an error or Ctrl-C
+        # leaves the last fit whole.
+        fitted = copy.copy(self)
         weights = (sample_weight, label_weight)
-        self._fit_held_out(
+        fitted._fit_held_out(
             HeldOutData(estimator, encoder, codes, predictions, *weights, groups, rules)
         )
-        self.estimator_ = estimator
-        self._set_outputs(encoder, estimator)
-        self._rules = rules
-        self._response_method = self.response_method
+        fitted.estimator_ = estimator
+        fitted._set_outputs(encoder, estimator)
+        fitted._rules = rules
+        fitted._response_method = self.response_method
+        self.__dict__ = fitted.__dict__
         return self
 
     def _has_splitter(self) -> bool:

@@ -55,7 +55,7 @@ class EmbeddingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         model, self.n_features = build_image_backbone(backbone, weights, image_size)
-        self.normalization = PixelNormalization()
+        self.normalization = PixelNormalization(backbone, weights)
         self.features: nn.Module = model
         if layer != POOL:
             own = model.get_submodule("0") if callable(backbone) else model
@@ -133,7 +133,11 @@ class _LayerFeatures(nn.Module):
             self.model(x)
         except _LayerReached as reached:
             values = reached.args[0]
-            return values.mean(self.axes) if self.axes else values
+            if not self.axes:
+                return values
+            # A mean that is rounded to bfloat16 would be the same for many images.
+            half = values.dtype in (torch.bfloat16, torch.float16)
+            return values.mean(self.axes, dtype=torch.float32 if half else None)
         return None
 
 

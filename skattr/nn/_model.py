@@ -1,5 +1,6 @@
 """Networks with one shared backbone and one branch per attribute."""
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ Backbone = str | Callable[..., nn.Module]
 
 class MultiBranchNetwork(nn.Module):
     """A shared backbone with one branch per attribute.
+
+    Under :class:`torch.autocast` the backbone computes in its type. What follows the backbone has
+    the type of the parameters: in bfloat16, hundreds of rows would have the same logit.
 
     Parameters
     ----------
@@ -70,7 +74,7 @@ class MultiBranchNetwork(nn.Module):
         self.n_conditions = n_conditions
         self.normalization: nn.Module
         if n_inputs is None:
-            self.normalization = PixelNormalization()
+            self.normalization = PixelNormalization(backbone, weights)
             self.backbone, self.n_features = build_image_backbone(backbone, weights, image_size)
         else:
             if weights is not None:
@@ -128,18 +132,31 @@ class MultiBranchNetwork(nn.Module):
         elif inputs.dtype is not (dtype := self.branches.bias.dtype):
             inputs = inputs.to(dtype)
         features: Tensor = self.backbone(inputs)
-        if self.modulation is not None:
-            features = self.modulation(features, category)
+        with _without_autocast(features):
+            if features.dtype is not (dtype := self.branches.bias.dtype):
+                features = features.to(dtype)
+            if self.modulation is not None:
+                features = self.modulation(features, category)
         return features
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Map shared features (n, n_features) to the logits (n, n_logits) of all branches."""
-        logits: Tensor = self.branches(self.dropout(features))
+        with _without_autocast(features):
+            logits: Tensor = self.branches(self.dropout(features))
         return logits
 
     def forward(self, inputs: Tensor, category: Tensor | None = None) -> Tensor:
         """Map inputs to the logits (n, n_logits) of all branches."""
         return self.forward_head(self.forward_features(inputs, category))
+
+
+def _without_autocast(tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which the device of a tensor does not autocast."""
+    device = tensor.device.type
+    # Entering the context takes as long as a linear map of a few rows.
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return contextlib.nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 class MultiBranchResNet(MultiBranchNetwork):

@@ -27,6 +27,7 @@ from skattr._targets.alignment import align_rows, column_names_of, column_order,
 from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder, is_binary, warn_labels
 from skattr._utils.parameters import N_JOBS
+from skattr._utils.tensors import detached
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import BadImageWarning
 from skattr.thresholds._fixed import FixedThresholds
@@ -264,6 +265,7 @@ class ThresholdCalibrator(
         self, X: Any, encoder: AttributeEncoder, probe: "ThresholdCalibrator | None" = None
     ) -> Scores:
         """Read X as scores; in `fit`, `probe` stores its number and names of columns."""
+        X = detached(X)
         reject_masked(X, "X")
         classes = None
         if isinstance(X, list | tuple) and len(X) and all(np.ndim(part) == 2 for part in X):

@@ -14,6 +14,7 @@ from skattr._multioutput.scores import match_scores, read_scores
 from skattr._targets.alignment import align_rows, column_names_of, match_columns
 from skattr._targets.columns import read_labels, reject_masked
 from skattr._targets.support import effective_number, relative_weights
+from skattr._utils.tensors import detached
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
 
 Array = NDArray[Any]
@@ -266,7 +267,7 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
     if weights is None:
         return None
     reject_masked(weights, "sample_weight")
-    array = np.asarray(weights, dtype=np.float64)
+    array = np.asarray(detached(weights), dtype=np.float64)
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[0] != shape[0] or array.shape[1] not in (1, shape[1]):

@@ -110,7 +110,7 @@ def test_row_order_and_batch_size_do_not_matter(X, table, rng):
     order = rng.permutation(24)
     assert_allclose(all_probabilities(classifier, subset(X, order)), expected[order], atol=1e-5)
     for batch_size in (1, 5, 100):
-        classifier.set_params(batch_size=batch_size)
+        classifier.net_.set_params(batch_size=batch_size)
         assert_allclose(all_probabilities(classifier, X), expected, atol=1e-5)
 
 

@@ -30,7 +30,7 @@ from skattr import AttributeClassifier, ImageEmbedder, ImageReading
 from skattr._cache.embeddings import FILE_NAME, EmbeddingStore
 from skattr._inputs.decoding import read_image
 from skattr.exceptions import ImageReadError, InvalidBoxError
-from skattr.nn._backbones.build import IMAGENET_MEAN, IMAGENET_STD
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
 
@@ -628,7 +628,7 @@ def test_weights_that_cannot_be_fetched(images, cache, monkeypatch):
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
-    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere and give"):
+    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere, and put"):
         ImageEmbedder("resnet18", weights="DEFAULT", image_size=32, cache=cache).fit(images)
     assert len(EmbeddingStore(cache)) == 0
 

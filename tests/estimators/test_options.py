@@ -267,7 +267,5 @@ def test_options_reach_the_net(rng):
     assert net.module_.layout.forms == ("softmax",)
     assert (net.module__branch_hidden, net.module__dropout) == (5, 0.25)
     assert (net.config.ema_decay, net.config.clip_norm, net.config.accumulate) == (0.9, 2.0, 2)
-    assert [type(c).__name__ for _, c in net.callbacks_ if "LR" in type(c).__name__] == [
-        "LRScheduler"
-    ]
+    assert [type(c).__name__ for _, c in net.callbacks] == ["LRScheduler"]
     assert classifier.predict_proba(X).dtype == np.float32

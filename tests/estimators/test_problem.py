@@ -13,8 +13,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
 
 from skattr import AttributeClassifier, Branches, TrainingOptions
-from skattr._estimators.fitting import _split
 from skattr._estimators.parameters import random_generator
+from skattr._estimators.validation import hold_out
 from skattr._targets.codes import ROWS_AT_ONCE
 from skattr.exceptions import MissingLabelWarning
 from skattr.losses import CrossEntropyLoss, PartialAsymmetricLoss
@@ -153,7 +153,8 @@ def test_weights_are_counted_in_the_training_rows_only():
     classifier = AttributeClassifier(**params).fit(X, y[["hat"]])
     rng = random_generator(0)
     rng.integers(2**31)  # the seed of the net
-    train, _ = _split(np.arange(50), y[["hat"]].notna().to_numpy(), 0.4, rng)
+    codes = y[["hat"]].fillna(-1).to_numpy(dtype=np.int64)
+    train = np.flatnonzero(~hold_out(codes, None, 0.4, rng, classifier.encoder_))
     negative, positive = ((y["hat"].iloc[train] == label).sum() for label in (0, 1))
     factor = classifier.net_.criterion_.loss_table[1, 0].item()
     assert factor == pytest.approx(negative / positive)

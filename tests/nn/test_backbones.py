@@ -1,25 +1,33 @@
 """Backbones against torchvision's own models."""
 
+import io
 import os
 from urllib.error import URLError
 
 import pytest
 import torch
 import torchvision
+from safetensors.torch import save as safetensors_bytes
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.transforms import v2
 
-from skattr.nn import MultiBranchNetwork, MultiBranchResNet
+from skattr.nn import BranchLayout, MultiBranchNetwork, MultiBranchResNet
 from skattr.nn._backbones.build import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     GlobalPooling,
     PixelNormalization,
     build_feature_backbone,
     build_image_backbone,
-    load_backbone_weights,
 )
-from skattr.nn._backbones.torchvision import naming_image_size, remove_classifier
+from skattr.nn._backbones.torchvision import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    naming_image_size,
+    normalization_of,
+    remove_classifier,
+)
+from skattr.nn._backbones.weight_files import load_backbone_weights
+from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
 
 
@@ -325,5 +333,163 @@ def test_weights_that_cannot_be_fetched(monkeypatch):
         raise URLError("no route to host")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", offline)
-    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere .* as `weights`"):
+    with pytest.raises(OSError, match=r"Download .*resnet18.*\.pth elsewhere, and put the file"):
         build_image_backbone("resnet18", "DEFAULT", (32, 32))
+
+
+def write(path, state, kind="torch"):
+    """Write a state dict to a file and return its path."""
+    save_file(state, path) if kind == "safetensors" else torch.save(state, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("kind", ["torch", "safetensors"])
+def test_weights_of_another_network(tmp_path, kind):
+    """Those of ResNet-34 and -50 for -18 and the reverse are errors, in both formats."""
+    states = {
+        name: torchvision.models.get_model(name).state_dict() for name in ("resnet18", "resnet34")
+    }
+    paths = {name: write(tmp_path / name, state, kind) for name, state in states.items()}
+    with pytest.raises(ValueError, match=r"has 96 entries .* 'layer1\.2\..*another network"):
+        build_image_backbone("resnet18", paths["resnet34"], (32, 32))
+    with pytest.raises(ValueError, match=r"lacks \d+ of .* 'layer1\.2\.conv1\.weight'"):
+        build_image_backbone("resnet34", paths["resnet18"], (32, 32))
+    model, _ = build_image_backbone("resnet34", paths["resnet34"], (32, 32))
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, states["resnet34"][key])
+
+
+def test_weights_of_auxiliary_classifiers_are_ignored(tmp_path):
+    """A file of GoogLeNet as it is trained, with three classifiers, fits the backbone."""
+    state = torchvision.models.googlenet(init_weights=False).state_dict()
+    assert any(key.startswith("aux1.") for key in state)
+    model, _ = build_image_backbone("googlenet", write(tmp_path / "w", state), (64, 64))
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "model.encoder."])
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "model_state_dict"])
+def test_wrapped_weights(tmp_path, prefix, key):
+    """The error says how to unwrap a state dict, and what it says works."""
+    inner = {prefix + name: value for name, value in tiny_backbone().state_dict().items()}
+    state = inner if key is None else {"epoch": 3, key: inner}
+    path = write(tmp_path / "w", state)
+    if key is not None:
+        with pytest.raises(ValueError, match=rf"state dict under '{key}'; save that alone"):
+            load_backbone_weights(tiny_backbone(), path)
+        path = write(tmp_path / "w", torch.load(path)[key])
+    with pytest.raises(ValueError, match=rf"has the prefix '{prefix}' before each name"):
+        load_backbone_weights(tiny_backbone(), path)
+    bare = {name.removeprefix(prefix): value for name, value in inner.items()}
+    model = tiny_backbone()
+    load_backbone_weights(model, write(tmp_path / "w", bare))
+    assert all(torch.equal(value, bare[name]) for name, value in model.state_dict().items())
+
+
+def damaged(kind):
+    """Return the bytes of a file that holds no usable state dict."""
+    state = tiny_backbone().state_dict()
+    if kind == "safetensors":
+        return safetensors_bytes(state)[:-5]
+    buffer = io.BytesIO()
+    objects = {"list": [1, 2], "tensor": torch.ones(3), "module": tiny_backbone()}
+    torch.save(objects.get(kind, state), buffer)
+    return {"empty": b"", "text": b"no weights", "short": buffer.getvalue()[:-500]}.get(
+        kind, buffer.getvalue()
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("empty", "is an empty file"),
+        ("text", "was not written by torch.save|holds other objects"),
+        ("short", "is damaged"),
+        ("safetensors", "is a damaged safetensors file"),
+        ("list", "holds a list, but no state dict"),
+        ("tensor", "holds a Tensor, but no state dict"),
+        ("module", "such as a whole module; make one with torch.save"),
+    ],
+)
+def test_files_that_hold_no_weights(tmp_path, kind, message):
+    """The error names the file and says what is wrong with it."""
+    path = tmp_path / "w"
+    path.write_bytes(damaged(kind))
+    with pytest.raises(ValueError, match=rf"weights='{path}' .*({message})"):
+        load_backbone_weights(tiny_backbone(), str(path))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_entries_that_are_no_weights(tmp_path, value):
+    """An entry with NaN, or one that is no tensor, is named."""
+    state = tiny_backbone().state_dict()
+    state["4.bias"] = 3 if value is None else torch.full_like(state["4.bias"], value)
+    with pytest.raises(ValueError, match=r"'4\.bias' (has NaN or infinity|is a int; expected)"):
+        load_backbone_weights(tiny_backbone(), write(tmp_path / "w", state))
+
+
+def test_weights_of_early_versions(tmp_path):
+    """Files without the counters of batch normalization, which torch added later, are read."""
+    state = tiny_backbone().state_dict()
+    early = {key: value for key, value in state.items() if "num_batches" not in key}
+    model = tiny_backbone()
+    load_backbone_weights(model, write(tmp_path / "w", early))
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items()
+               if key in early)  # fmt: skip
+
+
+NAMED = [
+    (name, weights.name)
+    for name in torchvision.models.list_models(module=torchvision.models)
+    for weights in torchvision.models.get_model_weights(name)
+]
+
+
+def test_named_weights_have_their_own_normalization():
+    """For all weights of torchvision, pixels are normalized as their own transforms do it."""
+    pixels = noise(1, 8, 8)
+    odd = set()
+    for name, weights in NAMED:
+        transforms = torchvision.models.get_model_weights(name)[weights].transforms()
+        scaled = pixels.permute(0, 3, 1, 2) / 255
+        expected = v2.functional.normalize(scaled, list(transforms.mean), list(transforms.std))
+        normalized = PixelNormalization(name, weights)(pixels)
+        torch.testing.assert_close(normalized, expected, rtol=0, atol=1e-3 * expected.abs().max())
+        if normalization_of(name, weights) != (IMAGENET_MEAN, IMAGENET_STD):
+            odd.add((name, weights))
+    assert len(NAMED) > 100
+    assert odd >= {("efficientnet_v2_l", "IMAGENET1K_V1"), ("vgg16", "IMAGENET1K_FEATURES")}
+
+
+def test_networks_use_the_normalization_of_their_weights(tmp_path, monkeypatch):
+    """The networks of classifier and embedder ask for it; files and callables get ImageNet's."""
+    state = torchvision.models.squeezenet1_1().state_dict()
+
+    def get_model(name, weights=None, **options):
+        return torchvision.models.squeezenet1_1()
+
+    monkeypatch.setattr(torchvision.models, "get_model", get_model)
+    expected = PixelNormalization("efficientnet_v2_l", "DEFAULT").scale
+    assert not torch.equal(expected, PixelNormalization().scale)
+    for backbone, weights, scale in [
+        ("efficientnet_v2_l", "DEFAULT", expected),
+        ("efficientnet_v2_l", None, PixelNormalization().scale),
+        ("efficientnet_v2_l", write(tmp_path / "w", state), PixelNormalization().scale),
+        (tiny_backbone, None, PixelNormalization().scale),
+    ]:
+        for network in (
+            MultiBranchNetwork(backbone, BranchLayout((2,)), weights=weights),
+            EmbeddingNetwork(backbone, weights=weights),
+        ):
+            assert torch.equal(network.normalization.scale, scale)
+
+
+def test_weights_without_a_classifier():
+    """Of VGG16 with the weights IMAGENET1K_FEATURES, whose classifier is NaN, the maps are used."""
+    with torch.device("meta"):
+        model = torchvision.models.vgg11()
+    model.classifier.to_empty(device="cpu")
+    for values in model.classifier.parameters():
+        nn.init.constant_(values, float("nan"))
+    assert remove_classifier(model, "vgg16") == 512 * 7 * 7
+    assert isinstance(model.classifier, nn.Identity)

@@ -20,7 +20,7 @@ from skattr._training.augmentation import (
     shift,
     zoom_and_rotate,
 )
-from skattr.nn._backbones.build import IMAGENET_MEAN
+from skattr.nn._backbones.torchvision import IMAGENET_MEAN
 
 
 def images(n, height=33, width=48):

@@ -1,5 +1,7 @@
 """Progress bar of a fit."""
 
+import signal
+
 import pytest
 from skorch.callbacks import Callback
 
@@ -54,7 +56,7 @@ class Interrupt(Watch):
     def on_epoch_end(self, net, **params):
         """Interrupt after the first epoch."""
         super().on_epoch_end(net, **params)
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_bar_is_closed_by_an_interrupted_fit(data):

@@ -48,10 +48,20 @@ def test_is_cuda():
         ("bfloat16", None, "cpu", (torch.float32, torch.bfloat16)),
     ],
 )
-def test_dtypes(precision, feature_type, device, expected):
+def test_dtypes(precision, feature_type, device, expected, monkeypatch):
     """Parameters are float32 or float64; half types are for products alone."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     dtype = None if feature_type is None else np.dtype(feature_type)
     assert resolve_dtypes(resolve_precision(precision, device, dtype)) == expected
+
+
+def test_emulated_bfloat16_is_not_used(monkeypatch):
+    """A GPU that only emulates bfloat16 (compute capability below 8) computes in float32."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    assert resolve_precision("auto", "cuda") == "float32"
+    assert resolve_precision("bfloat16", "cuda") == "bfloat16"
 
 
 def test_autocast():

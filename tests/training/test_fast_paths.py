@@ -7,7 +7,7 @@ from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from skattr import AttributeClassifier, TrainingOptions
-from skattr._inputs.rows import ImageRows
+from skattr._inputs.rows import FeatureRows, ImageRows
 from skattr._training import inference as inference_module
 from skattr._training.build import build_and_train
 from skattr._training.inference import predict_rows
@@ -57,6 +57,23 @@ def test_a_short_last_batch_is_not_compiled():
     assert compiler.frame_count == 2
     np.testing.assert_allclose(net.history[:, "train_loss"], plain.history[:, "train_loss"])
     np.testing.assert_allclose(net.history[:, "valid_loss"], plain.history[:, "valid_loss"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler
+def test_few_rows_are_predicted_without_compiling():
+    """Predictions of one, two and other numbers of rows equal those of all, and compile nothing."""
+    compiler = CompileCounter()
+    problem = feature_problem(n=48)
+    net = build_and_train(
+        config(batch_size=16, compile=True, net_params={"compile__backend": compiler}),
+        problem, np.arange(48),
+    )  # fmt: skip
+    n_before, X = compiler.frame_count, problem.rows.array
+    expected = predict_rows(net, problem.rows, batch_size=16)
+    for n in (1, 2, 3, 17):
+        found = predict_rows(net, FeatureRows(X[:n]), batch_size=16)
+        np.testing.assert_allclose(found, expected[:n])
+    assert n_before == compiler.frame_count == 1
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised in modules of the compiler

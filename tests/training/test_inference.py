@@ -166,7 +166,7 @@ def test_prediction_continues_with_less_memory(images, monkeypatch):
         return forward(self, inputs, category)
 
     monkeypatch.setattr(type(classifier.net_.module_), "forward", limited)
-    classifier.set_params(batch_size=24)
+    classifier.net_.set_params(batch_size=24)
     np.testing.assert_allclose(classifier.predict_proba(images), expected, atol=1e-6)
     assert max(sizes) == 24
     assert sum(size for size in sizes if size <= 5) == 24

@@ -331,7 +331,7 @@ def test_partial_fit_continues_on_other_rows():
     [
         ({"net_params": {"ema_decay": 0.9}}, "net_params sets .'ema_decay'., which the classifier"),
         ({"net_params": {"clip_norm": 0.9}}, "net_params sets .'clip_norm'., which the classifier"),
-        ({"net_params": {"mixup": 0.9}}, "net_params sets .'mixup'., which cannot be used"),
+        ({"net_params": {"mixup": 0.9}}, "net_params sets .'mixup'., which have no effect"),
     ],
 )
 def test_rejects_reserved_net_params(params, message):

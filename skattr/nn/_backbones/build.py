@@ -6,21 +6,34 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from skattr.nn._backbones.torchvision import build_torchvision_model, remove_classifier
+from skattr.nn._backbones.torchvision import (
+    build_torchvision_model,
+    normalization_of,
+    remove_classifier,
+)
+from skattr.nn._backbones.weight_files import load_backbone_weights
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 _MLP_UNITS = 256
 
 
 class PixelNormalization(nn.Module):
-    """Convert uint8 images (n, H, W, 3) to floats (n, 3, H, W), normalized as for ImageNet."""
+    """Convert uint8 images (n, H, W, 3) to floats (n, 3, H, W), and normalize them.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    backbone : str or callable, optional
+    weights : str, optional
+        Torchvision's weights that are named have a mean and deviation of the channels of their
+        own. Those of ImageNet are used otherwise.
+    """
+
+    def __init__(
+        self, backbone: str | Callable[..., nn.Module] | None = None, weights: str | None = None
+    ) -> None:
         super().__init__()
         self.scale: Tensor
         self.shift: Tensor
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        mean, std = (torch.tensor(values) for values in normalization_of(backbone, weights))
         self.register_buffer("scale", 1 / (255 * std), persistent=False)
         self.register_buffer("shift", -mean / std, persistent=False)
 
@@ -36,7 +49,12 @@ class GlobalPooling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features (n, C)."""
-        return features.mean(dim=tuple(range(2, features.ndim))) if features.ndim > 2 else features
+        if features.ndim <= 2:
+            return features
+        # A mean that is rounded to bfloat16 would be the same for many images.
+        half = features.dtype in (torch.bfloat16, torch.float16)
+        dtype = torch.float32 if half else None
+        return features.mean(dim=tuple(range(2, features.ndim)), dtype=dtype)
 
 
 def build_image_backbone(
@@ -127,39 +145,3 @@ def _count_features(model: nn.Module, shape: tuple[int, ...]) -> int:
             features = model(torch.zeros(1, *shape))
     model.train(was_training)
     return int(features.shape[1])
-
-
-def load_backbone_weights(model: nn.Module, path: str) -> None:
-    """Load a state dict from a file into a backbone, without unpickling code.
-
-    Entries that the backbone does not have, such as those of a classifier, are ignored.
-
-    Raises
-    ------
-    ValueError
-        If the file is no state dict, or an entry of the backbone is missing from it or has another
-        shape.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # truncated or foreign files raise nearly every type of error
-        raise ValueError(
-            f"weights={path!r} is no state dict that can be read without running its code; make "
-            "one with torch.save(module.state_dict(), path)."
-        ) from error
-    wanted = model.state_dict()
-    missing = [key for key in wanted if key not in state]
-    if missing:
-        raise ValueError(
-            f"weights={path!r} lacks {len(missing)} of the backbone's {len(wanted)} entries, "
-            f"the first being {missing[0]!r}."
-        )
-    wrong = [key for key in wanted if state[key].shape != wanted[key].shape]
-    if wrong:
-        raise ValueError(
-            f"weights={path!r} does not fit: {wrong[0]!r} has shape "
-            f"{tuple(state[wrong[0]].shape)}; expected {tuple(wanted[wrong[0]].shape)}."
-        )
-    model.load_state_dict({key: state[key] for key in wanted})

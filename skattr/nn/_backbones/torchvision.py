@@ -10,7 +10,13 @@ import torchvision
 from torch import nn
 from torch.func import functional_call
 
-_CLASSIFIERS = ("fc", "classifier", "head", "heads")  # attributes that hold the last linear map
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CLASSIFIERS = ("fc", "classifier", "head", "heads")  # attributes that hold the last linear map
+# Further classifiers that only training of the original model uses.
+AUXILIARY_CLASSIFIERS = ("aux1", "aux2", "AuxLogits")
+
+Channels = tuple[float, float, float]
 
 
 def check_names(backbone: str | Callable[..., nn.Module], weights: str | None) -> None:
@@ -39,6 +45,25 @@ def check_names(backbone: str | Callable[..., nn.Module], weights: str | None) -
             f"weights={weights!r} is neither a file nor weights of {backbone!r}; valid names are "
             f"'DEFAULT', {', '.join(map(repr, valid))}."
         )
+
+
+def normalization_of(
+    backbone: str | Callable[..., nn.Module] | None, weights: str | None
+) -> tuple[Channels, Channels]:
+    """Return the mean and the deviation of the channels that weights were trained with.
+
+    They are those of ImageNet for random weights, files and callables, which say nothing of them.
+
+    Examples
+    --------
+    >>> normalization_of("efficientnet_v2_l", "DEFAULT")
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    """
+    if not isinstance(backbone, str) or weights is None or Path(weights).is_file():
+        return IMAGENET_MEAN, IMAGENET_STD
+    check_names(backbone, weights)
+    transform: Any = torchvision.models.get_model_weights(backbone)[weights].transforms()
+    return tuple(transform.mean), tuple(transform.std)
 
 
 def build_torchvision_model(
@@ -83,7 +108,8 @@ def build_torchvision_model(
         source = torchvision.models.get_model_weights(name)[str(weights)].url
         raise OSError(
             f"weights={weights!r} of {name!r} are not on this machine and could not be downloaded "
-            f"({error}). Download {source} elsewhere and give the path of the file as `weights`."
+            f"({error}). Download {source} elsewhere, and put the file into the folder "
+            f"{str(Path(torch.hub.get_dir()) / 'checkpoints')!r}."
         ) from error
     if getattr(model, "aux_logits", False):  # set by the pretrained weights of GoogLeNet, Inception
         setattr(model, "aux_logits", False)  # noqa: B010  (not an attribute of every Module)
@@ -109,8 +135,12 @@ def remove_classifier(model: nn.Module, name: str) -> int:
     ValueError
         If the model has no classifier under one of torchvision's names.
     """
-    for attribute in _CLASSIFIERS:
+    for attribute in CLASSIFIERS:
         head = getattr(model, attribute, None)
+        if isinstance(head, nn.Sequential) and not _is_finite(head):
+            # The weights VGG16 "IMAGENET1K_FEATURES" have no classifier: it is all NaN.
+            setattr(model, attribute, nn.Identity())
+            return next(part.in_features for part in head if isinstance(part, nn.Linear))
         if isinstance(head, nn.Linear):
             setattr(model, attribute, nn.Identity())
             return head.in_features
@@ -120,7 +150,11 @@ def remove_classifier(model: nn.Module, name: str) -> int:
                 if isinstance(layer, nn.Linear | nn.Conv2d):  # SqueezeNet ends in a convolution
                     head[position] = nn.Identity()
                     return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-    raise ValueError(f"backbone={name!r} has no classifier under one of the names {_CLASSIFIERS}.")
+    raise ValueError(f"backbone={name!r} has no classifier under one of the names {CLASSIFIERS}.")
+
+
+def _is_finite(module: nn.Module) -> bool:
+    return all(bool(values.isfinite().all()) for values in module.parameters())
 
 
 @contextlib.contextmanager
