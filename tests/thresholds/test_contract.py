@@ -34,7 +34,7 @@ ESTIMATORS = [
 def expected_failures(estimator):
     """Return the checks that may fail, each with its reason."""
     if isinstance(estimator, Pipeline):
-        return THRESHOLD | STEPS
+        return THRESHOLD | THRESHOLDS | STEPS
     is_network = isinstance(estimator.estimator, AttributeClassifier)
     return THRESHOLD | THRESHOLDS if is_network else {}
 
