@@ -316,11 +316,10 @@ def _from_nested(y: Any, what: str) -> NDArray[Any]:
 
 def _are_tags(rows: list[Any]) -> bool:
     """Whether rows of strings are sets of tags rather than labels of one attribute per column."""
-    if not all(isinstance(label, str) for label in rows[0]):
+    # A collection of tags has no place for a missing one.
+    if not all(isinstance(label, str) for row in rows for label in row):
         return False
-    columns = [
-        {label for label in column if isinstance(label, str)} for column in zip(*rows, strict=True)
-    ]
+    columns = [set(column) for column in zip(*rows, strict=True)]
     labels = set().union(*columns)
     # Two columns of yes and no may differ in every row: as many labels as columns are no tags.
     changes_column = sum(map(len, columns)) > len(labels) > len(columns)

@@ -226,7 +226,9 @@ def containers(kinds, columns):
     """Yield the same table as every container."""
     rows = [list(row) for row in zip(*columns, strict=True)]
     names = [f"c{j}" for j in range(len(columns))]
-    yield rows
+    labels = [label for row in rows for label in row]
+    if len(columns) == 1 or not all(isinstance(label, str) for label in labels):
+        yield rows  # lists of text only might be collections of tags
     yield np.array(rows, dtype=object)
     yield pd.DataFrame({n: pd.Series(c, dtype=object) for n, c in zip(names, columns, strict=True)})
     yield pd.DataFrame(
