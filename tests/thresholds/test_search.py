@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
+from skattr.metrics import precision_score as skattr_precision
 from skattr.thresholds import find_thresholds
 from tests.thresholds import brute_force as brute
 
@@ -695,6 +696,82 @@ def test_nullable_scores():
     np.testing.assert_array_equal(
         find_thresholds(labels, frame, strategy="exact").thresholds, expected
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(table=tables())
+def test_callable_objective_equals_brute_force(table):
+    """Every way to divide the scores is tried once, on the known entries with their weights."""
+    scores, labels, weights = table
+    scores = np.where(scores == scores.max(), np.inf, scores) if scores.min() < 0 else scores
+    calls = []
+
+    def metric(y, predicted, sample_weight=None):
+        assert y.dtype.kind == predicted.dtype.kind == "i"
+        calls.append(predicted)
+        w = np.ones(len(y)) if sample_weight is None else sample_weight
+        # One positive more is worth two false ones: no order of labels or sides is the same.
+        return float((w * (2.0 * y - 1) * predicted).sum() - (w * predicted).sum() / 3)
+
+    full = full_weights(scores, weights)
+    for j in range(scores.shape[1]):
+        known = ~np.isnan(labels[:, j])
+        y, s, w = labels[known, j], scores[known, j].astype(float), full[known, j]
+        calls.clear()
+        own = None if weights is None else full[:, [j]]
+        found = find_thresholds(
+            labels[:, [j]], scores[:, [j]], metric, sample_weight=own, strategy="exact"
+        )
+        limits = brute.distinct_thresholds(s)
+        if len(set(y[w > 0])) < 2 or len(limits) < 3:
+            assert 0 in found.failed
+            assert len(calls) <= 1  # that of the value
+            continue
+        # A score of infinity is predicted at every threshold.
+        limits = limits[:-1] if s.max() == np.inf else limits
+        np.testing.assert_array_equal(calls[:-1], [s >= limit for limit in limits])
+        values = [metric(y.astype(int), (s >= limit).astype(int), w) for limit in limits]
+        assert found.values[0] == pytest.approx(max(values))
+        # The lowest of equally good thresholds, half way between the scores.
+        best = int(np.argmax(values))
+        np.testing.assert_array_equal(s >= found.thresholds[0], s >= limits[best])
+        if 0 < best < len(np.unique(s)) and limits[best] < np.inf:
+            middle = (limits[best - 1] + limits[best]) / 2
+            assert found.thresholds[0] == pytest.approx(middle)
+
+
+def test_callable_objective_is_called_200_times_at_most():
+    """Thresholds are spread evenly over many scores, and reach from everything to nothing."""
+    rng = np.random.default_rng(0)
+    for n, n_calls in ((198, 199), (199, 200), (200, 200), (1000, 200)):
+        n_predicted = []
+
+        def count(y, predicted, n_predicted=n_predicted):
+            n_predicted.append(predicted.sum())
+            return 0.0
+
+        find_thresholds(rng.random(n) < 0.5, rng.random(n), count, strategy="exact")
+        n_predicted = n_predicted[:-1]  # the last call is that of the value at the threshold
+        assert len(n_predicted) == n_calls
+        assert (n_predicted[0], n_predicted[-1]) == (n, 0)
+        steps = -np.diff(n_predicted)
+        assert np.floor(n / (n_calls - 1)) <= steps.min()
+        assert steps.max() <= np.ceil(n / (n_calls - 1))
+
+
+def test_callable_objective_with_undefined_values():
+    """NaN at some thresholds is passed over, without a warning for each of them."""
+    scores, labels = draw_sample(18, n_labels=1)
+
+    def precision(y, predicted, **options):
+        return skattr_precision(y, predicted, zero_division=np.nan)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = find_thresholds(labels, scores, precision, strategy="exact")
+    ranked = labels[np.argsort(-scores[:, 0]), 0]
+    best = (np.cumsum(ranked) / np.arange(1, len(ranked) + 1)).max()
+    assert found.value == pytest.approx(best)
 
 
 def test_callable_objective_that_is_always_nan():
