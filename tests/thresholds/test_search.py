@@ -139,9 +139,9 @@ def test_reason_names_the_best_attainable_value_of_its_label():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_constrained_micro_is_optimal_among_all_sums(seed):
-    """On 200 rows and 2 labels, where the best vertex of the hull misses the optimum."""
+    """On 400 rows and 2 labels, where the best vertex of the hull misses the optimum."""
     rng = np.random.default_rng(seed)
-    labels = rng.random((200, 2)) < [0.4, 0.1]
+    labels = rng.random((400, 2)) < [0.4, 0.1]
     scores = rng.normal(size=labels.shape) + labels * [0.3, 1]
     found = find_thresholds(
         labels, scores, average="micro", constraint=("precision", 0.6), strategy="exact"
@@ -156,6 +156,39 @@ def test_constrained_micro_is_optimal_among_all_sums(seed):
     predicted = (scores >= found.thresholds).ravel()
     assert metrics.precision_score(labels.ravel(), predicted) >= 0.6
     assert metrics.f1_score(labels.ravel(), predicted) == pytest.approx(f1.max())
+
+
+@pytest.mark.parametrize("most_pairs", [0, 40, 4_000_000])
+@pytest.mark.parametrize("bound", [0.0, 0.1, 0.3, 0.6, 1.0])
+def test_constrained_micro_at_vertices(monkeypatch, most_pairs, bound):
+    """If all sums are vertices, enumerating them, or giving up, finds what the vertices do."""
+    from skattr.thresholds import _joint
+
+    monkeypatch.setattr(_joint, "_MOST_PAIRS", most_pairs)
+    # The share of positives falls from 1 to 0, by turns of the two labels.
+    blocks = [[(5, 0), (3, 1), (1, 3)], [(4, 1), (2, 2), (0, 3)]]
+    labels, scores = [], []
+    for label in blocks:
+        labels.append(np.repeat([1, 0] * 3, np.ravel(label)))
+        scores.append(np.repeat([0.9, 0.6, 0.3], np.sum(label, axis=1)))
+    n = max(map(len, labels))
+    labels = np.array([np.append(y, [np.nan] * (n - len(y))) for y in labels]).T
+    scores = np.array([np.append(s, [0.0] * (n - len(s))) for s in scores]).T
+    merged = np.array([(0, 0), (5, 0), (4, 1), (3, 1), (2, 2), (1, 3), (0, 3)])
+    tp, fp = np.cumsum(merged, axis=0).T
+    found = find_thresholds(
+        labels,
+        scores,
+        "recall",
+        average="micro",
+        constraint=("false_positive_rate", bound),
+        strategy="exact",
+    )
+    known = ~np.isnan(labels)
+    predicted = (scores >= found.thresholds) & known
+    assert (predicted & (labels == 0)).sum() <= bound * 10
+    assert (predicted & (labels == 1)).sum() == tp[fp <= bound * 10].max()
+    assert found.value == pytest.approx(tp[fp <= bound * 10].max() / 15)
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "global"])
