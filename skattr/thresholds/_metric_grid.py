@@ -25,8 +25,7 @@ def grid_thresholds(table: ScoreTable, metric: Metric) -> ThresholdSet:
         column = table.columns([label])
         _, scores, labels, weights = _known_part(column)
         distinct = np.unique(scores)
-        weighted_labels = labels if weights is None else labels[weights > 0]
-        if len(distinct) < 2 or weighted_labels.all() or not weighted_labels.any():
+        if len(distinct) < 2 or labels.all() or not labels.any():
             results.append(None)
             continue
         thresholds = _grid(distinct)
@@ -59,11 +58,14 @@ def metric_values(table: ScoreTable, predicted: Array, metric: Metric) -> NDArra
     return values
 
 
-def _known_part(column: ScoreTable) -> tuple[Any, Array, Array, Array | None]:
-    """Return rows, scores, labels and weights of the known entries of one label."""
+def _known_part(column: ScoreTable) -> tuple[Array, Array, Array, Array | None]:
+    """Return rows, scores, labels and weights of one label where it is known and has a weight."""
     known = column.known()
-    rows = slice(None) if known is None else known[:, 0]
-    weights = None if column.weights is None else column.weights[rows, 0]
+    rows = np.ones(len(column.scores), dtype=bool) if known is None else known[:, 0]
+    if column.weights is None:
+        return rows, column.scores[rows, 0], column.is_positive()[rows, 0], None
+    rows = rows & (column.weights[:, 0] > 0)
+    weights = column.weights[rows, 0]
     return rows, column.scores[rows, 0], column.is_positive()[rows, 0], weights
 
 

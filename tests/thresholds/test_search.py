@@ -743,12 +743,11 @@ def test_callable_objective_equals_brute_force(table):
         assert y.dtype.kind == predicted.dtype.kind == "i"
         calls.append(predicted)
         w = np.ones(len(y)) if sample_weight is None else sample_weight
-        # One positive more is worth two false ones: no order of labels or sides is the same.
-        return float((w * (2.0 * y - 1) * predicted).sum() - (w * predicted).sum() / 3)
+        return float((w * (5 * y - 3) * predicted).sum())  # 2 for a hit, -3 for an error
 
     full = full_weights(scores, weights)
     for j in range(scores.shape[1]):
-        known = ~np.isnan(labels[:, j])
+        known = ~np.isnan(labels[:, j]) & (full[:, j] > 0)
         y, s, w = labels[known, j], scores[known, j].astype(float), full[known, j]
         calls.clear()
         own = None if weights is None else full[:, [j]]
@@ -756,7 +755,7 @@ def test_callable_objective_equals_brute_force(table):
             labels[:, [j]], scores[:, [j]], metric, sample_weight=own, strategy="exact"
         )
         limits = brute.distinct_thresholds(s)
-        if len(set(y[w > 0])) < 2 or len(limits) < 3:
+        if not has_choice(scores[:, j], labels[:, j], full[:, j]):
             assert 0 in found.failed
             assert len(calls) <= 1  # that of the value
             continue
@@ -764,13 +763,20 @@ def test_callable_objective_equals_brute_force(table):
         limits = limits[:-1] if s.max() == np.inf else limits
         np.testing.assert_array_equal(calls[:-1], [s >= limit for limit in limits])
         values = [metric(y.astype(int), (s >= limit).astype(int), w) for limit in limits]
-        assert found.values[0] == pytest.approx(max(values))
-        # The lowest of equally good thresholds, half way between the scores.
-        best = int(np.argmax(values))
-        np.testing.assert_array_equal(s >= found.thresholds[0], s >= limits[best])
-        if 0 < best < len(np.unique(s)) and limits[best] < np.inf:
-            middle = (limits[best - 1] + limits[best]) / 2
+        best = [
+            s >= limit for limit, v in zip(limits, values, strict=True) if v >= max(values) - 1e-9
+        ]
+        predicted = s >= found.thresholds[0]
+        if weights is None:  # of equally good ones the lowest
+            assert found.values[0] == max(values)
+            np.testing.assert_array_equal(predicted, best[0])
+        assert any((predicted == guess).all() for guess in best)
+        if 0 < predicted.sum() < len(s) and s[predicted].min() < np.inf:  # between two scores
+            middle = (s[predicted].min() + s[~predicted].max()) / 2
             assert found.thresholds[0] == pytest.approx(middle)
+    together = find_thresholds(labels, scores, metric, sample_weight=weights, strategy="exact")
+    for j in range(scores.shape[1]):
+        assert (j in together.failed) != has_choice(scores[:, j], labels[:, j], full[:, j])
 
 
 def test_callable_objective_is_called_200_times_at_most():
