@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skattr.metrics._averages import UndefinedAttributeWarning
-from skattr.metrics._counts import count_cells
 from skattr.thresholds._curves import above, midway
 from skattr.thresholds._per_label import ThresholdSet, collect
 from skattr.thresholds._score_table import ScoreTable
@@ -24,10 +23,9 @@ def grid_thresholds(table: ScoreTable, metric: Metric) -> ThresholdSet:
     results: list[Any] = []
     for label in range(table.n_labels):
         column = table.columns([label])
-        scores, labels, weights = _known_part(column, column.scores >= 0)[:3]
+        _, scores, labels, weights = _known_part(column)
         distinct = np.unique(scores)
-        weighted_labels = labels if weights is None else labels[weights > 0]
-        if len(distinct) < 2 or weighted_labels.all() or not weighted_labels.any():
+        if len(distinct) < 2 or labels.all() or not labels.any():
             results.append(None)
             continue
         thresholds = _grid(distinct)
@@ -36,11 +34,7 @@ def grid_thresholds(table: ScoreTable, metric: Metric) -> ThresholdSet:
             results.append("the objective is NaN at every threshold")
             continue
         best = int(np.nanargmax(values))
-        weight = np.ones(len(labels)) if weights is None else weights
-        counts = count_cells(
-            labels * weight, np.where(labels, 0.0, weight), scores >= thresholds[best]
-        )
-        results.append((thresholds[best], counts.tp, counts.fp, counts.P, counts.N))
+        results.append((thresholds[best], *[np.nan] * 4))  # a callable is not one of the counts
     return collect(results, table.untunable_reason)
 
 
@@ -50,26 +44,29 @@ def _grid(distinct: Array) -> Array:
     if len(chosen) > _MOST_THRESHOLDS:
         chosen = np.unique(np.linspace(0, len(distinct), _MOST_THRESHOLDS).round().astype(int))
     lower = np.concatenate([[-np.inf], distinct[:-1]])
-    thresholds = np.append(midway(lower, distinct), above(distinct[-1]))[chosen]
-    return thresholds[thresholds < np.inf]
+    # No number is above a score of infinity: the last two are equal.
+    return np.unique(np.append(midway(lower, distinct), above(distinct[-1]))[chosen])
 
 
 def metric_values(table: ScoreTable, predicted: Array, metric: Metric) -> NDArray[np.float64]:
     """Return the metric of each label's predictions; NaN where no label is known."""
     values = np.full(table.n_labels, np.nan)
     for label in range(table.n_labels):
-        _, labels, weights, guesses = _known_part(table.columns([label]), predicted[:, [label]])
+        rows, _, labels, weights = _known_part(table.columns([label]))
         if len(labels):
-            values[label] = _call(metric, labels, guesses, weights)
+            values[label] = _call(metric, labels, predicted[rows, label], weights)
     return values
 
 
-def _known_part(column: ScoreTable, predicted: Array) -> tuple[Array, Array, Array | None, Array]:
-    """Return scores, labels, weights and predictions of the known entries of one label."""
+def _known_part(column: ScoreTable) -> tuple[Array, Array, Array, Array | None]:
+    """Return rows, scores, labels and weights of one label where it is known and has a weight."""
     known = column.known()
-    rows = slice(None) if known is None else known[:, 0]
-    weights = None if column.weights is None else column.weights[rows, 0]
-    return column.scores[rows, 0], column.is_positive()[rows, 0], weights, predicted[rows, 0]
+    rows = np.ones(len(column.scores), dtype=bool) if known is None else known[:, 0]
+    if column.weights is None:
+        return rows, column.scores[rows, 0], column.is_positive()[rows, 0], None
+    rows = rows & (column.weights[:, 0] > 0)
+    weights = column.weights[rows, 0]
+    return rows, column.scores[rows, 0], column.is_positive()[rows, 0], weights
 
 
 def _call(metric: Metric, labels: Array, predicted: Array, weights: Array | None) -> float:

@@ -28,7 +28,7 @@ class ThresholdSet:
         NaN for labels in `failed`.
     counts : ndarray of shape (4, n_labels), float64
         Weight of true positives, false positives, positives and negatives. NaN for labels in
-        `failed`.
+        `failed`, and where the search does not count.
     failed : dict of {label index: reason}
         Labels without a threshold.
     """

@@ -182,16 +182,13 @@ def _best_precise(
     P, N = curve.P[0], curve.N[0]
     scores, positive = column.scores[rows, 0], column.is_positive()[rows, 0]
     order = np.argsort(-scores, kind="stable")
-    ranked, hits = scores[order], np.cumsum(positive[order])
-    n = len(ranked)
-    sizes = _sizes(n, bound, level)
+    ranked, hits = scores[order], np.append(0, np.cumsum(positive[order]))
+    sizes = _sizes(len(ranked), bound, level)
     results = []
     for size in sizes:
-        if size >= n:  # there is no score below the threshold
-            continue
         predicted = int(np.searchsorted(-ranked, -ranked[size]))
-        tp = int(hits[predicted - 1]) if predicted else 0
-        if not predicted or tp < fewest_hits(predicted, bound, level / len(sizes)):
+        tp = int(hits[predicted])
+        if tp < fewest_hits(predicted, bound, level / len(sizes)):
             continue
         fp = predicted - tp
         value = float(metric(tp, fp, P, N))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit, softmax
+from scipy.stats import chi2
 
 from skattr.calibration._calibrators import (
     MIN_SUPPORT,
@@ -15,6 +16,7 @@ from skattr.calibration._calibrators import (
     Prior,
     Sigmoid,
     Temperature,
+    find_edges,
     find_pos_weight,
     fit_calibrator,
 )
@@ -171,6 +173,63 @@ def test_auto_of_several_classes(rng, n):
     sharp = softmax(2 * logits, axis=1)
     auto, _ = fit_calibrator("auto", sharp, codes, np.ones(n), True)
     assert auto == fit_calibrator("temperature", sharp, codes, np.ones(n), True)[0]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_auto_is_a_likelihood_ratio_test(weighted):
+    """Twice the gain in log likelihood exceeds the 95 % quantile of chi2, of 2 parameters or 1."""
+    rng, kept = np.random.default_rng(0), []
+    for shift in np.linspace(0.1, 0.6, 30):
+        odds = rng.normal(0, 1.5, 150)
+        codes = rng.binomial(1, expit(odds))
+        weights = rng.random(150) + 0.1 if weighted else np.ones(150)
+        effective = weights * weights.sum() / (weights**2).sum()  # their sum is Kish's number
+        scores = expit(odds + shift)
+
+        def loss(at, odds=odds + shift, codes=codes, weights=effective):
+            fit = weights @ (np.logaddexp(0, at[0] * odds + at[1]) - codes * (at[0] * odds + at[1]))
+            return fit + ((at[0] - 1) ** 2 + at[1] ** 2 / 10) / 4
+
+        best = minimize(loss, [1.0, 0.0], tol=1e-10).x
+        mended = expit(best[0] * (odds + shift) + best[1])
+        gain = log_loss(scores, codes, effective) - log_loss(mended, codes, effective)
+        is_better = 2 * effective.sum() * gain > chi2.ppf(0.95, 2)
+        calibrator, _ = fit_calibrator("auto", scores, codes, weights, True)
+        kept.append(type(calibrator) is Identity)
+        assert kept[-1] != is_better
+        if is_better:
+            np.testing.assert_allclose([calibrator.slope, calibrator.intercept], best, atol=1e-3)
+    assert 5 < sum(kept) < 25
+    kept = []
+    for sharpness in np.linspace(1.0, 1.7, 30):
+        truth = softmax(rng.normal(0, 1.5, (150, 3)), axis=1)
+        codes = (truth.cumsum(axis=1) < rng.random((150, 1))).sum(axis=1).clip(0, 2)
+        scores = softmax(sharpness * np.log(truth), axis=1)
+        fitted, _ = fit_calibrator("temperature", scores, codes, np.ones(150), True)
+        own = (np.arange(150), codes)
+        gain = np.log(fitted(scores)[own]).sum() - np.log(scores[own]).sum()
+        calibrator, _ = fit_calibrator("auto", scores, codes, np.ones(150), True)
+        kept.append(type(calibrator) is Identity)
+        assert kept[-1] == (2 * gain <= chi2.ppf(0.95, 1))
+    assert 5 < sum(kept) < 25
+
+
+@pytest.mark.parametrize(
+    ("scores", "edges"),
+    [
+        ([0.2, 0.4, 0.9], (1e-7, 1 - 1e-7)),
+        ([0.0, 0.2, 0.4], (0.1, 1 - 1e-7)),
+        ([0.2, 0.8, 1.0], (1e-7, 0.9)),
+        ([0.0, 0.6, 0.7], (0.25, 1 - 1e-7)),
+        ([0.3, 0.4, 1.0], (1e-7, 0.75)),
+        ([0.0, 1e-9, 0.5], (1e-7, 1 - 1e-7)),
+        ([], (1e-7, 1 - 1e-7)),
+    ],
+)
+def test_edges_are_half_the_smallest_distance(scores, edges):
+    """Only on the side that has an exact 0 or 1, and 0.25 at most; decisions have none."""
+    np.testing.assert_allclose(find_edges(np.array(scores), True), edges, rtol=1e-12)
+    assert find_edges(np.array(scores), False) == (1e-7, 1 - 1e-7)
 
 
 def test_exact_zeros_are_half_the_smallest_probability(rng):

@@ -282,6 +282,121 @@ def test_intervals_of_labels_are_quantiles_of_resampled_rows(weighted):
         np.testing.assert_allclose(limits, expected, err_msg=name)
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_draws_are_those_of_a_bootstrap(grouped):
+    """Each sample draws as many units as there are, with replacement, each as likely."""
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    groups = np.repeat(np.arange(20), np.arange(1, 21)) if grouped else None
+    n = 210 if grouped else 20
+    first = np.cumsum(np.arange(20)) if grouped else np.arange(20)  # a row of each unit
+    times = BootstrapDraws(n, 0.9, 4000, groups, 0).times
+    if grouped:
+        np.testing.assert_array_equal(times, times[:, first[groups]])
+    times = times[:, first]
+    assert (times.sum(axis=1) == 20).all()
+    np.testing.assert_allclose(times.mean(axis=0), 1, atol=0.08)
+    np.testing.assert_allclose(times.var(axis=0), 1 - 1 / 20, atol=0.15)
+    other = BootstrapDraws(n, 0.9, 4000, groups, 1).times
+    assert (other[:, first] != times).any()
+
+
+def test_intervals_do_not_depend_on_the_size_of_blocks(monkeypatch, mixed):
+    """Columns and samples are counted in blocks; weights are those of rows, columns or entries."""
+    from skattr.metrics import _bootstrap
+    from skattr.metrics._report_table import LABELS, read_material
+
+    y, scores = mixed
+    rng = np.random.default_rng(0)
+    flags = (rng.random((len(y), 7)) < 0.4).astype(int)
+    y = pd.concat([y, pd.DataFrame(flags).add_prefix("flag")], axis=1)
+    scores = [*scores, *(rng.random(len(y)) / 2 + column / 3 for column in flags.T)]
+    draws = _bootstrap.BootstrapDraws(len(y), 0.8, 10, None, 0)
+    for options in (
+        {},
+        {"sample_weight": rng.random(len(y))},
+        {"label_weight": rng.random(y.shape)},
+    ):
+        material = read_material(y, None, scores, None, None, options)
+        whole = _bootstrap.label_intervals(material.labels, draws, LABELS)
+        whole |= _bootstrap.ranking_intervals(material.scored, draws)
+        with monkeypatch.context() as patch:
+            patch.setattr(_bootstrap, "_COLUMNS", 3)
+            patch.setattr(_bootstrap, "_ENTRIES", 3 * len(y))
+            parts = _bootstrap.label_intervals(material.labels, draws, LABELS)
+            parts |= _bootstrap.ranking_intervals(material.scored, draws)
+        for name, limits in whole.items():
+            np.testing.assert_allclose(parts[name], limits)
+        # One attribute by itself has the limits that it has among the others.
+        j = y.columns.get_loc("flag6")
+        own = {
+            name: value if name == "sample_weight" else value[:, [j]]
+            for name, value in options.items()
+        }
+        alone = read_material(y[["flag6"]], None, [scores[j]], None, None, own)
+        single = _bootstrap.label_intervals(alone.labels, draws, LABELS)
+        single |= _bootstrap.ranking_intervals(alone.scored, draws)
+        for name, limits in whole.items():
+            np.testing.assert_allclose(np.array(single[name])[:, 0], np.array(limits)[:, j])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_intervals_of_rankings_of_classes(weighted):
+    """The mean over the classes that a sample holds, each against the rest."""
+    from skattr.metrics._bootstrap import BootstrapDraws
+
+    rng = np.random.default_rng(0)
+    color = rng.permutation(np.repeat(["blue", "green", "red"], [2, 14, 24]))
+    scores = rng.dirichlet([1, 1, 1], 40).round(1)
+    scores /= scores.sum(axis=1, keepdims=True)
+    weights = rng.random(40) if weighted else np.ones(40)
+    report = attribute_report(
+        pd.DataFrame({"color": color}),
+        None,
+        [scores],
+        confidence=0.8,
+        n_bootstrap=40,
+        random_state=3,
+        sample_weight=weights if weighted else None,
+    )
+    times = BootstrapDraws(40, 0.8, 40, None, 3).times * weights
+    assert (times[:, color == "blue"].sum(axis=1) == 0).any()
+    for name, function in (
+        ("average_precision", reference.average_precision_score),
+        ("roc_auc", reference.roc_auc_score),
+    ):
+        drawn = [
+            np.mean(
+                [
+                    function(color == label, scores[:, k], sample_weight=weight)
+                    for k, label in enumerate(["blue", "green", "red"])
+                    if weight[color == label].sum()
+                ]
+            )
+            for weight in times
+        ]
+        limits = report.loc["color", [f"{name}_low", f"{name}_high"]].astype(float)
+        np.testing.assert_allclose(limits, np.quantile(drawn, [0.1, 0.9]))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"confidence": 0.0}, "confidence must be between 0 and 1; got 0.0"),
+        ({"confidence": 1.0}, "confidence must be between 0 and 1; got 1.0"),
+        ({"confidence": 0.9, "n_bootstrap": 0}, "n_bootstrap must be an int of at least 1; got 0"),
+        ({"confidence": 0.9, "groups": [1, 2]}, "groups has 2 values, but there are 3 rows"),
+    ],
+)
+def test_rejects_invalid_parameters_of_intervals(params, message):
+    """The error names the parameter; one sample is enough."""
+    y = np.array([[0], [1], [1]])
+    with pytest.raises(ValueError, match=message):
+        attribute_report(y, y, **params)
+    report = attribute_report(y, y, confidence=0.9, n_bootstrap=1, random_state=0)
+    assert report.loc["y0", "accuracy_low"] == report.loc["y0", "accuracy_high"] == 1
+
+
 def test_rows_without_a_group_are_drawn_together():
     """They are a group of their own, whatever marks them, and no part of another."""
     from skattr.metrics._bootstrap import BootstrapDraws

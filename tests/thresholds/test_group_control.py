@@ -50,6 +50,115 @@ def test_evidence_grows_with_every_hit():
     assert min(values[1:]) > values[0]
 
 
+def bets(hits, sizes, share, level):
+    """Return the mean of the products of bets, written as in the module's docstring.
+
+    The stake is the best one against groups that are hit as one, twice, and four times it, but no
+    more than what the largest group can lose.
+    """
+    best = math.sqrt(2 * math.log(1 / level) / (share * (1 - share) * sum(n**2 for n in sizes)))
+    stakes = {min(factor * best, 1 / (share * max(sizes))) for factor in (1, 2, 4)}
+    return sum(
+        math.prod(1 + stake * (k - share * n) for k, n in zip(hits, sizes, strict=True))
+        for stake in stakes
+    ) / len(stakes)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.2])
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_evidence_is_the_mean_of_the_products_of_bets(share, level):
+    """With stakes that are limited by the largest group, and with stakes that are not."""
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 5, 30, 200):
+        sizes = rng.integers(1, 6, n)
+        hits = rng.integers(1, sizes + 1)
+        expected = np.log(bets(hits, sizes, share, level))
+        assert log_evidence(hits, sizes, share, level) == pytest.approx(expected)
+
+
+def grouped_labels(seed, n_labels):
+    """Return labels of 300 rows in 75 groups, some missing, scores with ties, and groups."""
+    rng = np.random.default_rng(seed)
+    groups = np.sort(rng.integers(0, 75, 300))
+    labels = (rng.random((300, n_labels)) < 0.5).astype(float)
+    labels[rng.random(labels.shape) < 0.1] = np.nan
+    return labels, (rng.normal(size=labels.shape) / 2 + (labels == 1)).round(1), groups
+
+
+@pytest.mark.parametrize("name", ["recall", "specificity", "false_positive_rate"])
+@pytest.mark.parametrize("seed", range(3))
+def test_rates_equal_brute_force(name, seed):
+    """The best of all thresholds whose rate is certified, each label with its bound."""
+    bounds = np.array([0.0, 0.3, 0.6, 0.75, 0.85, 1.0])
+    labels, scores, groups = grouped_labels(seed, len(bounds))
+    # Nothing is the best prediction of the labels at both ends.
+    scores[labels == 0] += np.where(np.isin(bounds, [0, 0.85]), 9, 0)[np.nonzero(labels == 0)[1]]
+    labels[1:200, 0] = 0
+    params = {"constraint": (name, 1 - bounds if name == "false_positive_rate" else bounds)}
+    found = find_thresholds(labels, scores, "accuracy", confidence=0.8, groups=groups, **params)
+    for j, bound in enumerate(bounds):
+        known = ~np.isnan(labels[:, j])
+        s, y, g = scores[known, j], labels[known, j] == 1, groups[known]
+        side = y if name == "recall" else ~y
+        values = {}
+        for threshold in [*np.unique(s), np.inf]:
+            predicted = s >= threshold
+            right = (predicted == y) & side
+            members = [(g == group) & side for group in np.unique(g[side])]
+            hits, sizes = [(right & m).sum() for m in members], [m.sum() for m in members]
+            if bound == 0 or (bound < 1 and bets(hits, sizes, bound, 0.2) >= 1 / 0.2):
+                values[tuple(predicted)] = (predicted == y).mean()
+        assert (j in found.failed) == (not values)
+        if values:
+            predicted = s >= found.thresholds[j]
+            assert values[tuple(predicted)] == pytest.approx(max(values.values()))
+            assert found.values[j] == pytest.approx(max(values.values()))
+        else:
+            what = "positives" if name == "recall" else "negatives"
+            n_groups = len(np.unique(g[side]))
+            assert found.failed[j] == (
+                f"too few groups with {what} ({n_groups}) to guarantee any threshold"
+            )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_precision_equals_brute_force(seed):
+    """The best of the thresholds that one group in five chose and the others certify."""
+    bounds = np.array([0.3, 0.6, 0.8, 0.97])
+    labels, scores, groups = grouped_labels(seed, len(bounds))
+    params = {"constraint": ("precision", bounds), "confidence": 0.8}
+    found = find_thresholds(labels, scores, "recall", groups=groups, **params)
+    for j, bound in enumerate(bounds):
+        known = ~np.isnan(labels[:, j])
+        s, y, g = scores[known, j], labels[known, j] == 1, groups[known]
+        names = np.unique(g)
+        chosen = names[np.random.default_rng(0).permutation(len(names))[: len(names) // 5]]
+        ranked = sorted(s[np.isin(g, chosen)], reverse=True)
+        limits, size = set(), 1
+        while size < len(ranked):  # 1, 2, 4, ... predictions
+            upper, lower = ranked[size - 1], ranked[size]
+            limits.add((upper + lower) / 2 if upper > lower else upper)
+            size *= 2
+        level, values = 0.2 / len(limits), []
+        for limit in limits:
+            predicted = s >= limit
+            members = [predicted & (g == name) for name in names if name not in chosen]
+            members = [m for m in members if m.any()]
+            hits, sizes = [(m & y).sum() for m in members], [m.sum() for m in members]
+            if members and bets(hits, sizes, bound, level) >= 1 / level:
+                values.append((predicted & y).sum() / y.sum())
+        assert (j in found.failed) == (not values)
+        if values:
+            predicted = s >= found.thresholds[j]
+            assert (predicted & y).sum() / y.sum() == pytest.approx(max(values))
+            assert found.values[j] == pytest.approx(max(values))
+        else:
+            assert found.failed[j] == (
+                f"no threshold is certified to have a precision of {bound:g} with {y.sum()} "
+                f"positives in {len(names)} groups"
+            )
+
+
 def draw(size, correlation, name, n=1000, n_labels=300, seed=0):
     """Return labels, scores, and groups of rows whose scores are correlated."""
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta, binom, norm
 
 from skattr.thresholds import find_thresholds
-from skattr.thresholds._risk_control import fewest_hits, most_errors
+from skattr.thresholds._risk_control import _sizes, fewest_hits, most_errors
 
 # Rows are independent here, which the warning asks to be said by `groups`.
 pytestmark = pytest.mark.filterwarnings("ignore::skattr.exceptions.AssumptionWarning")
@@ -33,6 +33,7 @@ def test_most_errors_is_the_complement():
     """Few errors certify a low share as many hits certify a high one."""
     for n in (10, 60, 300):
         errors = most_errors(n, 0.1, 0.05)
+        assert (errors >= 0) == (0.9**n <= 0.05)
         if errors >= 0:
             assert binom.cdf(errors, n, 0.1) <= 0.05
         assert binom.cdf(errors + 1, n, 0.1) > 0.05
@@ -112,6 +113,110 @@ def test_too_few_labels_give_the_safest_threshold():
         )
         assert "few positives" in found.failed[0] or "no threshold is certified" in found.failed[0]
         assert found.thresholds[0] == threshold
+
+
+def is_certified(name, bound, level, tp, fp, P, N):
+    """Return whether the one-sided interval of Clopper and Pearson lies within the bound."""
+    hits, n = {
+        "recall": (tp, P),
+        "specificity": (N - fp, N),
+        "false_positive_rate": (N - fp, N),
+        "precision": (tp, tp + fp),
+    }[name]
+    share = 1 - bound if name == "false_positive_rate" else bound
+    return lower_bound(hits, n, 1 - level) >= share
+
+
+@pytest.mark.parametrize("name", ["recall", "specificity", "false_positive_rate"])
+@pytest.mark.parametrize("seed", range(6))
+def test_rates_equal_brute_force(name, seed):
+    """The best of all certified thresholds, each label with its bound, some labels missing."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((60, 6)) < 0.4).astype(float)
+    labels[rng.random(labels.shape) < 0.1] = np.nan
+    scores = (rng.normal(size=labels.shape) / 2 + (labels == 1)).round(1)
+    bounds = np.array([0.3, 0.5, 0.7, 0.8, 0.85, 0.9])
+    bounds = 1 - bounds if name == "false_positive_rate" else bounds
+    if name != "recall":  # of the last label, nothing but negatives has the highest score
+        scores[labels[:, 5] == 0, 5] += 9
+    found = find_thresholds(labels, scores, "accuracy", constraint=(name, bounds), confidence=0.8)
+    for j, bound in enumerate(bounds):
+        known = ~np.isnan(labels[:, j])
+        s, y = scores[known, j], labels[known, j] == 1
+        values = []
+        for threshold in [*np.unique(s), np.inf]:
+            predicted = s >= threshold
+            tp, fp = (predicted & y).sum(), (predicted & ~y).sum()
+            if is_certified(name, bound, 0.2, tp, fp, y.sum(), (~y).sum()):
+                values.append((predicted == y).mean())
+        assert (j in found.failed) == (not values)
+        if values:
+            predicted = s >= found.thresholds[j]
+            tp, fp = (predicted & y).sum(), (predicted & ~y).sum()
+            assert is_certified(name, bound, 0.2, tp, fp, y.sum(), (~y).sum())
+            assert (predicted == y).mean() == pytest.approx(max(values))
+            assert found.values[j] == pytest.approx(max(values))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_precision_equals_brute_force(seed):
+    """The best of the certified numbers of predictions; a threshold lies above the next score."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random((150, 4)) < 0.4).astype(float)
+    labels[rng.random(labels.shape) < 0.1] = np.nan
+    scores = rng.normal(size=labels.shape) / 2 + (labels == 1)
+    scores[:, 2:] = scores[:, 2:].round(1)
+    bounds = np.array([0.5, 0.9, 0.6, 0.8])
+    found = find_thresholds(labels, scores, constraint=("precision", bounds), confidence=0.8)
+    for j, bound in enumerate(bounds):
+        known = ~np.isnan(labels[:, j])
+        s, y = scores[known, j], labels[known, j] == 1
+        sizes = _sizes(len(s), bound, 0.2)
+        values = []
+        for size in sizes:
+            predicted = s > np.sort(s)[::-1][size]
+            tp = (predicted & y).sum()
+            level = 0.2 / len(sizes)
+            if is_certified("precision", bound, level, tp, predicted.sum() - tp, 0, 0):
+                values.append(2 * tp / (predicted.sum() + y.sum()))
+        assert (j in found.failed) == (not values)
+        if values:
+            predicted = s >= found.thresholds[j]
+            value = 2 * (predicted & y).sum() / (predicted.sum() + y.sum())
+            assert value == pytest.approx(max(values))
+            assert found.values[j] == pytest.approx(max(values))
+
+
+@pytest.mark.parametrize("bound", [0.2, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize("level", [0.2, 0.01])
+@pytest.mark.parametrize("n", [30, 200, 3000])
+def test_numbers_of_predictions(n, level, bound):
+    """From the fewest that can be certified on, they grow by half up to the number of rows."""
+    sizes = np.array(_sizes(n, bound, level))
+    if not len(sizes):  # even all rows could not be certified
+        assert bound**n > level / 3
+        return
+    assert sizes[0] >= 1
+    assert bound ** sizes[0] <= level / len(sizes)
+    assert sizes[0] <= np.log(level / (len(sizes) + 3)) / np.log(bound) + 1
+    assert (np.abs(sizes[1:] - 1.5 * sizes[:-1]) <= 1.5).all()
+    assert sizes[-1] < n <= 1.5 * sizes[-1] + 1.5
+
+
+def test_precision_of_none_and_all():
+    """A precision of 1 is never certified; every number of predictions has one of 0."""
+    y = np.arange(200) % 2
+    found = find_thresholds(y, y + 0.0, constraint=("precision", 1.0), confidence=0.9)
+    assert found.failed == {
+        0: "no threshold is certified to have a precision of 1 with 100 positives "
+        "(the best on the sample is 1)"
+    }
+    scores = np.arange(200) / 200
+    found = find_thresholds(y, scores, "recall", constraint=("precision", 0.0), confidence=0.9)
+    sizes = _sizes(200, 0.0, 0.1)
+    assert sizes[:4] == [1, 2, 3, 4]
+    assert sizes[-1] * 1.5 >= 200 > sizes[-1]
+    assert (scores >= found.thresholds[0]).sum() == sizes[-1]
 
 
 def test_rejects_weights():

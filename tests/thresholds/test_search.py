@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics
 
+from skattr.metrics import precision_score as skattr_precision
 from skattr.thresholds import find_thresholds
 from tests.thresholds import brute_force as brute
 
@@ -138,9 +139,9 @@ def test_reason_names_the_best_attainable_value_of_its_label():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_constrained_micro_is_optimal_among_all_sums(seed):
-    """On 200 rows and 2 labels, where the best vertex of the hull misses the optimum."""
+    """On 400 rows and 2 labels, where the best vertex of the hull misses the optimum."""
     rng = np.random.default_rng(seed)
-    labels = rng.random((200, 2)) < [0.4, 0.1]
+    labels = rng.random((400, 2)) < [0.4, 0.1]
     scores = rng.normal(size=labels.shape) + labels * [0.3, 1]
     found = find_thresholds(
         labels, scores, average="micro", constraint=("precision", 0.6), strategy="exact"
@@ -155,6 +156,39 @@ def test_constrained_micro_is_optimal_among_all_sums(seed):
     predicted = (scores >= found.thresholds).ravel()
     assert metrics.precision_score(labels.ravel(), predicted) >= 0.6
     assert metrics.f1_score(labels.ravel(), predicted) == pytest.approx(f1.max())
+
+
+@pytest.mark.parametrize("most_pairs", [0, 40, 4_000_000])
+@pytest.mark.parametrize("bound", [0.0, 0.1, 0.3, 0.6, 1.0])
+def test_constrained_micro_at_vertices(monkeypatch, most_pairs, bound):
+    """If all sums are vertices, enumerating them, or giving up, finds what the vertices do."""
+    from skattr.thresholds import _joint
+
+    monkeypatch.setattr(_joint, "_MOST_PAIRS", most_pairs)
+    # The share of positives falls from 1 to 0, by turns of the two labels.
+    blocks = [[(5, 0), (3, 1), (1, 3)], [(4, 1), (2, 2), (0, 3)]]
+    labels, scores = [], []
+    for label in blocks:
+        labels.append(np.repeat([1, 0] * 3, np.ravel(label)))
+        scores.append(np.repeat([0.9, 0.6, 0.3], np.sum(label, axis=1)))
+    n = max(map(len, labels))
+    labels = np.array([np.append(y, [np.nan] * (n - len(y))) for y in labels]).T
+    scores = np.array([np.append(s, [0.0] * (n - len(s))) for s in scores]).T
+    merged = np.array([(0, 0), (5, 0), (4, 1), (3, 1), (2, 2), (1, 3), (0, 3)])
+    tp, fp = np.cumsum(merged, axis=0).T
+    found = find_thresholds(
+        labels,
+        scores,
+        "recall",
+        average="micro",
+        constraint=("false_positive_rate", bound),
+        strategy="exact",
+    )
+    known = ~np.isnan(labels)
+    predicted = (scores >= found.thresholds) & known
+    assert (predicted & (labels == 0)).sum() <= bound * 10
+    assert (predicted & (labels == 1)).sum() == tp[fp <= bound * 10].max()
+    assert found.value == pytest.approx(tp[fp <= bound * 10].max() / 15)
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "global"])
@@ -695,6 +729,88 @@ def test_nullable_scores():
     np.testing.assert_array_equal(
         find_thresholds(labels, frame, strategy="exact").thresholds, expected
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(table=tables())
+def test_callable_objective_equals_brute_force(table):
+    """Every way to divide the scores is tried once, on the known entries with their weights."""
+    scores, labels, weights = table
+    scores = np.where(scores == scores.max(), np.inf, scores) if scores.min() < 0 else scores
+    calls = []
+
+    def metric(y, predicted, sample_weight=None):
+        assert y.dtype.kind == predicted.dtype.kind == "i"
+        calls.append(predicted)
+        w = np.ones(len(y)) if sample_weight is None else sample_weight
+        return float((w * (5 * y - 3) * predicted).sum())  # 2 for a hit, -3 for an error
+
+    full = full_weights(scores, weights)
+    for j in range(scores.shape[1]):
+        known = ~np.isnan(labels[:, j]) & (full[:, j] > 0)
+        y, s, w = labels[known, j], scores[known, j].astype(float), full[known, j]
+        calls.clear()
+        own = None if weights is None else full[:, [j]]
+        found = find_thresholds(
+            labels[:, [j]], scores[:, [j]], metric, sample_weight=own, strategy="exact"
+        )
+        limits = brute.distinct_thresholds(s)
+        if not has_choice(scores[:, j], labels[:, j], full[:, j]):
+            assert 0 in found.failed
+            assert len(calls) <= 1  # that of the value
+            continue
+        # A score of infinity is predicted at every threshold.
+        limits = limits[:-1] if s.max() == np.inf else limits
+        np.testing.assert_array_equal(calls[:-1], [s >= limit for limit in limits])
+        values = [metric(y.astype(int), (s >= limit).astype(int), w) for limit in limits]
+        best = [
+            s >= limit for limit, v in zip(limits, values, strict=True) if v >= max(values) - 1e-9
+        ]
+        predicted = s >= found.thresholds[0]
+        if weights is None:  # of equally good ones the lowest
+            assert found.values[0] == max(values)
+            np.testing.assert_array_equal(predicted, best[0])
+        assert any((predicted == guess).all() for guess in best)
+        if 0 < predicted.sum() < len(s) and s[predicted].min() < np.inf:  # between two scores
+            middle = (s[predicted].min() + s[~predicted].max()) / 2
+            assert found.thresholds[0] == pytest.approx(middle)
+    together = find_thresholds(labels, scores, metric, sample_weight=weights, strategy="exact")
+    for j in range(scores.shape[1]):
+        assert (j in together.failed) != has_choice(scores[:, j], labels[:, j], full[:, j])
+
+
+def test_callable_objective_is_called_200_times_at_most():
+    """Thresholds are spread evenly over many scores, and reach from everything to nothing."""
+    rng = np.random.default_rng(0)
+    for n, n_calls in ((198, 199), (199, 200), (200, 200), (1000, 200)):
+        n_predicted = []
+
+        def count(y, predicted, n_predicted=n_predicted):
+            n_predicted.append(predicted.sum())
+            return 0.0
+
+        find_thresholds(rng.random(n) < 0.5, rng.random(n), count, strategy="exact")
+        n_predicted = n_predicted[:-1]  # the last call is that of the value at the threshold
+        assert len(n_predicted) == n_calls
+        assert (n_predicted[0], n_predicted[-1]) == (n, 0)
+        steps = -np.diff(n_predicted)
+        assert np.floor(n / (n_calls - 1)) <= steps.min()
+        assert steps.max() <= np.ceil(n / (n_calls - 1))
+
+
+def test_callable_objective_with_undefined_values():
+    """NaN at some thresholds is passed over, without a warning for each of them."""
+    scores, labels = draw_sample(18, n_labels=1)
+
+    def precision(y, predicted, **options):
+        return skattr_precision(y, predicted, zero_division=np.nan)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = find_thresholds(labels, scores, precision, strategy="exact")
+    ranked = labels[np.argsort(-scores[:, 0]), 0]
+    best = (np.cumsum(ranked) / np.arange(1, len(ranked) + 1)).max()
+    assert found.value == pytest.approx(best)
 
 
 def test_callable_objective_that_is_always_nan():
