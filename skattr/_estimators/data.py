@@ -180,9 +180,7 @@ def check_X(
     unreadable = None
     if images.on_bad_image == "warn":
         unreadable = find_nan_rows(X)
-        nan_rows = list(unreadable)
-        probe = np.delete(X, nan_rows, axis=0) if nan_rows else X
-        check_finite(X, probe, fitted, skipped=nan_rows)
+        check_finite(X, X, fitted, skipped=list(unreadable))
     elif not defer_finite_check:
         check_finite(X, X, fitted)
     return FeatureRows(X.astype(fitted.dtype, copy=False), unreadable), category, fitted

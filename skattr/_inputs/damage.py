@@ -14,7 +14,7 @@ from PIL import Image
 
 _BLOCK_SIZE = 64
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # frame headers, SOFn
-_PROGRESSIVE_FRAMES = {0xC2, 0xC6, 0xCA, 0xCE}
+_PROGRESSIVE_FRAMES = {0xC2, 0xCA}  # libjpeg reads no other ones
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # In compressed data FF 00 is a byte FF, and FF D0 to FF D7 are restart markers.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
@@ -23,30 +23,6 @@ _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 class DamagedImageError(Exception):
     """An image can be decoded, but its file is damaged. The message is the decoder's."""
-
-
-def find_jpeg_complaint(
-    decode: Callable[..., Any] | None, content: bytes, colorspace: str
-) -> str | None:
-    """Return what libjpeg complains about, where it decodes a JPEG file nevertheless.
-
-    The image is decoded at an eighth of its size, which reads all of the compressed data.
-
-    Parameters
-    ----------
-    decode : callable or None
-        ``decode_jpeg`` of simplejpeg. Without it only missing data is found, and in a progressive
-        file only missing scans.
-    content : bytes
-    colorspace : {"RGB", "CMYK"}
-    """
-    if decode is None:
-        return find_missing_data(content)
-    try:
-        decode(content, colorspace, strict=True, min_height=1, min_width=1)
-    except Exception as error:
-        return complaint_of(error, decode, content, colorspace)
-    return find_missing_scans(content)
 
 
 def complaint_of(

@@ -19,7 +19,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from skattr._inputs.damage import (
     DamagedImageError,
     complaint_of,
-    find_jpeg_complaint,
+    find_missing_data,
     find_missing_scans,
     find_png_damage,
 )
@@ -41,7 +41,7 @@ Decoding = Literal["exact", "scaled"]
 _JPEG_FORMATS = ("JPEG", "MPO")
 _END_OF_JPEG = b"\xff\xd9"
 # libjpeg scales by eighths. In smaller images two scales may give the same size, so that
-# simplejpeg and Pillow could choose different ones.
+# simplejpeg and Pillow could choose different ones. These images are decoded at their full size.
 _MIN_SCALED_SIDE = 8
 # By EXIF orientation: how the stored image is turned upright.
 _TURNS = {
@@ -278,15 +278,15 @@ def _decode_jpeg(
     """
     orientation = orientation_of(opened)
     full_size = opened.size
-    if scaled_to is not None:
+    if scaled_to is not None and max(full_size) >= _MIN_SCALED_SIDE:
         height, width = scaled_to
         is_on_its_side = orientation in _SWAPS_SIDES
         opened.draft(None, (height, width) if is_on_its_side else (width, height))
-    decode = None if simplejpeg is None else simplejpeg.decode_jpeg
+    if simplejpeg is None:
+        return None, find_missing_data(content)
+    decode = simplejpeg.decode_jpeg
     colorspace = "CMYK" if opened.mode == "CMYK" else "RGB"
     is_scaled = opened.size != full_size
-    if decode is None or (is_scaled and max(full_size) < _MIN_SCALED_SIDE):
-        return None, find_jpeg_complaint(decode, content, colorspace)
     width, height = opened.size
     try:
         pixels: NDArray[np.uint8] = decode(

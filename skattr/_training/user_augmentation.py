@@ -103,8 +103,8 @@ def _generator_parameter(function: Callable[..., Any]) -> str | None:
     try:
         called = function.forward if isinstance(function, nn.Module) else function
         parameters = list(inspect.signature(called).parameters.values())
-    except ValueError:  # some functions written in C have no signature
-        return ""
+    except ValueError:  # such as functions of torch, which take a generator by keyword if at all
+        return None
     if any(p.name == "generator" and p.kind is p.KEYWORD_ONLY for p in parameters):
         return "generator"
     by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -107,3 +107,6 @@ def test_a_deleted_file_is_an_error(paths, by):
     os.remove(paths[2])
     with pytest.raises(ImageReadError, match=r"^row 2 of X: cannot read the image '.*c\.png'"):
         image_keys(rows, b"", by, range(3))
+    rows = check_image_paths(paths[:2] + ["none.png"] + paths[:1], (4, 4), "warn")
+    keys = image_keys(rows, b"", by, range(4))
+    assert [bool(key) for key in keys] == [True, True, False, True] and keys[0] == keys[3]

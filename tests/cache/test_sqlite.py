@@ -125,3 +125,12 @@ def test_a_full_disk(tmp_path):
         connection.execute("PRAGMA max_page_count = 5")
         connection.execute("CREATE TABLE large AS SELECT randomblob(1000000)")
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_other_errors_are_not_waited_for():
+    """Only a lock is; a missing table is an error at once."""
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="no such table: none"),
+    ):
+        sqlite.execute(connection, "SELECT * FROM none")

@@ -292,3 +292,23 @@ def test_labels_are_counted_a_part_at_a_time():
     for column, proba in zip(y.to_numpy().T, classifier.predict_proba(X), strict=True):
         sums = [1 + weight[column == value].sum() for value in range(proba.shape[1])]
         assert_allclose(proba, np.broadcast_to(sums / np.sum(sums), proba.shape), rtol=1e-6)
+
+
+def test_weights_of_missing_labels_without_a_number(rng):
+    """Where missing labels count as negative, a weight of NaN is 1, and others scale the row's."""
+    X, rows = rng.normal(size=(30, 3)), rng.uniform(0.5, 2, size=30)
+    y = rng.integers(0, 2, size=(30, 2)).astype(float)
+    y[::3, 0] = np.nan
+    weight = rng.uniform(0.5, 2, size=y.shape)
+    weight[::6, 0] = np.nan
+
+    def odds(y, weight, unknown):
+        classifier = AttributeClassifier(
+            max_epochs=3, random_state=0, loss=CrossEntropyLoss(unknown=unknown)
+        )
+        classifier.fit(X, y, sample_weight=rows, label_weight=weight)
+        return np.stack(classifier.predict_proba(X))
+
+    found = odds(y, weight, "negative")
+    expected = odds(np.nan_to_num(y), np.nan_to_num(weight, nan=1.0), "ignore")
+    np.testing.assert_allclose(found, expected, rtol=1e-9)

@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.utils.data import DataLoader, Subset
 
 from skattr import AttributeClassifier, ImageEmbedder, ImageReading
+from skattr._inputs.advice import advise, find_image_column
 from skattr._inputs.checks import check_image_paths
 from skattr._utils.tables import as_pandas
 from skattr.datasets import check_images
@@ -72,6 +73,7 @@ CASES = [
     (lambda root: Subset(torchvision.datasets.ImageFolder(root), [0]), "as a list, and its labels"),
     (lambda root: [["a.jpg"], ["b.jpg"]], "its rows are lists; pass one flat list"),
     (lambda root: [None, None], "2 rows of X are missing|type list with 2"),
+    (lambda root: {}, "type dict"),
     (lambda root: np.array([b"a", b"b"]), "type ndarray with 2"),
 ]
 
@@ -123,11 +125,25 @@ def test_columns_of_other_names(columns, name):
             call()
 
 
+def test_paths_of_bytes_have_no_advice():
+    """They are no valid rows, so that a list of them would be an error too."""
+
+    class BytesPath:
+        def __fspath__(self):
+            return b"a.jpg"
+
+    assert advise(BytesPath()) is None
+
+
 def test_tables_without_images_have_no_such_advice():
     """Columns of words are not paths."""
     with pytest.raises(ValueError, match="not numeric; valid X") as caught:
         tiny().fit(pd.DataFrame({"name": ["Ann", "Bob"], "n": [1, 2]}), [0, 1])
     assert "rename" not in str(caught.value)
+    twice = pd.DataFrame([["a.jpg", "b.jpg"], ["c.jpg", "d.jpg"]], columns=["scan", "scan"])
+    assert find_image_column(twice) is None
+    twice["file"] = ["e", "f"]
+    assert find_image_column(twice) == "file"
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])

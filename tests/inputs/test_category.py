@@ -114,6 +114,7 @@ def test_categories_are_read():
     assert read_categories(pd.Series([2.0, np.nan, 1.0])).tolist() == [1, 2]
     for bad, sentence in [
         ([None, np.nan], "All categories are missing"),
+        (["a", ("b", 1)], r"The category \('b', 1\) is neither a string nor a number"),
         (["a", 1], "The categories are of type int, str; they must all be strings or all be num"),
     ]:
         with pytest.raises(ValueError, match=sentence):

@@ -75,7 +75,8 @@ def by_pillow(path, size, box=None, decoding="exact"):
         turned = opened.getexif().get(ORIENTATION, 1) >= 5
         full = opened.size[::-1] if turned else opened.size
         scale = 1
-        if decoding == "scaled" and box is None and opened.format == "JPEG":
+        is_scaled = decoding == "scaled" and box is None and max(full) >= 8
+        if is_scaled and opened.format == "JPEG":
             fitting = [s for s in (1, 2, 4, 8) if width * s <= full[0] and height * s <= full[1]]
             scale = max(fitting, default=1)
             opened.draft(None, (opened.width // scale, opened.height // scale))

@@ -82,6 +82,18 @@ def tiff(values, order="<", compression=1, photometric=2, **tags):
     return head + table + bytes(4) + more + data
 
 
+def packed_tiff(values):
+    """Return a gray TIFF file of 12 bits per sample, two samples in three bytes."""
+    bits = values[..., np.newaxis].astype(int) >> np.arange(12)[::-1] & 1
+    data = np.packbits(bits.reshape(len(values), -1).astype(np.uint8), axis=1).tobytes()
+    filled = data + bytes(-len(data) % 2)
+    height, width = values.shape
+    return tiff(
+        np.frombuffer(filled, "<u2").reshape(1, -1, 1), photometric=1,
+        t256=[width], t257=[height], t258=[12], t278=[height], t279=[len(data)],
+    )  # fmt: skip
+
+
 def by_pillow(array, form="TIFF", **tags):
     """Return a file that Pillow writes, with tags of numbers."""
     info = TiffImagePlugin.ImageFileDirectory_v2()
@@ -136,6 +148,7 @@ CASES = [
        of_bits(COLOR_12, 12), None) for order in "<>"),
     ("TIFF color and alpha", tiff(np.dstack([COLOR, ALPHA])), on_white(full(COLOR), ALPHA), None),
     ("TIFF turned", tiff(COLOR, t274=[6]), np.rot90(full(COLOR), -1), None),
+    ("TIFF packed", packed_tiff(GRAY_12[:, :8]), of_bits(GRAY_12[:, :8], 12), None),
     ("TIFF white is zero", tiff(GRAY[..., np.newaxis], photometric=0), 255 - full(GRAY), None),
     ("PGM", b"P5 11 9 4095\n" + GRAY_12.astype(">u2").tobytes(), of_bits(GRAY_12, 12), None),
 ]  # fmt: skip

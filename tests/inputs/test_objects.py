@@ -253,6 +253,22 @@ def test_closed_images_are_rejected(one_file):
         take([image])
 
 
+def test_objects_that_cannot_be_read():
+    """A file object that is closed, and a damaged image that is turned after it was opened."""
+    closed = io.BytesIO(PNG)
+    closed.close()
+    with pytest.raises(ImageReadError, match="row 0 of X: cannot read .*closed file"):
+        take([closed])
+    buffer = io.BytesIO()
+    frames = [Image.fromarray(COLOR), Image.fromarray(255 - COLOR)]
+    frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:])
+    second = Image.open(buffer)
+    second.seek(1)
+    second.fp.truncate(second.tile[0].offset)
+    with pytest.raises(ImageReadError, match="row 1 of X: cannot read the Pillow image: "):
+        take([PNG, second])
+
+
 def test_batches_of_objects_that_are_not_images():
     """Arrays of Python numbers have lost the mode of the images that they were made of."""
     with pytest.raises(TypeError, match="dtype object; images in memory must be uint8"):

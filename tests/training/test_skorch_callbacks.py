@@ -4,6 +4,7 @@ import inspect
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import skorch.callbacks
 import torch
@@ -33,8 +34,11 @@ from skorch.callbacks import (
 )
 
 from skattr import AttributeClassifier, TrainingOptions
+from skattr._training.net import AttributeNet
+from skattr.exceptions import SkattrError
 from skattr.metrics import get_scorer as get_attribute_scorer
 from tests.tiny_models import tiny
+from tests.training.configs import config
 
 # They only pass the history to a service, whose package must be installed.
 SERVICES = {"MlflowLogger", "NeptuneLogger", "WandbLogger"}
@@ -165,12 +169,17 @@ def test_scores_with_missing_labels(images, table):
     assert all(0 <= row["train_acc"] <= 1 for row in classifier.net_.history)
 
 
-@pytest.mark.parametrize("what", ["images", "files", "features", "condition"])
+@pytest.mark.parametrize("what", ["images", "files", "features", "frame", "condition"])
 def test_methods_of_the_net_take_X(images, files, table, rng, what):
     """`predict`, `predict_proba` and `forward` of the net agree with the classifier."""
-    if what == "features":
+    if what in ("features", "frame", "condition"):
         X = rng.normal(size=(24, 3))
-        classifier = AttributeClassifier(max_epochs=2).fit(X, table)
+        prior = "condition" if what == "condition" else None
+        if what != "features":
+            X = pd.DataFrame(X, columns=["a", "b", "c"])
+        if prior is not None:
+            X["category"] = np.where(X["a"] > 0, "cat", "dog")
+        classifier = AttributeClassifier(max_epochs=20, lr=0.1, category_prior=prior).fit(X, table)
     else:
         X = files if what == "files" else images
         classifier = tiny(max_epochs=2).fit(X, table)
@@ -178,6 +187,11 @@ def test_methods_of_the_net_take_X(images, files, table, rng, what):
     assert np.array_equal(net.predict(X), classifier.predict(X))
     for one, other in zip(net.predict_proba(X), classifier.predict_proba(X), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+    if what == "condition":
+        swapped = X.assign(category=np.where(X["a"] > 0, "dog", "cat"))
+        swapped_proba = classifier.predict_proba(swapped)
+        assert np.abs(swapped_proba[0] - classifier.predict_proba(X)[0]).max() > 1e-4
+        np.testing.assert_allclose(net.predict_proba(swapped)[0], swapped_proba[0], atol=1e-6)
     logits = net.forward(X)
     assert logits.shape == (24, net.module_.layout.n_logits)
     assert net.score(X, table) == classifier.score(X, table)
@@ -187,6 +201,53 @@ def test_methods_of_the_net_take_X(images, files, table, rng, what):
     assert len(net.history) == before + 1
     with pytest.raises(ValueError, match="X has 20 rows, but y has 24"):
         net.partial_fit(X[:20], table)
+    if what == "frame":
+        with pytest.raises(ValueError, match="feature names"):
+            net.predict(X[["b", "a", "c"]])
+
+
+class KeepScored(Callback):
+    """Scorer of `EpochScoring` that keeps the labels it is given."""
+
+    def __call__(self, net, X, y):
+        """Keep them."""
+        self.y, self.predicted = y, net.predict(X)
+        return 0.0
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("prior", [None, "joint", "auxiliary"])
+def test_labels_that_callbacks_score(rng, prior, single):
+    """They are those of y, also of a joint branch; missing numbers are NaN."""
+    X = rng.normal(size=(40, 3))
+    y = pd.DataFrame({"wet": rng.integers(0, 2, 40), "size": rng.integers(3, 6, 40)}).astype(float)
+    y.loc[::4, "wet"] = np.nan
+    y = y[["wet"]] if single else y
+    keep, scorer = KeepLabels(), KeepScored()
+    classifier = AttributeClassifier(
+        max_epochs=1, validation_fraction=0.5, category_prior=prior, random_state=0,
+        net_params={"callbacks": [keep, EpochScoring(scorer, name="it")]},
+    )  # fmt: skip
+    category = None if prior is None else rng.choice(["cat", "dog", "elk"], 40)
+    classifier.fit(X, y, category=category)
+    expected = y.to_numpy()[keep.rows]
+    assert np.isnan(expected).any() and (expected[:, 0] == 1).any()
+    np.testing.assert_array_equal(scorer.y, expected[:, 0] if single else expected)
+    assert scorer.predicted.shape == scorer.y.shape
+    if prior is not None:
+        with pytest.raises(ValueError, match="part of the targets of this net; use partial_fit"):
+            classifier.net_.partial_fit(X, y)
+
+
+def test_nets_without_a_classifier():
+    """They have no classes, and take datasets only."""
+    net = AttributeNet(torch.nn.Linear, config=config(), criterion=torch.nn.MSELoss)
+    with pytest.raises(AttributeError, match="no classes_"):
+        _ = net.classes_
+    with pytest.raises(AttributeError, match="no encoder_"):
+        _ = net.encoder_
+    with pytest.raises(SkattrError, match="takes only its datasets"):
+        net.get_dataset(np.zeros((2, 3)))
 
 
 class Stop(Callback):
