@@ -211,3 +211,27 @@ def test_an_empty_fold_is_worse_than_lacking_labels(monkeypatch):
         np.array([0.5, 0.5, 0.4]),
     )  # fmt: skip
     assert sorted(folds) == [0, 1, 2]
+
+
+def test_labels_to_cover_are_those_of_the_definition():
+    """Labels, and the other labels of pairs, that occur in 1 / share units; None if all are."""
+    shares, outcomes = np.array([0.5, 0.25]), set()
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        sizes, is_pair = rng.integers(1, 3, 8), np.array([True, False, True])
+        table = np.minimum(rng.integers(0, 3, (8, 3)), sizes[:, np.newaxis])
+        folds = rng.permutation(np.arange(8) % 2)
+        columns, covered = [np.ones(8)], True
+        every = [(table[:, j] > 0, True) for j in range(3)]
+        every += [(table[:, j] < sizes, is_pair[j]) for j in range(3)]
+        for has, counts in every:
+            needs = [counts and has.sum() * share >= 1 for share in shares]
+            covered &= all(has[folds == f].any() for f in range(2) if needs[f])
+            columns += [has] if any(needs) else []
+        labels = scipy.sparse.csr_array(table.astype(float))
+        found = steps._to_cover(labels, is_pair, sizes, folds, shares)
+        outcomes.add(covered)
+        assert (found is None) == covered
+        if found is not None:
+            np.testing.assert_array_equal(found.toarray(), np.array(columns, float).T)
+    assert outcomes == {True, False}
