@@ -87,11 +87,18 @@ def test_objects_are_parameters(kind):
     ("loss", "message"),
     [
         (CrossEntropyLoss(label_smoothing=1.0), "'label_smoothing' parameter of CrossEntropyLoss"),
+        (CrossEntropyLoss(label_smoothing=-0.5), "'label_smoothing' parameter"),
+        (FocalLoss(label_smoothing=-0.5), "'label_smoothing' parameter"),
         (CrossEntropyLoss(unknown="positive"), "'unknown' parameter"),
         (CrossEntropyLoss(top_k=-1), "'top_k' parameter"),
         (FocalLoss(gamma=-1.0), "'gamma' parameter of FocalLoss"),
         (FocalLoss(alpha=1.5), "'alpha' parameter"),
+        (FocalLoss(alpha=-0.5), "'alpha' parameter"),
+        (FocalLoss(gamma=-0.5), "'gamma' parameter"),
         (AsymmetricLoss(clip=1.0), "'clip' parameter"),
+        (AsymmetricLoss(clip=-0.5), "'clip' parameter"),
+        (PartialAsymmetricLoss(clip=-0.5), "'clip' parameter"),
+        (PartialAsymmetricLoss(prior_threshold=-0.5), "'prior_threshold' parameter"),
         (AsymmetricLoss(gamma_neg="4"), "'gamma_neg' parameter"),
         (PartialAsymmetricLoss(alpha_unknown=-0.1), "'alpha_unknown' parameter"),
         (PartialAsymmetricLoss(prior_threshold=2.0), "'prior_threshold' parameter"),
@@ -101,6 +108,26 @@ def test_wrong_parameters(loss, message):
     """Each is named with its valid values; the object can be made, as in scikit-learn."""
     with pytest.raises(ValueError, match=message):
         make_criterion(loss)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "values"),
+    [
+        (CrossEntropyLoss, "label_smoothing", [0, 0.25, 0.99]),
+        (CrossEntropyLoss, "prior_threshold", [0, 0.5, 1, None]),
+        (CrossEntropyLoss, "top_k", [0, 1]),
+        (FocalLoss, "label_smoothing", [0, 0.25, 0.99]),
+        (FocalLoss, "gamma", [0, 0.5]),
+        (FocalLoss, "alpha", [0, 0.5, 1, None]),
+        (AsymmetricLoss, "clip", [0, 0.25, 0.99]),
+        (PartialAsymmetricLoss, "clip", [0, 0.25, 0.99]),
+        (PartialAsymmetricLoss, "alpha_unknown", [0, 0.5]),
+    ],
+)
+def test_limits_of_parameters_are_valid(kind, name, values):
+    """The ends of the valid ranges are accepted and passed on."""
+    for value in values:
+        assert make_criterion(kind(**{name: value}))[1][name] == value
 
 
 @pytest.mark.parametrize(

@@ -456,3 +456,26 @@ def test_tables_that_are_too_large_are_left_to_integer_programs(monkeypatch):
     monkeypatch.setattr(elimination, "_MOST_STATES", 2)
     [component] = parents(14, "up").components
     assert component.steps is None
+
+
+@pytest.mark.parametrize("limit", [0, 10_000])
+def test_ties_among_more_attributes_than_bits_of_a_word(limit):
+    """Of 100 exclusive attributes the last of the equal ones is true, false being first."""
+    names = [f"a{j}" for j in range(100)]
+    checked = parse_constraints(
+        {"exactly_one": [names]}, names, ["binary"] * 100, max_assignments=limit
+    )
+    assert (checked.components[0].assignments is None) == (limit == 0)
+    log_odds = np.full((5, 100), -3.0)
+    log_odds[1, [10, 70]] = log_odds[2, [10, 63]] = log_odds[3, [64, 65]] = log_odds[4, [0, 1]] = 1
+    assert decode(log_odds, checked).argmax(axis=1).tolist() == [99, 70, 63, 65, 1]
+    assert (decode(log_odds, checked).sum(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("limit", [0, 10_000])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_differences_of_rounding_are_ties(size, limit):
+    """Sums that differ by less than 1e-9 of the largest log odds are equal, others are not."""
+    group = parsed({"exactly_one": [["a", "b"]]}, 2, max_assignments=limit)
+    odds = size * np.array([[1 + 2e-10, 1.0], [1 + 2e-9, 1.0], [1.0, 1 + 2e-9]])
+    assert decode(odds, group).tolist() == [[False, True], [True, False], [False, True]]

@@ -271,3 +271,33 @@ def test_streams_and_tuned_thresholds_do_not_warn_of_constant_columns():
     assert LabelWarning not in [w.category for w in caught]
     with pytest.warns(LabelWarning, match="A single label in all rows in 'y1'"):
         AttributeClassifier(max_epochs=1).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_named"),
+    [
+        ([*"abcdefghij"] * 2, False),  # half as many classes as rows
+        ([*"abcdefghij", *"abcdefghi"], True),
+        ([*"abcdefghi"], False),  # too few to judge
+        ([*"abcdefghij"], True),
+        ([*range(10), *range(10)], False),
+        ([*range(10), *range(9)], True),
+    ],
+)
+def test_as_many_classes_as_rows_are_more_than_half_and_ten(labels, is_named):
+    """The limits of the docstring's rule, on either side of them."""
+    assert ("About as many classes as rows" in mistakes(labels)) == is_named
+
+
+def test_one_known_label_is_not_constant():
+    """Two equal ones are; the bools False and True are no sentinel and no constant."""
+    assert not mistakes([["x", 0], [None, 1]])
+    assert "A single label in all rows in 'y0' ['x']" in mistakes([["x", 0], ["x", 1]])
+    assert not mistakes([True, False, True])
+
+
+@pytest.mark.parametrize(("n", "more"), [(10, ""), (11, " and 1 more columns")])
+def test_ten_columns_are_listed(n, more):
+    """The eleventh is counted."""
+    message = mistakes(np.tile([[-1], [0], [1]], (5, n)))
+    assert f"'y9' [-1]{more}: pass it as" in message

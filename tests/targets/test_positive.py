@@ -18,6 +18,7 @@ from skattr import (
     TunedThresholdMultiOutputCV,
     metrics,
 )
+from skattr._targets.positive import is_known_pair, positive_name, sort_classes
 from skattr.exceptions import PositiveLevelWarning
 from skattr.inspection import (
     AttributeScoresDisplay,
@@ -309,3 +310,36 @@ def test_a_class_that_a_classifier_has_not_seen_does_not_become_positive():
     y = np.stack([Y["old"], Y["tie"]], axis=1).astype(int)
     scorer = metrics.get_scorer("macro_f1", per_attribute=True)
     assert scorer(forest, X, y)["f1__y1"] == pytest.approx(f1_score(y[:, 1], [1] * 120))
+
+
+@pytest.mark.parametrize(("n", "more"), [(10, ""), (12, " and those of 2 more")])
+def test_ten_positive_levels_are_listed(n, more):
+    """Of more columns the number is told."""
+    y = pd.DataFrame({f"c{j}": ["a", "b"] for j in range(n)})
+    _, found = caught(lambda: AttributeEncoder().fit(y))
+    message = str(found[0].message)
+    assert f"'b' of 'c9' ('a' is negative){more}. Declare the positive level" in message
+    assert "'c10'" not in message
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [
+        ([0.0, 1.0], "a"),
+        ([False, True], "a"),
+        ([1, 0], "a=0"),
+        (["0", "1"], "a=1"),
+        ([1, 2], "a=2"),
+    ],
+)
+def test_only_numbers_0_and_1_are_plain_levels(classes, name):
+    """In this order; strings of them are named."""
+    assert positive_name("a", np.array(classes)) == name
+
+
+def test_blanks_around_a_known_pair():
+    """They do not hide its positive level, and three levels are no pair."""
+    assert sort_classes(np.array([" with", "without "])).tolist() == ["without ", " with"]
+    assert sort_classes(np.array(["no", "Yes", "?"])).tolist() == ["?", "Yes", "no"]
+    assert is_known_pair(np.array(["No ", " YES"])) and not is_known_pair(np.array(["yes", "no"]))
+    assert not is_known_pair(np.array([0, 1]))
