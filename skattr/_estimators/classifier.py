@@ -343,7 +343,7 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         table = read_labels(y, self.missing_label)
         attributes = with_classes(self.attributes, classes, table.names)
         encoder = AttributeEncoder(attributes, self.missing_label)
-        codes = encoder.fit_transform(table)
+        codes = encoder.fit_small_codes(table)
         score_names(encoder)  # raises an error if two columns have one name
         details = "; their classes are predicted with equal probabilities."
         warn_no_label(encoder, encoder.known_ == 0, details)
@@ -454,6 +454,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         X, y, sample_weight, label_weight, category = align_rows(
             X=X, y=y, sample_weight=sample_weight, label_weight=label_weight, category=category
         )
+        encoder: AttributeEncoder
+        codes: Codes
         if hasattr(self, "net_"):
             check_same_classes(classes, y, self.encoder_)
             y, label_weight = self.encoder_.match_columns(y, label_weight)

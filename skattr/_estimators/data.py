@@ -49,7 +49,7 @@ from skattr.exceptions import MissingLabelWarning
 
 Metadata = tuple[Any, Any, Any, Any]  # sample_weight, label_weight, category, groups
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class TrainingData:
     rows : Rows
     kind : InputKind
     encoder : AttributeEncoder
-    codes : ndarray of shape (n, n_outputs), int64
+    codes : ndarray of shape (n, n_outputs), int
         Labels encoded by `encoder`; -1 for a missing label.
     weights : ndarray of shape (n, n_outputs)
-        0 for a missing label.
+        0 for a missing label. Of dtype float32 if no weights are given, else float64.
     row_weights : ndarray of shape (n,)
     unknown_weights : ndarray of shape (n, n_outputs)
         Weight of each label if it is missing and the loss counts it as a negative.
@@ -108,7 +108,7 @@ class TrainingData:
     weights: Floats
     row_weights: Floats
     unknown_weights: Floats
-    category: Codes | None = None
+    category: NDArray[np.int64] | None = None
     categories: NDArray[Any] | None = None
     groups: NDArray[np.intp] | None = None
 
@@ -259,7 +259,7 @@ def read_data(
     ----------
     classifier : ClassifierParameters
     X : rows
-    codes : ndarray of shape (n, n_outputs), int64
+    codes : ndarray of shape (n, n_outputs), int
         Labels of the rows, encoded by `encoder`.
     metadata : (sample_weight, label_weight, category, groups)
     encoder : AttributeEncoder
@@ -275,7 +275,16 @@ def read_data(
     sample_weight, label_weight, category, groups = map(detached, metadata)
     label_weight = match_columns(label_weight, encoder.output_names_, "label_weight", "y")
     rows, column, kind = check_X(classifier, X, fitted)
-    weights = check_label_weights(rows, codes, sample_weight, label_weight, encoder.output_names_)
+    # Weights of 0 and 1 are exact in float32, which takes half the memory.
+    is_weighted = sample_weight is not None or label_weight is not None
+    weights = check_label_weights(
+        rows,
+        codes,
+        sample_weight,
+        label_weight,
+        encoder.output_names_,
+        dtype=np.float64 if is_weighted else np.float32,
+    )
     row_weights = np.full(len(rows), 1.0 if sample_weight is None else sample_weight)
     unknown_weights = np.broadcast_to(row_weights[:, np.newaxis], codes.shape)
     if label_weight is not None:

@@ -10,7 +10,7 @@ from skattr._estimators.data import Codes, Floats, TrainingData
 from skattr._estimators.net_interface import NetInterface
 from skattr._estimators.options import Branches, resolve
 from skattr._estimators.parameters import ClassifierParameters
-from skattr._targets.codes import ROWS_AT_ONCE
+from skattr._targets.codes import row_blocks
 from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import attribute_weights, class_weights, positive_weights
 from skattr._training.config import TrainingProblem
@@ -54,7 +54,8 @@ def make_problem(
     codes, code_weights = _select_rows(data.codes, train), _select_rows(data.weights, train)
     has_label: NDArray[np.bool_] = np.any(code_weights > 0, axis=0)
     if not has_label.all():  # attributes without a label are not trained
-        weights = weights * np.append(has_label, np.ones(layout.n_auxiliary))
+        is_trained = np.append(has_label, np.ones(layout.n_auxiliary, dtype=bool))
+        weights = np.where(is_trained, weights, weights.dtype.type(0))
     factors, mean_factors = _factors(classifier, encoder, layout, codes, code_weights)
     importance = attribute_weights(classifier.attribute_weight, encoder, codes, code_weights)
     if isinstance(importance, np.ndarray):
@@ -65,8 +66,7 @@ def make_problem(
         "attribute_weights": importance,
         "priors": _positive_shares(layout, codes, code_weights) if unknown_is_negative else None,
     }
-    train_targets, train_weights = _select_rows(targets, train), _select_rows(weights, train)
-    counts = _counts(train_targets, train_weights, layout, factors, unknown_is_negative)
+    counts = _counts(targets, weights, train, layout, factors, unknown_is_negative)
     is_float64 = data.kind.dtype == np.float64
     return TrainingProblem(
         rows=data.rows,
@@ -96,7 +96,7 @@ def _to_float32(weights: Floats) -> NDArray[np.float32]:
     largest = weights.max(initial=0)
     if largest > 0 and not _SMALLEST < largest < _LARGEST:
         weights = weights / largest
-    return weights.astype(np.float32)
+    return weights.astype(np.float32, copy=False)
 
 
 def _targets(
@@ -152,8 +152,8 @@ def _factors(
 
 def _positive_shares(layout: BranchLayout, codes: Codes, weights: Floats) -> Floats:
     """Return the share of the second class among the known labels, 0 if there is none."""
-    known = np.where(codes >= 0, weights, 0).sum(axis=0)
-    positive = np.where(codes == 1, weights, 0).sum(axis=0)
+    known = np.where(codes >= 0, weights, 0).sum(axis=0, dtype=np.float64)
+    positive = np.where(codes == 1, weights, 0).sum(axis=0, dtype=np.float64)
     shares = np.divide(positive, known, out=np.zeros_like(known), where=known > 0)
     return np.append(shares, np.zeros(layout.n_auxiliary))
 
@@ -161,11 +161,12 @@ def _positive_shares(layout: BranchLayout, codes: Codes, weights: Floats) -> Flo
 def _counts(
     targets: Codes,
     weights: Floats,
+    train: NDArray[np.intp],
     layout: BranchLayout,
     factors: list[Floats] | None,
     unknown_is_negative: bool,
 ) -> list[Floats]:
-    """Return the weighted number of labels of each target, per branch.
+    """Return the weighted number of labels of each target in the training rows, per branch.
 
     The network starts at their log frequencies, so that rare labels do not start at one half.
     """
@@ -173,13 +174,13 @@ def _counts(
     n_targets = np.where(
         [form == "joint" for form in layout.forms], layout.n_categories + 2, n_classes
     )
-    if unknown_is_negative:
-        targets = np.where((n_classes == 2) & (targets < 0), 0, targets)
     # All branches are counted at once; the first bin of each branch counts missing labels.
     starts = np.concatenate([[0], np.cumsum(n_targets + 1)])
     counts, n_known = np.zeros(starts[-1]), np.zeros(len(n_targets), dtype=np.int64)
-    for start in range(0, len(targets), ROWS_AT_ONCE):
-        codes, code_weights = (part[start : start + ROWS_AT_ONCE] for part in (targets, weights))
+    for block in row_blocks(len(train)):
+        codes, code_weights = targets[train[block]], weights[train[block]]
+        if unknown_is_negative:
+            codes = np.where((n_classes == 2) & (codes < 0), 0, codes)
         bins = codes + (starts[:-1] + 1)
         counts += np.bincount(bins.ravel(), code_weights.ravel(), starts[-1])
         n_known += ((codes >= 0) & (code_weights > 0)).sum(axis=0)

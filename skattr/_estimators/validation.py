@@ -25,7 +25,7 @@ def split_validation(
     if share is None:
         return usable, None
     codes = data.codes[usable]
-    codes[data.weights[usable] <= 0] = UNKNOWN  # a weight of 0 is as good as a missing label
+    codes[(data.weights <= 0)[usable]] = UNKNOWN  # a weight of 0 is as good as a missing label
     groups = None if data.groups is None else data.groups[usable]
     is_held_out = hold_out(codes, groups, share, rng, data.encoder)
     return usable[~is_held_out], usable[is_held_out]

@@ -65,12 +65,17 @@ def label_counts(codes: NDArray[Any]) -> NDArray[np.intp]:
     return counts.reshape(-1, n_values)[:, 1:]
 
 
+def code_dtype(classes: list[NDArray[Any]]) -> np.dtype[Any]:
+    """Return the smallest signed integer type that holds all positions in some classes."""
+    return np.min_scalar_type(-max(1, *map(len, classes)))
+
+
 def class_positions(codes: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray[Any] | None:
     """Return class positions of the values of :meth:`LabelTable.integer_codes`.
 
     Returns
     -------
-    ndarray of shape (n, n_outputs), int64, or None
+    ndarray of shape (n, n_outputs), int, or None
         -1 where the label is missing. None if a value is in no class, or a class is no small
         number.
     """
@@ -84,9 +89,15 @@ def class_positions(codes: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray
             if 0 <= level < n_values - 1 and level == int(level):
                 row[int(level) + 1] = position
     if (table == np.arange(n_values) - 1)[:, :n_values].all():
-        return codes
-    found: NDArray[np.int64] = table.ravel()[codes + (1 + n_values * np.arange(len(classes)))]
-    return None if found.min() < UNKNOWN else found
+        return codes.astype(code_dtype(classes), copy=False)
+    values, starts = table.ravel(), 1 + n_values * np.arange(len(classes))
+    found = np.empty(codes.shape, dtype=code_dtype(classes))
+    for rows in row_blocks(len(codes)):
+        block = values[codes[rows] + starts]
+        if block.min() < UNKNOWN:
+            return None
+        found[rows] = block
+    return found
 
 
 def positions(values: pd.Series, classes: NDArray[Any]) -> NDArray[np.intp]:

@@ -10,7 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skattr._targets.alignment import column_names_of, column_order, take_columns
 from skattr._targets.codes import UNKNOWN as UNKNOWN
-from skattr._targets.codes import class_positions, format_classes, label_counts, positions
+from skattr._targets.codes import (
+    class_positions,
+    code_dtype,
+    format_classes,
+    label_counts,
+    positions,
+)
 from skattr._targets.columns import LabelTable, read_labels
 from skattr._targets.declarations import (
     Declaration,
@@ -166,9 +172,10 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
         return self.fit_small_codes(y).astype(np.int64, copy=False)
 
     def fit_small_codes(self, y: Any) -> NDArray[Any]:
-        """Do what :meth:`fit_transform` does, with int8 codes if all labels are 0 or 1.
+        """Do what :meth:`fit_transform` does, with codes of the smallest type that holds them.
 
-        These take an eighth of the memory, and may be a view of y.
+        These take an eighth of the memory if all attributes have at most 128 classes, and may be
+        a view of y.
         """
         table = read_labels(y, self.missing_label)
         codes = table.integer_codes(1)
@@ -244,7 +251,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
             found = class_positions(codes, self.classes_)
             if found is not None:
                 return found
-        result = np.full((len(table), len(table.names)), UNKNOWN, dtype=np.int64)
+        shape = len(table), len(table.names)
+        result = np.full(shape, UNKNOWN, dtype=code_dtype(self.classes_))
         for j, classes in enumerate(self.classes_):
             known = table.known_labels(j)
             rows, found = known.index.to_numpy(), positions(known, classes)

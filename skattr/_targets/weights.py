@@ -17,7 +17,7 @@ from skattr._targets.encoder import AttributeEncoder, is_binary
 from skattr._utils.tensors import detached
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 # Without a cap, an attribute with one positive in a large table would dominate the loss.
 LARGEST_BALANCED = 1000.0
 
@@ -240,7 +240,7 @@ def attribute_weights(
                 f"attribute_weight={attribute_weight!r} is unknown; valid are None, 'balanced', "
                 "'uncertainty', a dict by attribute, or one number per attribute."
             )
-        known = np.where(codes >= 0, weights, 0).sum(axis=0)
+        known = np.where(codes >= 0, weights, 0).sum(axis=0, dtype=np.float64)
         divisor = max(1, (known > 0).sum()) * np.where(known > 0, known, 1)
         return np.where(known > 0, known.sum() / divisor, 1.0)
     attribute_weight = dict_if_named(attribute_weight)
@@ -262,11 +262,13 @@ def attribute_weights(
 
 def check_label_weights(
     X: Any,
-    codes: NDArray[np.int64],
+    codes: Codes,
     sample_weight: Any = None,
     label_weight: Any = None,
     names: Sequence[Any] = (),
-) -> NDArray[np.float64]:
+    *,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> NDArray[Any]:
     """Return the products of row weights and label weights; 0 for missing labels.
 
     Parameters
@@ -279,10 +281,11 @@ def check_label_weights(
     label_weight : array-like of shape (n, n_attributes), optional
     names : sequence
         Names of the attributes, with which those of the columns of `label_weight` are matched.
+    dtype : floating type
 
     Returns
     -------
-    ndarray of shape (n, n_attributes), float64
+    ndarray of shape (n, n_attributes), dtype
 
     Raises
     ------
@@ -291,7 +294,7 @@ def check_label_weights(
     TypeError
         If weights are masked or sparse.
     """
-    weights = (codes >= 0).astype(np.float64)
+    weights = (codes >= 0).astype(dtype)
     check_consistent_length(X, codes)
     sample_weight, label_weight = detached(sample_weight), detached(label_weight)
     reject_masked(sample_weight, "sample_weight")

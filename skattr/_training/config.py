@@ -106,7 +106,7 @@ class TrainingProblem:
         All rows of X.
     layout : BranchLayout
         The branches of the network.
-    targets : ndarray of shape (len(rows), n_attributes), int64
+    targets : ndarray of shape (len(rows), n_attributes), int
         Class codes as the layout defines them; -1 for a missing label.
     weights : ndarray of shape (len(rows), n_attributes), float
         Weights of the targets.
@@ -127,7 +127,7 @@ class TrainingProblem:
 
     rows: Rows
     layout: BranchLayout
-    targets: NDArray[np.int64]
+    targets: NDArray[np.integer[Any]]
     weights: NDArray[np.floating[Any]]
     criterion: Callable[..., nn.Module] = SummedCrossEntropy
     criterion_params: Mapping[str, Any] = field(default_factory=dict)

@@ -48,7 +48,7 @@ class AttributeDataset(Dataset[Any]):
         All rows of X.
     indices : ndarray of shape (n,), int
         The rows of X in this dataset.
-    codes : ndarray of shape (len(rows), n_attributes), int64, optional
+    codes : ndarray of shape (len(rows), n_attributes), int, optional
         Class codes, -1 for a missing label. None for inference.
     weights : ndarray of shape (len(rows), n_attributes), float, optional
         Weights of the labels.
@@ -60,7 +60,7 @@ class AttributeDataset(Dataset[Any]):
 
     rows: Rows
     indices: NDArray[np.intp]
-    codes: NDArray[np.int64] | None = None
+    codes: NDArray[np.integer[Any]] | None = None
     weights: NDArray[np.floating[Any]] | None = None
     category: NDArray[np.int64] | None = None
     _: KW_ONLY
@@ -100,7 +100,8 @@ class AttributeDataset(Dataset[Any]):
             inputs = tensor, _copy_rows(self.category, indices)
         if self.codes is None or self.weights is None:
             return LoadedBatch(inputs, indices, unreadable, doubtful)
-        targets = _copy_rows(self.codes, indices), _copy_rows(self.weights, indices)
+        # torch looks up losses by int64 only.
+        targets = _copy_rows(self.codes, indices).long(), _copy_rows(self.weights, indices)
         return LoadedBatch((inputs, targets), indices, unreadable, doubtful)
 
     def _take(self, indices: NDArray[np.intp]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Training problems: targets, weights and loss against torch and NumPy."""
 
 import itertools
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -312,3 +313,51 @@ def test_weights_of_missing_labels_without_a_number(rng):
     found = odds(y, weight, "negative")
     expected = odds(np.nan_to_num(y), np.nan_to_num(weight, nan=1.0), "ignore")
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+N_MEMORY, L_MEMORY = 20_000, 100
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda labels: labels,
+        lambda labels: labels.astype(float),
+        lambda labels: pd.DataFrame(labels.astype(np.int8)),
+        lambda labels: np.where(labels == 1, np.nan, labels),
+        lambda labels: np.minimum(labels, 1),
+        lambda labels: labels > 0,
+    ],
+    ids=["int64", "float64", "DataFrame of int8", "missing labels", "0 and 1", "bool"],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fit_takes_eight_bytes_a_label_or_fewer(read, dtype):
+    """The codes of labels take one byte, their weights four."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N_MEMORY, 2)).astype(dtype)
+    y = read(rng.integers(0, 3, (N_MEMORY, L_MEMORY)))
+    classifier = AttributeClassifier(max_epochs=1, batch_size=256, random_state=0)
+    classifier.fit(X[:300], y[:300])  # what is allocated once is not counted
+    tracemalloc.start()
+    try:
+        classifier.fit(X, y)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 8 * N_MEMORY * L_MEMORY
+
+
+def test_codes_of_more_classes_than_a_byte_holds():
+    """Positions of 300 levels, and of numbers among declared classes, are those of the levels."""
+    levels = [f"level {i:03}" for i in range(300)]
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 300, (900, 2))
+    named = pd.DataFrame(np.array(levels)[y], columns=["a", "b"])
+    X = np.stack([y[:, 0] == 7, y[:, 0] == 290, y[:, 1] == 131], axis=1) * 1.0
+    results = []
+    for labels, classes in ((named, levels), (y, list(range(300)))):
+        declared = {0: ("categorical", classes), 1: ("categorical", classes)}
+        classifier = AttributeClassifier(max_epochs=2, random_state=0, attributes=declared)
+        results.append(classifier.fit(X, labels).predict_proba(X))
+    for one, other in zip(*results, strict=True):
+        assert_array_equal(one, other)
