@@ -37,7 +37,12 @@ from skattr.calibration._calibrators import (
     Sigmoid,
     Temperature,
 )
-from skattr.exceptions import BadImageWarning, SkattrWarning, UnseenLabelError
+from skattr.exceptions import (
+    BadImageWarning,
+    PositiveLevelWarning,
+    SkattrWarning,
+    UnseenLabelError,
+)
 from tests.tiny_models import tiny
 
 FOLDS = KFold(3, shuffle=True, random_state=0)
@@ -348,6 +353,16 @@ def test_prior_reads_the_estimators_own_weight(binary):
     assert calibrated.calibrators_ == [Prior(True, 5)]
     with pytest.raises(ValueError, match="neither pos_weight is set nor a parameter of that name"):
         CalibratedMultiOutputCV(GaussianNB(), method="prior").fit(X, y)
+
+
+def test_only_the_prior_depends_on_which_class_is_positive(binary):
+    """It warns if the positive class was chosen by sorting; other methods have no need to."""
+    X, y = binary
+    pets = np.where(y == 1, "dog", "cat")
+    prior = CalibratedMultiOutputCV(GaussianNB(), method="prior", pos_weight=3)
+    with pytest.warns(PositiveLevelWarning, match="dog"):
+        prior.fit(X, pets)
+    CalibratedMultiOutputCV(GaussianNB(), method="sigmoid").fit(X, pets)
 
 
 @pytest.mark.parametrize("method", ["temperature", "sigmoid", "isotonic", "beta"])

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skattr import AttributeClassifier, ImageReading
 from skattr.exceptions import BadImageWarning, ThresholdNotTunedWarning
 from skattr.metrics import get_scorer
-from skattr.thresholds import ThresholdCalibrator, find_thresholds
+from skattr.thresholds import ThresholdCalibrator, TunedThresholdMultiOutputCV, find_thresholds
 
 
 def draw_sample(seed=0, n=300, n_labels=3):
@@ -47,6 +48,17 @@ def test_exact_thresholds_are_those_of_the_search(average):
     found = find_thresholds(y, scores, average=average, strategy="exact")
     np.testing.assert_array_equal(calibrator.best_threshold_, found.thresholds)
     assert calibrator.in_sample_score_ == pytest.approx(found.value, abs=1e-12)
+
+
+@pytest.mark.parametrize("estimator", [ThresholdCalibrator, TunedThresholdMultiOutputCV])
+def test_defaults_are_those_of_the_search(estimator):
+    """Parameters that are passed on to the search have its defaults."""
+    own, of_search = (signature(part).parameters for part in (estimator, find_thresholds))
+    for name in ("objective", "average", "strategy", "constraint", "confidence", "correction"):
+        assert own[name].default == of_search[name].default
+    assert own["beta"].default == of_search["beta"].default == 1.0
+    assert own["costs"].default == of_search["costs"].default == (1.0, 1.0)
+    assert own["default_threshold"].default == 0.5
 
 
 def test_predict_is_score_at_least_threshold():

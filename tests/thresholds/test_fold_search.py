@@ -119,3 +119,48 @@ def test_random_folds_are_used_only_if_labels_are_frequent(monkeypatch):
     rare[np.flatnonzero(rare[:, 3])[10:], 3] = False
     folds = _tuning._make_folds(ScoreTable(scores, rare))
     np.testing.assert_array_equal(np.bincount(folds[rare[:, 3]]), [2] * 5)
+
+
+@pytest.mark.parametrize("excess", [0, 1])
+def test_largest_folds(excess):
+    """Folds of up to 65,535 rows are counted in 16 bits; larger ones are left to the search."""
+    n = 5 * 65535 + excess
+    folds = np.arange(n) % 5
+    rng = np.random.default_rng(0)
+    labels = rng.random((n, 1)) < 0.02
+    table = ScoreTable(rng.beta(1 + 2 * labels, 2).astype(np.float32), labels)
+    assert can_search_folds(table, folds) == (excess == 0)
+    if excess:
+        return
+    config = make_search_config("mcc", 1, strategy="exact")
+    found = search_folds(table, config.objective, folds)
+    np.testing.assert_array_equal(found[3], outside(table, config, folds, 3))
+
+
+@pytest.mark.parametrize("n_rare", [49, 50])
+@pytest.mark.parametrize("is_rare", [False, True])
+def test_folds_are_random_from_50_labels_of_each_class_on(n_rare, is_rare):
+    """Stratified folds share the rare class evenly; random ones have equal numbers of rows."""
+    labels = np.zeros((1000, 2), dtype=np.int8)
+    labels[::2, 0] = 1
+    labels[:n_rare, 1] = 1
+    labels[900:, :] = -1
+    if not is_rare:
+        labels[:900, 1] = 1 - labels[:900, 1]
+    folds = _tuning._make_folds(ScoreTable(np.ones(labels.shape, np.float32), labels))
+    assert (folds[900:] == -1).all()
+    np.testing.assert_array_equal(np.bincount(folds[:900]), [180] * 5)
+    spread = np.ptp(np.bincount(folds[:n_rare], minlength=5))
+    assert (spread > 1) == (n_rare == 50)
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_folds_of_few_rows(n):
+    """Fewer than five known rows are folds by themselves."""
+    labels = np.full((9, 1), -1, dtype=np.int8)
+    labels[1 : n + 1, 0] = np.arange(n) % 2
+    folds = _tuning._make_folds(ScoreTable(np.ones((9, 1), np.float32), labels))
+    assert sorted(folds[1 : n + 1]) == list(range(n))
+    assert (np.delete(folds, range(1, n + 1)) == -1).all()
+    if n < 5:
+        np.testing.assert_array_equal(folds[1 : n + 1], np.arange(n))

@@ -488,6 +488,29 @@ def test_bounds_and_costs_per_label():
         assert alone.thresholds[0] == priced.thresholds[j]
 
 
+def test_values_of_costs_per_label():
+    """The cost over the sums of all labels is the total cost per known label."""
+    scores, labels = draw_sample(14)
+    y = labels.astype(np.float64)
+    y[:, 1] = 1.0  # not tuned
+    y[::2, 2] = np.nan
+    y[: len(y) // 3, 3] = np.nan
+    weights = np.random.default_rng(0).choice([0.5, 1.0, 2.0], len(y))
+    costs = (np.array([1.0, 2, 1, 4, 1, 3]), np.arange(2.0, 8.0))
+    found = find_thresholds(y, scores, "cost", average="micro", costs=costs, sample_weight=weights)
+    used = ~np.isnan(y) & (np.arange(6) != 1)
+    predicted = scores >= found.thresholds
+    cost = np.where(predicted & (y == 0), costs[0], 0) + np.where(
+        ~predicted & (y == 1), costs[1], 0
+    )
+    weighted = weights[:, np.newaxis] * used
+    expected = -(cost * weighted).sum(axis=0)[used.any(axis=0)]
+    sizes = weighted.sum(axis=0)[used.any(axis=0)]
+    np.testing.assert_allclose(np.delete(found.values, 1), expected / sizes)
+    assert np.isnan(found.values[1])
+    assert found.value == pytest.approx(expected.sum() / sizes.sum())
+
+
 @pytest.mark.parametrize("strategy", ["plugin", "auto"])
 def test_strategies_of_costs_per_label(strategy):
     """Each label keeps its own costs, also if another label cannot be tuned."""
@@ -567,6 +590,8 @@ def test_negative_zero_is_zero():
         ({"strategy": "shrunk", "constraint": ("recall", 0.5)}, "does not support a constraint"),
         ({"costs": (1.0, np.inf)}, "the cost of a false negative must be finite"),
         ({"confidence": 1.5, "constraint": ("recall", 0.5)}, "confidence must be between 0 and 1"),
+        ({"confidence": 1.0, "constraint": ("recall", 0.5)}, "between 0 and 1; got 1.0"),
+        ({"confidence": 0.0, "constraint": ("recall", 0.5)}, "between 0 and 1; got 0.0"),
         ({"average": "samples", "objective": "mcc"}, "average='samples' takes the objectives"),
         ({"average": "micro", "objective": metrics.f1_score}, "takes average='macro' or 'global'"),
         ({"strategy": "plugin", "objective": metrics.f1_score}, "strategy 'exact' or 'auto'"),
