@@ -95,6 +95,23 @@ def test_keys_depend_on_box_and_network(paths, by):
     assert not set(keys) & set(file_keys(table, by, b"another"))
 
 
+@pytest.mark.parametrize("by", ["content", "stat"])
+@pytest.mark.parametrize("n", [64, 65, 130])
+def test_keys_of_many_files_are_in_order(tmp_path, by, n):
+    """Each row has the key that it has alone; the requested rows are in any order."""
+    paths = [str(tmp_path / f"{number}.png") for number in range(n)]
+    for number, path in enumerate(paths):
+        Path(path).write_bytes(str(number).encode())
+    keys = file_keys(paths, by)
+    assert len(set(keys)) == n
+    assert [keys[row] for row in (0, 63, n - 1)] == [
+        file_keys([paths[row]], by)[0] for row in (0, 63, n - 1)
+    ]
+    order = np.random.default_rng(0).permutation(n)[:-1]
+    rows = check_image_paths(paths, (4, 4))
+    assert image_keys(rows, b"network", by, order) == [keys[row] for row in order]
+
+
 def test_content_and_stat_keys_differ(paths):
     """One cache may be used with both kinds of keys."""
     assert not set(file_keys(paths, "content")) & set(file_keys(paths, "stat"))

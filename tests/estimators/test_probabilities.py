@@ -6,7 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, softmax
+from sklearn import config_context
 
+from skattr._estimators.prediction import _check_outputs
 from skattr._estimators.probabilities import (
     binary_log_odds,
     predicted_codes,
@@ -14,6 +16,7 @@ from skattr._estimators.probabilities import (
     transform_columns,
 )
 from skattr._multioutput.scores import column_names
+from skattr.exceptions import DivergedError
 from skattr.nn import BranchLayout
 
 heads = pytest.mark.parametrize("binary_head", ["sigmoid", "softmax"])
@@ -278,3 +281,18 @@ def test_joint_probabilities_are_at_most_one():
     assert proba.dtype == np.float32
     assert (proba <= 1).all()
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_bad", [0, 1, 3])
+def test_outputs_that_are_not_finite(n_bad):
+    """The first row is named, and the others are counted; large numbers are no error."""
+    values = np.full((6, 2), 3e38, dtype=np.float32)  # their sum is infinite
+    values[[2, 4, 5][:n_bad], 1] = [np.inf, np.nan, -np.inf][:n_bad]
+    if n_bad:
+        message = rf"outputs for row 2 of X and {n_bad - 1} other row\(s\) are not finite"
+        with pytest.raises(DivergedError, match=message):
+            _check_outputs(values)
+    else:
+        _check_outputs(values)
+    with config_context(assume_finite=True):
+        _check_outputs(values)

@@ -8,7 +8,7 @@ import pytest
 from skorch.callbacks import Callback
 
 from skattr import AttributeClassifier
-from skattr._estimators.validation import hold_out
+from skattr._estimators.validation import _warn_lost, hold_out
 from skattr._targets.encoder import AttributeEncoder
 from skattr.exceptions import MissingLabelWarning
 
@@ -80,6 +80,42 @@ def test_labels_that_cannot_stay_are_named(rng):
     assert len([one for one in w if "held out" in str(one.message)]) == 1
     [lost] = y.columns[y.iloc[valid].notna().any()]
     assert f"'{lost}': 1" in str(w[0].message)
+
+
+@pytest.mark.parametrize("n_lost", [1, 5, 7])
+def test_up_to_five_lost_labels_are_named(n_lost):
+    """Those of further columns are counted."""
+    codes = np.zeros((4, n_lost + 1), dtype=int)
+    codes[[0, 2], :n_lost] = [[1] * n_lost, [-1] * n_lost]
+    encoder = AttributeEncoder().fit(pd.DataFrame({f"a{j}": [0, 1] for j in range(n_lost + 1)}))
+    with pytest.warns(MissingLabelWarning) as caught:
+        _warn_lost(encoder, codes, np.array([True, False, False, True]))
+    listed = ", ".join(f"'a{j}': 1" for j in range(min(n_lost, 5)))
+    more = " and 2 more" if n_lost == 7 else ""
+    assert f"the label(s) {listed}{more}, which are" in str(caught[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _warn_lost(encoder, codes, np.array([False, False, True, True]))
+
+
+@pytest.mark.parametrize(("n", "share", "n_held"), [
+    (1, 0.1, None), (2, 0.1, 1), (2, 0.7, 1), (2, 0.8, None), (3, 0.5, 2), (10, 0.04, 1),
+    (10, 0.94, 9), (10, 0.96, None),
+])  # fmt: skip
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_one_row_or_more_are_in_each_part(rng, n, share, n_held, is_grouped):
+    """The rounded share, at least one; it is an error if none is left."""
+    codes = np.array([1] * n + [-1] * 5)[:, np.newaxis]
+    groups = np.arange(n + 5)[::-1] if is_grouped else None
+    encoder = AttributeEncoder().fit([0, 1])
+    if n_held is None:
+        what = "group" if is_grouped else "row"
+        with pytest.raises(ValueError, match=rf"{share} of {n} {what}\(s\) .* leaves none"):
+            hold_out(codes, groups, share, rng, encoder)
+    else:
+        mask = hold_out(codes, groups, share, rng, encoder)
+        assert mask[:n].sum() == n_held
+        assert mask[n:].sum() == round(share * 5)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])

@@ -28,6 +28,16 @@ def test_faults_are_those_of_the_definition(boxes):
     faults = box_faults(np.array(boxes, dtype=float))
     found = np.any(list(faults.values()), axis=0)
     assert found.tolist() == [not is_valid(box) for box in boxes]
+    for row, (xmin, ymin, xmax, ymax) in enumerate(boxes):
+        edges = (xmin, ymin, xmax, ymax)
+        n_missing = sum(map(np.isnan, edges))
+        assert {reason: mask[row] for reason, mask in faults.items()} == {
+            "has a missing edge": 0 < n_missing < 4,
+            "has edges that are not whole pixels": n_missing < 4
+            and not all(float(edge).is_integer() for edge in edges),
+            "holds no pixel": xmax <= xmin or ymax <= ymin,
+            "starts outside its image": xmin < 0 or ymin < 0,
+        }
 
 
 @given(st.lists(st.tuples(EDGE, EDGE, EDGE, EDGE), min_size=1, max_size=5))

@@ -126,6 +126,20 @@ def test_categories_are_read():
             category_series(bad, 2)
 
 
+@pytest.mark.parametrize("n", [1, 10, 11])
+def test_up_to_ten_unseen_categories_are_named(n):
+    """The message counts the rows and has the first; more categories are dots."""
+    names = [f"c{number:02}" for number in range(n)]
+    values = pd.Series(["cat", None, *names, names[0]])
+    with pytest.warns(UnseenCategoryWarning) as caught:
+        codes = category_codes(values, np.array(["cat", "dog"]))
+    assert codes.tolist() == [0, *[-1] * (n + 2)]
+    message = str(caught[0].message)
+    assert message.startswith(f"{n + 1} row(s), first row 2, have a category")
+    listed = ", ".join(map(repr, names[:10])) + ", ..." * (n > 10)
+    assert f"in training: {listed}; it counts" in message
+
+
 def test_unseen_categories_warn_once():
     """The warning names number of rows, first row and categories, which become unknown."""
     known = np.array(["a", "b"])

@@ -100,6 +100,29 @@ def test_rejects_invalid_arrays_of_images(X, error, message):
         check_image_array(X, (4, 4))
 
 
+@pytest.mark.parametrize("is_tensor", [False, True])
+@pytest.mark.parametrize(
+    "shape", [(5, 4, 3), (5, 3, 4), (5, 4, 2), (5, 4, 5), (3, 4, 5), (4, 3, 5), (2, 4, 5)]
+)
+def test_one_color_image_is_no_batch_of_gray_ones(shape, is_tensor):
+    """Three or four columns, or three images in a tensor, are one image; all else is a batch."""
+    X = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    given = torch.from_numpy(X) if is_tensor else X
+    if shape[2] in (3, 4) or (is_tensor and shape[0] == 3):
+        with pytest.raises(ValueError, match=r"looks like one color image; pass .*X\[np.newaxis\]"):
+            check_image_array(given, shape[1:])
+    else:
+        batch = check_image_array(given, shape[1:]).take(np.arange(shape[0]))
+        np.testing.assert_array_equal(batch, np.repeat(X[..., np.newaxis], 3, axis=3))
+
+
+@pytest.mark.parametrize("n", [1, 10, 11])
+def test_describe_names_ten_columns(n):
+    """Dots stand for further columns."""
+    names = ", ".join(str(number) for number in range(min(n, 10))) + ", ..." * (n > 10)
+    assert f"the columns [{names}], none" in describe(pd.DataFrame(np.zeros((2, n))))
+
+
 @pytest.mark.parametrize(
     "X",
     [
@@ -149,6 +172,9 @@ def test_paths_are_accepted_in_every_container(X, tmp_path, monkeypatch):
         (np.zeros((2, 4, 4), np.uint8), "pixels"),
         (np.zeros((2, 4, 4, 3)), "pixels"),
         ([np.zeros((4, 4, 3), np.uint8)] * 2, "pixels"),
+        (np.zeros((2, 4, 4, 3), np.uint8).tolist(), "pixels"),
+        (np.zeros((2, 4, 4), np.uint8).tolist(), "pixels"),
+        (np.zeros((2, 1, 1, 1, 3), np.uint8).tolist(), "features"),
         (np.zeros((2, 4)), "features"),
         (np.zeros((2, 4), np.uint8), "features"),
         (np.zeros(4), "features"),

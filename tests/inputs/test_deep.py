@@ -13,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 from skattr import ImageEmbedder, ImageReading
 from skattr._inputs.checks import check_image_paths
 from skattr._inputs.decoding import read_image
-from skattr._inputs.deep import check_value_range
+from skattr._inputs.deep import check_value_range, levels_used
 from skattr.datasets import check_images
 from skattr.exceptions import DatasetWarning, ImageReadError
 from tests.inputs.sample_images import repeat_channels
@@ -166,6 +166,74 @@ def test_samples_are_scaled(content, expected, value_range):
     np.testing.assert_allclose(result, expected, rtol=0, atol=0.51)
     crop = read_image(content, None, (1, 2, 4, 6), value_range=value_range)
     np.testing.assert_array_equal(crop, result[2:6, 1:4])
+
+
+def of_values(*values):
+    """Return an array of 16 bits with two values, the others 0."""
+    array = np.zeros((2, 3), dtype=np.uint16)
+    array[1, : len(values)] = values
+    return array
+
+
+LIMITS = [
+    ("sBIT reached", png(of_values(4095, 2), 0, sBIT=bytes([12])), 4095),
+    ("sBIT exceeded", png(of_values(4096, 2), 0, sBIT=bytes([12])), 65535),
+    ("sBIT 9", png(of_values(511, 2), 0, sBIT=bytes([9])), 511),
+    ("sBIT 8", png(of_values(255, 2), 0, sBIT=bytes([8])), 65535),
+    ("sBIT 14", png(of_values(16383, 2), 0, sBIT=bytes([14])), 16383),
+    ("sBIT 16", png(of_values(65535, 2), 0, sBIT=bytes([16])), 65535),
+    ("sBIT rounded", png(of_values(16, 33), 0, sBIT=bytes([12])), 65535),
+    ("maximum", by_pillow(of_values(900, 1), t281=1000), 1000),
+    ("no maximum", by_pillow(of_values(900, 1), t280=5), 65535),
+    ("maximum 0", by_pillow(of_values(900, 1), t281=0), 65535),
+    ("equal", by_pillow(of_values(900, 1), t280=7, t281=7), 65535),
+]
+
+
+@pytest.mark.parametrize(("content", "high"), [c[1:] for c in LIMITS], ids=[c[0] for c in LIMITS])
+def test_limits_of_declared_ranges(content, high):
+    """A range is used from 9 bits if the values fit, and if its ends differ."""
+    with Image.open(io.BytesIO(content)) as image:
+        values = np.asarray(image).astype(float)
+        used = levels_used(image, content, None)
+    assert used.scale == (0, high)
+    assert used.values == (0, values.max())
+    expected = np.rint(values * 255 / high)
+    assert used.n_levels == len(np.unique(expected))
+    assert not used.is_transparent
+    np.testing.assert_array_equal(read_image(content, None), repeat_channels(expected))
+
+
+def test_a_declared_minimum():
+    """It becomes 0, and what is below it too."""
+    result = read_image(by_pillow(of_values(99, 600, 1100), t280=100, t281=1100), None)
+    assert result[..., 0].tolist() == [[0, 0, 0], [0, round(255 / 2 + 0.1), 255]]
+
+
+@pytest.mark.parametrize(
+    ("largest", "is_told"), [(0, False), (1, True), (16383, True), (16384, False), (65535, False)]
+)
+def test_few_levels_are_told(largest, is_told):
+    """They are below a quarter of the range; an image of zeros is not doubtful."""
+    messages = []
+    read_image(png(of_values(largest), 0), None, messages=messages)
+    assert len(messages) == is_told
+    if is_told:
+        n_levels = len({0, round(largest / 257)})
+        assert f"up to {largest} of 65535 become {n_levels} of 256 levels" in messages[0]
+    read_image(png(of_values(largest), 0), None, value_range=(0, 65535), messages=messages)
+    assert len(messages) == is_told  # the range is known
+
+
+@pytest.mark.parametrize(("value", "is_valid"), [(65535, True), (65536, False), (-1, False)])
+def test_integers_of_16_bits_need_no_range(value, is_valid):
+    """Larger and negative numbers do."""
+    image = Image.fromarray(np.array([[0, value]], dtype=np.int32))
+    if is_valid:
+        assert levels_used(image, None, None).scale == (0, 65535)
+    else:
+        with pytest.raises(ValueError, match="are not gray levels of 8 or 16 bits"):
+            levels_used(image, None, None)
 
 
 def test_floats_need_a_range():

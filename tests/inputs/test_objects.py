@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from skattr import ImageEmbedder, ImageReading
 from skattr._inputs.checks import check_images, infer_kind
-from skattr._inputs.sources import as_source
+from skattr._inputs.sources import as_source, hint
 from skattr.datasets import check_images as check_dataset
 from skattr.exceptions import BadImageWarning, ImageReadError
 from skattr.inspection import GalleryDisplay
@@ -243,6 +243,24 @@ def test_other_objects_are_rejected_in_a_sentence(value, error, message, one_fil
     """The message has the row and what is valid."""
     with pytest.raises(error, match=f"row 1 of X: .*{message}"):
         take([one_file, value])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((3, 5, 7), "channels seem to come first"),
+        ((1, 5, 7), "channels seem to come first"),
+        ((9, 3, 5, 7), "channels seem to come first"),
+        ((9, 1, 5, 4), "channels seem to come first"),
+        ((5, 7, 2), "2 channels do not say"),
+        ((9, 5, 7, 4), "4 channels do not say"),
+        *[(shape, None) for shape in ((2, 5, 7), (5, 7, 5), (3, 5, 7, 9), (3, 7), (5, 4), (4,))],
+    ],
+)
+def test_hints_at_the_layout(shape, expected):
+    """Channels that come first and those that may be transparency are told by the shape."""
+    text = hint(np.zeros(shape, np.uint8))
+    assert text == "." if expected is None else expected in text
 
 
 def test_closed_images_are_rejected(one_file):

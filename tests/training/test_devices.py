@@ -1,5 +1,7 @@
 """Devices, precision and transfer."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from skattr._training.devices import (
     resolve_dtypes,
     resolve_precision,
     to_device,
+    torch_defaults,
 )
 
 
@@ -70,6 +73,50 @@ def test_autocast():
     for dtype, expected in [(torch.bfloat16, torch.bfloat16), (None, torch.float32)]:
         with autocast_context(dtype, torch.device("cpu")):
             assert (factor @ factor).dtype == expected
+
+
+def settings():
+    """Return the settings of torch that change what is computed, and a new tensor's type."""
+    new = torch.ones(1)
+    return (
+        torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype(),
+        torch.get_default_device().type, *map(torch.is_autocast_enabled, ("cpu", "cuda")),
+        new.dtype, new.device.type, new.is_inference(),
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def set_by(setter, *values):
+    """Call a setter with each of two lists of arguments, before and after."""
+    setter(*values[0])
+    try:
+        yield
+    finally:
+        setter(*values[1])
+
+
+CONTEXTS = {
+    "none": contextlib.nullcontext,
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "float64": lambda: set_by(torch.set_default_dtype, [torch.float64], [torch.float32]),
+    "device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "autocast of CUDA": lambda: set_by(torch.set_autocast_enabled, ["cuda", True], ["cuda", False]),
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_defaults_of_torch(name):
+    """Inside, all settings are those of torch; afterwards, also an error, those of the caller."""
+    defaults = settings()
+    with CONTEXTS[name]():
+        before = settings()
+        assert (before == defaults) == (name == "none")
+        with pytest.raises(ZeroDivisionError), torch_defaults():
+            assert settings() == defaults
+            raise ZeroDivisionError
+        assert settings() == before
 
 
 def test_to_device():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from skattr._training import embedding
 from skattr._training.embedding import FrozenNetwork
 from skattr.nn._embedding import EmbeddingNetwork
 from tests.tiny_models import tiny_backbone
@@ -31,6 +32,29 @@ def test_features_equal_the_network_in_float64(images, precision, tolerance):
         expected = frozen().build().double()(torch.from_numpy(images)).numpy()
     np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
     assert result.dtype == np.float32
+
+
+def test_precisions_in_turn(images):
+    """One network gives the features of each precision, whichever it computed before."""
+    pixels, names = torch.from_numpy(images), ("float32", "float64", "bfloat16")
+    expected = [frozen().embed(pixels, "cpu", name) for name in names]
+    assert not any(np.array_equal(expected[k - 1], expected[k]) for k in range(3))
+    network = frozen()
+    for number in (0, 1, 1, 0, 2, 1):
+        result = network.embed(pixels, "cpu", names[number])
+        np.testing.assert_array_equal(result, expected[number])
+
+
+def test_a_network_is_prepared_once_for_a_type(images, monkeypatch):
+    """Its batch normalization is folded again only for parameters of another type."""
+    prepared, original = [], embedding.with_folded_batchnorm
+    monkeypatch.setattr(
+        embedding, "with_folded_batchnorm", lambda *args: prepared.append(1) or original(*args)
+    )
+    network, pixels = frozen("resnet18", layer="layer1"), torch.from_numpy(images[:2])
+    for name in ("float32", "float32", "float64"):
+        network.embed(pixels, "cpu", name)
+    assert len(prepared) == 2
 
 
 def test_some_images_of_a_batch(images):

@@ -1,15 +1,18 @@
 """Outputs for all rows, against one pass through the module by hand."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from skattr import AttributeClassifier
-from skattr._inputs.rows import FileRows, ImageRows
+from skattr._inputs.rows import FeatureRows, FileRows, ImageRows
+from skattr._training import inference
 from skattr._training.inference import BatchHalver, predict_rows
 from skattr.exceptions import ImageReadError
+from skattr.nn import BranchLayout
 from tests.tiny_models import tiny, tiny_backbone
 
 
@@ -110,6 +113,44 @@ def test_prediction_protects_X(rng):
     classifier = AttributeClassifier(writing_backbone, max_epochs=1).fit(X, X[:, 0] > 0)
     classifier.predict_proba(X)
     np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "device", "loaded", "at_once"),
+    [
+        ((224, 224), 10, "cpu", 10, 7),
+        ((224, 224), 10, "cuda", 40, None),
+        ((100, 400), 7, "cpu", 7, 10),
+        ((1024, 2048), 50, "cpu", 10, 1),  # a loaded batch has at most 64 MiB
+        ((1024, 2048), 2, "cuda", 8, None),
+        ((8192, 8192), 50, "cpu", 1, 1),
+    ],
+)
+def test_numbers_of_images(fitted, size, batch_size, device, loaded, at_once):
+    """They are bounded by the memory of pixels and, on the CPU, of feature maps."""
+    fitted.net_.device = device
+    rows = ImageRows(np.empty((1, 2, 2, 3), np.uint8), size)
+    assert inference._load_size(fitted.net_, rows, batch_size) == loaded
+    assert inference.max_images_at_once(size, torch.device(device)) == at_once
+
+
+@pytest.mark.parametrize(
+    ("n_features", "width", "batch_size", "loaded"),
+    [
+        (2**10, 2, 10, 2**12),  # 32 MiB of features
+        (2, 2**10, 10, 2**15),  # 2**25 hidden units
+        (2, 2**10, 10**5, 10**5),
+        (0, 2, 10, 2**24),
+    ],
+)
+def test_numbers_of_rows_of_features(n_features, width, batch_size, loaded):
+    """They are bounded by the memory of the features and of the hidden units."""
+    layout = BranchLayout((2,) * 2)
+    module = torch.nn.Sequential(torch.nn.Linear(3, width), torch.nn.Linear(width, 1))
+    module.layout = layout
+    rows = FeatureRows(np.empty((5, n_features)))
+    net = SimpleNamespace(module_=module, device="cpu")
+    assert inference._load_size(net, rows, batch_size) == loaded
 
 
 class LimitedMemory:

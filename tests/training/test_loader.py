@@ -8,7 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from skattr._cache.decoded_images import CachedFileRows
 from skattr._inputs.rows import FileRows, ImageRows
 from skattr._training.dataset import AttributeDataset
 from skattr._training.loader import BatchIndexSampler, BatchLoader, find_unreadable
@@ -137,23 +139,55 @@ def test_box_outside_its_image(files, num_workers):
 @pytest.mark.parametrize("is_shuffled", [False, True])
 def test_unreadable_files_are_skipped(files, images, labels, num_workers, is_shuffled):
     """Batches hold the readable rows with their labels; in training none is a single row."""
-    bad = [0, 1, 5, 8, 9, 10, 11]  # in order, batches of four have 2, 3, 1, 4, ... rows left
+    bad = [0, 1, 5, 8, 9, 10]  # in order, batches of four have 2, 3, 1, 4, ... rows left
     for row in bad:
         Path(files[row]).write_bytes(b"no image")
     rows = FileRows(files, None, (12, 10), {})
     dataset = AttributeDataset(rows, np.arange(24), *labels)
-    generator = seeded(3) if is_shuffled else None
-    parts = list(BatchLoader(dataset, 4, generator, num_workers=num_workers).read())
-    for (inputs, (codes, _)), indices, *_ in parts:
+    generators = (seeded(4), seeded(4)) if is_shuffled else (None, None)
+    parts = list(BatchLoader(dataset, 4, generators[0], num_workers=num_workers).read())
+    for (inputs, (codes, weights)), indices, *_ in parts:
         np.testing.assert_array_equal(inputs, images[indices])
         np.testing.assert_array_equal(codes, labels[0][indices])
-        assert len(indices) > int(is_shuffled)
-    seen = np.concatenate([part.indices for part in parts])
-    assert set(seen) <= set(range(24)) - set(bad)
+        np.testing.assert_array_equal(weights, labels[1][indices])
+    requested = BatchIndexSampler(24, 4, generators[1])
+    left = [[row for row in batch.tolist() if row not in bad] for batch in requested]
+    assert min(map(len, left)) == 1
+    least = 2 if is_shuffled else 1
+    assert [part.indices.tolist() for part in parts] == [b for b in left if len(b) >= least]
     assert sorted(rows.unreadable) == bad
     assert all(repr(files[row]) in rows.unreadable[row] for row in bad)
-    if not is_shuffled:
-        assert seen.tolist() == sorted(set(range(24)) - set(bad))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("is_reported", [False, True])
+def test_doubtful_files_are_recorded(files, num_workers, is_reported):
+    """What is doubtful about a row is known to the main process, unless it was reported."""
+    Image.fromarray(np.full((12, 10), 9, np.uint16)).save(files[7])
+    rows = FileRows(files, None, (12, 10))
+    if is_reported:
+        rows.doubtful = None
+    list(BatchLoader(AttributeDataset(rows, np.arange(24)), 5, num_workers=num_workers))
+    if is_reported:
+        assert rows.doubtful is None
+    else:
+        assert list(rows.doubtful) == [7]
+        assert "values up to 9" in rows.doubtful[7]
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_workers_stay_until_all_rows_are_in_memory(files, images, is_cached):
+    """The same process decodes in each pass; it ends once the cache holds all rows."""
+    rows = FileRows(files, None, (12, 10))
+    rows = CachedFileRows(rows) if is_cached else rows
+    loader = BatchLoader(AttributeDataset(rows, np.arange(24)), 8, num_workers=1)
+    others = set(multiprocessing.active_children())
+    passes = []
+    for _ in range(3):
+        np.testing.assert_array_equal(np.concatenate(list(loader)), images)
+        passes.append({child.pid for child in set(multiprocessing.active_children()) - others})
+    assert len(passes[0]) == 1
+    assert passes[1:] == ([set()] * 2 if is_cached else [passes[0]] * 2)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

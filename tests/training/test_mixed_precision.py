@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from skattr import ImageEmbedder, TrainingOptions
+from skattr._training.build import build_net
 from skattr.nn import BranchLayout, MultiBranchNetwork
 from skattr.nn._branches import BranchGroups, FusedBranches
 from tests.tiny_models import tiny, tiny_backbone
+from tests.training.configs import config, feature_problem
 
 BFLOAT16 = TrainingOptions(precision="bfloat16")
 
@@ -98,6 +100,18 @@ def test_precision_follows_the_device_in_use(noise, monkeypatch):
     assert pickle.loads(pickle.dumps(net)).autocast is None
     explicit = tiny(max_epochs=1, training=BFLOAT16).fit(X[:100], y[:100])
     assert pickle.loads(pickle.dumps(explicit)).net_.autocast == torch.bfloat16
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("auto", None), ("float64", None), ("bfloat16", torch.bfloat16)]
+)
+def test_features_are_not_rounded_unless_requested(monkeypatch, precision, expected, device):
+    """With "auto", 2-D features are computed in their own type on every device."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    net = build_net(config(precision=precision), feature_problem(), 40)
+    net.device = device
+    assert net.autocast == expected
 
 
 def test_means_of_maps_are_not_tied(noise):

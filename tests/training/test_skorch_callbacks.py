@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -34,11 +35,13 @@ from skorch.callbacks import (
 )
 
 from skattr import AttributeClassifier, TrainingOptions
+from skattr._training.build import build_and_train
+from skattr._training.inference import predict_rows
 from skattr._training.net import AttributeNet
 from skattr.exceptions import SkattrError
 from skattr.metrics import get_scorer as get_attribute_scorer
 from tests.tiny_models import tiny
-from tests.training.configs import config
+from tests.training.configs import config, feature_problem
 
 # They only pass the history to a service, whose package must be installed.
 SERVICES = {"MlflowLogger", "NeptuneLogger", "WandbLogger"}
@@ -237,6 +240,51 @@ def test_labels_that_callbacks_score(rng, prior, single):
     if prior is not None:
         with pytest.raises(ValueError, match="part of the targets of this net; use partial_fit"):
             classifier.net_.partial_fit(X, y)
+
+
+class KeepBatches(Callback):
+    """Stores the labels of batches as callbacks get them, at the begin and at the end."""
+
+    def __init__(self):
+        self.labels = []
+
+    def on_batch_begin(self, net, batch, **_):
+        """Store them."""
+        self.labels.append(batch[1])
+
+    on_batch_end = on_batch_begin
+
+
+@pytest.mark.parametrize("is_scored", [False, True])
+@pytest.mark.parametrize("has_interface", [False, True])
+def test_labels_in_batches_of_callbacks(has_interface, is_scored):
+    """They are those of y if a callback scores batches, else codes and weights."""
+    keep = KeepBatches()
+    scoring = [EpochScoring(lambda net, X, y: 0.0, name="it")] * is_scored
+    interface = SimpleNamespace(labels=lambda codes: codes + 10) if has_interface else None
+    problem = feature_problem(interface=interface)
+    settings = config(callbacks=[keep, *scoring], max_epochs=1)
+    build_and_train(settings, problem, np.arange(30), np.arange(30, 40))
+    assert len(keep.labels) == 4  # of two parts
+    for labels, rows in zip(keep.labels, [30, 30, 10, 10], strict=True):
+        if has_interface and is_scored:
+            assert labels.shape == (rows, 3)
+            assert 9 <= labels.min() < labels.max() == 12
+        else:
+            codes, weights = labels
+            assert codes.shape == weights.shape == (rows, 3)
+            assert codes.min() == -1
+
+
+@pytest.mark.parametrize("category", [None, np.arange(40) % 3])
+def test_outputs_for_a_dataset(category):
+    """Of a dataset with labels, the net takes the inputs alone."""
+    problem = feature_problem(category=category, n_conditions=0 if category is None else 3)
+    net = build_and_train(config(batch_size=16), problem, np.arange(40))
+    rows = np.array([3, 30, 7, 8, 39])
+    logits = net.forward(problem.dataset(rows))
+    expected = predict_rows(net, problem.rows, batch_size=16, category=category)
+    np.testing.assert_allclose(logits.detach(), expected[rows], rtol=1e-12)
 
 
 def test_nets_without_a_classifier():

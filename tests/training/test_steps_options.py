@@ -24,10 +24,12 @@ from tests.training.configs import (
 )
 
 
-def fitted_by_hand(net, problem, loss_of, n_steps=3, clip=None):
-    """Train a copy of the network by whole-batch SGD on `loss_of(network, inputs)`."""
+def fitted_by_hand(net, problem, loss_of, n_steps=3, clip=None, others=()):
+    """Train the network, and `others`, by whole-batch SGD on `loss_of(network, step)`."""
     network = net.module_
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    optimizer = torch.optim.SGD(
+        [*network.parameters(), *others], lr=0.1, momentum=0.9, nesterov=True
+    )
     network.train()
     for step in range(n_steps):
         optimizer.zero_grad()
@@ -170,6 +172,27 @@ def test_accumulation_equals_the_whole_batch(criterion, accumulate, batch_size):
     np.testing.assert_allclose(losses[0], shapes[0], rtol=1e-9)
     assert losses[1] == shapes[1]
     np.testing.assert_allclose(results[1][2], results[2][2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_learned_weights_equal_a_loop_by_hand(accumulate):
+    """The term of the learned variances counts once per batch, also if it is split into parts."""
+    problem = feature_problem(criterion_params=CRITERIA["uncertainty"])
+    net = build_and_train(config(accumulate=accumulate), problem, np.arange(40))
+    other = build_net(config(), problem, 40)
+    inputs, codes, weights = map(
+        torch.tensor, (problem.rows.array, problem.targets, problem.weights)
+    )
+    learned = other.criterion_.log_variances
+    expected = fitted_by_hand(
+        other,
+        problem,
+        lambda network, _: other.criterion_(network(inputs), codes, weights),
+        others=[learned],
+    )
+    assert_close(state(net), expected)
+    torch.testing.assert_close(net.criterion_.log_variances, learned, rtol=1e-9, atol=1e-11)
+    assert learned.abs().min() > 1e-3
 
 
 class CountsRows(nn.Module):

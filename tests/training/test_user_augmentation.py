@@ -113,6 +113,41 @@ def test_random_numbers_follow_random_state(images, table, augment):
         assert np.array_equal(again.predict_proba(images)[1], one)
 
 
+DRAWS = {
+    "torch": lambda: torch.rand(()).item(),
+    "random": random.random,
+    "numpy": lambda: np.random.random_sample(),  # noqa: NPY002
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_numbers_follow_the_seed(name):
+    """Each of the three global generators draws other numbers for another seed."""
+    drawn = {}
+    for seed in (0, 1, 2**32 - 1, 2**61 + 7, 2**62 - 5, 0):
+        numbers = []
+
+        def augment(pixels, numbers=numbers):
+            numbers += [DRAWS[name](), DRAWS[name]()]
+            return pixels
+
+        changed(augment, batch(2), seed)
+        assert drawn.setdefault(seed, numbers) == numbers
+    assert len(set(map(tuple, drawn.values()))) == len(drawn) == 5
+
+
+@pytest.mark.parametrize(("largest", "is_valid"), [(0, True), (1, True), (2, False), (255, False)])
+def test_dark_images_are_no_error(largest, is_valid):
+    """No value above 1 is an error only where one was given."""
+    pixels = torch.full((3, 6, 5, 3), largest, dtype=torch.uint8)
+    if is_valid:
+        assert torch.equal(changed(torch.clone, pixels), pixels)
+    else:
+        with pytest.raises(ValueError, match="3 images in which no value is above 1"):
+            changed(lambda pixels: pixels.clamp(max=1), pixels)
+    assert torch.equal(changed(lambda pixels: pixels * 0 + 2, pixels), pixels * 0 + 2)
+
+
 @pytest.mark.parametrize(
     ("augment", "found"),
     [
