@@ -43,9 +43,11 @@ def name_new_attributes(y: Any, names: Sequence[Any]) -> pd.DataFrame:
     ValueError
         If a name is already used, or y is not a table of labels.
     """
-    frame = read_labels(y).to_frame()
+    table = read_labels(y)
+    table.reject_tags()
+    frame = table.to_frame()
     new_names = list(frame.columns)
-    if not isinstance(y, pd.DataFrame) and getattr(y, "name", None) is None:
+    if not table.is_named and getattr(y, "name", None) is None:
         new_names = [f"y{len(names) + j}" for j in range(len(new_names))]
     used = [name for name in new_names if name in names]
     if used:

@@ -16,13 +16,13 @@ from skattr._estimators.data import (
     Metadata,
     check_X,
     find_readable,
-    read_groups,
     select_rows,
 )
 from skattr._estimators.options import ImageReading, resolve
 from skattr._estimators.parameters import random_generator
 from skattr._estimators.validation import hold_out
 from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.groups import read_groups
 from skattr._utils.warnings import find_stack_level
 from skattr.exceptions import InSampleWarning
 from skattr.model_selection import MultilabelStratifiedGroupKFold, MultilabelStratifiedKFold

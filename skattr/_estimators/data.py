@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.utils import _safe_indexing, column_or_1d
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import validate_data
 
 from skattr._cache.decoded_images import CachedFileRows
@@ -39,6 +39,7 @@ from skattr._targets.alignment import match_columns
 from skattr._targets.columns import read_labels
 from skattr._targets.declarations import with_classes
 from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.groups import read_groups
 from skattr._targets.weights import check_label_weights
 from skattr._training.loader import find_unreadable
 from skattr._utils.parallel import sum_is_finite
@@ -326,26 +327,6 @@ def check_same_classes(classes: Any, y: Any, encoder: AttributeEncoder) -> None:
                 f"`classes` lists {given} for {name!r}, but the first call of partial_fit (or fit) "
                 f"had {levels.tolist()}; pass the same classes, or None."
             )
-
-
-def read_groups(groups: Any, n_rows: int) -> NDArray[np.intp]:
-    """Return the number of each row's group.
-
-    Raises
-    ------
-    ValueError
-        If there is not one group for each row.
-    """
-    values = column_or_1d(groups)
-    if len(values) != n_rows:
-        raise ValueError(f"groups has {len(values)} value(s), but X has {n_rows} row(s).")
-    numbers: NDArray[np.intp] = pd.factorize(values)[0].astype(np.intp)
-    if (numbers < 0).any():
-        raise ValueError(
-            f"groups is missing in row {int(np.argmax(numbers < 0))}; a row without a group of its "
-            "own needs a name that no other has."
-        )
-    return numbers
 
 
 def select_rows(rows: Any, *parts: Any) -> list[Any]:

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from skattr._multioutput.scores import column_names
 from skattr._targets.alignment import column_names_of, is_numbered
-from skattr._targets.columns import read_labels
+from skattr._targets.columns import LabelTable, read_labels
 from skattr._targets.declarations import Declared, as_attributes, infer_kind, parse_attributes
 from skattr._targets.encoder import AttributeEncoder, is_binary, warn_labels
 from skattr._targets.positive import sort_classes
@@ -73,6 +73,17 @@ def missing_label_of(estimator: Any) -> Any:
     return estimator.missing_label
 
 
+def read_labels_for(estimator: Any, y: Any, missing_label: Any) -> LabelTable:
+    """Read the y of a classifier that is fitted, or will be fitted on y.
+
+    Rows are no tags if the classifier has its outputs; if it declares attributes, its own `fit`
+    looks for tags in the others.
+    """
+    table = read_labels(y, missing_label)
+    is_known = hasattr(estimator, "classes_") or attributes_of(estimator) is not None
+    return table.matched(table.names, "y") if is_known else table
+
+
 def attributes_of(estimator: Any) -> Mapping[Any, Any] | None:
     """Return the `attributes` of a classifier, its inner estimator or last step, or None."""
     while not isinstance(getattr(estimator, "attributes", None), Mapping):
@@ -107,7 +118,7 @@ def warn_labels_of(
     """
     attributes = attributes_of(estimator)
     if attributes is not None:
-        table = read_labels(y, encoder.missing_label)
+        table = read_labels_for(estimator, y, encoder.missing_label)
         # The classifier may be given other columns by a wrapper: it checks the names itself.
         own = {
             name: declared
@@ -164,7 +175,7 @@ def encoder_for(
     """
     if missing_label is None:
         missing_label = missing_label_of(estimator)
-    table = read_labels(y, missing_label)
+    table = read_labels_for(estimator, y, missing_label)
     fitted = fitted_encoder(estimator)
     if fitted is not None:
         table = fitted.match_names(table)

@@ -48,6 +48,8 @@ class LabelTable:
         One more value that marks a missing label.
     what : str
         The name of the argument in messages, such as "y" or "y_true".
+    may_be_tags : bool
+        Whether the rows are lists that nothing yet says are labels of L attributes.
     """
 
     names: list[Any]
@@ -57,6 +59,7 @@ class LabelTable:
     is_named: bool
     missing_label: Any
     what: str
+    may_be_tags: bool = False
 
     def __len__(self) -> int:
         return len(self.data)
@@ -64,16 +67,33 @@ class LabelTable:
     def matched(self, names: Sequence[Any], other: str) -> "LabelTable":
         """Return the table with its columns in the order of the names of another table.
 
+        Its rows are no tags then, as the other table has the same attributes.
+
         Raises
         ------
         ValueError
             If a DataFrame has other columns; `other` is the other table in the message.
         """
+        table = replace(self, may_be_tags=False)
         order = column_order(self.names, names, self.what, other) if self.is_named else None
         if order is None:
-            return self
+            return table
         names = [self.names[j] for j in order]
-        return replace(self, names=names, data=take_columns(self.data, order))
+        return replace(table, names=names, data=take_columns(self.data, order))
+
+    def reject_tags(self) -> None:
+        """Raise a ValueError if rows are collections of tags, all of one length by chance.
+
+        For callers that learn attributes from y. Where these are known, labels of two attributes
+        may well have the same names.
+        """
+        if self.may_be_tags and _are_tags(self.data):
+            raise ValueError(
+                f"The rows of {self.what} seem to be collections of tags, all of one length by "
+                f"chance: no row has a label twice, and labels change columns (row 0 is "
+                f"{list(self.data[0])}). Pass labels of several attributes as a 2-D array or a "
+                f"DataFrame; {_TAGS}."
+            )
 
     def column(self, j: int) -> pd.Series:
         """Return a column as a Series that is indexed by row number."""
@@ -145,6 +165,7 @@ class LabelTable:
         """
         codes = self.integer_codes(1)
         if codes is None:
+            self.reject_tags()
             columns = [self._indicator(j) for j in range(len(self.names))]
             codes = np.stack(columns, axis=1)
         return codes
@@ -213,7 +234,7 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
     Raises
     ------
     ValueError
-        If y is None, empty, ragged, not 1-D or 2-D, has collections of tags as rows, has no column
+        If y is None, empty, ragged, not 1-D or 2-D, has no column
         or a column name twice, or is complex or of another dtype that holds no labels.
 
     Examples
@@ -245,7 +266,8 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
         names = columns if is_named and columns else array_names(data.shape[1])
     if len(data) == 0:
         raise ValueError(f"{what} is empty: found 0 sample(s) while a minimum of 1 is required.")
-    return LabelTable(names, data, mask, index, is_named, missing_label, what)
+    may_be_tags = isinstance(y, list | tuple) and data.shape[1] > 1
+    return LabelTable(names, data, mask, index, is_named, missing_label, what, may_be_tags)
 
 
 def _frame_data(y: pd.DataFrame, what: str) -> pd.DataFrame | NDArray[Any]:
@@ -301,12 +323,6 @@ def _from_nested(y: Any, what: str) -> NDArray[Any]:
             f"{what} is ragged: row 0 has {lengths[0]} label(s), row {odd} has {lengths[odd]}; "
             f"every row needs one label per attribute, {_MISSING}; {_TAGS}."
         )
-    if lengths and lengths[0] > 1 and _are_tags(rows):
-        raise ValueError(
-            f"The rows of {what} seem to be collections of tags, all of one length by chance: no "
-            f"row has a label twice, and labels change columns (row 0 is {list(rows[0])}). Pass "
-            f"labels of several attributes as a 2-D array or a DataFrame; {_TAGS}."
-        )
     array = np.array(rows, dtype=object)
     for position, label in enumerate(array.flat):
         if label is np.ma.masked:
@@ -314,7 +330,7 @@ def _from_nested(y: Any, what: str) -> NDArray[Any]:
     return array
 
 
-def _are_tags(rows: list[Any]) -> bool:
+def _are_tags(rows: Any) -> bool:
     """Whether rows of strings are sets of tags rather than labels of one attribute per column."""
     # A collection of tags has no place for a missing one.
     if not all(isinstance(label, str) for row in rows for label in row):

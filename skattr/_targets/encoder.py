@@ -137,6 +137,8 @@ class AttributeEncoder(TransformerMixin, BaseEstimator):
 
     def _learn_columns(self, table: LabelTable) -> None:
         declared = parse_attributes(self.attributes, table.names)
+        if any(name not in declared or declared[name].levels is None for name in table.names):
+            table.reject_tags()
         columns = [table.known_labels(j) for j in range(len(table.names))]
         learned = [
             kind_and_classes(table, j, known, declared.get(name, Declaration()))

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from skattr._targets.columns import reject_masked
+from skattr._targets.groups import read_groups
 from skattr._utils.parameters import AT_LEAST_1
 from skattr.metrics._averages import mean_per_attribute
 from skattr.metrics._counts import Confusion, cells_of, count_cells
@@ -51,10 +50,7 @@ class BootstrapDraws:
         self.confidence = confidence
         unit = np.arange(n)
         if groups is not None:
-            reject_masked(groups, "groups")
-            if len(groups) != n:
-                raise ValueError(f"groups has {len(groups)} values, but there are {n} rows.")
-            unit = pd.factorize(pd.Series(groups), use_na_sentinel=False)[0]
+            unit = read_groups(groups, n, allow_missing=True)
         n_units = int(unit.max()) + 1
         # check_random_state(None) would draw from numpy's global generator and advance it.
         generator: Any = np.random.default_rng()

@@ -139,7 +139,10 @@ def label_inputs(
         y_true=y_true, y_pred=y_pred, sample_weight=sample_weight, label_weight=label_weight
     )
     true = read_labels(y_true, missing_label, "y_true")
-    pred = read_labels(y_pred, missing_label, "y_pred").matched(true.names, "y_true")
+    pred = read_labels(y_pred, missing_label, "y_pred")
+    if not pred.may_be_tags and len(pred.names) == len(true.names):
+        true = true.matched(true.names, "y_true")  # a table of predictions is no table of tags
+    pred = pred.matched(true.names, "y_true")
     table = _indicators(true) if attributes is None else None
     predicted = pred.integer_codes(1) if table is not None else None
     chosen: dict[Any, Array] = {}

@@ -40,6 +40,7 @@ from skattr._multioutput.classes import (
     ignore_label_warnings,
     match_outputs,
     missing_label_of,
+    read_labels_for,
     warn_labels_of,
 )
 from skattr._multioutput.constraints import enforce_constraints, get_constraints
@@ -53,7 +54,7 @@ from skattr._multioutput.scores import (
 )
 from skattr._multioutput.unreadable import unpredicted_rows
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import fill_masked, read_labels
+from skattr._targets.columns import fill_masked
 from skattr._targets.constraints import LogicalConstraints
 from skattr._targets.encoder import UNKNOWN, AttributeEncoder
 from skattr._targets.weights import check_label_weights
@@ -239,7 +240,7 @@ class BaseMultiOutputCV(
         if missing_label is None:
             missing_label = missing_label_of(self.estimator)
         encoder = AttributeEncoder(missing_label=missing_label)
-        codes = encoder.fit_transform(read_labels(y, missing_label))
+        codes = encoder.fit_transform(read_labels_for(self.estimator, y, missing_label))
         y = fill_masked(y)
         check_label_weights(X, codes, sample_weight, label_weight, encoder.output_names_)
         self._check_parameters(encoder)

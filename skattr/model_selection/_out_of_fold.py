@@ -18,6 +18,7 @@ from skattr._multioutput.classes import (
     classes_per_output,
     ignore_label_warnings,
     missing_label_of,
+    read_labels_for,
     warn_labels_of,
 )
 from skattr._multioutput.scores import Scores, align_scores, as_predict_proba, get_response
@@ -127,7 +128,7 @@ def cross_val_predict_proba(
     if missing_label is None:
         missing_label = missing_label_of(estimator)
     encoder = AttributeEncoder(missing_label=missing_label)
-    codes = encoder.fit_transform(read_labels(y, missing_label))
+    codes = encoder.fit_transform(read_labels_for(estimator, y, missing_label))
     y = fill_masked(y)
     warn_labels_of(estimator, y, encoder, positive=False)
     splits = make_splits(cv, X, y, codes, random_state=random_state, groups=groups)

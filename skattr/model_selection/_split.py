@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseShuffleSplit, ShuffleSplit
 from sklearn.model_selection._split import GroupsConsumerMixin, _BaseKFold
-from sklearn.utils import _safe_indexing, check_array, check_random_state, indexable
+from sklearn.utils import _safe_indexing, check_random_state, indexable
 
 from skattr._targets.alignment import align_rows
-from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.columns import read_labels
 from skattr._targets.encoder import AttributeEncoder
+from skattr._targets.groups import read_groups
 from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
@@ -180,15 +181,15 @@ class MultilabelStratifiedGroupKFold(GroupsConsumerMixin, _BaseKFold):
     ) -> Iterator[NDArray[np.bool_]]:
         if groups is None:
             raise ValueError("The 'groups' parameter should not be None.")
-        reject_masked(groups, "groups")
-        groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
-        _, group_of_row, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        codes = _codes(y)
+        group_of_row = read_groups(groups, len(codes), sort=True)
+        sizes = np.bincount(group_of_row)
         if self.n_splits > len(sizes):
             raise ValueError(
                 f"Cannot have number of splits n_splits={self.n_splits} greater than the number "
                 f"of groups: {len(sizes)}."
             )
-        labels, is_pair = label_matrix(_codes(y))
+        labels, is_pair = label_matrix(codes)
         labels = sum_by_group(labels, group_of_row, len(sizes))
         order = _order(len(sizes), self.shuffle, self.random_state)
         shares = np.full(self.n_splits, 1 / self.n_splits)

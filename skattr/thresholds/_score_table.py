@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 
 from skattr._multioutput.scores import match_scores, read_scores
 from skattr._targets.alignment import align_rows, column_names_of, match_columns
 from skattr._targets.columns import read_labels, reject_masked
+from skattr._targets.groups import read_groups
 from skattr._targets.support import effective_number, relative_weights
 from skattr._utils.tensors import detached
 from skattr.thresholds._curves import Curves, fast_curves, plain_curves, weighted_curve
@@ -258,7 +258,7 @@ def read_table(
     # Bools need no mask, which spares the search a comparison of every entry.
     label_array = codes.view(np.bool_) if codes.min() >= 0 else codes
     weights = read_weights(sample_weight, score_array.shape)
-    number = read_groups(groups, len(score_array))
+    number = group_column(groups, len(score_array))
     return ScoreTable(score_array, label_array, weights, groups=number)
 
 
@@ -285,19 +285,6 @@ def read_weights(weights: Any, shape: tuple[int, ...]) -> Array | None:
     return array
 
 
-def read_groups(groups: Any, n: int) -> Array | None:
-    """Return a number per row, (n, 1), for its group; rows without a group are one group.
-
-    Raises
-    ------
-    ValueError
-        If there is not one group for each row.
-    """
-    if groups is None:
-        return None
-    array = np.asarray(groups, dtype=object)
-    if array.shape != (n,):
-        raise ValueError(
-            f"groups has shape {array.shape}; expected one value for each of the {n} rows."
-        )
-    return np.asarray(pd.factorize(pd.Series(array), use_na_sentinel=False)[0][:, np.newaxis])
+def group_column(groups: Any, n: int) -> Array | None:
+    """Return the number of each row's group as (n, 1); rows without a group are one group."""
+    return None if groups is None else read_groups(groups, n, allow_missing=True)[:, np.newaxis]

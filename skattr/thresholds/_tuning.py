@@ -29,7 +29,7 @@ from skattr.thresholds._fold_search import can_search_folds, search_folds
 from skattr.thresholds._objectives import OBJECTIVES, Objective
 from skattr.thresholds._per_label import ThresholdSet
 from skattr.thresholds._risk_control import warn_independence
-from skattr.thresholds._score_table import ScoreTable, read_groups
+from skattr.thresholds._score_table import ScoreTable, group_column
 from skattr.thresholds._search import (
     AVERAGES,
     SearchConfig,
@@ -162,7 +162,7 @@ def make_table(
         # Row weights stay one column: average="samples" rejects weights per label.
         per_row = label_weight is None
         weights = weights.max(axis=1, keepdims=True) if per_row else weights[:, binary]
-    number = read_groups(groups, len(codes))
+    number = group_column(groups, len(codes))
     labels = codes if binary.all() else codes[:, binary]
     labels = labels.astype(np.int8, copy=False)
     if labels.size and labels.min() >= 0:  # bools spare a comparison of every entry

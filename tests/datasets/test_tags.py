@@ -6,11 +6,13 @@ import pytest
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from skattr import AttributeEncoder
+from skattr import AttributeClassifier, AttributeEncoder, CalibratedMultiOutputCV
 from skattr.datasets import tags_to_table
-from skattr.metrics import f1_score
+from skattr.metrics import f1_score, get_scorer
+from skattr.model_selection import cross_val_predict_proba
 from skattr.thresholds import find_thresholds
 
 ROWS = st.lists(st.sets(st.sampled_from(["hat", "tie", "a b", "é"])), min_size=1)
@@ -138,6 +140,35 @@ def test_tables_that_are_no_tags(y):
     """Labels of several attributes are read as before, although they resemble tags."""
     codes = AttributeEncoder().fit_transform(y)
     assert codes.shape == np.shape(y)
+
+
+def test_lists_of_labels_are_no_tags_where_the_attributes_are_known():
+    """Two attributes may have the same colors; what is fitted, declared or predicted says so."""
+    y = [["red", "black"], ["black", "blue"], ["blue", "red"]] * 8
+    X = np.eye(3)[np.arange(24) % 3]
+    with pytest.raises(ValueError, match=REMEDY):
+        AttributeEncoder().fit(y)
+    colors = ("categorical", ["red", "black", "blue"])
+    declared = {"y0": colors, "y1": colors}
+    encoder = AttributeEncoder().fit(np.array(y))
+    expected = encoder.transform(np.array(y))
+    np.testing.assert_array_equal(encoder.transform(y), expected)
+    np.testing.assert_array_equal(
+        AttributeEncoder(declared).fit_transform(y)[:3], [[0, 1], [1, 2], [2, 0]]
+    )
+    with pytest.raises(ValueError, match=REMEDY):
+        AttributeEncoder({"y0": colors}).fit(y)
+    assert f1_score(np.array(y), y) == f1_score(y, np.array(y)) == 1
+    with pytest.raises(ValueError, match=REMEDY):
+        f1_score(y, y)
+    forest = RandomForestClassifier(5, random_state=0).fit(X, np.array(y))
+    assert get_scorer("macro_f1")(forest, X, y) == 1
+    calibrated = CalibratedMultiOutputCV(forest, cv="prefit").fit(X, y)
+    np.testing.assert_array_equal(calibrated.predict(X), y)
+    classifier = AttributeClassifier(attributes=declared, max_epochs=1, random_state=0)
+    folds = cross_val_predict_proba(classifier, X, y, cv=2, random_state=0)
+    as_array = cross_val_predict_proba(classifier, X, np.array(y), cv=2, random_state=0)
+    np.testing.assert_array_equal(folds, as_array)
 
 
 def test_a_sparse_table_is_no_collection():

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -266,3 +267,11 @@ def test_an_added_attribute_without_labels_stays_even():
         declared = {"era": ("categorical", ["old", "new", "newest"])}
         classifier.add_attributes(X, blank, attributes=declared)
     assert_allclose(classifier.predict_proba(X)[4], 1 / 3)
+
+
+def test_columns_of_polars_keep_their_names():
+    """Names of a polars DataFrame are those of the new attributes, as of a pandas one."""
+    X, y = problem(40)
+    classifier = AttributeClassifier(max_epochs=1, random_state=0).fit(X, y[OLD])
+    classifier.add_attributes(X, pl.from_pandas(y[NEW]))
+    assert classifier.output_names_ == [*OLD, *NEW]

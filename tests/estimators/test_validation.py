@@ -160,7 +160,7 @@ def test_cross_fit_keeps_groups_together(rng, cross_fit):
     ("groups", "message"),
     [
         (["a"] * 20, r"0.2 of 1 group\(s\) with a label leaves none"),
-        ([0] * 19, r"groups has 19 value\(s\), but X has 20 row"),
+        ([0] * 19, r"groups has shape \(19,\); expected one value for each of the 20 row"),
         (["a", None] * 10, "groups is missing in row 1"),
     ],
 )

@@ -131,7 +131,7 @@ def test_given_scores_are_drawn():
         ({"metric": "subset_accuracy"}, "a value per attribute, .*; got 'subset_accuracy'"),
         ({"confidence": 95}, "confidence must be between 0 and 1; got 95"),
         ({"n_bootstrap": 1}, "n_bootstrap must be at least 2; got 1"),
-        ({"groups": [1, 2]}, "groups has 2 values, but there are 200 rows"),
+        ({"groups": [1, 2]}, "groups has shape \\(2,\\); expected one value for each of the 200"),
         ({"select": ["hut"]}, "`select` names 'hut'"),
         ({"metric_params": {"average": "macro"}}, r"returns 1 value\(s\) for 3 attributes"),
     ],

@@ -385,7 +385,10 @@ def test_intervals_of_rankings_of_classes(weighted):
         ({"confidence": 0.0}, "confidence must be between 0 and 1; got 0.0"),
         ({"confidence": 1.0}, "confidence must be between 0 and 1; got 1.0"),
         ({"confidence": 0.9, "n_bootstrap": 0}, "n_bootstrap must be an int of at least 1; got 0"),
-        ({"confidence": 0.9, "groups": [1, 2]}, "groups has 2 values, but there are 3 rows"),
+        (
+            {"confidence": 0.9, "groups": [1, 2]},
+            "groups has shape \\(2,\\); expected one value for each of the 3",
+        ),
     ],
 )
 def test_rejects_invalid_parameters_of_intervals(params, message):
@@ -537,7 +540,10 @@ def test_thresholds_of_a_tuned_classifier(mixed):
         ({"y_pred": np.zeros((3, 2)), "thresholds": {"hat": 0.1}}, "thresholds name 'hat'"),
         ({"y_pred": np.zeros((3, 2)), "slices": [1]}, "slices has 1 values"),
         ({"y_pred": np.zeros((3, 2)), "confidence": 1.5}, "confidence must be between"),
-        ({"y_pred": np.zeros((3, 2)), "confidence": 0.9, "groups": [1]}, "groups has 1 values"),
+        (
+            {"y_pred": np.zeros((3, 2)), "confidence": 0.9, "groups": [1]},
+            r"groups has shape \(1,\)",
+        ),
         ({"y_score": np.full((3, 2), 2.0)}, r"\[0, 1\]|between 0 and 1"),
     ],
 )
