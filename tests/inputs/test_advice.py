@@ -300,3 +300,21 @@ def test_items_of_datasets(image, label, position):
         ValueError, match=rf"pass \[row\[{position}\] for row in X\], and labels as"
     ):
         check_images([row] * 4)
+
+
+def test_sequences_of_pandas_and_pyarrow(tmp_path, images):
+    """An Index, an extension array, an Array or a RecordBatch of paths is a list of paths."""
+    pyarrow = pytest.importorskip("pyarrow")
+    paths = [str(tmp_path / f"{number}.png") for number in range(4)]
+    for path, image in zip(paths, images, strict=False):
+        Image.fromarray(image).save(path)
+    classifier = tiny(max_epochs=1).fit(paths, [0, 1, 0, 1])
+    expected = classifier.predict_proba(paths)
+    for X in (
+        pd.Index(paths),
+        pd.array(paths, dtype="string"),
+        pyarrow.array(paths),
+        pyarrow.record_batch({"path": paths}),
+    ):
+        np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+        assert check_images(X).empty
