@@ -313,9 +313,9 @@ def test_monitors_of_validation_need_rows_to_validate_on(callback):
         classifier.fit(X, X[:, 0] > 0)
 
 
-def test_monitors_of_the_training_loss():
+def test_monitors_of_the_training_loss(tmp_path):
     """They need no rows to validate on."""
     X = np.random.default_rng(0).normal(size=(40, 3))
-    callbacks = [EarlyStopping("train_loss", patience=2), Checkpoint(None, f_params=None)]
+    callbacks = [EarlyStopping("train_loss", patience=2), Checkpoint(None, dirname=tmp_path)]
     classifier = AttributeClassifier(max_epochs=2, net_params={"callbacks": callbacks})
     assert classifier.fit(X, X[:, 0] > 0).n_iter_ == 2
