@@ -475,3 +475,19 @@ def test_shuffled_labels_do_not_train():
     reset = X.sample(frac=1, random_state=0).reset_index(drop=True)
     with pytest.raises(ValueError, match="in another order"):
         fresh().fit(reset, shuffled)
+
+
+def test_columns_of_pyarrow_are_matched_by_name():
+    """A pyarrow table with its columns in another order has the score of the DataFrame."""
+    pyarrow = pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    y = pd.DataFrame({"a": X[:, 0] > 0, "b": X[:, 1] > 1, "c": rng.random(40) > 0.5})
+    table = pyarrow.table(y.to_dict("list"))
+    classifier = AttributeClassifier(max_epochs=5, random_state=0).fit(X, table)
+    scorer = metrics.get_scorer("macro_f1")
+    expected = scorer(classifier, X, y)
+    assert scorer(classifier, X, table) == expected
+    assert scorer(classifier, X, table.select(["c", "a", "b"])) == expected
+    with pytest.raises(ValueError, match=r"y lacks \['c'\]"):
+        scorer(classifier, X, table.select(["b", "a"]))

@@ -182,6 +182,10 @@ def augmentation_settings(augment: Any) -> Any:
     augment = as_augmentation(augment)
     if isinstance(augment, Augmentation):
         return augment.settings()
+    if isinstance(augment, type):
+        raise ValueError(
+            f"augment is the class {augment.__name__}; pass an object, {augment.__name__}(...)."
+        )
     if callable(augment):
         return augment
     names = ", ".join(map(repr, AUGMENTATION_PRESETS))

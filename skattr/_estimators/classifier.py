@@ -77,7 +77,8 @@ class AttributeClassifier(AttributePredictor, ClassifierMixin, ClassifierParamet
         "strong", or an :class:`Augmentation` with strengths, mixup and flips in prediction; its
         documentation says which attributes each may destroy. Or a transform of torchvision that
         changes uint8 tensors, such as ``v2.Compose([v2.RandomRotation(10)])``, which is called
-        with each image. Or a callable that maps a uint8 tensor (n, H, W, 3), and a
+        with each image; in a grid single transforms must be in a Compose, as scikit-learn takes
+        their `get_params` for its own. Or a callable that maps a uint8 tensor (n, H, W, 3), and a
         `torch.Generator` if it takes two arguments, to one of the same shape, dtype and scale.
     max_epochs : int, default=12
         Passes over the training rows.

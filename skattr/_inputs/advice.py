@@ -54,9 +54,7 @@ def advise(X: Any) -> str | None:
     if isinstance(X, Mapping):
         return _advise_mapping(X)
     if isinstance(X, list | tuple):
-        first = X[0] if len(X) else None
-        is_nested = isinstance(first, list | tuple) and any(map(is_image_object, first))
-        return "its rows are lists; pass one flat list of images" if is_nested else None
+        return _advise_nested(X[0]) if len(X) and isinstance(X[0], list | tuple) else None
     if isinstance(X, Iterator):
         return "an iterator can be read only once; pass list(X)"
     if isinstance(X, Set):
@@ -75,6 +73,29 @@ def advise(X: Any) -> str | None:
     if hasattr(X, "dataset") or is_dataset:  # a DataLoader or a Dataset of torch
         return "pass its images, or their paths, as a list, and its labels as y"
     return None
+
+
+def _advise_nested(row: Sequence[Any]) -> str | None:
+    """Return how to pass images that are in the lists or tuples of which `row` is the first."""
+    images = [_is_image(part) for part in row]
+    texts = [isinstance(part, str) for part in row]
+    if any(image and not text for image, text in zip(images, texts, strict=True)):
+        images = [image and not text for image, text in zip(images, texts, strict=True)]  # labels
+    if not any(images):
+        return None
+    if all(images):
+        return "its rows are lists; pass one flat list of images"
+    position = images.index(True)  # such as (image, label), the items of torch's datasets
+    return (
+        f"its rows are of an image and something else; pass [row[{position}] for row in X], and "
+        "labels as y"
+    )
+
+
+def _is_image(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return {"bytes", "path"} <= set(value)
+    return is_image_object(value) or getattr(value, "ndim", 0) > 1
 
 
 def find_image_column(X: pd.DataFrame) -> Any:

@@ -65,9 +65,16 @@ def infer_kind(X: Any) -> Literal["pixels", "files", "features"]:
     if not isinstance(X, list | tuple):
         return "files" if any(map(is_array_like, values)) else "features"
     if not any(map(is_array_like, values)):  # lists of numbers
-        return "pixels" if np.ndim(X[0] if len(X) else 0) in (2, 3) else "features"
+        return "pixels" if len(X) and _n_dimensions(X[0]) in (2, 3) else "features"
     shapes = {value.shape if is_array_like(value) else None for value in values}
     return "pixels" if len(shapes) == 1 else "files"
+
+
+def _n_dimensions(row: Any) -> int:
+    try:
+        return np.ndim(row)
+    except ValueError:  # of ragged lists, such as an image and its label
+        return 0
 
 
 def _row_values(X: Any) -> list[Any] | None:

@@ -77,8 +77,9 @@ def array_names(n: int) -> list[Any]:
 
 
 def column_names_of(table: Any) -> list[Any] | None:
-    """Return the column names of a DataFrame (pandas or polars), None for other tables."""
-    columns = getattr(table, "columns", None)
+    """Return the column names of a DataFrame (pandas, polars, pyarrow), None for other tables."""
+    # The `columns` of pyarrow are not names, but values.
+    columns = getattr(table, "column_names", getattr(table, "columns", None))
     return None if columns is None or callable(columns) else list(columns)
 
 
@@ -110,6 +111,8 @@ def take_columns(table: Any, order: list[int]) -> Any:
     """Return a table with its columns in another order."""
     if isinstance(table, pd.DataFrame):
         return table.iloc[:, order]
+    if hasattr(table, "column_names"):
+        return table.select(order)
     return np.asarray(table)[:, order] if isinstance(table, list | tuple) else table[:, order]
 
 

@@ -251,8 +251,6 @@ def read_labels(y: Any, missing_label: Any = None, what: str = "y") -> LabelTabl
     if not pd.api.types.is_scalar(missing_label):
         raise ValueError(f"`missing_label` must be one value, got {missing_label!r}.")
     y = as_pandas(y)
-    if isinstance(y, pd.api.extensions.ExtensionArray | pd.Index):
-        y = pd.Series(y)
     is_named = isinstance(y, pd.DataFrame)
     if isinstance(y, pd.Series):
         y = y.to_frame("y0" if y.name is None else y.name)

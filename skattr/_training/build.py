@@ -64,7 +64,9 @@ def build_and_train(
         Fitted, without the state that only training needs.
     """
     net = build_net(config, problem, len(train), start)
-    if validation is not None:
+    if validation is None:
+        _check_monitors(config)
+    else:
         net.train_split = predefined_split(problem.dataset(validation))
     train_net(net, problem, train)
     net.release_training_state()
@@ -320,6 +322,18 @@ def _given_callbacks(config: TrainingConfig) -> list[Any]:
             "shape from X."
         )
     return callbacks
+
+
+def _check_monitors(config: TrainingConfig) -> None:
+    """Raise a ValueError if a callback monitors the loss of validation, which there is not."""
+    for callback in _given_callbacks(config):
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor in ("valid_loss", "valid_loss_best"):
+            raise ValueError(
+                f"callbacks of net_params: {type(callback).__name__} has monitor={monitor!r}, "
+                "which needs rows to validate on: set validation_fraction, such as 0.1, or another "
+                f"monitor, such as {monitor.replace('valid', 'train')!r}."
+            )
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, **params: Any) -> OneCycleLR:

@@ -75,12 +75,14 @@ class UserAugmentation:
             )
         images = pixels.permute(0, 3, 1, 2)
         try:
-            changed = [_checked(self.function(image), image) for image in images]
-        except TypeError as error:  # of transforms that only take images of Pillow
+            changed = [self.function(image) for image in images]
+        # Some transforms only take images of Pillow, floats, batches or larger images.
+        except Exception as error:
             raise ValueError(
                 "augment is a transform of torchvision that cannot change a uint8 tensor "
                 f"(3, H, W): {error}"
             ) from error
+        changed = [_checked(one, image) for one, image in zip(changed, images, strict=True)]
         return torch.stack(changed).permute(0, 2, 3, 1)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 def as_pandas(table: Any) -> Any:
     """Return a DataFrame or Series of another library, such as polars or pyarrow, as one of pandas.
 
+    An Index, an extension array of pandas or an Array of pyarrow becomes a Series.
     Names of columns and their order stay. Categories stay in their order; they are ordered where
     the library says so, as those of polars' Enum. Anything else is returned unchanged.
 
@@ -20,9 +21,12 @@ def as_pandas(table: Any) -> Any:
     """
     if isinstance(table, pd.DataFrame | pd.Series | np.ndarray | list | tuple) or table is None:
         return table
+    if isinstance(table, pd.Index | pd.api.extensions.ExtensionArray):
+        return pd.Series(table)
     native: Any = nw.from_native(table, eager_only=True, allow_series=True, pass_through=True)
     if not isinstance(native, nw.Series | nw.DataFrame):
-        return table
+        is_arrow = hasattr(table, "__arrow_c_array__") and hasattr(table, "to_pandas")
+        return table.to_pandas() if is_arrow else table  # an Array or a RecordBatch
     if not native.implementation.is_polars():
         # Not narwhals' conversion, which gives a missing category of pyarrow the last known one.
         return getattr(table, "to_pandas", native.to_pandas)()

@@ -67,7 +67,7 @@ def load_attribute_table(
 
     Parameters
     ----------
-    file : str, path-like or DataFrame
+    file : str, path-like or DataFrame (pandas, polars or pyarrow)
         A file whose name ends in ``.parquet`` or ``.pq`` is read as parquet, any other as text
         whose first line names the columns. Fields may be quoted with ``"``.
     attributes : list of str, or dict, default=None

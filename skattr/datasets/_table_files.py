@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skattr._utils.tables import as_pandas
 from skattr.datasets._annotation_files import Place
 from skattr.exceptions import DatasetFormatError
 
@@ -24,10 +25,14 @@ _MARKS = {
 
 def read_table(file: Any, separator: str, encoding: str | None) -> tuple[str, pd.DataFrame, Place]:
     """Return the name of a table, its columns, and a function that describes the place of a row."""
+    file = as_pandas(file)
     if isinstance(file, pd.DataFrame):
         return "the DataFrame", _read_frame(file), lambda row: f"the DataFrame, row {row} (from 0)"
     if not isinstance(file, str | os.PathLike):
-        raise TypeError(f"file must be a str, a path-like object or a DataFrame, got {file!r}.")
+        raise TypeError(
+            "file must be a str, a path-like object or a DataFrame, got a value of type "
+            f"{type(file).__name__}."
+        )
     name = os.fspath(file)
     if not os.path.isfile(name):
         raise FileNotFoundError(f"There is no file {name!r}; a table of attributes is expected.")

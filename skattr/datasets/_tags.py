@@ -6,8 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from skattr._targets.mistakes import Column, warn_mistakes
 from skattr.datasets._annotation_files import Place
 
+# What mends each kind of mistake in tags.
+_REMEDIES = {
+    "missing": "replace them by None, or pass one of them as `no_tag`",
+    "spelling": "write each tag in one way",
+    "tags": "pass their separator, and split rows into single tags",
+}
 _COLLECTIONS = (list, tuple, set, frozenset, np.ndarray, pd.Series, pd.Index)
 
 
@@ -48,6 +55,12 @@ def tags_to_table(
     ValueError
         If a tag is missing or not in `names`, `names` has a tag twice, a row has `no_tag` beside
         another tag, or there is no tag at all.
+
+    Warns
+    -----
+    LabelWarning
+        If tags look like mistakes, and `names` does not list them: several tags in one text, tags
+        that differ in case or blanks only, missing values written as text.
 
     See Also
     --------
@@ -101,6 +114,10 @@ def read_tags(
     missing = np.array([row is None for row in rows], dtype=bool)
     arrays = [pd.arrays.BooleanArray(column.copy(), missing.copy()) for column in values.T]
     table = pd.DataFrame(dict(enumerate(arrays)), index=index)
+    texts = np.array([name for name in columns if isinstance(name, str)])
+    if names is None and len(texts):
+        column = Column("tags", texts, len(rows), len(texts))
+        warn_mistakes([column], "the tags", _REMEDIES, "list all tags in `names`")
     return table.set_axis(pd.Index(columns, tupleize_cols=False), axis=1)
 
 

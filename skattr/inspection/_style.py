@@ -71,8 +71,20 @@ def plot_context(caller: str) -> Iterator[Any]:
         plt.rcParams.update(before)
 
 
+def _check_axes(plt: Any, ax: Any) -> None:
+    """Raise a TypeError if `ax` is neither None nor one Axes."""
+    if ax is not None and not isinstance(ax, plt.Axes):
+        is_array = isinstance(ax, np.ndarray | list | tuple)
+        hint = "; pass one of its elements, such as ax[0]" if is_array else ""
+        raise TypeError(
+            f"`ax` must be one matplotlib Axes or None, got a value of type {type(ax).__name__}"
+            f"{hint}."
+        )
+
+
 def get_axes(plt: Any, ax: Any, size: tuple[float, float], layout: str = "constrained") -> Any:
     """Return `ax`, or the axes of a new figure of `size` inches if it is None."""
+    _check_axes(plt, ax)
     if ax is None:
         _, ax = plt.subplots(figsize=size, layout=layout)
     # the rc settings do this for new axes only, not for axes that the caller passes
@@ -90,6 +102,7 @@ def make_figure(
     ValueError
         If `ax` is not part of a grid and therefore cannot be divided.
     """
+    _check_axes(plt, ax)
     if ax is None:
         return plt.figure(figsize=size, layout=layout)
     spec = ax.get_subplotspec()

@@ -121,8 +121,10 @@ def label_inputs(
     label_weight: Any = None,
     attributes: Declared = None,
     missing_label: Any = None,
+    *,
+    what: str = "y_pred",
 ) -> Inputs:
-    """Read true and predicted labels.
+    """Read true and predicted labels; `what` is the name of the predicted ones in messages.
 
     A label that is only predicted becomes a class, unless the attribute's classes are declared.
     Predictions have no influence where the true label is missing.
@@ -136,12 +138,15 @@ def label_inputs(
         If a label is not among the declared classes.
     """
     y_true, y_pred, sample_weight, label_weight = align_rows(
-        y_true=y_true, y_pred=y_pred, sample_weight=sample_weight, label_weight=label_weight
+        y_true=y_true,
+        **{what: y_pred},
+        sample_weight=sample_weight,
+        label_weight=label_weight,
     )
     true = read_labels(y_true, missing_label, "y_true")
-    pred = read_labels(y_pred, missing_label, "y_pred")
+    pred = read_labels(y_pred, missing_label, what)
     if not pred.may_be_tags and len(pred.names) == len(true.names):
-        true = true.matched(true.names, "y_true")  # a table of predictions is no table of tags
+        true = true.matched(true.names, what)  # a table of predictions is no table of tags
     pred = pred.matched(true.names, "y_true")
     table = _indicators(true) if attributes is None else None
     predicted = pred.integer_codes(1) if table is not None else None
@@ -149,14 +154,14 @@ def label_inputs(
     if table is None or predicted is None:
         table, predicted, chosen = _encode_both(true, pred, attributes)
     else:
-        _check_shapes(table.codes, predicted, "y_pred")
+        _check_shapes(table.codes, predicted, what)
     _check_labels(table.codes)
     for rows in row_blocks(*table.codes.shape):
         missing = (predicted[rows] < 0) & (table.codes[rows] >= 0)
         if missing.any():
             row, column = np.argwhere(missing)[0]
             raise ValueError(
-                f"y_pred of row {rows.start + row}, attribute {table.names[column]!r}, is "
+                f"{what} of row {rows.start + row}, attribute {table.names[column]!r}, is "
                 "missing, but the label is known; predict a label for it."
             )
     inputs = _weighted(table, predicted, None, sample_weight, label_weight)

@@ -99,7 +99,9 @@ def read_material(
     values = _thresholds(thresholds, first, 0.5 if y_pred is None else np.nan)
     if labels is None:
         labels = replace(first, predicted=_predict(first, values))
-    other = None if baseline is None else label_inputs(y_true, baseline, **options)
+    other = None
+    if baseline is not None:
+        other = label_inputs(y_true, baseline, **options, what="baseline")
     return Material(labels, scored, values, other)
 
 

@@ -561,3 +561,18 @@ def test_the_code_for_unknown_is_of_attributes_only(tmp_path):
     assert data.data["path"][1] == "/images/b.jpg"
     assert data.data["path"][0].endswith("a.jpg")
     assert data.target["hat"].isna().tolist() == [False, False, True]
+
+
+def test_tables_of_polars_and_pyarrow():
+    """They are read as the DataFrame of pandas is; of other types the error names the type."""
+    polars, pyarrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    cells = {"path": ["a", "b", "c"], "hat": [1, None, 0], "t": [["x"], [], ["x", "y"]]}
+    for table in (pd.DataFrame(cells), polars.DataFrame(cells), pyarrow.table(cells)):
+        labels = load_attribute_table(
+            table, attributes=["hat"], positive=1, negative=0, tags="t"
+        ).target
+        assert labels["hat"].tolist() == [True, pd.NA, False]
+        assert labels["x"].tolist() == [True, False, True]
+        assert labels["y"].tolist() == [False, False, True]
+    with pytest.raises(TypeError, match="or a DataFrame, got a value of type dict"):
+        load_attribute_table(cells)

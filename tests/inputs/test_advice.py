@@ -280,3 +280,41 @@ def test_paths_of_path_objects_are_shown_as_given():
     """A missing pathlib path is named like a str."""
     with pytest.raises(OSError, match=r"row 0 of X: there is no file 'none\.png'\."):
         check_image_paths([pathlib.Path("none.png")], (4, 4))
+
+
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize(
+    "image", [Image.new("RGB", (6, 5)), np.zeros((5, 6, 3), np.uint8), "photo.png"], ids=type
+)
+@pytest.mark.parametrize("label", [1, "cat", {"label": 1}], ids=type)
+def test_items_of_datasets(image, label, position):
+    """Pairs of image and label, such as the items of an ImageFolder, are told apart from images."""
+    if isinstance(label, str) and isinstance(image, str):
+        pytest.skip("Two texts may be two paths.")
+    row = (image, label) if position == 0 else (label, image)
+    with pytest.raises(
+        ValueError, match=rf"pass \[row\[{position}\] for row in X\], and labels as"
+    ):
+        tiny(max_epochs=1).fit([row] * 4, [0, 1, 0, 1])
+    with pytest.raises(
+        ValueError, match=rf"pass \[row\[{position}\] for row in X\], and labels as"
+    ):
+        check_images([row] * 4)
+
+
+def test_sequences_of_pandas_and_pyarrow(tmp_path, images):
+    """An Index, an extension array, an Array or a RecordBatch of paths is a list of paths."""
+    pyarrow = pytest.importorskip("pyarrow")
+    paths = [str(tmp_path / f"{number}.png") for number in range(4)]
+    for path, image in zip(paths, images, strict=False):
+        Image.fromarray(image).save(path)
+    classifier = tiny(max_epochs=1).fit(paths, [0, 1, 0, 1])
+    expected = classifier.predict_proba(paths)
+    for X in (
+        pd.Index(paths),
+        pd.array(paths, dtype="string"),
+        pyarrow.array(paths),
+        pyarrow.record_batch({"path": paths}),
+    ):
+        np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+        assert check_images(X).empty

@@ -2,6 +2,7 @@
 
 import inspect
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,3 +147,16 @@ def test_unknown_parameters_of_the_metric_are_named():
         AttributeScoresDisplay.from_predictions(
             [[1, 0], [0, 1]], [[1, 0], [1, 1]], metric="fbeta", metric_params={"betta": 2}
         )
+
+
+@pytest.mark.parametrize("draw", [draw_scores, draw_reliability], ids=["one", "panels"])
+@pytest.mark.parametrize("n", [2, 30])
+def test_ax_must_be_one_axes(draw, n):
+    """An array of axes, as `subplots` returns it, is an error that says so."""
+    figure, axes = plt.subplots(1, 2)
+    for ax in (axes, list(axes)):
+        with pytest.raises(TypeError, match=r"`ax` must be one .* pass one .*, such as ax\[0\]"):
+            draw(n, ax=ax)
+    with pytest.raises(TypeError, match="`ax` must be one matplotlib Axes or None, got .* Figure"):
+        draw(n, ax=figure)
+    plt.close(figure)

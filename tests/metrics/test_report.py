@@ -564,3 +564,20 @@ def test_arguments_are_not_changed(mixed):
         warnings.simplefilter("error")
         attribute_report(y, None, scores, confidence=0.9, slices=np.arange(len(y)) % 2)
     pd.testing.assert_frame_equal(y, before)
+
+
+def test_errors_name_the_baseline():
+    """What is wrong with the baseline is not said of the predictions."""
+    y = pd.DataFrame({"a": [0, 1, 1, 0], "b": [1, 1, 0, 0]})
+    probabilities = [np.full((4, 2), 0.5)] * 2
+    for baseline, message in (
+        (probabilities, r"baseline should be of shape \(n,\) or \(n, n_outputs\)"),
+        (y[:3], "but baseline has 3"),
+        (y.rename(columns={"b": "c"}), r"baseline lacks \['b'\]"),
+        (
+            y.astype("Int64").replace({"a": {0: pd.NA}}),
+            "baseline of row 0, attribute 'a', is missing",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            attribute_report(y, None, y.to_numpy(float), baseline=baseline)

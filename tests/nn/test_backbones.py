@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from urllib.error import URLError
 
 import pytest
@@ -493,3 +494,18 @@ def test_weights_without_a_classifier():
         nn.init.constant_(values, float("nan"))
     assert remove_classifier(model, "vgg16") == 512 * 7 * 7
     assert isinstance(model.classifier, nn.Identity)
+
+
+def test_prefix_beside_other_entries(tmp_path):
+    """The remedy for a prefix keeps the entries of the backbone only, as of a whole network."""
+    bare = tiny_backbone().state_dict()
+    state = {f"backbone.{name}": value for name, value in bare.items()}
+    state["branches.weight"] = torch.zeros(2, 8)
+    torch.save(state, tmp_path / "whole.pt")
+    with pytest.raises(ValueError, match="has the prefix 'backbone.'") as raised:
+        load_backbone_weights(tiny_backbone(), str(tmp_path / "whole.pt"))
+    [remedy] = re.findall(r"\{name.*\}", str(raised.value))
+    torch.save(eval(remedy, {"state": state}), tmp_path / "bare.pt")
+    model = tiny_backbone()
+    load_backbone_weights(model, str(tmp_path / "bare.pt"))
+    assert all(torch.equal(value, bare[name]) for name, value in model.state_dict().items())

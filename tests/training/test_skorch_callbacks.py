@@ -350,3 +350,20 @@ def test_rejects_parameters_without_effect(rng, params, message):
     """The error names the key, and what is valid."""
     with pytest.raises(ValueError, match=message):
         AttributeClassifier(net_params=params).fit(rng.normal(size=(20, 3)), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("callback", [EarlyStopping(), EarlyStopping, ("best", Checkpoint())])
+def test_monitors_of_validation_need_rows_to_validate_on(callback):
+    """Without them the error names validation_fraction, before an epoch is trained."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    classifier = AttributeClassifier(max_epochs=2, net_params={"callbacks": [callback]})
+    with pytest.raises(ValueError, match=r"has monitor='valid_loss.*set validation_fraction"):
+        classifier.fit(X, X[:, 0] > 0)
+
+
+def test_monitors_of_the_training_loss(tmp_path):
+    """They need no rows to validate on."""
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    callbacks = [EarlyStopping("train_loss", patience=2), Checkpoint(None, dirname=tmp_path)]
+    classifier = AttributeClassifier(max_epochs=2, net_params={"callbacks": callbacks})
+    assert classifier.fit(X, X[:, 0] > 0).n_iter_ == 2

@@ -192,3 +192,28 @@ def test_features(rng):
         clone(noisy).set_params(augment=lambda X: X.float()).fit(X, y)
     with pytest.raises(ValueError, match="transform of torchvision, .* 2-D features"):
         clone(noisy).set_params(augment=v2.RandomHorizontalFlip()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("augment", "reason"),
+    [
+        (v2.ElasticTransform(), "Padding size"),
+        (v2.MixUp(num_classes=2), "labels should be"),
+        (v2.Normalize([0.5] * 3, [0.5] * 3), "float tensor"),
+        (v2.Compose([v2.RandomInvert(), v2.Pad(-9)]), ""),
+    ],
+    ids=str,
+)
+def test_transforms_that_fail(augment, reason):
+    """Errors of any type say that they are of the augmentation, and what it was given."""
+    with pytest.raises(ValueError, match=rf"augment is .* cannot change a uint8 .*{reason}"):
+        changed(augment, batch(4))
+
+
+@pytest.mark.parametrize("augment", [v2.RandomRotation, Inverts])
+def test_classes_are_not_called(augment):
+    """A class in the place of an object is an error that says so."""
+    images = batch(4).numpy()
+    message = rf"augment is the class {augment.__name__}; pass an object, {augment.__name__}\("
+    with pytest.raises(ValueError, match=message):
+        tiny(augment=augment).fit(images, [0, 1, 0, 1])

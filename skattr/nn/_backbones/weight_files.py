@@ -127,7 +127,8 @@ def _hint(state: Mapping[str, Any], needed: list[str], path: str) -> str | None:
             return (
                 f"has the prefix {prefix!r} before each name, as wrappers of modules add it; "
                 "remove it: {name.removeprefix("
-                f"{prefix!r}): value for name, value in state.items()}}, and save the result."
+                f"{prefix!r}): value for name, value in state.items() "
+                f"if name.startswith({prefix!r})}}, and save the result."
             )
     return None
 
