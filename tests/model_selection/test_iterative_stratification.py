@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from skattr.model_selection import _iterative_stratification
 from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
 
@@ -134,6 +136,38 @@ def test_rarest_labels_have_priority_in_a_conflict(data):
     assert score(folds_of(codes, k)) == min(
         score(np.array(folds)) for folds in set(itertools.permutations(np.arange(6) % k))
     )
+
+
+def test_search_leaves_out_labels_that_it_cannot_lose(monkeypatch):
+    """Only labels with STEPS units or fewer in a fold that needs them are candidates."""
+    monkeypatch.setattr(_iterative_stratification, "STEPS", 3)
+    lacking = [
+        1,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]  # two units in the first of two folds, none in the other
+    single = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]  # not needed, as one unit cannot be in both folds
+    limit = [1, 0, 1, 1, 0, 1, 1, 0, 1, 1]
+    frequent = [0, 1, 1, 1, 1, 0, 1, 1, 1, 1]
+    pair = [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]  # 3 and 4 units with the other label
+    rare_pair = [0, 1, 0, 0, 0, 0, 1, 0, 0, 0]  # 4 and 4 units with the other label
+    columns = np.array([lacking, single, limit, frequent, pair, rare_pair]).T
+    found = _iterative_stratification._to_cover(
+        scipy.sparse.csr_array(columns.astype(float)),
+        np.array([False, False, False, False, True, True]),
+        np.ones(10, dtype=int),
+        np.repeat([0, 1], 5),
+        np.full(2, 0.5),
+    )
+    expected = [np.ones(10), lacking, limit, pair, rare_pair, 1 - np.array(pair)]
+    np.testing.assert_array_equal(found.toarray(), np.stack(expected, axis=1))
 
 
 def test_implied_labels_of_pairs_are_covered():
