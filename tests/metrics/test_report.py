@@ -149,6 +149,22 @@ def test_slices(mixed):
         )
 
 
+def test_slices_without_positives_or_labels():
+    """The probabilities of a slice of negatives are scored, those of one without labels are not."""
+    y = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [np.nan, np.nan]])
+    scores = np.array([[0.9, 0.2], [0.1, 0.3], [0.2, 0.2], [0.4, 0.2], [0.5, 0.5]])
+    with pytest.warns(UndefinedAttributeWarning):
+        report = attribute_report(y, None, scores, slices=list("aabbc"))
+    error = report["calibration_error"].astype(float)
+    assert error["b"][["y0", "y1", "macro", "micro"]].tolist() == pytest.approx(
+        [0.3, 0.2, 0.25, 0.25]
+    )
+    assert (
+        report.loc["c", ["average_precision", "roc_auc", "calibration_error"]].isna().all(axis=None)
+    )
+    assert (report.loc["c", "known"] == 0).all()
+
+
 def test_tail():
     """Groups of attributes by their positives, or by name."""
     rng = np.random.default_rng(0)
