@@ -193,7 +193,7 @@ def encoder_for(
     all_classes = []
     declared = parse_attributes(attributes, plain.output_names_)
     for j, seen in enumerate(plain.classes_):
-        zero_one = len(seen) == 2 and np.array_equal(seen, [0, 1])
+        zero_one = np.array_equal(seen, [0, 1])
         added = np.setdiff1d(seen, learned[j]) if zero_one or not strict else seen[:0]
         classes = np.concatenate([learned[j], added]) if len(added) else learned[j]
         if fitted is None and len(classes) == 2:
@@ -246,7 +246,7 @@ def _check_missing_label_is_not_a_class(
     estimator: Any, encoder: AttributeEncoder, missing_label: Any
 ) -> None:
     """Raise a ValueError if the classifier has learned `missing_label` as a class."""
-    if missing_label is None or pd.isna(missing_label):
+    if pd.isna(missing_label):
         return
     classes = classes_per_output(estimator, encoder)
     for name, labels in zip(encoder.output_names_, classes, strict=True):

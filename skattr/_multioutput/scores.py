@@ -175,10 +175,10 @@ def _select_classes(
     part: Floats, wanted: NDArray[Any], available: NDArray[Any], fill: float
 ) -> Floats:
     """Return the columns of the wanted classes, filled where a class is not available."""
-    if len(wanted) == len(available) and np.array_equal(wanted, available):
-        return part
-    if part.shape[1] == 1 and len(available) == 2:  # only the positive class has a column
+    if part.shape[1] == 1 and len(available) == 2:  # only the second class has a column
         part = np.concatenate([1 - part if fill == 0 else -part, part], axis=1)
+    if np.array_equal(wanted, available):
+        return part
     result = np.full((len(part), len(wanted)), fill, dtype=part.dtype)
     result[np.isnan(part).all(axis=1)] = np.nan  # an unreadable row
     positions = {label: j for j, label in enumerate(available.tolist())}

@@ -20,7 +20,6 @@ from skattr._targets.encoder import (
     UNKNOWN,
     AttributeEncoder,
     check_any_known,
-    is_binary,
     sorted_positives,
 )
 from skattr._targets.positive import sort_classes, warn_sorted_positives
@@ -338,19 +337,12 @@ def _give_classes_to_unknown(encoder: AttributeEncoder, scores: Array | list[Arr
 def _aligned(scores: Array | list[Array], encoder: AttributeEncoder, y_score: Any) -> Scores:
     """Convert scores to a common format; y_score has their names."""
     try:
-        found = align_scores(scores, True, encoder, classes_of_columns(scores, encoder, y_score))
+        return align_scores(scores, True, encoder, classes_of_columns(scores, encoder, y_score))
     except ValueError as error:
         raise ValueError(
             f"y_score does not fit y_true: {error} Declare classes that are absent from y_true in "
             "`attributes`."
         ) from error
-    others = tuple(
-        np.concatenate([1 - part, part], axis=1)
-        if part.shape[1] < len(encoder.classes_[j])
-        else part
-        for j, part in zip(np.flatnonzero(~is_binary(encoder)), found.others, strict=True)
-    )
-    return Scores(found.binary, others, True)
 
 
 def _check_scores(inputs: Inputs, is_proba: bool) -> None:

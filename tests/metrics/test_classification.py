@@ -80,6 +80,26 @@ def test_a_categorical_attribute_is_scored_as_a_multiclass_target(rng, name, ave
     )
 
 
+@pytest.mark.parametrize("name", RATES)
+@pytest.mark.parametrize("zero_division", [0, 1, np.nan])
+def test_undefined_classes_of_a_categorical_attribute(rng, name, zero_division):
+    """The value of an attribute is the mean over its classes that are not NaN."""
+    if name == "jaccard_score" and np.isnan(zero_division):
+        pytest.skip("scikit-learn's Jaccard does not take NaN")
+    y, predicted = rng.choice(["a", "b", "c", "d"], 80), rng.choice(["b", "c", "d", "e"], 80)
+    params = {"zero_division": zero_division, **extra(name)}
+    expected = getattr(sk, name)(y, predicted, average="macro", **params)
+    hat, guess = rng.integers(0, 2, (2, 80))
+    table, other = (
+        pd.DataFrame({"color": color, "hat": labels})
+        for color, labels in ((y, hat), (predicted, guess))
+    )
+    ours = getattr(metrics, name)(table, other, average=None, **params)
+    assert_close(ours, [expected, getattr(sk, name)(hat, guess, **params)])
+    weighted = getattr(metrics, name)(y, predicted, average="weighted", **params)
+    assert_close(weighted, getattr(sk, name)(y, predicted, average="weighted", **params))
+
+
 @pytest.mark.parametrize("zero_division", [0, 1, np.nan])
 @pytest.mark.parametrize("name", RATES)
 @pytest.mark.parametrize("average", AVERAGES)
@@ -180,6 +200,34 @@ def test_averages_over_rows_use_their_known_labels(rng):
     ]
     ours = metrics.f1_score(y, predicted, average="samples", zero_division=1, label_weight=weight)
     assert_close(ours, np.mean(f1))
+
+
+def test_averages_over_rows_of_a_mixed_table(masked, rng):
+    """A wrong class of several is one false negative and one false positive."""
+    y, predicted, known = masked
+    weights = rng.random(y.shape)
+    for weighted in (False, True):
+        precision, recall, accuracy = [], [], []
+        for row in np.flatnonzero(known.any(axis=1)):
+            tp = fn = fp = right = total = 0.0
+            for j in np.flatnonzero(known[row]):
+                true, guess = y.iloc[row, j], predicted.iloc[row, j]
+                weight = weights[row, j] if weighted else 1.0
+                hit = true == guess
+                total, right = total + weight, right + weight * hit
+                is_binary = y.columns[j] == "hat"
+                tp += weight * (hit and (not is_binary or true))
+                fn += weight * (not hit and (not is_binary or true))
+                fp += weight * (not hit and (not is_binary or guess))
+            precision.append(tp / (tp + fp) if tp + fp else 1.0)
+            recall.append(tp / (tp + fn) if tp + fn else 1.0)
+            accuracy.append(right / total)
+        params = {"average": "samples", "label_weight": weights if weighted else None}
+        ours = metrics.precision_score(y, predicted, zero_division=1, **params)
+        assert_close(ours, np.mean(precision))
+        ours = metrics.recall_score(y, predicted, zero_division=1, **params)
+        assert_close(ours, np.mean(recall))
+        assert_close(metrics.accuracy_score(y, predicted, **params), np.mean(accuracy))
 
 
 def test_label_weights_are_sample_weights_of_a_column(masked, rng):

@@ -193,6 +193,55 @@ def test_large_tables_need_no_pandas(zero_one, monkeypatch):
     assert np.shares_memory(_inputs.label_inputs(bools, bools).codes, bools)
 
 
+@pytest.mark.parametrize("weights", ["none", "rows", "entries"])
+def test_values_do_not_depend_on_the_size_of_blocks(zero_one, rng, monkeypatch, weights):
+    """Tables are read in blocks of rows, of which the last is smaller; errors name the row."""
+    y, predicted, scores = zero_one
+    y[:50, 3] = np.nan  # known in some blocks only
+    color, guess = rng.integers(0, 3, (2, len(y)))
+    hot = rng.dirichlet(np.ones(3), len(y))
+    params = {
+        "none": {},
+        "rows": {"sample_weight": rng.random(len(y))},
+        "entries": {"label_weight": rng.random((len(y), 4))},
+    }[weights]
+    mixed = np.column_stack([y[:, :3], np.where(np.isnan(y[:, 3]), np.nan, color)])
+    tables = (
+        (y, predicted, scores),
+        (mixed, np.column_stack([predicted[:, :3], guess]), [*scores[:, :3].T, hot]),
+    )
+
+    def values():
+        found = []
+        for true, labels, proba in tables:
+            for average in ("macro", "micro", "weighted", "samples", None):
+                named = {**params, "average": average, "zero_division": 0.0}
+                found.append(metrics.f1_score(true, labels, **named))
+                del named["zero_division"]
+                found.append(metrics.accuracy_score(true, labels, **named))
+                if average != "samples":
+                    found += [getattr(metrics, name)(true, proba, **named) for name in SCORES]
+            found.append(metrics.subset_accuracy(true, labels, **params))
+            found.append(metrics.confusion_counts(true, labels, **params).to_numpy())
+            if weights != "entries":
+                report = metrics.attribute_report(true, labels, proba, tail=[22, 12], **params)
+                found.append(report["f1"].to_numpy(dtype=float))
+        return [np.ravel(value) for value in found]
+
+    before = np.concatenate(values())
+    monkeypatch.setattr(_inputs, "_BLOCK", 28)
+    np.testing.assert_allclose(np.concatenate(values()), before, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(_inputs, "_BLOCK", 3)  # less than a row
+    row, column = np.argwhere(~np.isnan(y))[-1]
+    for metric, bad, value in (
+        (metrics.f1_score, predicted.astype(float), np.nan),
+        (metrics.log_loss, scores.copy(), 1.5),
+    ):
+        bad[row, column] = value
+        with pytest.raises(ValueError, match=f"row {row}, attribute 'y{column}', is"):
+            metric(y, bad)
+
+
 @pytest.mark.parametrize("as_object", [False, True])
 def test_bad_labels_get_a_sentence(zero_one, as_object):
     """Masked weights and misshapen, missing and misnamed labels are rejected."""

@@ -121,6 +121,19 @@ def test_thresholds_of_predicted_labels_are_not_guessed(mixed):
     assert attribute_report(y, None, scores).loc["hat", "threshold"] == 0.5
 
 
+def test_predictions_from_scores_alone(rng):
+    """A score at the threshold is positive; the likeliest of many classes is predicted."""
+    y, scores = np.array([1, 1, 0, 0, 0]), np.array([0.5, 0.4, 0.5, 0.6, 0.3])
+    counts = ["TP", "FN", "FP", "TN"]
+    assert attribute_report(y, None, scores).loc["y0", counts].tolist() == [1, 1, 2, 1]
+    report = attribute_report(y, None, scores, thresholds={"y0": 0.4})
+    assert report.loc["y0", counts].tolist() == [2, 0, 2, 1]
+    y, p = np.arange(200) % 150, rng.dirichlet(np.ones(150), 200)
+    p[:90] = np.eye(150)[y[:90]]
+    report = attribute_report(y, None, p, attributes={"y0": "categorical"})
+    assert report.loc["y0", "accuracy"] == pytest.approx(np.mean(p.argmax(axis=1) == y))
+
+
 def test_slices(mixed):
     """The report of each value equals a report of its rows alone."""
     y, scores = mixed
@@ -136,6 +149,22 @@ def test_slices(mixed):
         )
 
 
+def test_slices_without_positives_or_labels():
+    """The probabilities of a slice of negatives are scored, those of one without labels are not."""
+    y = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [np.nan, np.nan]])
+    scores = np.array([[0.9, 0.2], [0.1, 0.3], [0.2, 0.2], [0.4, 0.2], [0.5, 0.5]])
+    with pytest.warns(UndefinedAttributeWarning):
+        report = attribute_report(y, None, scores, slices=list("aabbc"))
+    error = report["calibration_error"].astype(float)
+    assert error["b"][["y0", "y1", "macro", "micro"]].tolist() == pytest.approx(
+        [0.3, 0.2, 0.25, 0.25]
+    )
+    assert (
+        report.loc["c", ["average_precision", "roc_auc", "calibration_error"]].isna().all(axis=None)
+    )
+    assert (report.loc["c", "known"] == 0).all()
+
+
 def test_tail():
     """Groups of attributes by their positives, or by name."""
     rng = np.random.default_rng(0)
@@ -146,6 +175,14 @@ def test_tail():
     f1 = report["f1"].astype(float)
     assert f1["tail"] == pytest.approx(f1[["y2", "y3"]].mean())
     assert f1["head"] == pytest.approx(f1["y0"])
+    counts = [int(count) for count in y.sum(axis=0)]
+    limits = attribute_report(y, guess, tail=(counts[3], counts[1]))  # these are not below
+    assert limits.index[-2:].tolist() == ["head", "medium"]
+    assert limits.loc["head", "f1"] == pytest.approx(f1[["y0", "y1"]].mean())
+    assert limits.loc["head", "known"] == 1000
+    two = attribute_report(y, guess, tail=(counts[1],), sample_weight=np.full(500, 2.0))
+    assert two.index[-2:].tolist() == ["head", "tail"]
+    assert two.loc["tail", "f1"] == pytest.approx(f1[["y2", "y3"]].mean())
     named = attribute_report(y, guess, tail={"rare": ["y2", "y3"]})
     assert named.loc["rare", "f1"] == pytest.approx(f1["tail"])
     with pytest.raises(ValueError, match="names 'hat'"):

@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from skattr.model_selection import _iterative_stratification
 from skattr.model_selection._iterative_stratification import assign, label_matrix, sum_by_group
 
 
@@ -134,6 +136,161 @@ def test_rarest_labels_have_priority_in_a_conflict(data):
     assert score(folds_of(codes, k)) == min(
         score(np.array(folds)) for folds in set(itertools.permutations(np.arange(6) % k))
     )
+
+
+def test_search_leaves_out_labels_that_it_cannot_lose(monkeypatch):
+    """Only labels with STEPS units or fewer in a fold that needs them are candidates."""
+    monkeypatch.setattr(_iterative_stratification, "STEPS", 3)
+    lacking = [
+        1,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]  # two units in the first of two folds, none in the other
+    single = [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]  # not needed, as one unit cannot be in both folds
+    limit = [1, 0, 1, 1, 0, 1, 1, 0, 1, 1]
+    frequent = [0, 1, 1, 1, 1, 0, 1, 1, 1, 1]
+    pair = [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]  # 3 and 4 units with the other label
+    rare_pair = [0, 1, 0, 0, 0, 0, 1, 0, 0, 0]  # 4 and 4 units with the other label
+    columns = np.array([lacking, single, limit, frequent, pair, rare_pair]).T
+    found = _iterative_stratification._to_cover(
+        scipy.sparse.csr_array(columns.astype(float)),
+        np.array([False, False, False, False, True, True]),
+        np.ones(10, dtype=int),
+        np.repeat([0, 1], 5),
+        np.full(2, 0.5),
+    )
+    expected = [np.ones(10), lacking, limit, pair, rare_pair, 1 - np.array(pair)]
+    np.testing.assert_array_equal(found.toarray(), np.stack(expected, axis=1))
+
+
+@pytest.mark.parametrize("n", [8, 10, 11, 35])
+def test_promising_units_take_turns(rng, monkeypatch, n):
+    """Units of a large fold are looked at in parts; of a part those of least loss are taken."""
+    labels = scipy.sparse.csr_array(rng.integers(0, 2, (60, 5)).astype(float))
+    in_fold = np.isin(np.arange(60), rng.permutation(60)[:n])
+    direction, squares = rng.normal(size=5), rng.random(60)
+    loss = squares - labels @ direction
+    monkeypatch.setattr(_iterative_stratification, "POOL", 10)
+
+    def promising(turn):
+        return _iterative_stratification._promising(labels, in_fold, direction, squares, turn)
+
+    n_parts = -(-n // 10)
+    parts = [promising(turn) for turn in range(n_parts)]
+    assert sorted(np.concatenate(parts)) == np.flatnonzero(in_fold).tolist()
+    assert max(map(len, parts)) <= 10
+    assert promising(n_parts).tolist() == parts[0].tolist()
+    monkeypatch.setattr(_iterative_stratification, "CANDIDATES", 4)
+    for turn, part in enumerate(parts):
+        best = part[np.argsort(loss[part])[:4]]
+        assert set(promising(turn).tolist()) == set(best.tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.booleans(), st.integers(0, 2**20))
+def test_exchanges_are_the_best_one_after_another(n_a, n_b, moves, seed):
+    """Each lowers the weighted sum of squares most; an empty unit may be chosen again."""
+    rng = np.random.default_rng(seed)
+    weights, excess = rng.random(4) + 0.1, rng.normal(0, 3, (2, 4))
+    parts = [rng.integers(0, 3, (n, 4)).astype(float) for n in (n_a, n_b)]
+    if moves:
+        parts = [np.vstack([part, np.zeros(4)]) for part in parts]
+    n_a, n_b = map(len, parts)
+    left = {(i, j) for i in range(n_a) for j in range(n_b)}
+
+    def after(pair):
+        difference = parts[0][pair[0]] - parts[1][pair[1]]
+        return excess - np.outer([1, -1], difference)
+
+    gap = excess[0] - excess[1]
+    found = list(_iterative_stratification._exchanges(*parts, gap, weights, moves))
+    for i, j in found:
+        sums = {pair: (after(pair) ** 2 @ weights).sum() for pair in left}
+        assert sums[i, j] == pytest.approx(min(sums.values()))
+        assert sums[i, j] < (excess**2 @ weights).sum()
+        excess = after((i, j))
+        if not moves or i < n_a - 1:
+            left -= {(i, other) for other in range(n_b)}
+        if not moves or j < n_b - 1:
+            left -= {(other, j) for other in range(n_a)}
+    if left:
+        best = min((after(pair) ** 2 @ weights).sum() for pair in left)
+        assert best >= (excess**2 @ weights).sum() - 1e-6
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 4), st.integers(1, 3), st.booleans(), st.integers(0, 2**20))
+def test_no_exchange_improves_balanced_folds(k, width, moves, seed):
+    """Afterwards neither an exchange of two units nor, with `moves`, one unit lowers the sum."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3 if moves else 2, (24, width)).astype(float)
+    weights = 1 / np.maximum(labels.sum(axis=0), 1)
+    folds = rng.permutation(np.arange(24) % k)
+    problem = _iterative_stratification._Problem(
+        scipy.sparse.csr_array(labels), weights, np.full(k, 1 / k), moves
+    )
+    sizes = np.bincount(folds, minlength=k)
+    _iterative_stratification._rebalance(problem, folds)
+    if not moves:
+        assert np.bincount(folds, minlength=k).tolist() == sizes.tolist()
+    excess = problem.excess(folds)
+    for a, b in itertools.combinations(range(k), 2):
+        rows = [labels[folds == fold] for fold in (a, b)]
+        if moves:
+            rows = [np.vstack([part, np.zeros(width)]) for part in rows]
+        # what leaves a and enters b, for all pairs of units
+        moved = rows[0][:, np.newaxis] - rows[1]
+        before = (excess[[a, b]] ** 2 @ weights).sum()
+        after = (excess[a] - moved) ** 2 @ weights + (excess[b] + moved) ** 2 @ weights
+        assert after.min() >= before - 1e-9
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.booleans(), st.integers(0, 2**20))
+def test_least_harm_is_that_of_all_exchanges(moves, seed):
+    """The two folds lose labels of the least pressure; of equal ones the balance decides."""
+    rng = np.random.default_rng(seed)
+    present = rng.integers(0, 2, (12, 6)).astype(float)
+    labels = rng.integers(0, 3, (12, 4)).astype(float)
+    folds = rng.permutation(np.arange(12) % 3)
+    counts = np.array([present[folds == k].sum(axis=0) for k in range(3)])
+    pressure = np.round(rng.uniform(0.5, 2, (3, 6)), 1)
+    weights = rng.random(4) + 0.1
+    problem = _iterative_stratification._Problem(
+        scipy.sparse.csr_array(labels), weights, np.full(3, 1 / 3), moves
+    )
+    excess = problem.excess(folds)
+    donors, partners = np.flatnonzero(folds != 0), np.flatnonzero(folds == 0)
+
+    def cost(donor, partner):
+        giver, harm = folds[donor], 0.0
+        back = np.zeros((2, 6)) if partner is None else present[[partner, partner]]
+        changed = counts[[giver, 0]] + [[-1], [1]] * (present[[donor, donor]] - back)
+        for before, now, weight in zip(
+            counts[[giver, 0]], changed, pressure[[giver, 0]], strict=True
+        ):
+            harm += weight @ ((before > 0) & (now == 0)) - weight @ ((before == 0) & (now > 0))
+        moved = labels[donor] - (0 if partner is None else labels[partner])
+        sums = [excess[giver] - moved, excess[0] + moved]
+        return round(harm, 6), round(sum(weights @ part**2 for part in sums), 6) - round(
+            float(weights @ excess[giver] ** 2 + weights @ excess[0] ** 2), 6
+        )
+
+    found = _iterative_stratification._least_harm(
+        problem, scipy.sparse.csr_array(present), donors, partners, 0, folds, counts, excess,
+        pressure,
+    )  # fmt: skip
+    pair = (found[0], found[1] if len(found) == 2 else None)
+    others = [*partners, None] if moves else partners
+    costs = [cost(donor, partner) for donor in donors for partner in others]
+    assert cost(*pair) == pytest.approx(min(costs), abs=1e-5)
 
 
 def test_implied_labels_of_pairs_are_covered():

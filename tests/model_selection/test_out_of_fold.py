@@ -14,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skattr import AttributeClassifier
 from skattr.model_selection import cross_val_predict_proba
+from skattr.model_selection._out_of_fold import predict_folds
 
 
 @pytest.fixture
@@ -54,6 +55,42 @@ def test_one_output_equals_scikit_learn():
     ours = cross_val_predict_proba(KNeighborsClassifier(), X, y, cv=cv)
     theirs = cross_val_predict(KNeighborsClassifier(), X, y, cv=cv, method="predict_proba")
     np.testing.assert_array_equal(ours, theirs)
+
+
+class SometimesProba(LogisticRegression):
+    """Classifier that has probabilities only if trained on the last row."""
+
+    def predict_proba(self, X):
+        """Return probabilities, or lack them."""
+        if not self.has_proba_:
+            raise AttributeError("no probabilities")
+        return super().predict_proba(X)
+
+    def fit(self, X, y):
+        """Fit, and remember the last row."""
+        self.has_proba_ = bool((X[:, 0] == 59).any())
+        return super().fit(X, y)
+
+
+def test_probabilities_and_decisions_are_not_mixed():
+    """Folds that return different scores are an error, unless one kind is asked for."""
+    X, y = np.arange(60.0)[:, np.newaxis], np.arange(60) % 2
+    splits = list(KFold(3).split(X))
+    with pytest.raises(ValueError, match="probabilities in some folds and decisions in others"):
+        predict_folds(SometimesProba(), X, y, splits)
+    found = predict_folds(SometimesProba(), X, y, splits, response_method="decision_function")
+    assert [prediction.is_proba for prediction in found] == [False] * 3
+    assert len(predict_folds(SometimesProba(), X, y, splits[:2])) == 2
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_classifiers_of_folds_are_kept_if_asked_for(keep):
+    """Otherwise only their classes are."""
+    X, y = np.arange(20.0)[:, np.newaxis], np.arange(20) % 2
+    found = predict_folds(LogisticRegression(), X, y, list(KFold(2).split(X)), keep_estimators=keep)
+    for prediction in found:
+        assert prediction.estimator.classes_.tolist() == [0, 1]
+        assert isinstance(prediction.estimator, LogisticRegression) == keep
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

@@ -87,6 +87,25 @@ def test_metrics_warn(material, function):
         function(ordered, probas)
 
 
+def test_the_warning_says_what_to_change(material):
+    """The orders are those of the columns; a declared order, or that of one attribute, stands."""
+    X, y, classifier = material
+    probas = classifier.predict_proba(X)
+    wrong = {"age": ("ordinal", ["senior", "young", "adult"])}
+    right = r"\['young', 'adult', 'senior'\]"
+    with pytest.warns(
+        ClassOrderWarning,
+        match=rf"{right} than in the order \['senior', 'young', 'adult'\].* Reorder the columns",
+    ):
+        log_loss(y, probas, attributes=wrong)
+    in_order = rf"{right} than in the order \['adult', 'senior', 'young'\]"
+    with pytest.warns(ClassOrderWarning, match=f"{in_order}.* Declare the order"):
+        log_loss(y, probas)
+    for attributes in (None, wrong):
+        with pytest.warns(ClassOrderWarning, match=f"{in_order}.* Reorder the columns"):
+            log_loss(y["age"], probas[0], attributes=attributes)
+
+
 def test_reports_warn_and_scorers_know_the_order(material):
     """A report warns once; a scorer uses the order of the classifier."""
     X, y, classifier = material

@@ -39,6 +39,13 @@ def test_classes_of_a_classifier(encoder):
     binary = AttributeEncoder().fit(np.array([[0, 1], [1, 0]]))
     found = classes_per_output(Fitted(np.array([0, 1])), binary)
     assert [labels.tolist() for labels in found] == [[0, 1], [0, 1]]
+    # a matrix of zeros and ones as truth values, and with an unexpected third value
+    table = pd.DataFrame({"hat": [True, False, True], "beard": [0, 1, 2]})
+    found = classes_per_output(Fitted(np.array([0, 1])), AttributeEncoder().fit(table))
+    assert [(labels.dtype.kind, labels.tolist()) for labels in found] == [
+        ("b", [False, True]),
+        ("i", [0, 1]),
+    ]
     with pytest.raises(ValueError, match="has no classes_"):
         classes_per_output(object(), encoder)
     with pytest.raises(ValueError, match=r"y has 3 output\(s\), but Fitted was fitted on 2"):
@@ -58,6 +65,10 @@ def test_encoder_has_the_classes_of_the_classifier():
     assert encoder_for(fitted, y).classes_[0].tolist() == ["m", "s", "l"]
     with pytest.raises(UnseenLabelError, match="'l'"):
         encoder_for(fitted, y, strict=True)
+    # a column of zeros and ones has both classes, even if the classifier has seen only one
+    fitted = Fitted([np.array(["l", "s"]), np.array([0])])
+    encoder = encoder_for(fitted, y.assign(hat=[0, 1, 0]), strict=True)
+    assert encoder.classes_[1].tolist() == [0, 1]
 
 
 def test_missing_label_of_inner_classifiers():
@@ -94,5 +105,8 @@ def test_rejects_a_missing_label_that_was_learned_as_a_class():
     fitted = Fitted([np.array([-1, 0, 1]), np.array([0, 1])])
     with pytest.raises(ValueError, match="fitted with -1 as a class of .*marks missing labels"):
         encoder_for(fitted, y, missing_label=-1)
+    for missing_label in (None, np.nan, pd.NA):
+        encoder = encoder_for(fitted, y, missing_label=missing_label)
+        assert encoder.classes_[0].tolist() == [-1, 0, 1]
     with pytest.raises(ValueError, match=r"y has 2 output\(s\), but Fitted was fitted on 1"):
         classes_per_output(Fitted([np.array([0, 1])]), AttributeEncoder().fit(y))

@@ -255,13 +255,19 @@ def test_ties_have_one_winner(limit):
     assert not decode(np.zeros((2, 3)), star).any()
 
 
-def test_a_row_does_not_depend_on_the_others(rng):
+@pytest.mark.parametrize("limit", [0, 10_000])
+def test_a_row_does_not_depend_on_the_others(rng, monkeypatch, limit):
     """Blocks and neighbours change nothing, even among equals."""
-    checked = parsed({"exactly_one": [NAMES[:5]], "at_most_one": [NAMES[4:]]}, 8)
+    constraints = {"exactly_one": [NAMES[:5]], "at_most_one": [NAMES[4:]]}
+    checked = parsed(constraints, 8, max_assignments=limit)
     log_odds = rng.choice([-0.7, -0.1, 0.1, 0.3, 0.7], (400, 8))
     decided = decode(log_odds, checked)
-    alone = [decode(row[np.newaxis], checked)[0] for row in log_odds]
-    np.testing.assert_array_equal(decided, alone)
+    alone = [decode(row[np.newaxis], checked)[0] for row in log_odds[:100]]
+    np.testing.assert_array_equal(decided[:100], alone)
+    for size in (1, 100):  # less than a row, and blocks of some rows
+        monkeypatch.setattr(_constraints, "_BLOCK", size)
+        monkeypatch.setattr(elimination, "_ENTRIES", size)
+        np.testing.assert_array_equal(decode(log_odds, checked), decided)
 
 
 def test_memory_is_bounded(rng):
