@@ -1,5 +1,7 @@
 """Tables of tags."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from skattr import AttributeClassifier, AttributeEncoder, CalibratedMultiOutputCV
 from skattr.datasets import tags_to_table
+from skattr.exceptions import LabelWarning
 from skattr.metrics import f1_score, get_scorer
 from skattr.model_selection import cross_val_predict_proba
 from skattr.thresholds import find_thresholds
@@ -178,3 +181,27 @@ def test_a_sparse_table_is_no_collection():
     np.testing.assert_array_equal(
         AttributeEncoder().fit_transform(sparse), tags_to_table(TAGS).to_numpy(dtype=int)
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "options", "words"),
+    [
+        (["Cardiomegaly;Hernia", "Hernia"], {"separator": "|"}, "separator ';'"),
+        ([["hat", "Hat"], ["tie"]], {}, r"\['Hat', 'hat'\]: write each tag in one way"),
+        ([["hat", "N/A"], ["tie"]], {}, r"\['N/A'\]: replace them by None"),
+    ],
+)
+def test_tags_that_look_like_mistakes(tags, options, words):
+    """They would become attributes; `names` says that they are right."""
+    with pytest.warns(LabelWarning, match=words):
+        table = tags_to_table(tags, **options)
+    again = tags_to_table(tags, names=list(table.columns), **options)
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_tags_without_mistakes_are_silent():
+    """Names of several words, and numbers, are tags."""
+    for tags in ([["New York, NY"], ["Boston, MA"]], [[1, 2], [3]], [["rock & roll"], ["jazz"]]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            tags_to_table(tags)
