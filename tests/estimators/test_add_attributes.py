@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -271,6 +270,7 @@ def test_an_added_attribute_without_labels_stays_even():
 
 def test_columns_of_polars_keep_their_names():
     """Names of a polars DataFrame are those of the new attributes, as of a pandas one."""
+    pl = pytest.importorskip("polars")
     X, y = problem(40)
     classifier = AttributeClassifier(max_epochs=1, random_state=0).fit(X, y[OLD])
     classifier.add_attributes(X, pl.from_pandas(y[NEW]))
