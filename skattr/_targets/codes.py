@@ -88,10 +88,11 @@ def class_positions(codes: NDArray[Any], classes: list[NDArray[Any]]) -> NDArray
         for position, level in enumerate(levels.tolist()):
             if 0 <= level < n_values - 1 and level == int(level):
                 row[int(level) + 1] = position
-    if (table == np.arange(n_values) - 1)[:, :n_values].all():
-        return codes.astype(code_dtype(classes), copy=False)
+    dtype = code_dtype(classes)
+    if (table == np.arange(n_values) - 1).all():
+        return codes.astype(dtype, copy=False)
     values, starts = table.ravel(), 1 + n_values * np.arange(len(classes))
-    found = np.empty(codes.shape, dtype=code_dtype(classes))
+    found = np.empty(codes.shape, dtype=dtype)
     for rows in row_blocks(len(codes)):
         block = values[codes[rows] + starts]
         if block.min() < UNKNOWN:

@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from skattr._targets.codes import format_classes, positions
-from skattr._targets.columns import LabelTable, label_array, label_categories
+from skattr._targets.columns import LabelTable
+from skattr._targets.labels import label_array, label_categories
 from skattr._targets.positive import sort_classes
 from skattr.exceptions import UnseenLabelError
 

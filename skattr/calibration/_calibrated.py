@@ -15,9 +15,8 @@ from skattr._targets.encoder import AttributeEncoder
 from skattr._targets.weights import check_label_weights
 from skattr._utils.parameters import AT_LEAST_1, Number
 from skattr._utils.warnings import find_stack_level
-from skattr.calibration._calibrators import (
-    METHODS,
-    Calibrator,
+from skattr.calibration._calibrators import METHODS, Calibrator
+from skattr.calibration._outputs import (
     find_pos_weight,
     fit_calibrators,
     fit_prior_calibrators,

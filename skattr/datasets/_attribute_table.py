@@ -23,7 +23,7 @@ from skattr.datasets._annotation_files import (
 )
 from skattr.datasets._bunch import boolean_table, describe_counts, existing_rows, join_paths
 from skattr.datasets._table_files import as_cells, read_table
-from skattr.datasets._tags import holds_collections, read_tags
+from skattr.datasets._tags import holds_collections, read_tags, warn_tags
 from skattr.exceptions import DatasetFormatError
 
 # What mends labels that look like mistakes.
@@ -147,9 +147,9 @@ def load_attribute_table(
     Warns
     -----
     LabelWarning
-        If levels of a categorical attribute that are not declared look like mistakes, such as
-        "nan" or "?", levels that differ in case or blanks only, several labels in one cell, or
-        about as many levels as rows.
+        If levels of a categorical attribute that are not declared, or tags that are not listed,
+        look like mistakes, such as "nan" or "?", levels that differ in case or blanks only, several
+        labels in one cell, or about as many levels as rows.
 
     Notes
     -----
@@ -181,12 +181,7 @@ def load_attribute_table(
     """
     name, table, place = read_table(file, separator, encoding)
     tag_column, tag_names = _tag_column(tags)
-    roles = {"path": path, "category": category, "group": group, "split": split}
-    if boxes is not None:
-        if isinstance(boxes, str) or len(boxes) != 4:
-            raise ValueError(f"boxes must be the names of four columns, got {boxes!r}.")
-        roles |= dict(zip(BOX_COLUMNS, boxes, strict=True))
-    used = {role: column for role, column in roles.items() if column is not None}
+    used = _columns_of_roles(boxes, path=path, category=category, group=group, split=split)
     coding = _coding(positive, negative, unknown)
     is_coded = POSITIVE in coding.values()
     others = [column for column in table if column not in used.values()]
@@ -213,6 +208,9 @@ def load_attribute_table(
         tag_table = _tags(table[tag_column], missing, tag_separator, tag_names, no_tag, place)
         if repeated := [tag for tag in tag_table if tag in columns]:
             raise ValueError(f"The tags {repeated} have the names of attributes.")
+        if tag_names is None:
+            declare = f"list all tags, tags={{{tag_column!r}: [...]}}"
+            warn_tags(tag_table, tag_column, name, _REMEDIES, declare)
         columns |= {tag: tag_table[tag] for tag in tag_table.columns}
         kinds |= dict.fromkeys(tag_table.columns, "binary")
     data, target = existing_rows(data, pd.DataFrame(columns), existing_only)
@@ -222,18 +220,30 @@ def load_attribute_table(
     check_choice("return_X_y", return_X_y, (True, False))
     if return_X_y:
         return data, target
-    words = {"Positive": POSITIVE, "Negative": NEGATIVE, "Unknown": UNKNOWN}
-    listed = {word: [c for c in coding if coding[c] == code] for word, code in words.items()}
-    meanings = [f"{word}: {some}" for word, some in listed.items() if some]
     return Bunch(
         data=data,
         target=target,
         attribute_kinds=kinds,
         category_names=None if category is None else sorted(data["category"].dropna().unique()),
-        DESCR="\n".join(
-            [f"Attributes read from {name}", "", *meanings, "", describe_counts(target)]
-        ),
+        DESCR=_describe(name, coding, target),
     )
+
+
+def _describe(name: str, coding: Mapping[str, int], target: pd.DataFrame) -> str:
+    """Return the description of a table: its file, coding and counts."""
+    words = {"Positive": POSITIVE, "Negative": NEGATIVE, "Unknown": UNKNOWN}
+    listed = {word: [c for c in coding if coding[c] == code] for word, code in words.items()}
+    meanings = [f"{word}: {some}" for word, some in listed.items() if some]
+    return "\n".join([f"Attributes read from {name}", "", *meanings, "", describe_counts(target)])
+
+
+def _columns_of_roles(boxes: Any, **roles: str | None) -> dict[str, str]:
+    """Return the columns that are no attributes, by role; a role without a column is left out."""
+    if boxes is not None:
+        if isinstance(boxes, str) or len(boxes) != 4:
+            raise ValueError(f"boxes must be the names of four columns, got {boxes!r}.")
+        roles |= dict(zip(BOX_COLUMNS, boxes, strict=True))
+    return {role: column for role, column in roles.items() if column is not None}
 
 
 def _texts(name: str, cells: Any) -> list[str]:

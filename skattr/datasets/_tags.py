@@ -1,6 +1,6 @@
 """Tables of tags: one column per tag, from a collection or a text of tags per row."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,30 @@ def tags_to_table(
     >>> tags_to_table(["hat|tie", "none"], separator="|", no_tag="none").columns.tolist()
     ['hat', 'tie']
     """
-    return read_tags(tags, separator, names, no_tag, lambda row: f"row {row}")
+    table = read_tags(tags, separator, names, no_tag, lambda row: f"row {row}")
+    if names is None:
+        warn_tags(table, "tags", "the tags", _REMEDIES, "list all tags in `names`")
+    return table
+
+
+def warn_tags(
+    table: pd.DataFrame, name: Any, what: str, remedies: Mapping[str, str], declare: str
+) -> None:
+    """Warn of tags that look like mistakes; each of them has become an attribute.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The table of the tags.
+    name : object
+        The column that they come from.
+    what, remedies, declare
+        See :func:`skattr._targets.mistakes.warn_mistakes`.
+    """
+    texts = np.array([tag for tag in table.columns if isinstance(tag, str)], dtype=np.str_)
+    column = Column(name, texts, len(table), len(texts))
+    remedies = {kind: remedies[kind] for kind in ("missing", "spelling", "tags")}
+    warn_mistakes([column], what, remedies, declare)
 
 
 def read_tags(
@@ -114,10 +137,6 @@ def read_tags(
     missing = np.array([row is None for row in rows], dtype=bool)
     arrays = [pd.arrays.BooleanArray(column.copy(), missing.copy()) for column in values.T]
     table = pd.DataFrame(dict(enumerate(arrays)), index=index)
-    texts = np.array([name for name in columns if isinstance(name, str)])
-    if names is None and len(texts):
-        column = Column("tags", texts, len(rows), len(texts))
-        warn_mistakes([column], "the tags", _REMEDIES, "list all tags in `names`")
     return table.set_axis(pd.Index(columns, tupleize_cols=False), axis=1)
 
 

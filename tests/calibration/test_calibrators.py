@@ -17,9 +17,9 @@ from skattr.calibration._calibrators import (
     Sigmoid,
     Temperature,
     find_edges,
-    find_pos_weight,
     fit_calibrator,
 )
+from skattr.calibration._outputs import find_pos_weight
 
 BINARY = sorted(MIN_SUPPORT)
 KINDS = {
